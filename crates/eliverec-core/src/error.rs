@@ -1,0 +1,35 @@
+//! The crate's errors: sentences that name the value.
+
+/// What can be wrong with a schema or a feed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The schema file does not parse.
+    #[error("schema: {0}")]
+    SchemaSyntax(String),
+    /// The schema parses but contradicts itself.
+    #[error("schema: {field}: {reason}")]
+    SchemaField {
+        /// Group and field, for example `channel.anchor_id`.
+        field: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// Two schemas that must agree do not.
+    #[error("the schema of {found} differs from that of {expected}: {differences}")]
+    SchemaMismatch {
+        /// Where the expected schema came from.
+        expected: String,
+        /// Where the other one came from.
+        found: String,
+        /// The differing fields, separated by semicolons.
+        differences: String,
+    },
+    /// A value of a feed cannot be used.
+    #[error("{field}: {reason}")]
+    Feed {
+        /// Column, with list position where there is one, for example `candidates[3].stay_s`.
+        field: String,
+        /// What is wrong.
+        reason: String,
+    },
+}

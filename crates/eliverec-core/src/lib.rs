@@ -1,0 +1,30 @@
+//! The words of the system, shared by every other crate: ids, schema, feeds, batches, the Adagrad rule, seeds.
+//!
+//! No engine, no tensors, no I/O beyond parsing a schema: anything here can be used offline and online alike.
+//!
+//! - [`id`]: 64-bit ids and how text becomes one.
+//! - [`schema`]: vocabularies and fields, as `schema.toml` declares them; the fingerprint.
+//! - [`feed`]: one request with its histories and candidates, as a row of a feed file.
+//! - [`batch`]: whole feeds as columns, invariants checked once.
+//! - [`unique`]: the distinct ids of a batch per vocabulary and where each occurs.
+//! - [`adagrad`]: Adagrad with accumulator decay, on slices.
+//! - [`normalize`]: mean and standard deviation of dense fields, taken once over the training set.
+//! - [`seed`]: named random streams.
+//! - [`toy`]: small fixtures for tests of every crate.
+
+pub mod adagrad;
+pub mod batch;
+pub mod error;
+pub mod feed;
+pub mod id;
+pub mod normalize;
+pub mod schema;
+pub mod seed;
+pub mod toy;
+pub mod unique;
+
+pub use batch::{Batch, BatchBuilder};
+pub use error::Error;
+pub use feed::Feed;
+pub use normalize::Normalization;
+pub use schema::Schema;

@@ -1,0 +1,138 @@
+//! Mean and standard deviation of dense fields and of the stay time, taken once over the training set and kept with the run.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::feed::{Column, Feed};
+use crate::schema::{Group, Kind, Schema};
+
+/// Mean and standard deviation of one quantity.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moments {
+    /// Mean.
+    pub mean: f32,
+    /// Standard deviation; 1 for a quantity that never varied.
+    pub sd: f32,
+}
+
+impl Default for Moments {
+    fn default() -> Self {
+        Self { mean: 0.0, sd: 1.0 }
+    }
+}
+
+impl Moments {
+    /// `(x - mean) / sd`
+    pub fn standardise(&self, x: f32) -> f32 {
+        (x - self.mean) / self.sd
+    }
+}
+
+/// What standardises the numbers of a batch; the identity by default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Normalization {
+    /// By `group.field`.
+    dense: BTreeMap<String, Moments>,
+    /// Of ln(1 + seconds) over the watched impressions.
+    pub stay: Moments,
+}
+
+impl Normalization {
+    /// The moments of a dense field; the identity where none were taken.
+    pub fn dense(&self, group: Group, field: &str) -> Moments {
+        // Schemas have a handful of dense fields, and this is asked once per column and feed.
+        self.dense.get(&key(group, field)).copied().unwrap_or_default()
+    }
+}
+
+fn key(group: Group, field: &str) -> String {
+    format!("{}.{field}", group.name())
+}
+
+/// Takes the moments feed by feed (Welford), in memory that does not grow with the set.
+#[derive(Debug, Default)]
+pub struct Normalizer {
+    dense: BTreeMap<String, Running>,
+    stay: Running,
+}
+
+impl Normalizer {
+    /// Takes in one feed of the training set, which must fit `schema`.
+    pub fn add(&mut self, schema: &Schema, feed: &Feed) {
+        for group in Group::ALL {
+            for (field, column) in schema.fields(group).iter().zip(feed.columns(group)) {
+                if let (Kind::Dense { transform }, Column::Numbers(numbers)) = (&field.kind, column)
+                {
+                    let running = self.dense.entry(key(group, &field.name)).or_default();
+                    numbers.iter().for_each(|x| running.add(f64::from(transform.apply(*x))));
+                }
+            }
+        }
+        let labels = &feed.candidates.labels;
+        for (watched, stay) in labels.watched.iter().zip(&labels.stay_s) {
+            if let (true, Some(stay)) = (*watched, stay) {
+                self.stay.add(f64::from(*stay).ln_1p());
+            }
+        }
+    }
+
+    /// The moments of what was taken in.
+    pub fn finish(&self) -> Normalization {
+        let dense = self.dense.iter().map(|(name, r)| (name.clone(), r.moments())).collect();
+        Normalization { dense, stay: self.stay.moments() }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    count: u64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Running {
+    fn add(&mut self, x: f64) {
+        self.count += 1;
+        let from_old = x - self.mean;
+        self.mean += from_old / self.count as f64;
+        self.squares += from_old * (x - self.mean);
+    }
+
+    fn moments(&self) -> Moments {
+        let sd = (self.squares / self.count.max(1) as f64).sqrt();
+        Moments { mean: self.mean as f32, sd: if sd > 1e-6 { sd as f32 } else { 1.0 } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toy;
+
+    #[test]
+    fn moments_equal_the_two_pass_ones() {
+        let (schema, feeds) = (toy::schema(), toy::feeds(50, 2));
+        let mut normalizer = Normalizer::default();
+        feeds.iter().for_each(|feed| normalizer.add(&schema, feed));
+        let moments = normalizer.finish().dense(Group::Target, "clicks_60m");
+        let all: Vec<f64> = feeds
+            .iter()
+            .flat_map(|feed| match &feed.candidates.target[0] {
+                Column::Numbers(x) => x.iter().map(|x| f64::from(x.ln_1p())).collect::<Vec<_>>(),
+                _ => panic!("dense"),
+            })
+            .collect();
+        let mean = all.iter().sum::<f64>() / all.len() as f64;
+        let variance = all.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / all.len() as f64;
+        assert!((f64::from(moments.mean) - mean).abs() < 1e-5);
+        assert!((f64::from(moments.sd) - variance.sqrt()).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_constant_is_only_centred() {
+        let mut running = Running::default();
+        (0..10).for_each(|_| running.add(3.0));
+        assert_eq!(running.moments(), Moments { mean: 3.0, sd: 1.0 });
+    }
+}

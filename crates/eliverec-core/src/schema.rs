@@ -1,0 +1,383 @@
+//! `schema.toml`: which vocabularies and fields a feed has. Other columns mean another schema file, not other code.
+//!
+//! ```toml
+//! name = "shop"
+//! [[vocabulary]]
+//! name = "channel"          # width omitted: the model's width d
+//! min_count = 2             # ids seen less often share the rare-id row
+//! [[channel]]               # of a channel, in the history and as a candidate
+//! name = "channel_id"
+//! kind = "categorical"
+//! vocabulary = "channel"
+//! [[target]]                # of the candidate alone, known before entering
+//! name = "clicks_60m"
+//! kind = "dense"
+//! transform = "log1p"
+//! ```
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::id::text_id;
+
+/// A schema: vocabularies, and the fields of each [`Group`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Schema {
+    /// Name of the data set, shown in tables.
+    pub name: String,
+    /// Embedding tables.
+    pub vocabulary: Vec<Vocabulary>,
+    /// Profile of the user; part of the static context e_c.
+    pub user: Vec<Field>,
+    /// Moment and scene; part of the static context e_c.
+    pub context: Vec<Field>,
+    /// Fields of a product.
+    pub product: Vec<Field>,
+    /// Fields that only a product click has, added to the product's vector.
+    pub product_event: Vec<Field>,
+    /// Fields of a channel, alike in the history and as a candidate.
+    pub channel: Vec<Field>,
+    /// Fields that only a watch has, added to the channel's vector.
+    pub channel_event: Vec<Field>,
+    /// Fields of a candidate that are known before entering, in addition to those of a channel.
+    pub target: Vec<Field>,
+    /// Fields of a candidate that the user sees after entering: e_d.
+    pub dynamic: Vec<Field>,
+}
+
+/// One embedding table, shared by every field that names it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vocabulary {
+    /// Unique name.
+    pub name: String,
+    /// Width of its rows; the model's width d if omitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// Ids seen fewer times in training share one trained row.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub min_count: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(count: &u32) -> bool {
+    *count == 1
+}
+
+/// A column of a group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Field {
+    /// Name of the Parquet column.
+    pub name: String,
+    /// How its values become numbers of the model.
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// How a field's values become numbers of the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Kind {
+    /// An id (any integer type, or text, which is hashed) that names a row of `vocabulary`.
+    Categorical {
+        /// The embedding table.
+        vocabulary: String,
+    },
+    /// A number that names the row of `vocabulary` of the interval it falls in.
+    Bucket {
+        /// The embedding table; ids are 0 to `boundaries.len()`.
+        vocabulary: String,
+        /// Ascending upper ends: bucket i holds `boundaries[i-1] <= x < boundaries[i]`.
+        boundaries: Vec<f32>,
+    },
+    /// A number that enters as it is, after `transform` and standardisation with the training set's mean and sd.
+    Dense {
+        /// Applied first.
+        #[serde(default)]
+        transform: Transform,
+    },
+    /// Any number of ids; the mean of their rows of `vocabulary`, zero for none.
+    Multi {
+        /// The embedding table.
+        vocabulary: String,
+    },
+}
+
+/// What happens to a dense number before standardisation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transform {
+    /// Nothing.
+    #[default]
+    None,
+    /// ln(1 + max(x, 0)), for counts and durations.
+    Log1p,
+}
+
+impl Transform {
+    /// The transformed value.
+    pub fn apply(self, x: f32) -> f32 {
+        match self {
+            Self::None => x,
+            Self::Log1p => x.max(0.0).ln_1p(),
+        }
+    }
+}
+
+impl Kind {
+    /// The embedding table the field draws on, if any.
+    pub fn vocabulary(&self) -> Option<&str> {
+        match self {
+            Self::Categorical { vocabulary }
+            | Self::Bucket { vocabulary, .. }
+            | Self::Multi { vocabulary } => Some(vocabulary),
+            Self::Dense { .. } => None,
+        }
+    }
+}
+
+/// Where a field's values stand in a batch. The fields of a channel stand twice: in the history and at the candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Group {
+    User,
+    Context,
+    Product,
+    ProductEvent,
+    Channel,
+    ChannelEvent,
+    Candidate,
+    Target,
+    Dynamic,
+}
+
+impl Group {
+    /// Every group, in a fixed order.
+    pub const ALL: [Self; 9] = [
+        Self::User,
+        Self::Context,
+        Self::Product,
+        Self::ProductEvent,
+        Self::Channel,
+        Self::ChannelEvent,
+        Self::Candidate,
+        Self::Target,
+        Self::Dynamic,
+    ];
+
+    /// The name in `schema.toml`; candidates have the fields of `channel`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Context => "context",
+            Self::Product => "product",
+            Self::ProductEvent => "product_event",
+            Self::Channel => "channel",
+            Self::ChannelEvent => "channel_event",
+            Self::Candidate => "candidate",
+            Self::Target => "target",
+            Self::Dynamic => "dynamic",
+        }
+    }
+}
+
+impl Schema {
+    /// Parses and checks the text of a schema file.
+    ///
+    /// # Errors
+    /// Syntax, unknown keys, and everything that [`Schema::check`] refuses.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let schema: Self =
+            toml::from_str(text).map_err(|e| Error::SchemaSyntax(e.to_string().trim().into()))?;
+        schema.check()?;
+        Ok(schema)
+    }
+
+    /// The schema as TOML, the same text for equal schemas.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a schema always serialises")
+    }
+
+    /// The fields of a group.
+    pub fn fields(&self, group: Group) -> &[Field] {
+        match group {
+            Group::User => &self.user,
+            Group::Context => &self.context,
+            Group::Product => &self.product,
+            Group::ProductEvent => &self.product_event,
+            Group::Channel | Group::Candidate => &self.channel,
+            Group::ChannelEvent => &self.channel_event,
+            Group::Target => &self.target,
+            Group::Dynamic => &self.dynamic,
+        }
+    }
+
+    /// Index into [`Schema::vocabulary`] of the table that a field draws on.
+    pub fn vocabulary_of(&self, field: &Field) -> Option<usize> {
+        let name = field.kind.vocabulary()?;
+        self.vocabulary.iter().position(|v| v.name == name)
+    }
+
+    /// Row width of vocabulary `index` in a model of width `d`.
+    pub fn width(&self, index: usize, d: usize) -> usize {
+        self.vocabulary[index].width.unwrap_or(d)
+    }
+
+    /// Width of a group's concatenated field vectors in a model of width `d`; a dense number counts 1.
+    pub fn group_width(&self, group: Group, d: usize) -> usize {
+        self.fields(group)
+            .iter()
+            .map(|field| self.vocabulary_of(field).map_or(1, |v| self.width(v, d)))
+            .sum()
+    }
+
+    /// Hash of the whole schema, carried by feed files and runs.
+    pub fn fingerprint(&self) -> String {
+        format!("{:016x}", text_id(&self.to_toml()))
+    }
+
+    /// The names of what differs between two schemas, empty for equal ones.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let lines = |schema: &Self| -> BTreeSet<String> {
+            let vocabularies = schema.vocabulary.iter().map(|v| {
+                let width = v.width.map_or("d".into(), |w| w.to_string());
+                format!("vocabulary {} (width {width}, min_count {})", v.name, v.min_count)
+            });
+            let fields = Group::ALL.into_iter().filter(|g| *g != Group::Candidate).flat_map(|g| {
+                schema
+                    .fields(g)
+                    .iter()
+                    .map(move |f| format!("{}.{} ({:?})", g.name(), f.name, f.kind))
+            });
+            vocabularies.chain(fields).collect()
+        };
+        let (ours, theirs) = (lines(self), lines(other));
+        let missing = ours.difference(&theirs).map(|line| format!("{line} is missing"));
+        let extra = theirs.difference(&ours).map(|line| format!("{line} is new"));
+        let mut all: Vec<String> = missing.chain(extra).collect();
+        if all.is_empty() && self != other {
+            all.push("name or order of the fields".into());
+        }
+        all
+    }
+
+    /// Checks that names are unique and given, vocabularies exist, boundaries ascend, and that both entities have fields.
+    ///
+    /// # Errors
+    /// [`Error::SchemaField`] names the group and field.
+    pub fn check(&self) -> Result<(), Error> {
+        let wrong =
+            |field: String, reason: &str| Err(Error::SchemaField { field, reason: reason.into() });
+        let mut names = BTreeSet::new();
+        for vocabulary in &self.vocabulary {
+            let place = format!("vocabulary {:?}", vocabulary.name);
+            if vocabulary.name.is_empty() || !names.insert(&vocabulary.name) {
+                return wrong(place, "needs a name of its own");
+            }
+            if vocabulary.width == Some(0) {
+                return wrong(place, "width must be positive");
+            }
+        }
+        if self.channel.is_empty() {
+            return wrong("channel".into(), "declare at least one field, such as channel_id");
+        }
+        for group in Group::ALL.into_iter().filter(|g| *g != Group::Candidate) {
+            let mut names = BTreeSet::new();
+            for field in self.fields(group) {
+                let place = format!("{}.{}", group.name(), field.name);
+                if field.name.is_empty() || !names.insert(&field.name) {
+                    return wrong(place, "needs a name of its own within its group");
+                }
+                if RESERVED.contains(&field.name.as_str()) {
+                    return wrong(place, "this name is taken by a column that every feed has");
+                }
+                self.check_kind(group, field).or_else(|reason| wrong(place, &reason))?;
+            }
+        }
+        let mut names = BTreeSet::new();
+        let shared = [Group::Channel, Group::Target, Group::Dynamic];
+        for field in shared.into_iter().flat_map(|group| self.fields(group)) {
+            if !names.insert(&field.name) {
+                return wrong(field.name.clone(), "stands in two of channel, target and dynamic");
+            }
+        }
+        for (entity, event) in
+            [(Group::Product, Group::ProductEvent), (Group::Channel, Group::ChannelEvent)]
+        {
+            if let Some(field) = self
+                .fields(event)
+                .iter()
+                .find(|f| self.fields(entity).iter().any(|e| e.name == f.name))
+            {
+                let place = format!("{}.{}", event.name(), field.name);
+                return wrong(place, "the entity has a field of this name already");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_kind(&self, group: Group, field: &Field) -> Result<(), String> {
+        let vocabulary = self.vocabulary_of(field);
+        if let (Some(name), None) = (field.kind.vocabulary(), vocabulary) {
+            return Err(format!(
+                "vocabulary {name:?} is not declared; add a [[vocabulary]] of that name"
+            ));
+        }
+        if matches!(group, Group::ProductEvent | Group::ChannelEvent) {
+            let fits = vocabulary.is_some_and(|v| self.vocabulary[v].width.is_none());
+            if !fits {
+                return Err("is added to the entity's vector: it needs a vocabulary without a width of its own".into());
+            }
+        }
+        if let Kind::Bucket { boundaries, .. } = &field.kind {
+            let ascends = boundaries.windows(2).all(|pair| pair[0] < pair[1]);
+            if boundaries.is_empty() || !ascends || boundaries.iter().any(|b| !b.is_finite()) {
+                return Err("boundaries must be finite and ascend".into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Columns that every feed has and that a schema cannot declare again.
+pub const RESERVED: [&str; 6] =
+    ["age_s", "position", "watched", "stay_s", "bag_click", "product_click"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toy;
+
+    #[test]
+    fn text_round_trips() {
+        let schema = toy::schema();
+        assert_eq!(Schema::parse(&schema.to_toml()).unwrap(), schema);
+        assert_eq!(schema.fingerprint(), Schema::parse(&schema.to_toml()).unwrap().fingerprint());
+    }
+
+    #[test]
+    fn unknown_keys_and_vocabularies_are_named() {
+        let message = Schema::parse("nmae = \"x\"").unwrap_err().to_string();
+        assert!(message.contains("nmae"), "{message}");
+        let mut schema = toy::schema();
+        schema.channel[0].kind = Kind::Categorical { vocabulary: "chanel".into() };
+        let message = schema.check().unwrap_err().to_string();
+        assert!(message.contains("channel.channel_id") && message.contains("chanel"), "{message}");
+    }
+
+    #[test]
+    fn differences_name_the_fields() {
+        let (ours, mut theirs) = (toy::schema(), toy::schema());
+        theirs.target.clear();
+        let differences = ours.differences(&theirs);
+        assert!(differences.iter().any(|d| d.contains("target.") && d.contains("missing")));
+        assert!(ours.differences(&ours).is_empty());
+    }
+}

@@ -1,0 +1,135 @@
+//! Small fixtures for the tests of every crate: a schema with every kind of field, and feeds with a learnable rule.
+//!
+//! Category c of the last watch or of the last product click makes candidates of that category likelier to be watched.
+//! Some feeds have no products, some no channels, some neither.
+
+use crate::batch::{Batch, BatchBuilder};
+use crate::feed::{Column, Feed};
+use crate::normalize::Normalization;
+use crate::schema::{Field, Kind, Schema, Transform, Vocabulary};
+use crate::seed::{Random, stream};
+
+/// Categories shared by both domains.
+const CATEGORIES: u64 = 5;
+
+/// A schema with every kind of field in it.
+pub fn schema() -> Schema {
+    let vocabulary = |name: &str, width| Vocabulary { name: name.into(), width, min_count: 1 };
+    let field = |name: &str, kind| Field { name: name.into(), kind };
+    let categorical = |name: &str, vocabulary: &str| {
+        field(name, Kind::Categorical { vocabulary: vocabulary.into() })
+    };
+    let bucket = |name: &str, vocabulary: &str| {
+        let boundaries = vec![10.0, 60.0];
+        field(name, Kind::Bucket { vocabulary: vocabulary.into(), boundaries })
+    };
+    let log1p = Kind::Dense { transform: Transform::Log1p };
+    Schema {
+        name: "toy".into(),
+        vocabulary: vec![
+            vocabulary("user", Some(4)),
+            vocabulary("hour", Some(3)),
+            vocabulary("product", None),
+            vocabulary("channel", None),
+            vocabulary("category", Some(4)),
+            vocabulary("stay", None),
+            vocabulary("action", None),
+        ],
+        user: vec![categorical("user", "user")],
+        context: vec![categorical("hour", "hour")],
+        product: vec![categorical("product_id", "product"), categorical("category_id", "category")],
+        product_event: vec![categorical("action", "action")],
+        channel: vec![categorical("channel_id", "channel"), categorical("category_id", "category")],
+        channel_event: vec![bucket("stay", "stay")],
+        target: vec![field("clicks_60m", log1p.clone())],
+        dynamic: vec![
+            field("viewers", log1p),
+            field("on_sale", Kind::Multi { vocabulary: "product".into() }),
+        ],
+    }
+}
+
+/// `count` feeds, the same for the same `seed`.
+pub fn feeds(count: usize, seed: u64) -> Vec<Feed> {
+    let mut random = Random::new(stream(seed, "toy"));
+    (0..count as u64).map(|request_id| feed(request_id, &mut random)).collect()
+}
+
+/// The feeds of [`feeds`] as one batch.
+pub fn batch(count: usize, seed: u64) -> Batch {
+    batch_of(&feeds(count, seed))
+}
+
+/// Feeds of the toy schema as one batch; there must be at least one.
+pub fn batch_of(feeds: &[Feed]) -> Batch {
+    let (schema, normalization) = (schema(), Normalization::default());
+    let mut builder = BatchBuilder::new(&schema, &normalization);
+    feeds.iter().for_each(|feed| builder.push(feed).expect("toy feeds keep the contract"));
+    builder.finish().expect("at least one feed")
+}
+
+fn feed(request_id: u64, random: &mut Random) -> Feed {
+    let mut feed = Feed::empty(&schema());
+    feed.request_id = request_id;
+    feed.user_id = random.below(40) as u64;
+    feed.ts_ms = request_id as i64 * 60_000;
+    push_id(&mut feed.user[0], feed.user_id);
+    push_id(&mut feed.context[0], random.below(24) as u64);
+
+    let products = if random.below(5) == 0 { 0 } else { 1 + random.below(6) };
+    // The first feeds have channels, so that tests can break their values.
+    let channels = if request_id > 3 && random.below(5) == 0 { 0 } else { 1 + random.below(6) };
+    for i in 0..products {
+        let product = random.below(30) as u64;
+        push_id(&mut feed.products.entity[0], product);
+        push_id(&mut feed.products.entity[1], product % CATEGORIES);
+        push_id(&mut feed.products.event[0], random.below(3) as u64);
+        feed.products.age_s.push(((products - i) * 40) as f32);
+    }
+    for i in 0..channels {
+        let channel = random.below(20) as u64;
+        push_id(&mut feed.channels.entity[0], channel);
+        push_id(&mut feed.channels.entity[1], channel % CATEGORIES);
+        push_number(&mut feed.channels.event[0], random.below(100) as f32);
+        feed.channels.age_s.push(((channels - i) * 90) as f32);
+    }
+    let last = |column: &Column| match column {
+        Column::Ids(ids) => ids.last().copied(),
+        _ => None,
+    };
+    let wanted = [last(&feed.products.entity[1]), last(&feed.channels.entity[1])];
+    for position in 0..2 + random.below(4) {
+        let channel = random.below(20) as u64;
+        let fits = wanted.contains(&Some(channel % CATEGORIES));
+        let watched = random.uniform() < if fits { 0.8 } else { 0.15 };
+        let candidates = &mut feed.candidates;
+        push_id(&mut candidates.channel[0], channel);
+        push_id(&mut candidates.channel[1], channel % CATEGORIES);
+        push_number(&mut candidates.target[0], random.below(50) as f32);
+        push_number(&mut candidates.dynamic[0], random.below(500) as f32);
+        push_list(&mut candidates.dynamic[1], &[channel, channel + 5][..random.below(3)]);
+        candidates.position.push(Some(position as u16));
+        let labels = &mut candidates.labels;
+        labels.watched.push(watched);
+        labels.stay_s.push(watched.then(|| 5.0 + random.below(300) as f32));
+        labels.bag_click.push(watched.then(|| random.below(3) == 0));
+        labels.product_click.push(watched.then(|| random.below(6) == 0));
+    }
+    feed
+}
+
+fn push_id(column: &mut Column, id: u64) {
+    let Column::Ids(ids) = column else { panic!("a categorical column") };
+    ids.push(id);
+}
+
+fn push_number(column: &mut Column, number: f32) {
+    let Column::Numbers(numbers) = column else { panic!("a numeric column") };
+    numbers.push(number);
+}
+
+fn push_list(column: &mut Column, list: &[u64]) {
+    let Column::Lists { ends, ids } = column else { panic!("a multi-valued column") };
+    ids.extend(list);
+    ends.push(ids.len() as u32);
+}

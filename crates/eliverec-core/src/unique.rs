@@ -1,0 +1,108 @@
+//! The distinct ids of a batch, per vocabulary, and where each value stands among them.
+//!
+//! The store turns the ids into one block of rows per vocabulary, the model indexes into the blocks, and the
+//! gradient of a block goes back to the same ids: embeddings stay outside the autodiff graph.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::batch::{Batch, Values};
+use crate::id::mix;
+use crate::schema::{Group, Schema};
+
+/// Distinct ids per vocabulary, in order of first occurrence, and every value's place among them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UniqueIds {
+    /// By vocabulary, in schema order.
+    pub ids: Vec<Vec<u64>>,
+    /// How often each of `ids` occurs in the batch.
+    pub counts: Vec<Vec<u32>>,
+    places: [Vec<Vec<u32>>; Group::ALL.len()],
+}
+
+impl UniqueIds {
+    /// Makes the ids of a batch unique. Deterministic: the walk follows the schema.
+    pub fn of(schema: &Schema, batch: &Batch) -> Self {
+        let vocabularies = schema.vocabulary.len();
+        let mut known: Vec<HashMap<u64, u32, BuildHasherDefault<IdHasher>>> =
+            vec![HashMap::default(); vocabularies];
+        let mut ids: Vec<Vec<u64>> = vec![Vec::new(); vocabularies];
+        let mut counts: Vec<Vec<u32>> = vec![Vec::new(); vocabularies];
+        let places = Group::ALL.map(|group| {
+            let fields = schema.fields(group).iter().zip(batch.values(group));
+            fields
+                .map(|(field, values)| {
+                    let (Values::Ids(column) | Values::Lists { ids: column, .. }) = values else {
+                        return Vec::new();
+                    };
+                    let v = schema.vocabulary_of(field).expect("Schema::check found it");
+                    let (known, ids, counts) = (&mut known[v], &mut ids[v], &mut counts[v]);
+                    let place = |id: &u64| {
+                        let place = *known.entry(*id).or_insert_with(|| {
+                            ids.push(*id);
+                            counts.push(0);
+                            ids.len() as u32 - 1
+                        });
+                        counts[place as usize] += 1;
+                        place
+                    };
+                    column.iter().map(place).collect()
+                })
+                .collect()
+        });
+        Self { ids, counts, places }
+    }
+
+    /// For each field of a group, the row of its vocabulary's block that every id names; empty for dense fields.
+    pub fn places(&self, group: Group) -> &[Vec<u32>] {
+        &self.places[group as usize]
+    }
+}
+
+/// Ids may be small numbers in sequence, so they are mixed; nobody can choose them to collide within one batch.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = mix(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = mix(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toy;
+
+    #[test]
+    fn places_lead_back_to_the_ids() {
+        let (schema, batch) = (toy::schema(), toy::batch(12, 5));
+        let unique = UniqueIds::of(&schema, &batch);
+        for group in Group::ALL {
+            for ((field, values), places) in
+                schema.fields(group).iter().zip(batch.values(group)).zip(unique.places(group))
+            {
+                if let (Values::Ids(ids), Some(v)) = (values, schema.vocabulary_of(field)) {
+                    let back: Vec<u64> =
+                        places.iter().map(|p| unique.ids[v][*p as usize]).collect();
+                    assert_eq!(&back, ids);
+                }
+            }
+        }
+        for (ids, counts) in unique.ids.iter().zip(&unique.counts) {
+            let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+            assert_eq!(distinct.len(), ids.len());
+            assert!(counts.iter().all(|count| *count > 0));
+        }
+    }
+}
