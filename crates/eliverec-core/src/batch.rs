@@ -146,17 +146,34 @@ impl Batch {
     }
 }
 
+/// How many of the newest events of each history a batch keeps; 0 leaves the domain out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// Product clicks, n.
+    pub products: usize,
+    /// Watches, l.
+    pub channels: usize,
+}
+
+impl Default for Lengths {
+    /// The paper's truncation, Sec. V-A.
+    fn default() -> Self {
+        Self { products: 50, channels: 50 }
+    }
+}
+
 /// Gathers whole feeds into a [`Batch`].
 #[derive(Debug)]
 pub struct BatchBuilder<'a> {
     schema: &'a Schema,
     normalization: &'a Normalization,
+    lengths: Lengths,
     batch: Batch,
 }
 
 impl<'a> BatchBuilder<'a> {
-    /// An empty batch. `normalization` standardises dense numbers.
-    pub fn new(schema: &'a Schema, normalization: &'a Normalization) -> Self {
+    /// An empty batch. `normalization` standardises dense numbers, `lengths` truncates the histories.
+    pub fn new(schema: &'a Schema, normalization: &'a Normalization, lengths: Lengths) -> Self {
         let values = Group::ALL.map(|group| {
             schema.fields(group).iter().map(|field| empty_values(&field.kind)).collect()
         });
@@ -172,7 +189,7 @@ impl<'a> BatchBuilder<'a> {
             labels: BatchLabels::default(),
             values,
         };
-        Self { schema, normalization, batch }
+        Self { schema, normalization, lengths, batch }
     }
 
     /// Impressions so far.
@@ -186,14 +203,17 @@ impl<'a> BatchBuilder<'a> {
     /// What [`Feed::check`] refuses.
     pub fn push(&mut self, feed: &Feed) -> Result<(), Error> {
         feed.check(self.schema)?;
+        let kept = |age_s: &[f32], length: usize| age_s.len().saturating_sub(length)..age_s.len();
+        let products = kept(&feed.products.age_s, self.lengths.products);
+        let channels = kept(&feed.channels.age_s, self.lengths.channels);
         let batch = &mut self.batch;
         batch.request_ids.push(feed.request_id);
         batch.user_ids.push(feed.user_id);
         batch.ts_ms.push(feed.ts_ms);
-        batch.products.push(feed.products.age_s.len());
-        batch.product_age_s.extend(&feed.products.age_s);
-        batch.channels.push(feed.channels.age_s.len());
-        batch.channel_age_s.extend(&feed.channels.age_s);
+        batch.products.push(products.len());
+        batch.product_age_s.extend(&feed.products.age_s[products.clone()]);
+        batch.channels.push(channels.len());
+        batch.channel_age_s.extend(&feed.channels.age_s[channels.clone()]);
         batch.candidates.push(feed.impressions());
         let labels = &feed.candidates.labels;
         let number = |label: &Option<bool>| label.map_or(f32::NAN, |b| f32::from(u8::from(b)));
@@ -202,10 +222,15 @@ impl<'a> BatchBuilder<'a> {
         batch.labels.bag_click.extend(labels.bag_click.iter().map(number));
         batch.labels.product_click.extend(labels.product_click.iter().map(number));
         for group in Group::ALL {
+            let rows = match group {
+                Group::Product | Group::ProductEvent => products.clone(),
+                Group::Channel | Group::ChannelEvent => channels.clone(),
+                _ => 0..feed.entities(group),
+            };
             let fields = self.schema.fields(group).iter();
             let values = &mut batch.values[group as usize];
             for ((field, column), values) in fields.zip(feed.columns(group)).zip(values) {
-                append(values, column, group, field, self.normalization);
+                append(values, column, rows.clone(), group, field, self.normalization);
             }
         }
         Ok(())
@@ -225,22 +250,29 @@ fn empty_values(kind: &Kind) -> Values {
     }
 }
 
-fn append(to: &mut Values, from: &Column, group: Group, field: &Field, normal: &Normalization) {
+fn append(
+    to: &mut Values,
+    from: &Column,
+    rows: std::ops::Range<usize>,
+    group: Group,
+    field: &Field,
+    normal: &Normalization,
+) {
     match (to, from, &field.kind) {
-        (Values::Ids(to), Column::Ids(from), _) => to.extend(from),
+        (Values::Ids(to), Column::Ids(from), _) => to.extend(&from[rows]),
         (Values::Ids(to), Column::Numbers(from), Kind::Bucket { boundaries, .. }) => {
-            to.extend(from.iter().map(|x| boundaries.partition_point(|b| b <= x) as u64));
+            to.extend(from[rows].iter().map(|x| boundaries.partition_point(|b| b <= x) as u64));
         }
         (Values::Numbers(to), Column::Numbers(from), Kind::Dense { transform }) => {
             let moments = normal.dense(group, &field.name);
-            to.extend(from.iter().map(|x| moments.standardise(transform.apply(*x))));
+            to.extend(from[rows].iter().map(|x| moments.standardise(transform.apply(*x))));
         }
         (Values::Lists { offsets, ids }, Column::Lists { ends, ids: from }, _) => {
-            ids.extend(from);
-            let mut start = 0;
-            for end in ends {
-                offsets.push((end - start) as usize);
-                start = *end;
+            let mut start = if rows.start == 0 { 0 } else { ends[rows.start - 1] as usize };
+            for end in &ends[rows] {
+                ids.extend(&from[start..*end as usize]);
+                offsets.push(*end as usize - start);
+                start = *end as usize;
             }
         }
         _ => unreachable!("Feed::check compared the columns with the schema"),
@@ -256,7 +288,7 @@ mod tests {
     fn feeds_keep_their_rows() {
         let (schema, normalization) = (toy::schema(), Normalization::default());
         let feeds = toy::feeds(5, 3);
-        let mut builder = BatchBuilder::new(&schema, &normalization);
+        let mut builder = BatchBuilder::new(&schema, &normalization, Lengths::default());
         feeds.iter().for_each(|feed| builder.push(feed).unwrap());
         let batch = builder.finish().unwrap();
         assert_eq!(batch.feeds(), 5);
@@ -277,6 +309,21 @@ mod tests {
     }
 
     #[test]
+    fn histories_keep_their_newest_events() {
+        let (schema, normalization) = (toy::schema(), Normalization::default());
+        let feed = toy::feeds(1, 3).remove(0);
+        let mut builder =
+            BatchBuilder::new(&schema, &normalization, Lengths { products: 0, channels: 1 });
+        builder.push(&feed).unwrap();
+        let batch = builder.finish().unwrap();
+        assert_eq!((batch.products.total(), batch.channels.total()), (0, 1));
+        assert_eq!(batch.channel_age_s[0], *feed.channels.age_s.last().unwrap());
+        let Values::Ids(ids) = &batch.values(Group::Channel)[0] else { panic!("ids") };
+        let Column::Ids(all) = &feed.channels.entity[0] else { panic!("ids") };
+        assert_eq!(ids[..], all[all.len() - 1..]);
+    }
+
+    #[test]
     fn owners_name_the_feed_of_every_row() {
         let offsets = Offsets::from_lengths([2, 0, 3]);
         assert_eq!(offsets.owners(), [0, 0, 2, 2, 2]);
@@ -286,6 +333,10 @@ mod tests {
 
     #[test]
     fn no_feed_makes_no_batch() {
-        assert!(BatchBuilder::new(&toy::schema(), &Normalization::default()).finish().is_none());
+        assert!(
+            BatchBuilder::new(&toy::schema(), &Normalization::default(), Lengths::default())
+                .finish()
+                .is_none()
+        );
     }
 }

@@ -23,7 +23,7 @@ pub mod seed;
 pub mod toy;
 pub mod unique;
 
-pub use batch::{Batch, BatchBuilder};
+pub use batch::{Batch, BatchBuilder, Lengths};
 pub use error::Error;
 pub use feed::Feed;
 pub use normalize::Normalization;

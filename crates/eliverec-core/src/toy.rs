@@ -3,7 +3,7 @@
 //! Category c of the last watch or of the last product click makes candidates of that category likelier to be watched.
 //! Some feeds have no products, some no channels, some neither.
 
-use crate::batch::{Batch, BatchBuilder};
+use crate::batch::{Batch, BatchBuilder, Lengths};
 use crate::feed::{Column, Feed};
 use crate::normalize::Normalization;
 use crate::schema::{Field, Kind, Schema, Transform, Vocabulary};
@@ -63,7 +63,7 @@ pub fn batch(count: usize, seed: u64) -> Batch {
 /// Feeds of the toy schema as one batch; there must be at least one.
 pub fn batch_of(feeds: &[Feed]) -> Batch {
     let (schema, normalization) = (schema(), Normalization::default());
-    let mut builder = BatchBuilder::new(&schema, &normalization);
+    let mut builder = BatchBuilder::new(&schema, &normalization, Lengths::default());
     feeds.iter().for_each(|feed| builder.push(feed).expect("toy feeds keep the contract"));
     builder.finish().expect("at least one feed")
 }
