@@ -1,1 +1,21 @@
-//! Placeholder.
+//! Feeds in Parquet files: one row is one request, with its histories and candidates as lists of structs.
+//!
+//! A feed directory holds `schema.toml` and one folder of Parquet files per [`Split`]. [`FeedWriter`] makes such a
+//! directory whole or not at all; [`FeedDirectory`] reads it as a stream: in file order, or shuffled with a seed, as
+//! feeds or as [`Batches`] of whole feeds.
+//!
+//! # Memory
+//! Reading holds, whatever the size of the set: per open reader one page of each column and the feeds decoded from
+//! [`read::DECODED_FEEDS`] rows; in a shuffle, [`Shuffle::buffer_feeds`] feeds more; in [`Batches`], one batch. Besides
+//! these only the names and row counts of the files and their row groups are held. Writing holds one row group per
+//! split: [`write::ROW_GROUP_FEEDS`] feeds or [`write::ROW_GROUP_VALUES`] events, candidates and ids of lists.
+
+mod arrow_schema;
+mod encode;
+pub mod error;
+pub mod layout;
+pub mod write;
+
+pub use error::Error;
+pub use layout::Split;
+pub use write::FeedWriter;

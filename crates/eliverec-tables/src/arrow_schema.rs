@@ -1,0 +1,87 @@
+//! The columns of a feed file as Arrow types, from the fields that a schema declares.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema as ArrowSchema, TimeUnit};
+use eliverec_core::Schema;
+use eliverec_core::schema::{Field, Group, Kind};
+
+/// Key of the schema's fingerprint in a file's metadata.
+pub(crate) const FINGERPRINT_KEY: &str = "eliverec.schema";
+/// Key of the schema's text, so that a mismatch can name the differing fields.
+pub(crate) const SCHEMA_TEXT_KEY: &str = "eliverec.schema.toml";
+
+/// The groups whose fields make up the structs of the `products` list.
+pub(crate) const PRODUCTS: [Group; 2] = [Group::Product, Group::ProductEvent];
+/// The groups whose fields make up the structs of the `channels` list.
+pub(crate) const CHANNELS: [Group; 2] = [Group::Channel, Group::ChannelEvent];
+/// The groups whose fields make up the structs of the `candidates` list.
+pub(crate) const CANDIDATES: [Group; 3] = [Group::Candidate, Group::Target, Group::Dynamic];
+
+/// The columns that a writer makes. Parquet has no struct without fields, so an undeclared `user` or `context` has no
+/// column.
+pub(crate) fn feed_columns(schema: &Schema) -> Arc<ArrowSchema> {
+    let required = |name: &str, kind| ArrowField::new(name, kind, false);
+    let timestamp = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    let mut columns = vec![
+        required("request_id", DataType::UInt64),
+        required("user_id", DataType::UInt64),
+        required("ts", timestamp),
+    ];
+    for group in [Group::User, Group::Context] {
+        if !schema.fields(group).is_empty() {
+            let fields = declared(schema, &[group]).collect();
+            columns.push(required(group.name(), DataType::Struct(fields)));
+        }
+    }
+    for (name, groups) in [("products", PRODUCTS), ("channels", CHANNELS)] {
+        let age = required("age_s", DataType::Float32);
+        let fields = declared(schema, &groups).chain([age]).collect();
+        columns.push(required(name, list_of(DataType::Struct(fields))));
+    }
+    let labels = [
+        ArrowField::new("position", DataType::UInt16, true),
+        ArrowField::new("watched", DataType::Boolean, false),
+        ArrowField::new("stay_s", DataType::Float32, true),
+        ArrowField::new("bag_click", DataType::Boolean, true),
+        ArrowField::new("product_click", DataType::Boolean, true),
+    ];
+    let fields = declared(schema, &CANDIDATES).chain(labels).collect();
+    columns.push(required("candidates", list_of(DataType::Struct(fields))));
+    Arc::new(ArrowSchema::new(columns))
+}
+
+fn declared(schema: &Schema, groups: &[Group]) -> impl Iterator<Item = ArrowField> {
+    let fields = groups.iter().flat_map(|group| schema.fields(*group));
+    fields.map(column).collect::<Vec<_>>().into_iter()
+}
+
+fn column(field: &Field) -> ArrowField {
+    let kind = match field.kind {
+        Kind::Categorical { .. } => DataType::UInt64,
+        Kind::Bucket { .. } | Kind::Dense { .. } => DataType::Float32,
+        Kind::Multi { .. } => list_of(DataType::UInt64),
+    };
+    ArrowField::new(&field.name, kind, false)
+}
+
+/// A list without nulls; its values are called `element`, as the Parquet format asks.
+fn list_of(kind: DataType) -> DataType {
+    DataType::List(element(kind))
+}
+
+/// The field of a list's values.
+pub(crate) fn element(kind: DataType) -> Arc<ArrowField> {
+    Arc::new(ArrowField::new("element", kind, false))
+}
+
+/// The fields of the structs in a list column.
+pub(crate) fn struct_fields(kind: &DataType) -> Option<&Fields> {
+    match kind {
+        DataType::Struct(fields) => Some(fields),
+        DataType::List(element) | DataType::LargeList(element) => {
+            struct_fields(element.data_type())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,113 @@
+//! The crate's errors: one line each, for people; what was wrong, in which file, row and field, and what to do.
+
+use std::path::{Path, PathBuf};
+
+/// What can go wrong with feed files and the data sets that they are made of.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system could not read or write; the message names the path.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// A directory is not what it should be.
+    #[error("{path}: {reason}", path = path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A schema file that cannot be used.
+    #[error("{path}: {source}", path = path.display())]
+    Schema {
+        /// The schema file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: eliverec_core::Error,
+    },
+    /// A feed file was written with another schema than its directory's `schema.toml`.
+    #[error(
+        "{path}: its schema differs from the directory's schema.toml: {differences}; \
+         write the feeds again, or put back the schema.toml that they were written with",
+        path = path.display()
+    )]
+    SchemaDiffers {
+        /// The feed file.
+        path: PathBuf,
+        /// The differing fields, separated by semicolons.
+        differences: String,
+    },
+    /// A file that is no Parquet file, or no longer a whole one.
+    #[error(
+        "{path}: not a whole Parquet file ({reason}); copy or write it again",
+        path = path.display()
+    )]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the Parquet reader says.
+        reason: String,
+    },
+    /// A column is missing or has a type that cannot be read.
+    #[error("{path}: column {field}: {reason}", path = path.display())]
+    Column {
+        /// The feed file.
+        path: PathBuf,
+        /// The column, for example `candidates.stay_s`.
+        field: String,
+        /// What is wrong and what is expected.
+        reason: String,
+    },
+    /// A value of a feed file cannot be used.
+    #[error("{path}: row {row}: {field}: {reason}", path = path.display())]
+    Value {
+        /// The feed file.
+        path: PathBuf,
+        /// Row of the file, from 0.
+        row: u64,
+        /// The column with list positions from 0, for example `candidates[3].stay_s`.
+        field: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A value of a file that an importer reads cannot be used.
+    #[error("{path}: line {line}: {column}: {reason}", path = path.display())]
+    Source {
+        /// The file.
+        path: PathBuf,
+        /// Line of the file, from 1 (the header).
+        line: u64,
+        /// Column.
+        column: String,
+        /// What is wrong and what is expected.
+        reason: String,
+    },
+    /// A feed that breaks the contract cannot be written.
+    #[error("request {request_id} of the {split} split cannot be written: {source}")]
+    Feed {
+        /// The split it was for.
+        split: crate::Split,
+        /// Its `request_id`.
+        request_id: u64,
+        /// The breach.
+        source: eliverec_core::Error,
+    },
+}
+
+impl Error {
+    /// A [`Error::Directory`].
+    pub(crate) fn directory(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Directory { path: path.into(), reason: reason.into() }
+    }
+
+    /// A [`Error::Parquet`] with the first line of what the reader says.
+    pub(crate) fn parquet(path: &Path, reason: &impl ToString) -> Self {
+        let reason = reason.to_string();
+        let line = reason.lines().next().unwrap_or_default().trim_end_matches('.');
+        Self::Parquet { path: path.into(), reason: line.into() }
+    }
+
+    /// The message with its causes, on one line whatever they contain.
+    pub fn one_line(&self) -> String {
+        self.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}

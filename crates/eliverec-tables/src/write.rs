@@ -1,0 +1,214 @@
+//! Writes a feed directory: row by row, into a temporary sibling that takes the directory's name only when all is on
+//! disk, so that a kill leaves no directory that looks whole.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use arrow::datatypes::SchemaRef;
+use eliverec_core::{Feed, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+
+use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY, feed_columns};
+use crate::encode;
+use crate::error::Error;
+use crate::layout::{SCHEMA_FILE, Split};
+
+/// A row group ends at this many feeds. Small, because a shuffle mixes within a few row groups at a time.
+pub const ROW_GROUP_FEEDS: usize = 1_024;
+/// A row group ends, after a whole feed, at this many events, candidates and ids of lists.
+pub const ROW_GROUP_VALUES: usize = 1 << 19;
+/// A file ends at this many row groups: readers hold a file's footer, which grows with them.
+const FILE_ROW_GROUPS: usize = 64;
+
+/// Writes a feed directory. Dropped without [`FeedWriter::finish`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct FeedWriter {
+    target: PathBuf,
+    partial: PartialDirectory,
+    schema: Schema,
+    columns: SchemaRef,
+    properties: WriterProperties,
+    splits: [SplitWriter; Split::ALL.len()],
+}
+
+impl FeedWriter {
+    /// A writer of the feed directory `dir`, which must not exist or be empty until [`FeedWriter::finish`].
+    ///
+    /// What a killed writer of the same directory left behind is removed.
+    ///
+    /// # Errors
+    /// A schema that contradicts itself, a `dir` that holds something, and what the file system refuses.
+    pub fn create(dir: &Path, schema: &Schema) -> Result<Self, Error> {
+        let schema_path = dir.join(SCHEMA_FILE);
+        schema.check().map_err(|source| Error::Schema { path: schema_path, source })?;
+        refuse_taken(dir)?;
+        let partial = PartialDirectory::create(dir)?;
+        let text = schema.to_toml();
+        let schema_file = partial.path.join(SCHEMA_FILE);
+        fs_err::write(&schema_file, &text)?;
+        fs_err::File::open(&schema_file)?.sync_all()?;
+        let metadata = [(FINGERPRINT_KEY, schema.fingerprint()), (SCHEMA_TEXT_KEY, text)];
+        let metadata = metadata.into_iter().map(|(k, v)| KeyValue::new(k.to_owned(), v)).collect();
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_offset_index_disabled(true)
+            .set_key_value_metadata(Some(metadata))
+            .build();
+        Ok(Self {
+            target: dir.into(),
+            partial,
+            columns: feed_columns(schema),
+            schema: schema.clone(),
+            properties,
+            splits: Default::default(),
+        })
+    }
+
+    /// Adds a feed to a split; a split's feeds keep their order.
+    ///
+    /// # Errors
+    /// A feed that breaks the contract, and what the file system refuses.
+    pub fn push(&mut self, split: Split, feed: &Feed) -> Result<(), Error> {
+        feed.check(&self.schema).map_err(|source| {
+            let request_id = feed.request_id;
+            Error::Feed { split, request_id, source }
+        })?;
+        let pending = &mut self.splits[split as usize];
+        pending.values += encode::values(feed);
+        pending.feeds.push(feed.clone());
+        if pending.feeds.len() >= ROW_GROUP_FEEDS || pending.values >= ROW_GROUP_VALUES {
+            self.end_row_group(split)?;
+        }
+        Ok(())
+    }
+
+    /// Puts everything on disk and gives the directory its name. A split without feeds has no folder.
+    ///
+    /// # Errors
+    /// A directory that took the name meanwhile, and what the file system refuses.
+    pub fn finish(mut self) -> Result<(), Error> {
+        for split in Split::ALL {
+            self.end_row_group(split)?;
+            self.end_file(split)?;
+            let folder = split.folder(&self.partial.path);
+            if folder.exists() {
+                fs_err::File::open(&folder)?.sync_all()?;
+            }
+        }
+        fs_err::File::open(&self.partial.path)?.sync_all()?;
+        refuse_taken(&self.target)?;
+        fs_err::rename(&self.partial.path, &self.target)?;
+        fs_err::File::open(parent_of(&self.target))?.sync_all()?;
+        Ok(())
+    }
+
+    fn end_row_group(&mut self, split: Split) -> Result<(), Error> {
+        let pending = &mut self.splits[split as usize];
+        if pending.feeds.is_empty() {
+            return Ok(());
+        }
+        let path = part_path(&self.partial.path, split, pending.files);
+        let failed = |reason: String| Error::directory(&path, format!("cannot write: {reason}"));
+        let batch = encode::record_batch(&self.schema, &self.columns, &pending.feeds)
+            .map_err(|e| failed(e.to_string()))?;
+        pending.feeds.clear();
+        pending.values = 0;
+        let writer = match &mut pending.writer {
+            Some(writer) => writer,
+            None => {
+                fs_err::create_dir_all(split.folder(&self.partial.path))?;
+                let file = fs_err::File::create(&path)?.into_parts().0;
+                let properties = Some(self.properties.clone());
+                let columns = SchemaRef::clone(&self.columns);
+                let writer = ArrowWriter::try_new(file, columns, properties)
+                    .map_err(|e| failed(e.to_string()))?;
+                pending.writer.insert(writer)
+            }
+        };
+        writer.write(&batch).and_then(|()| writer.flush()).map_err(|e| failed(e.to_string()))?;
+        if writer.flushed_row_groups().len() >= FILE_ROW_GROUPS {
+            self.end_file(split)?;
+        }
+        Ok(())
+    }
+
+    fn end_file(&mut self, split: Split) -> Result<(), Error> {
+        let pending = &mut self.splits[split as usize];
+        if let Some(writer) = pending.writer.take() {
+            let path = part_path(&self.partial.path, split, pending.files);
+            let failed = |e| Error::directory(&path, format!("cannot write: {e}"));
+            writer.into_inner().map_err(failed)?.sync_all()?;
+            pending.files += 1;
+        }
+        Ok(())
+    }
+}
+
+/// The row group and the file that a split's next feed goes to.
+#[derive(Debug, Default)]
+struct SplitWriter {
+    feeds: Vec<Feed>,
+    values: usize,
+    writer: Option<ArrowWriter<File>>,
+    files: usize,
+}
+
+/// A directory that is removed unless it has been renamed.
+#[derive(Debug)]
+struct PartialDirectory {
+    path: PathBuf,
+}
+
+impl PartialDirectory {
+    /// A new, empty sibling of `dir` whose name ends in `.partial`.
+    fn create(dir: &Path) -> Result<Self, Error> {
+        let name = dir.file_name().ok_or_else(|| {
+            Error::directory(dir, "not a name for a new directory; give a path that ends in a name")
+        })?;
+        let parent = parent_of(dir);
+        fs_err::create_dir_all(&parent)?;
+        let path = parent.join(format!(".{}.partial", name.display()));
+        if path.exists() {
+            fs_err::remove_dir_all(&path)?;
+        }
+        fs_err::create_dir(&path)?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for PartialDirectory {
+    fn drop(&mut self) {
+        // After the rename there is nothing of that name; otherwise this is best effort on the way out of an error.
+        let _ = fs_err::remove_dir_all(&self.path);
+    }
+}
+
+fn part_path(partial: &Path, split: Split, number: usize) -> PathBuf {
+    split.folder(partial).join(format!("part-{number:05}.parquet"))
+}
+
+fn parent_of(dir: &Path) -> PathBuf {
+    match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn refuse_taken(dir: &Path) -> Result<(), Error> {
+    let taken = match fs_err::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => false,
+        Err(e) => return Err(e.into()),
+    };
+    if taken {
+        return Err(Error::directory(
+            dir,
+            "exists and is not empty; remove it or choose another directory",
+        ));
+    }
+    Ok(())
+}
