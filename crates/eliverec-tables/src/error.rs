@@ -81,10 +81,10 @@ pub enum Error {
         /// What is wrong and what is expected.
         reason: String,
     },
-    /// A feed that breaks the contract cannot be written.
-    #[error("request {request_id} of the {split} split cannot be written: {source}")]
+    /// A feed breaks the contract.
+    #[error("request {request_id} of the {split} split: {source}")]
     Feed {
-        /// The split it was for.
+        /// The split it is in or was for.
         split: crate::Split,
         /// Its `request_id`.
         request_id: u64,

@@ -11,11 +11,24 @@
 //! split: [`write::ROW_GROUP_FEEDS`] feeds or [`write::ROW_GROUP_VALUES`] events, candidates and ids of lists.
 
 mod arrow_schema;
+pub mod batches;
+mod decode;
+pub mod directory;
 mod encode;
 pub mod error;
+pub mod import;
 pub mod layout;
+pub mod read;
+pub mod shuffle;
+pub mod statistics;
+mod values;
 pub mod write;
 
+pub use batches::{BATCH_IMPRESSIONS, Batches};
+pub use directory::FeedDirectory;
 pub use error::Error;
 pub use layout::Split;
+pub use read::FeedReader;
+pub use shuffle::{Shuffle, ShuffledFeeds};
+pub use statistics::{Statistics, statistics};
 pub use write::FeedWriter;

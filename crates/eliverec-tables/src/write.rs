@@ -117,17 +117,15 @@ impl FeedWriter {
             .map_err(|e| failed(e.to_string()))?;
         pending.feeds.clear();
         pending.values = 0;
-        let writer = match &mut pending.writer {
-            Some(writer) => writer,
-            None => {
-                fs_err::create_dir_all(split.folder(&self.partial.path))?;
-                let file = fs_err::File::create(&path)?.into_parts().0;
-                let properties = Some(self.properties.clone());
-                let columns = SchemaRef::clone(&self.columns);
-                let writer = ArrowWriter::try_new(file, columns, properties)
-                    .map_err(|e| failed(e.to_string()))?;
-                pending.writer.insert(writer)
-            }
+        let writer = if let Some(writer) = &mut pending.writer {
+            writer
+        } else {
+            fs_err::create_dir_all(split.folder(&self.partial.path))?;
+            let file = fs_err::File::create(&path)?.into_parts().0;
+            let (columns, properties) = (SchemaRef::clone(&self.columns), self.properties.clone());
+            let writer = ArrowWriter::try_new(file, columns, Some(properties))
+                .map_err(|e| failed(e.to_string()))?;
+            pending.writer.insert(writer)
         };
         writer.write(&batch).and_then(|()| writer.flush()).map_err(|e| failed(e.to_string()))?;
         if writer.flushed_row_groups().len() >= FILE_ROW_GROUPS {

@@ -1,0 +1,115 @@
+//! Batches of whole feeds: a feed's candidates share its encoded histories, so a feed is never cut.
+
+use std::sync::Arc;
+
+use eliverec_core::batch::Lengths;
+use eliverec_core::{Batch, BatchBuilder, Feed, Normalization, Schema};
+
+use crate::error::Error;
+use crate::layout::Split;
+use crate::read::FeedReader;
+use crate::shuffle::ShuffledFeeds;
+
+/// Impressions of a batch unless the caller wants others.
+pub const BATCH_IMPRESSIONS: usize = 2_048;
+
+/// Batches of at most so many impressions; a larger feed makes a batch of its own. Ends after the first error.
+///
+/// Owns all it needs, so that it can run on a thread of its own.
+#[derive(Debug)]
+pub struct Batches {
+    split: Split,
+    schema: Arc<Schema>,
+    normalization: Arc<Normalization>,
+    lengths: Lengths,
+    max_impressions: usize,
+    feeds: Feeds,
+    /// The feed that did not fit into the last batch.
+    next_feed: Option<Feed>,
+}
+
+/// Where the feeds come from.
+#[derive(Debug)]
+pub(crate) enum Feeds {
+    InOrder(FeedReader),
+    Shuffled(ShuffledFeeds),
+}
+
+impl Iterator for Feeds {
+    type Item = Result<Feed, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::InOrder(feeds) => feeds.next(),
+            Self::Shuffled(feeds) => feeds.next(),
+        }
+    }
+}
+
+impl Batches {
+    pub(crate) fn new(
+        split: Split,
+        schema: Arc<Schema>,
+        normalization: &Normalization,
+        lengths: Lengths,
+        max_impressions: usize,
+        feeds: Feeds,
+    ) -> Self {
+        let normalization = Arc::new(normalization.clone());
+        Self { split, schema, normalization, lengths, max_impressions, feeds, next_feed: None }
+    }
+
+    /// Passes over the next `n` batches without building them; says how many there were, fewer only at the end.
+    ///
+    /// Feeds are read and shuffled as they would be otherwise, so the batches that follow are those that would have
+    /// followed.
+    ///
+    /// # Errors
+    /// What reading the feeds gives.
+    pub fn skip_batches(&mut self, n: usize) -> Result<usize, Error> {
+        for skipped in 0..n {
+            if self.take_feeds(|_| Ok(()))? == 0 {
+                return Ok(skipped);
+            }
+        }
+        Ok(n)
+    }
+
+    fn build(&mut self) -> Result<Option<Batch>, Error> {
+        let (schema, normalization) = (Arc::clone(&self.schema), Arc::clone(&self.normalization));
+        let mut builder = BatchBuilder::new(&schema, &normalization, self.lengths);
+        let split = self.split;
+        self.take_feeds(|feed| {
+            let request_id = feed.request_id;
+            builder.push(feed).map_err(|source| Error::Feed { split, request_id, source })
+        })?;
+        Ok(builder.finish())
+    }
+
+    /// Gives the feeds of the next batch to `each`; says how many there were.
+    fn take_feeds(
+        &mut self,
+        mut each: impl FnMut(&Feed) -> Result<(), Error>,
+    ) -> Result<usize, Error> {
+        let (mut feeds, mut impressions) = (0, 0);
+        while let Some(feed) = self.next_feed.take().map(Ok).or_else(|| self.feeds.next()) {
+            let feed = feed?;
+            if feeds > 0 && impressions + feed.impressions() > self.max_impressions {
+                self.next_feed = Some(feed);
+                break;
+            }
+            feeds += 1;
+            impressions += feed.impressions();
+            each(&feed)?;
+        }
+        Ok(feeds)
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.build().transpose()
+    }
+}

@@ -1,0 +1,149 @@
+//! A feed directory, opened for reading.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use eliverec_core::batch::Lengths;
+use eliverec_core::{Normalization, Schema};
+
+use crate::batches::{Batches, Feeds};
+use crate::error::Error;
+use crate::layout::{SCHEMA_FILE, Split};
+use crate::read::{FeedFile, FeedReader, row_groups};
+use crate::shuffle::{Shuffle, ShuffledFeeds};
+
+/// What makes a feed directory, for messages about a directory that is none.
+const EXPECTED: &str = "expected schema.toml and the folders train, validation and test with Parquet files, as \
+                        `eliverec import NAME --from DIR --out DIR` makes them";
+
+/// A feed directory: a schema and the feeds of every [`Split`].
+#[derive(Clone, Debug)]
+pub struct FeedDirectory {
+    path: PathBuf,
+    schema: Arc<Schema>,
+}
+
+impl FeedDirectory {
+    /// Opens a feed directory by its schema; files are opened, and checked against it, as they are asked for.
+    ///
+    /// # Errors
+    /// No such directory, an empty one, one without `schema.toml`, and a schema that cannot be used.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let schema_path = path.join(SCHEMA_FILE);
+        let text = match fs_err::read_to_string(&schema_path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+                let source = eliverec_core::Error::SchemaSyntax("the file is not text".into());
+                return Err(Error::Schema { path: schema_path, source });
+            }
+            Err(e) => return Err(no_schema(path, e)),
+        };
+        let schema = Schema::parse(&text)
+            .map_err(|source| Error::Schema { path: schema_path.clone(), source })?;
+        Ok(Self { path: path.into(), schema: Arc::new(schema) })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its schema.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// How many feeds a split has, from the footers of its files; 0 for one without files.
+    ///
+    /// # Errors
+    /// Files that cannot be read, and files of another schema.
+    pub fn feeds(&self, split: Split) -> Result<u64, Error> {
+        Ok(self.files(split)?.iter().map(FeedFile::feeds).sum())
+    }
+
+    /// The feeds of a split, file by file (by name), row by row.
+    ///
+    /// # Errors
+    /// A split without feeds, files that cannot be read, and files of another schema.
+    pub fn read(&self, split: Split) -> Result<FeedReader, Error> {
+        let files: Arc<[FeedFile]> = self.some_files(split)?.into();
+        let order = row_groups(&files);
+        Ok(FeedReader::new(Arc::clone(&self.schema), files, order))
+    }
+
+    /// The feeds of a split in random order.
+    ///
+    /// # Errors
+    /// As [`FeedDirectory::read`].
+    pub fn shuffled(&self, split: Split, shuffle: Shuffle) -> Result<ShuffledFeeds, Error> {
+        let files: Arc<[FeedFile]> = self.some_files(split)?.into();
+        let order = shuffle.order(row_groups(&files));
+        let feeds = FeedReader::new(Arc::clone(&self.schema), files, order);
+        Ok(ShuffledFeeds::new(feeds, shuffle))
+    }
+
+    /// The feeds of a split in batches of at most `max_impressions` (a larger feed makes a batch of its own), in the
+    /// order of the files or shuffled. `lengths` truncates the histories, `normalization` standardises dense numbers.
+    ///
+    /// # Errors
+    /// As [`FeedDirectory::read`].
+    pub fn batches(
+        &self,
+        split: Split,
+        normalization: &Normalization,
+        lengths: Lengths,
+        max_impressions: usize,
+        shuffle: Option<Shuffle>,
+    ) -> Result<Batches, Error> {
+        let feeds = match shuffle {
+            Some(shuffle) => Feeds::Shuffled(self.shuffled(split, shuffle)?),
+            None => Feeds::InOrder(self.read(split)?),
+        };
+        let schema = Arc::clone(&self.schema);
+        Ok(Batches::new(split, schema, normalization, lengths, max_impressions, feeds))
+    }
+
+    fn some_files(&self, split: Split) -> Result<Vec<FeedFile>, Error> {
+        let files = self.files(split)?;
+        if files.iter().all(|file| file.feeds() == 0) {
+            let reason = format!(
+                "no feeds in the {split} split; expected Parquet files with rows in its folder {split}"
+            );
+            return Err(Error::directory(&self.path, reason));
+        }
+        Ok(files)
+    }
+
+    fn files(&self, split: Split) -> Result<Vec<FeedFile>, Error> {
+        let mut paths = Vec::new();
+        match fs_err::read_dir(split.folder(&self.path)) {
+            Ok(entries) => {
+                for entry in entries {
+                    let path = entry?.path();
+                    if path.extension().is_some_and(|extension| extension == "parquet") {
+                        paths.push(path);
+                    }
+                }
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e.into()),
+        }
+        // The file system lists them in any order.
+        paths.sort();
+        paths.into_iter().map(|path| FeedFile::open(path, &self.schema)).collect()
+    }
+}
+
+/// Tells why there is no schema file to read.
+fn no_schema(path: &Path, error: std::io::Error) -> Error {
+    if error.kind() != std::io::ErrorKind::NotFound && path.is_dir() {
+        return error.into();
+    }
+    match fs_err::read_dir(path).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => Error::directory(path, format!("is empty; {EXPECTED}")),
+        Ok(false) => Error::directory(path, format!("has no {SCHEMA_FILE}; {EXPECTED}")),
+        Err(_) if path.exists() => Error::directory(path, format!("is no directory; {EXPECTED}")),
+        Err(_) => Error::directory(path, format!("no such directory; {EXPECTED}")),
+    }
+}

@@ -1,0 +1,213 @@
+//! The values of one Arrow array as plain vectors, from every type that can stand for them: ids from any integer or
+//! text, numbers from any integer or float. Nulls, NaN and infinities are refused by index.
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, OffsetSizeTrait, StructArray, downcast_integer_array,
+};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Float16Type, Float32Type, Float64Type, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
+};
+use eliverec_core::id::text_id;
+
+/// Why an array cannot be read.
+#[derive(Debug)]
+pub(crate) enum Wrong {
+    /// Its type says something else.
+    Type { expected: &'static str, found: String },
+    /// The value at `index`, or element `inner` of the list at `index`.
+    Value { index: usize, inner: Option<usize>, reason: String },
+}
+
+impl Wrong {
+    fn of_type(expected: &'static str, array: &dyn Array) -> Self {
+        Self::Type { expected, found: type_name(array.data_type()) }
+    }
+
+    fn at(index: usize, reason: impl Into<String>) -> Self {
+        Self::Value { index, inner: None, reason: reason.into() }
+    }
+}
+
+/// Nested types in a word: their fields would fill the line.
+fn type_name(kind: &DataType) -> String {
+    match kind {
+        DataType::Struct(_) => "a struct".into(),
+        DataType::List(element) | DataType::LargeList(element) => {
+            format!("a list of {}", type_name(element.data_type()))
+        }
+        DataType::Dictionary(_, of) => type_name(of),
+        other => other.to_string(),
+    }
+}
+
+fn refuse_nulls(array: &dyn Array, reason: &str) -> Result<(), Wrong> {
+    let Some(nulls) = array.logical_nulls() else { return Ok(()) };
+    match (0..array.len()).find(|i| nulls.is_null(*i)) {
+        Some(i) => Err(Wrong::at(i, reason)),
+        None => Ok(()),
+    }
+}
+
+fn converted<T: ArrowPrimitiveType, U>(
+    array: &dyn Array,
+    convert: impl Fn(T::Native) -> U,
+) -> Vec<U> {
+    array.as_primitive::<T>().values().iter().map(|x| convert(*x)).collect()
+}
+
+/// Ids: integers as they are (negative ones by their 64 bits), text by its hash.
+pub(crate) fn ids(array: &dyn Array) -> Result<Vec<u64>, Wrong> {
+    const EXPECTED: &str = "an integer or text";
+    let text = |texts: &mut dyn Iterator<Item = Option<&str>>| -> Vec<u64> {
+        texts.map(|text| text.map_or(0, text_id)).collect()
+    };
+    let ids = downcast_integer_array!(
+        array => array.values().iter().map(|x| i128::from(*x) as u64).collect(),
+        DataType::Utf8 => text(&mut array.as_string::<i32>().iter()),
+        DataType::LargeUtf8 => text(&mut array.as_string::<i64>().iter()),
+        DataType::Utf8View => text(&mut array.as_string_view().iter()),
+        DataType::Dictionary(_, _) => dictionary_ids(array)?,
+        _ => return Err(Wrong::of_type(EXPECTED, array))
+    );
+    refuse_nulls(array, "is null; every id must be known")?;
+    Ok(ids)
+}
+
+/// Each distinct value becomes an id once.
+fn dictionary_ids(array: &dyn Array) -> Result<Vec<u64>, Wrong> {
+    let dictionary = array.as_any_dictionary();
+    let values = dictionary.values();
+    // Without the nulls among the values: the caller looks for those at the rows that have them.
+    let present = match values.logical_nulls() {
+        Some(nulls) if nulls.null_count() > 0 => without_nulls(values),
+        _ => ArrayRef::clone(values),
+    };
+    let distinct = ids(present.as_ref())?;
+    if distinct.is_empty() {
+        return Ok(vec![0; array.len()]);
+    }
+    Ok(dictionary.normalized_keys().into_iter().map(|key| distinct[key]).collect())
+}
+
+fn without_nulls(values: &ArrayRef) -> ArrayRef {
+    let data = values.to_data().into_builder().nulls(None).null_count(0);
+    data.build().map_or_else(|_| ArrayRef::clone(values), arrow::array::make_array)
+}
+
+/// Finite numbers without nulls.
+pub(crate) fn numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
+    let numbers = raw_numbers(array)?;
+    refuse_nulls(array, "is null; every number must be known")?;
+    match numbers.iter().position(|x| !x.is_finite()) {
+        Some(i) => Err(not_finite(i, numbers[i])),
+        None => Ok(numbers),
+    }
+}
+
+/// Finite numbers, `None` for null.
+pub(crate) fn optional_numbers(array: &dyn Array) -> Result<Vec<Option<f32>>, Wrong> {
+    let numbers = raw_numbers(array)?;
+    let known = known(array);
+    let numbers = numbers.into_iter().enumerate().map(|(i, x)| match known(i) {
+        true if x.is_finite() => Ok(Some(x)),
+        true => Err(not_finite(i, x)),
+        false => Ok(None),
+    });
+    numbers.collect()
+}
+
+fn not_finite(index: usize, x: f32) -> Wrong {
+    Wrong::at(index, format!("{x} is not a finite number of single precision"))
+}
+
+fn raw_numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
+    Ok(downcast_integer_array!(
+        array => array.values().iter().map(|x| *x as f32).collect(),
+        DataType::Float16 => converted::<Float16Type, _>(array, f32::from),
+        DataType::Float32 => converted::<Float32Type, _>(array, |x| x),
+        DataType::Float64 => converted::<Float64Type, _>(array, |x| x as f32),
+        _ => return Err(Wrong::of_type("a number", array))
+    ))
+}
+
+fn known(array: &dyn Array) -> impl Fn(usize) -> bool {
+    let nulls = array.logical_nulls();
+    move |i| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(i))
+}
+
+/// Booleans without nulls.
+pub(crate) fn booleans(array: &dyn Array) -> Result<Vec<bool>, Wrong> {
+    let values = array.as_boolean_opt().ok_or_else(|| Wrong::of_type("a boolean", array))?;
+    refuse_nulls(array, "is null; every feed knows it")?;
+    Ok(values.values().iter().collect())
+}
+
+/// Booleans, `None` for null.
+pub(crate) fn optional_booleans(array: &dyn Array) -> Result<Vec<Option<bool>>, Wrong> {
+    let values = array.as_boolean_opt().ok_or_else(|| Wrong::of_type("a boolean", array))?;
+    Ok(values.iter().collect())
+}
+
+/// Places in a list, `None` for null.
+pub(crate) fn positions(array: &dyn Array) -> Result<Vec<Option<u16>>, Wrong> {
+    let known = known(array);
+    let integers: Vec<i128> = downcast_integer_array!(
+        array => array.values().iter().map(|x| i128::from(*x)).collect(),
+        _ => return Err(Wrong::of_type("an integer", array))
+    );
+    let place = |(i, x): (usize, i128)| {
+        if !known(i) {
+            return Ok(None);
+        }
+        u16::try_from(x).map(Some).map_err(|_| {
+            Wrong::at(i, format!("{x} is not a position; positions go from 0 to {}", u16::MAX))
+        })
+    };
+    integers.into_iter().enumerate().map(place).collect()
+}
+
+/// Milliseconds since 1970 UTC, from a timestamp of any unit.
+pub(crate) fn times_ms(array: &dyn Array) -> Result<Vec<i64>, Wrong> {
+    let DataType::Timestamp(unit, _) = array.data_type() else {
+        return Err(Wrong::of_type("a timestamp", array));
+    };
+    refuse_nulls(array, "is null; every request needs its time")?;
+    Ok(match unit {
+        TimeUnit::Second => converted::<TimestampSecondType, _>(array, |t| t.saturating_mul(1_000)),
+        TimeUnit::Millisecond => converted::<TimestampMillisecondType, _>(array, |t| t),
+        TimeUnit::Microsecond => {
+            converted::<TimestampMicrosecondType, _>(array, |t| t.div_euclid(1_000))
+        }
+        TimeUnit::Nanosecond => {
+            converted::<TimestampNanosecondType, _>(array, |t| t.div_euclid(1_000_000))
+        }
+    })
+}
+
+/// Structs without nulls.
+pub(crate) fn structs(array: &dyn Array) -> Result<StructArray, Wrong> {
+    let structs = array.as_struct_opt().ok_or_else(|| Wrong::of_type("a struct", array))?;
+    refuse_nulls(array, "is null; write a struct")?;
+    Ok(structs.clone())
+}
+
+/// Where each list starts (one entry more than lists, from 0), and the elements of all lists.
+pub(crate) fn lists(array: &dyn Array) -> Result<(Vec<usize>, ArrayRef), Wrong> {
+    let read = match array.data_type() {
+        DataType::List(_) => elements::<i32>,
+        DataType::LargeList(_) => elements::<i64>,
+        _ => return Err(Wrong::of_type("a list", array)),
+    };
+    refuse_nulls(array, "is null; write an empty list where there is nothing")?;
+    Ok(read(array))
+}
+
+fn elements<O: OffsetSizeTrait>(array: &dyn Array) -> (Vec<usize>, ArrayRef) {
+    let lists = array.as_list::<O>();
+    let offsets = lists.value_offsets();
+    let (first, last) = (offsets[0].as_usize(), offsets[lists.len()].as_usize());
+    let starts = offsets.iter().map(|offset| offset.as_usize() - first).collect();
+    (starts, lists.values().slice(first, last - first))
+}
