@@ -1,0 +1,280 @@
+//! EB-NeRD (Ekstra Bladet, Danish news): logged lists with clicks, reading time and scroll depth.
+//!
+//! One catalogue becomes two domains: free articles are the channels, paywalled ones the products (mapping (a) of the
+//! set's README). A click is a watch whatever its reading time; `stay_s` is the reading time and `bag_click` stands for
+//! "scrolled at least half of the article". Both are known only where a request has one click: a second click leaves
+//! open whose they are. The list's order in the log is not the display order, so candidates have no position.
+//!
+//! A user's history is the union of `history_events` and the clicks of the requests themselves, because the former
+//! ends where the last week begins. A request's click is left out where `history_events` has the same user on the same
+//! article within the following hour: that is the same click, told twice. Windows over all users count the requests'
+//! clicks and impressions only, so that they mean the same in every week. The week of the source's `validation` is the
+//! test split; the day before it is the validation split.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::record::{FeedBuilder, Label, Value};
+use super::source::Table;
+use super::timeline::Timeline;
+use super::{Output, calendar};
+use crate::{Error, Split};
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// What the buckets of the schema take for unknown.
+const UNKNOWN: f32 = -1.0;
+
+/// Scroll depth in percent from which `bag_click` is true.
+const DEEP_SCROLL: f32 = 50.0;
+
+#[derive(Clone, Copy)]
+struct Article {
+    premium: bool,
+    length: f32,
+}
+
+struct Request {
+    id: u64,
+    user: u64,
+    ts_ms: i64,
+    held_out: bool,
+    device: u64,
+    sso: bool,
+    subscriber: bool,
+    stay_s: Option<f32>,
+    scroll: Option<f32>,
+    /// Article and whether it was clicked.
+    shown: Vec<(u64, bool)>,
+}
+
+/// A read article of a user's past.
+#[derive(Clone, Copy)]
+struct Read {
+    article: u64,
+    stay_s: Option<f32>,
+}
+
+/// Everything that is asked with "before the request".
+struct Past {
+    free: Timeline<Read>,
+    premium: Timeline<Read>,
+    shown: Timeline<()>,
+    clicked: Timeline<()>,
+    read: Timeline<()>,
+}
+
+pub(super) fn read(from: &Path, _seed: u64, out: &mut Output<'_>) -> Result<(), Error> {
+    let articles = read_articles(from)?;
+    let requests = read_requests(from)?;
+    let history = read_history(from)?;
+    let known = |article: u64| articles.get(&article);
+    for (_, _, read) in &history {
+        if known(read.article).is_none() {
+            out.remark("history events on articles that items.csv.gz lacks, taken as free");
+        }
+    }
+    let past = gather(&requests, history, |article| known(article).is_some_and(|a| a.premium));
+
+    let test_from = requests.iter().filter(|r| r.held_out).map(|r| r.ts_ms).min();
+    let validation_from = test_from.map(|ts_ms| ts_ms - DAY_MS);
+    let mut order: Vec<&Request> = requests.iter().collect();
+    order.sort_by_key(|request| (request.ts_ms, request.id));
+    for request in order {
+        if request.shown.is_empty() {
+            out.dropped("request without a row in impressions.csv.gz");
+            continue;
+        }
+        let split = if request.held_out {
+            Split::Test
+        } else if validation_from.is_some_and(|from| request.ts_ms >= from) {
+            Split::Validation
+        } else {
+            Split::Train
+        };
+        let length = |article: u64| known(article).map_or(UNKNOWN, |a| a.length);
+        let feed = feed(&out.schema, request, &past, length);
+        out.feed(split, &feed.finish())?;
+    }
+    Ok(())
+}
+
+fn feed<'a>(
+    schema: &'a eliverec_core::Schema,
+    request: &Request,
+    past: &Past,
+    length: impl Fn(u64) -> f32,
+) -> FeedBuilder<'a> {
+    let ts_ms = request.ts_ms;
+    let mut feed = FeedBuilder::new(schema, request.id, request.user, ts_ms);
+    feed.user(&[
+        ("user_id", Value::Id(request.user)),
+        ("is_subscriber", Value::Id(request.subscriber.into())),
+        ("is_sso_user", Value::Id(request.sso.into())),
+    ]);
+    feed.context(&[
+        ("hour", Value::Id(calendar::hour(ts_ms))),
+        ("weekday", Value::Id(calendar::weekday(ts_ms))),
+        ("device", Value::Id(request.device)),
+    ]);
+    let entity = |article: u64| {
+        [("article_id", Value::Id(article)), ("article_length", Value::Number(length(article)))]
+    };
+    // A stay that has not ended yet is known only as far as it got.
+    let stay = |at: i64, read: &Read| {
+        let so_far = (ts_ms - at) as f32 / 1000.0;
+        [("stay", Value::Number(read.stay_s.map_or(UNKNOWN, |stay_s| stay_s.min(so_far))))]
+    };
+    for (at, read) in past.premium.history(request.user, ts_ms) {
+        feed.product(*at, &entity(read.article), &stay(*at, read));
+    }
+    for (at, read) in past.free.history(request.user, ts_ms) {
+        feed.channel(*at, &entity(read.article), &stay(*at, read));
+    }
+    let one_click = request.shown.iter().filter(|(_, click)| *click).count() == 1;
+    for &(article, watched) in &request.shown {
+        let count = |log: &Timeline<()>, minutes: i64| {
+            log.within(article, ts_ms, minutes * MINUTE_MS) as f32
+        };
+        let (clicks, impressions) = (count(&past.clicked, 60), count(&past.shown, 60));
+        let first = [past.shown.first(article, ts_ms), past.read.first(article, ts_ms)];
+        let first = first.into_iter().flatten().min();
+        let target = [
+            ("clicks_10m", Value::Number(count(&past.clicked, 10))),
+            ("clicks_60m", Value::Number(clicks)),
+            ("impressions_10m", Value::Number(count(&past.shown, 10))),
+            ("impressions_60m", Value::Number(impressions)),
+            ("click_rate_60m", Value::Number((clicks + 1.0) / (impressions + 20.0))),
+            (
+                "age_since_first_seen_s",
+                Value::Number(first.map_or(0.0, |at| (ts_ms - at) as f32 / 1000.0)),
+            ),
+        ];
+        let label = Label {
+            watched,
+            stay_s: request.stay_s.filter(|_| watched && one_click),
+            bag_click: request
+                .scroll
+                .filter(|_| watched && one_click)
+                .map(|percent| percent >= DEEP_SCROLL),
+        };
+        feed.candidate(&entity(article), &target, None, label);
+    }
+    feed
+}
+
+fn gather(
+    requests: &[Request],
+    history: Vec<(u64, i64, Read)>,
+    premium: impl Fn(u64) -> bool,
+) -> Past {
+    let mut told: HashMap<(u64, u64), Vec<i64>> = HashMap::new();
+    for (user, ts_ms, read) in &history {
+        told.entry((*user, read.article)).or_default().push(*ts_ms);
+    }
+    let told_twice = |user: u64, article: u64, ts_ms: i64| {
+        told.get(&(user, article))
+            .is_some_and(|times| times.iter().any(|at| (0..=HOUR_MS).contains(&(at - ts_ms))))
+    };
+    let mut clicks = Vec::new();
+    for request in requests {
+        let one_click = request.shown.iter().filter(|(_, click)| *click).count() == 1;
+        for (article, _) in request.shown.iter().filter(|(_, click)| *click) {
+            if !told_twice(request.user, *article, request.ts_ms) {
+                let stay_s = request.stay_s.filter(|_| one_click);
+                clicks.push((request.user, request.ts_ms, Read { article: *article, stay_s }));
+            }
+        }
+    }
+    let impressions = || {
+        requests.iter().flat_map(|request| {
+            request.shown.iter().map(|(article, click)| (*article, request.ts_ms, *click))
+        })
+    };
+    let read = Timeline::new(history.iter().map(|(_, ts_ms, read)| (read.article, *ts_ms, ())));
+    let (paid, free): (Vec<_>, Vec<_>) =
+        history.into_iter().chain(clicks).partition(|(_, _, read)| premium(read.article));
+    Past {
+        free: Timeline::new(free),
+        premium: Timeline::new(paid),
+        shown: Timeline::new(impressions().map(|(article, ts_ms, _)| (article, ts_ms, ()))),
+        clicked: Timeline::new(
+            impressions().filter(|(_, _, click)| *click).map(|(article, ts, _)| (article, ts, ())),
+        ),
+        read,
+    }
+}
+
+fn read_articles(from: &Path) -> Result<HashMap<u64, Article>, Error> {
+    let (mut table, [id, premium, length]) =
+        Table::open(from, "items.csv.gz", ["article_id", "premium", "article_length"])?;
+    let mut articles = HashMap::new();
+    while table.advance()? {
+        let length = table.known_amount(length)?.unwrap_or(UNKNOWN);
+        articles.insert(table.number(id)?, Article { premium: table.flag(premium)?, length });
+    }
+    Ok(articles)
+}
+
+fn read_requests(from: &Path) -> Result<Vec<Request>, Error> {
+    let (mut table, [id, split, user, ts, device, sso, subscriber, stay, scroll]) = Table::open(
+        from,
+        "requests.csv.gz",
+        [
+            "request_id",
+            "split",
+            "user_id",
+            "ts_ms",
+            "device_type",
+            "is_sso_user",
+            "is_subscriber",
+            "click_read_time_s",
+            "click_scroll_pct",
+        ],
+    )?;
+    let (mut requests, mut rows) = (Vec::new(), HashMap::new());
+    while table.advance()? {
+        let request = Request {
+            id: table.number(id)?,
+            user: table.number(user)?,
+            ts_ms: table.number(ts)?,
+            held_out: table.choice(split, ["train", "validation"])? == 1,
+            device: table.number(device)?,
+            sso: table.flag(sso)?,
+            subscriber: table.flag(subscriber)?,
+            stay_s: table.known_amount(stay)?,
+            scroll: table.known_amount(scroll)?,
+            shown: Vec::new(),
+        };
+        if rows.insert(request.id, requests.len()).is_some() {
+            return Err(table.wrong(id, format!("request {} stands there twice", request.id)));
+        }
+        requests.push(request);
+    }
+    let (mut table, [id, article, click]) =
+        Table::open(from, "impressions.csv.gz", ["request_id", "article_id", "click"])?;
+    while table.advance()? {
+        let request: u64 = table.number(id)?;
+        let row = rows.get(&request).ok_or_else(|| {
+            table.wrong(id, format!("request {request} is not in requests.csv.gz"))
+        })?;
+        requests[*row].shown.push((table.number(article)?, table.flag(click)?));
+    }
+    Ok(requests)
+}
+
+fn read_history(from: &Path) -> Result<Vec<(u64, i64, Read)>, Error> {
+    let (mut table, [user, ts, article, stay]) = Table::open(
+        from,
+        "history_events.csv.gz",
+        ["user_id", "ts_ms", "article_id", "read_time_s"],
+    )?;
+    let mut history = Vec::new();
+    while table.advance()? {
+        let read = Read { article: table.number(article)?, stay_s: table.known_amount(stay)? };
+        history.push((table.number(user)?, table.number(ts)?, read));
+    }
+    Ok(history)
+}

@@ -1,0 +1,142 @@
+//! CSV tables with a header line, gzipped, read row by row. Every error names the file, and line and column if it has them.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use csv::StringRecord;
+use flate2::read::MultiGzDecoder;
+
+use crate::Error;
+
+/// Refuses a path that is no folder before any importer looks for files in it.
+pub(super) fn check_folder(from: &Path) -> Result<(), Error> {
+    if from.is_dir() {
+        return Ok(());
+    }
+    Err(Error::directory(from, "is no folder; give the one that holds the set's .csv.gz files"))
+}
+
+/// A table and its current row.
+pub(super) struct Table {
+    file: PathBuf,
+    header: StringRecord,
+    row: StringRecord,
+    reader: csv::Reader<MultiGzDecoder<fs_err::File>>,
+}
+
+impl Table {
+    /// Opens `folder/name` and finds the columns wanted; their indices come in the order of `columns`.
+    pub(super) fn open<const N: usize>(
+        folder: &Path,
+        name: &str,
+        columns: [&str; N],
+    ) -> Result<(Self, [usize; N]), Error> {
+        let file = folder.join(name);
+        if !file.is_file() {
+            let reason =
+                format!("has no {name}; give the folder that holds the set's .csv.gz files");
+            return Err(Error::directory(folder, reason));
+        }
+        let mut reader = csv::Reader::from_reader(MultiGzDecoder::new(fs_err::File::open(&file)?));
+        let header = match reader.headers() {
+            Ok(header) => header.clone(),
+            Err(error) => return Err(unreadable(&file, error)),
+        };
+        let mut indices = [0; N];
+        for (index, column) in indices.iter_mut().zip(columns) {
+            *index = header.iter().position(|name| name == column).ok_or_else(|| {
+                let present: Vec<&str> = header.iter().collect();
+                Error::Source {
+                    path: file.clone(),
+                    line: 1,
+                    column: column.into(),
+                    reason: format!("is missing; the columns are {}", present.join(", ")),
+                }
+            })?;
+        }
+        Ok((Self { file, header, row: StringRecord::new(), reader }, indices))
+    }
+
+    /// Goes to the next row; false after the last one.
+    pub(super) fn advance(&mut self) -> Result<bool, Error> {
+        self.reader.read_record(&mut self.row).map_err(|error| unreadable(&self.file, error))
+    }
+
+    /// The text of a column, without white space around it.
+    pub(super) fn text(&self, column: usize) -> &str {
+        self.row[column].trim()
+    }
+
+    /// A whole number or id.
+    pub(super) fn number<T: FromStr>(&self, column: usize) -> Result<T, Error> {
+        let text = self.text(column);
+        text.parse().map_err(|_| self.wrong(column, format!("{text:?} is not a whole number")))
+    }
+
+    /// A moment in whole seconds, in milliseconds.
+    pub(super) fn seconds(&self, column: usize) -> Result<i64, Error> {
+        let seconds: i64 = self.number(column)?;
+        seconds
+            .checked_mul(1000)
+            .ok_or_else(|| self.wrong(column, format!("{seconds} s is not a moment")))
+    }
+
+    /// A finite number that is not negative, such as seconds or a price.
+    pub(super) fn amount(&self, column: usize) -> Result<f32, Error> {
+        let text = self.text(column);
+        let fits = |x: &f32| x.is_finite() && *x >= 0.0;
+        text.parse()
+            .ok()
+            .filter(fits)
+            .ok_or_else(|| self.wrong(column, format!("{text:?} is not a number of at least 0")))
+    }
+
+    /// As [`Table::amount`]; empty is unknown.
+    pub(super) fn known_amount(&self, column: usize) -> Result<Option<f32>, Error> {
+        if self.text(column).is_empty() { Ok(None) } else { self.amount(column).map(Some) }
+    }
+
+    /// 0 or 1.
+    pub(super) fn flag(&self, column: usize) -> Result<bool, Error> {
+        Ok(self.choice(column, ["0", "1"])? == 1)
+    }
+
+    /// Which of the texts stands there.
+    pub(super) fn choice<const N: usize>(
+        &self,
+        column: usize,
+        choices: [&str; N],
+    ) -> Result<usize, Error> {
+        let text = self.text(column);
+        choices.iter().position(|choice| *choice == text).ok_or_else(|| {
+            self.wrong(column, format!("{text:?} is none of {}", choices.join(", ")))
+        })
+    }
+
+    /// An error at a column of the current row.
+    pub(super) fn wrong(&self, column: usize, reason: String) -> Error {
+        Error::Source {
+            path: self.file.clone(),
+            line: self.row.position().map_or(0, csv::Position::line),
+            column: self.header[column].into(),
+            reason,
+        }
+    }
+}
+
+fn unreadable(file: &Path, error: csv::Error) -> Error {
+    let line = error.position().map_or(0, csv::Position::line);
+    let reason = match error.into_kind() {
+        csv::ErrorKind::Io(error) => {
+            let reason =
+                format!("{}: {error}; it is not a whole gzip file, copy it again", file.display());
+            return Error::Io(std::io::Error::new(error.kind(), reason));
+        }
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("has {len} values, the header {expected_len}")
+        }
+        csv::ErrorKind::Utf8 { .. } => "is not UTF-8 text".into(),
+        kind => format!("{kind:?}"),
+    };
+    Error::Source { path: file.into(), line, column: "row".into(), reason }
+}
