@@ -1,0 +1,351 @@
+"""eLiveRec, DIN and ETA from the entity embeddings to the loss, on packed inputs.
+
+A model is a frozen set of options with `shapes` (the parameters by name) and `encode` (inputs and parameters to the
+fields of the tower). `forward` adds the tower and the loss, the same for all. Read with `ops.py` beside it.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+import ops
+from ops import per_feed, scope
+
+Shapes = dict[str, tuple[int, ...]]
+Tensors = dict[str, Tensor]
+
+LAMBDA_CORRELATION = 0.1
+LAMBDA_CONTRAST = 0.3
+TOWER_WIDTHS = (10, 6, 1)
+
+
+@dataclass
+class Encoded:
+    """What a model gives to the tower and to the loss."""
+
+    fields: Tensors
+    """Fields in the tower's order, `[n, d]` each."""
+    intermediates: Tensors = field(default_factory=dict)
+    """Everything worth comparing on the way, by name."""
+    penalties: Tensors = field(default_factory=dict)
+    """`cor` and `nce`, scalars, where the model has them."""
+
+
+class Model(Protocol):
+    """A set of options with parameters and a forward pass."""
+
+    domains: tuple[str, ...]
+    field_norm: str
+
+    def shapes(self, width: int) -> Shapes: ...
+
+    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded: ...
+
+
+# eLiveRec
+
+
+@dataclass(frozen=True)
+class Elive:
+    """eLiveRec, Eq. 3-11, and the variants of Table III."""
+
+    domains: tuple[str, ...] = ("live", "product")
+    blocks: int = 1
+    heads: int = 2
+    feed_forward_ratio: int = 2
+    attention_scale: str = "width"  # 1/sqrt(d), Eq. 4; or "head": 1/sqrt(d/h)
+    position: str = "none"  # or "recency"
+    prototypes: str = "pooled"  # or "learned" (wo.P)
+    disentangle: bool = True  # False: wo.D
+    intention_weight: str = "elementwise"  # or "scalar"
+    intention_scale: str = "none"  # or "width": 1/sqrt(d)
+    retrieval_scale: str = "none"  # or "width": 1/sqrt(d)
+    correlation: str = "plain"  # or "bias_corrected", "none" (wo.C)
+    contrast: str = "info_nce"  # or "none" (wo.N), "cosine", "euclidean", "specific_repulsion" (SR)
+    field_norm: str = "none"  # or "layer"
+    intra_dynamic: bool = False
+
+    def shapes(self, width: int) -> Shapes:
+        d, f = width, width * self.feed_forward_ratio
+        shapes: Shapes = {}
+        for domain in self.domains:
+            root = f"elive.{domain}"
+            if self.position == "recency":
+                shapes[f"{root}.recency"] = (ops.RECENCY_BUCKETS, d)
+            for i in range(self.blocks):
+                block = f"{root}.blocks.{i}"
+                shapes |= {f"{block}.{n}": (d, d) for n in ("query", "key", "value", "output")}
+                shapes |= {f"{block}.expand_weight": (d, f), f"{block}.expand_bias": (f,)}
+                shapes |= {f"{block}.contract_weight": (f, d), f"{block}.contract_bias": (d,)}
+                for norm in ("attention", "feed_forward"):
+                    shapes |= {f"{block}.{norm}_gamma": (d,), f"{block}.{norm}_beta": (d,)}
+            if self.disentangle and self.prototypes == "learned":
+                shapes |= {f"{root}.consistent": (d,), f"{root}.specific": (d,)}
+        return shapes
+
+    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
+        encoded = Encoded(shared_fields(inputs))
+        if self.intra_dynamic:
+            encoded.fields["dynamic"] = inputs["dynamic"]
+        for domain in self.domains:
+            items, h = self.encode_history(inputs, parameters, domain)
+            encoded.intermediates[f"{domain}.encoded"] = h
+            if self.disentangle:
+                self.disentangle_history(inputs, parameters, domain, items, h, encoded)
+            else:
+                self.retrieve(inputs, domain, {domain: h}, f"{domain}.attention", encoded)
+        if self.disentangle:
+            self.regularise(inputs, encoded)
+        return encoded
+
+    def encode_history(
+        self, inputs: Tensors, parameters: Tensors, domain: str
+    ) -> tuple[Tensor, Tensor]:
+        """Eq. 3-4: E (with its recency) and H, `[m, d]` each."""
+        w = scope(parameters, f"elive.{domain}")
+        items, lengths = inputs[f"{domain}.items"], inputs[f"{domain}.lengths"]
+        if self.position == "recency":
+            items = items + w["recency"][ops.recency_buckets(inputs[f"{domain}.age_s"])]
+        d = items.shape[1]
+        scale = 1 / math.sqrt(d if self.attention_scale == "width" else d / self.heads)
+        h = items
+        for i in range(self.blocks):
+            h = ops.transformer_block(h, lengths, scope(w, f"blocks.{i}"), self.heads, scale)
+        return items, h
+
+    def disentangle_history(
+        self,
+        inputs: Tensors,
+        parameters: Tensors,
+        domain: str,
+        items: Tensor,
+        h: Tensor,
+        encoded: Encoded,
+    ) -> None:
+        """Eq. 5-7: adds the fields z_c and z_s of a domain."""
+        lengths = inputs[f"{domain}.lengths"]
+        if self.prototypes == "pooled":
+            o_c, o_s = ops.prototypes(items, lengths)  # [b, d] each
+            encoded.intermediates[f"{domain}.consistent_prototype"] = o_c
+            encoded.intermediates[f"{domain}.specific_prototype"] = o_s
+            o_c, o_s = (o.repeat_interleave(lengths, 0) for o in (o_c, o_s))
+        else:
+            w = scope(parameters, f"elive.{domain}")
+            o_c, o_s = w["consistent"], w["specific"]
+
+        p_c = ops.intention(
+            h, o_c, o_s, self.intention_weight, factor(self.intention_scale, h.shape[1])
+        )
+        encoded.intermediates[f"{domain}.intention"] = p_c
+        for letter, name, p in (("c", "consistent", p_c), ("s", "specific", 1 - p_c)):
+            components = {f"z_{letter}_{domain}": p * h}
+            self.retrieve(inputs, domain, components, f"{domain}.{name}_attention", encoded)
+
+    def retrieve(
+        self, inputs: Tensors, domain: str, components: Tensors, weights: str, encoded: Encoded
+    ) -> None:
+        """Eq. 6-7 for the one entry of `components`: its field `[n, d]`, and the weights, flat."""
+        ((name, component),) = components.items()
+        scale = factor(self.retrieval_scale, component.shape[1])
+        targets = per_feed(inputs["target"], inputs["candidate_lengths"])
+        feeds = list(zip(targets, per_feed(component, inputs[f"{domain}.lengths"])))
+        z = torch.cat([ops.target_attention(t, c, scale) for t, c in feeds])
+        encoded.intermediates[weights] = torch.cat(
+            [ops.retrieval_weights(t, c, scale).flatten() for t, c in feeds]
+        )
+        encoded.intermediates[name] = encoded.fields[name] = z
+
+    def regularise(self, inputs: Tensors, encoded: Encoded) -> None:
+        """Eq. 8-9 on one impression per feed."""
+        z = {n: x[inputs["sampled"]] for n, x in encoded.fields.items() if n.startswith("z_")}
+
+        if self.correlation != "none":
+            estimator = {
+                "plain": ops.distance_correlation,
+                "bias_corrected": ops.bias_corrected_distance_correlation,
+            }[self.correlation]
+            terms = []
+            for domain in self.domains:
+                # A single event has o_c = o_s and so z_c = z_s, whatever is learned.
+                rows = inputs[f"{domain}.lengths"] >= 2
+                terms.append(estimator(z[f"z_c_{domain}"][rows], z[f"z_s_{domain}"][rows]))
+            encoded.penalties["cor"] = torch.stack(terms).sum()
+
+        if self.contrast != "none" and len(self.domains) == 2:
+            rows = (inputs["live.lengths"] > 0) & (inputs["product.lengths"] > 0)
+            users = inputs["user_ids"][rows]
+            c_live, c_product = z["z_c_live"][rows], z["z_c_product"][rows]
+            match self.contrast:
+                case "info_nce":
+                    term = ops.info_nce(c_live, c_product, users)
+                case "specific_repulsion":
+                    attraction = ops.info_nce(c_live, c_product, users)
+                    s_live, s_product = z["z_s_live"][rows], z["z_s_product"][rows]
+                    term = attraction - ops.info_nce(s_live, s_product, users)
+                case "cosine":
+                    term = ops.mean_cosine_distance(c_live, c_product)
+                case "euclidean":
+                    term = ops.mean_euclidean_distance(c_live, c_product)
+                case unknown:
+                    raise ValueError(f"unknown contrast {unknown!r}")
+            encoded.penalties["nce"] = term
+
+
+def factor(scale: str, width: int) -> float:
+    """The number that an exponent is multiplied by."""
+    return 1 / math.sqrt(width) if scale == "width" else 1.0
+
+
+# DIN
+
+
+@dataclass(frozen=True)
+class Din:
+    """DIN: Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018."""
+
+    domains: tuple[str, ...] = ("live", "product")
+    normalize: str = "softmax"  # or "none", "sigmoid"
+    field_norm: str = "none"
+
+    def shapes(self, width: int) -> Shapes:
+        sizes = {"hidden1": (4 * width, 80), "hidden2": (80, 40), "score": (40, 1)}
+        sizes["output"] = (width, width)
+        shapes: Shapes = {}
+        for domain in self.domains:
+            for name, (rows, columns) in sizes.items():
+                shapes[f"din.{domain}.{name}_weight"] = (rows, columns)
+                shapes[f"din.{domain}.{name}_bias"] = (columns,)
+        return shapes
+
+    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
+        encoded = Encoded(shared_fields(inputs))
+        for domain in self.domains:
+            w = scope(parameters, f"din.{domain}")
+            targets = per_feed(inputs["target"], inputs["candidate_lengths"])
+            histories = per_feed(inputs[f"{domain}.items"], inputs[f"{domain}.lengths"])
+            interests = [self.interest(t, e, w) for t, e in zip(targets, histories)]
+            u = torch.cat(interests)
+            encoded.fields[domain] = u
+            encoded.fields[f"{domain}_product"] = u * inputs["target"]
+            encoded.intermediates[domain] = u
+            encoded.intermediates[f"{domain}_product"] = u * inputs["target"]
+        return encoded
+
+    def interest(self, target: Tensor, events: Tensor, w: Tensors) -> Tensor:
+        """u' = (sum_i a_i e_i) W + b, `[c, d]`; zeros, not b, without events."""
+        if len(events) == 0:
+            return torch.zeros_like(target)
+        scores = ops.din_scores(target, events, w)
+        u = ops.din_weights(scores, self.normalize, target.shape[1]) @ events
+        return u @ w["output_weight"] + w["output_bias"]
+
+
+# ETA
+
+
+@dataclass(frozen=True)
+class Eta:
+    """ETA: Chen et al., arXiv:2108.04468, without the unit for long histories (eLiveRec, Sec. V-B)."""
+
+    domains: tuple[str, ...] = ("live", "product")
+    heads: int = 2
+    field_norm: str = "none"
+
+    def shapes(self, width: int) -> Shapes:
+        names = ("query", "key", "value", "output")
+        return {f"eta.{k}.{name}": (width, width) for k in self.domains for name in names}
+
+    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
+        encoded = Encoded(shared_fields(inputs))
+        for domain in self.domains:
+            w = scope(parameters, f"eta.{domain}")
+            targets = per_feed(inputs["target"], inputs["candidate_lengths"])
+            histories = per_feed(inputs[f"{domain}.items"], inputs[f"{domain}.lengths"])
+            u = torch.cat([self.interest(t, e, w) for t, e in zip(targets, histories)])
+            encoded.intermediates[domain] = encoded.fields[domain] = u
+        return encoded
+
+    def interest(self, target: Tensor, events: Tensor, w: Tensors) -> Tensor:
+        """Multi-head target attention with 1/sqrt(d/h), `[c, d]`; zeros without events."""
+        if len(events) == 0:
+            return torch.zeros_like(target)
+        scale = 1 / math.sqrt(target.shape[1] / self.heads)
+        return ops.multi_head_attention(target, events, w, self.heads, scale)
+
+
+# Common to all models
+
+
+def shared_fields(inputs: Tensors) -> Tensors:
+    """The fields that every tower starts with, `[n, d]` each; the context once per impression."""
+    return {
+        "context": inputs["context"].repeat_interleave(inputs["candidate_lengths"], 0),
+        "target": inputs["target"],
+        "target_state": inputs["target_state"],
+    }
+
+
+def field_names(model: Model) -> list[str]:
+    """The fields of a model, in the order of the tower's input."""
+    names = ["context", "target", "target_state"]
+    match model:
+        case Elive():
+            names += ["dynamic"] * model.intra_dynamic
+            if model.disentangle:
+                return names + [f"z_{part}_{k}" for k in model.domains for part in "cs"]
+        case Din():
+            return names + [n for k in model.domains for n in (k, f"{k}_product")]
+    return names + list(model.domains)
+
+
+def shapes(model: Model, width: int) -> Shapes:
+    """Every parameter of a model with its tower."""
+    fields = field_names(model)
+    found = model.shapes(width)
+    if model.field_norm == "layer":
+        for name in fields:
+            found |= {f"field_norm.{name}.gamma": (width,), f"field_norm.{name}.beta": (width,)}
+    rows = len(fields) * width
+    for i, columns in enumerate(TOWER_WIDTHS):
+        found |= {f"tower.{i}.weight": (rows, columns), f"tower.{i}.bias": (columns,)}
+        if i + 1 < len(TOWER_WIDTHS):
+            found[f"tower.{i}.slope"] = (columns,)
+        rows = columns
+    return found
+
+
+def tower(fields: Tensors, parameters: Tensors, field_norm: str) -> Tensor:
+    """Three dense layers on the concatenated fields, PReLU between them -> logits `[n]`."""
+    if field_norm == "layer":
+        norm = scope(parameters, "field_norm")
+        fields = {
+            name: ops.layer_norm(x, norm[f"{name}.gamma"], norm[f"{name}.beta"])
+            for name, x in fields.items()
+        }
+    x = torch.cat(list(fields.values()), -1)
+    w = scope(parameters, "tower")
+    for i in range(len(TOWER_WIDTHS)):
+        x = x @ w[f"{i}.weight"] + w[f"{i}.bias"]
+        if f"{i}.slope" in w:
+            x = ops.parametric_relu(x, w[f"{i}.slope"])
+    return x.squeeze(-1)
+
+
+def forward(model: Model, inputs: Tensors, parameters: Tensors) -> Tensors:
+    """Logits, intermediates and losses: Eq. 10-11, total = rec + lambda_1 cor + lambda_2 nce."""
+    encoded = model.encode(inputs, parameters)
+    if list(encoded.fields) != field_names(model):
+        raise AssertionError(f"fields {list(encoded.fields)} differ from {field_names(model)}")
+    logits = tower(encoded.fields, parameters, model.field_norm)
+    rec = ops.binary_cross_entropy(logits, inputs["watched"])
+    weights = {"cor": LAMBDA_CORRELATION, "nce": LAMBDA_CONTRAST}
+    total = rec + sum(weights[name] * term for name, term in encoded.penalties.items())
+    losses = {"rec": rec, **encoded.penalties, "total": total}
+    return {
+        "logits": logits,
+        **encoded.intermediates,
+        **{f"loss.{name}": term for name, term in losses.items()},
+    }
