@@ -53,6 +53,29 @@ impl UniqueIds {
         Self { ids, counts, places }
     }
 
+    /// Makes lists of ids unique, one list per vocabulary in schema order, for look-ups without a batch.
+    /// [`UniqueIds::places`] is empty for every group.
+    pub fn of_lists(lists: &[Vec<u64>]) -> Self {
+        let (ids, counts) = lists
+            .iter()
+            .map(|list| {
+                let mut known: HashMap<u64, usize, BuildHasherDefault<IdHasher>> =
+                    HashMap::default();
+                let (mut ids, mut counts) = (Vec::new(), Vec::new());
+                for id in list {
+                    let place = *known.entry(*id).or_insert(ids.len());
+                    if place == ids.len() {
+                        ids.push(*id);
+                        counts.push(0);
+                    }
+                    counts[place] += 1;
+                }
+                (ids, counts)
+            })
+            .unzip();
+        Self { ids, counts, places: Group::ALL.map(|_| Vec::new()) }
+    }
+
     /// For each field of a group, the row of its vocabulary's block that every id names; empty for dense fields.
     pub fn places(&self, group: Group) -> &[Vec<u32>] {
         &self.places[group as usize]
@@ -99,6 +122,9 @@ mod tests {
                 }
             }
         }
+        let lists = UniqueIds::of_lists(&[vec![7, 3, 7], vec![]]);
+        assert_eq!(lists.ids, [vec![7, 3], vec![]]);
+        assert_eq!(lists.counts, [vec![2, 1], vec![]]);
         for (ids, counts) in unique.ids.iter().zip(&unique.counts) {
             let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
             assert_eq!(distinct.len(), ids.len());

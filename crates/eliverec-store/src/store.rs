@@ -1,0 +1,155 @@
+//! All vocabularies together: the interface of training and evaluation.
+//!
+//! Vocabularies are independent, so they are served in parallel; no number depends on the threads.
+
+use std::path::Path;
+
+use eliverec_core::unique::UniqueIds;
+use rayon::prelude::*;
+
+use crate::config::{StoreConfig, VocabularySpec, check_specs};
+use crate::error::Error;
+use crate::file;
+use crate::gather::Gathered;
+use crate::table::Table;
+
+/// Embedding tables by vocabulary.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) seed: u64,
+    pub(crate) config: StoreConfig,
+    pub(crate) tables: Vec<Table>,
+}
+
+impl Store {
+    /// An empty store.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for options or vocabularies that cannot work.
+    pub fn new(seed: u64, specs: Vec<VocabularySpec>, config: StoreConfig) -> Result<Self, Error> {
+        config.check()?;
+        check_specs(&specs)?;
+        let tables = specs.into_iter().map(|spec| Table::new(seed, spec, &config)).collect();
+        Ok(Self { seed, config, tables })
+    }
+
+    /// The rows of a training batch, `step` counted from 0 over all epochs.
+    ///
+    /// In this order: ids older than `max_age_steps` are forgotten; the batch is counted; ids that have now been seen
+    /// `min_count` times get a row, for which others are evicted if need be; every other id, and by `id_dropout` some
+    /// that have a row, get the rare-id row. If a batch alone has more ids than `max_rows`, the largest ids share the
+    /// rare-id row. No row that the batch uses is ever evicted for it.
+    ///
+    /// # Panics
+    /// If `unique` has another number of vocabularies than the store.
+    pub fn gather_for_training(&mut self, unique: &UniqueIds, step: u64) -> Gathered {
+        self.expect_vocabularies(unique);
+        let config = &self.config;
+        let (blocks, places) = self
+            .tables
+            .par_iter_mut()
+            .zip(&unique.ids)
+            .zip(&unique.counts)
+            .map(|((table, ids), counts)| table.gather_for_training(ids, counts, step, config))
+            .unzip();
+        Gathered { blocks, places }
+    }
+
+    /// The rows of ids, for evaluation: by vocabulary, row-major `[distinct ids, width]`. Changes nothing.
+    ///
+    /// An id without a row gets the rare-id row if that was ever trained, else the value that its row would start from.
+    ///
+    /// # Panics
+    /// If `unique` has another number of vocabularies than the store.
+    pub fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
+        self.expect_vocabularies(unique);
+        self.tables.par_iter().zip(&unique.ids).map(|(table, ids)| table.gather(ids)).collect()
+    }
+
+    /// Updates the rows of `gathered` with the gradients of its blocks, as update number `step`.
+    ///
+    /// # Errors
+    /// [`Error::Gradient`] for gradients of another shape, for NaN or infinity, and if rows were evicted since the
+    /// blocks were gathered. Nothing has changed then.
+    pub fn scatter(
+        &mut self,
+        gathered: &Gathered,
+        gradients: &[Vec<f32>],
+        step: u64,
+    ) -> Result<(), Error> {
+        if gathered.places.len() != self.tables.len() || gradients.len() != self.tables.len() {
+            return Err(Error::Gradient {
+                vocabulary: "all".into(),
+                reason: format!(
+                    "there are {} gradients and {} blocks for {} vocabularies",
+                    gradients.len(),
+                    gathered.places.len(),
+                    self.tables.len()
+                ),
+            });
+        }
+        let work = || gathered.places.par_iter().zip(gradients);
+        self.tables
+            .par_iter()
+            .zip(work())
+            .map(|(table, (places, gradient))| table.check_gradient(places, gradient))
+            // Collected, so that the first vocabulary is named and not the fastest.
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect::<Result<(), Error>>()?;
+        let (rule, rate) = (self.config.adagrad, self.config.learning_rate);
+        self.tables.par_iter_mut().zip(work()).for_each(|(table, (places, gradient))| {
+            table.scatter(places, gradient, step, rule, rate);
+        });
+        Ok(())
+    }
+
+    /// Rows of all vocabularies.
+    pub fn rows(&self) -> usize {
+        self.tables.iter().map(Table::rows).sum()
+    }
+
+    /// Rows of one vocabulary, by its place in the specs.
+    ///
+    /// # Panics
+    /// If there is no such vocabulary.
+    pub fn rows_of(&self, vocabulary: usize) -> usize {
+        self.tables[vocabulary].rows()
+    }
+
+    /// Allocated bytes, spare capacity included; see [`StoreConfig::memory_bound`].
+    pub fn memory_bytes(&self) -> u64 {
+        self.tables.iter().map(Table::memory_bytes).sum::<usize>() as u64
+    }
+
+    /// Writes the whole state into a directory, which is created if need be and may hold an earlier save.
+    ///
+    /// The rename of `store.json` is the commit point: killed at any moment, the directory holds the earlier save or
+    /// this one. Rows are streamed; besides buffers, saving needs 16 bytes per row of the largest vocabulary.
+    ///
+    /// # Errors
+    /// [`Error::Io`] names the path.
+    pub fn save(&self, directory: &Path) -> Result<(), Error> {
+        file::save(self, directory)
+    }
+
+    /// Reads what [`Store::save`] wrote, bit for bit: the run goes on as if it had never stopped.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for truncated, changed or foreign files, [`Error::Mismatch`] for another seed or other
+    /// vocabularies, [`Error::Config`] as in [`Store::new`].
+    pub fn load(
+        directory: &Path,
+        specs: Vec<VocabularySpec>,
+        config: StoreConfig,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let mut store = Self::new(seed, specs, config)?;
+        file::load(&mut store, directory)?;
+        Ok(store)
+    }
+
+    fn expect_vocabularies(&self, unique: &UniqueIds) {
+        assert_eq!(unique.ids.len(), self.tables.len(), "ids and store have the same vocabularies");
+    }
+}
