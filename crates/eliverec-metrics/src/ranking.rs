@@ -25,8 +25,7 @@ impl Ranking {
     pub fn rank(&mut self, scores: &[f32], labels: &[bool]) {
         self.order.clear();
         self.order.extend(scores.iter().copied().zip(labels.iter().copied()));
-        // Adding zero makes -0 and +0 the tie that they are.
-        self.order.sort_unstable_by(|a, b| (b.0 + 0.0).total_cmp(&(a.0 + 0.0)));
+        self.order.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
         self.watched = labels.iter().filter(|&&watched| watched).count();
         self.places.clear();
         for tie in self.order.chunk_by(|a, b| a.0 == b.0) {
