@@ -1,1 +1,34 @@
-//! Placeholder.
+//! From an experiment file and feeds to a trained run, and from a run to metrics and explanations.
+//!
+//! - [`config`]: the experiment file; [`overrides`]: `key=value`.
+//! - [`train`]: the loop; [`learner`]: one update; [`objective`], [`optimizer`]: its parts; [`read_ahead`]: batches in time.
+//! - [`run`]: the run directory and its lock; [`checkpoint`]: the one commit point; [`log`]: `metrics.jsonl`;
+//!   [`durable`], [`tensor_file`]: files that survive a kill.
+//! - [`evaluate`]: metrics of a split; [`explain`]: one request in detail; [`intent`]: statistics of Eq. 5.
+//! - [`progress`]: what a person sees; [`device`]: where the model computes; [`bench`]: how fast it learns.
+
+pub mod bench;
+pub mod checkpoint;
+pub mod config;
+pub mod device;
+pub mod durable;
+pub mod error;
+pub mod evaluate;
+pub mod explain;
+pub mod intent;
+pub mod learner;
+pub mod log;
+pub mod objective;
+pub mod optimizer;
+pub mod overrides;
+pub mod progress;
+pub mod read_ahead;
+pub mod run;
+pub mod tensor_file;
+pub mod train;
+
+pub use config::Config;
+pub use error::Error;
+pub use evaluate::Scorer;
+pub use progress::Progress;
+pub use train::{Outcome, Request, train};

@@ -1,0 +1,351 @@
+//! The experiment file: what a run is asked to do, as plain values. Parsing does no I/O and builds nothing.
+//!
+//! Unknown keys are errors that name the file, the table and the nearest key. The resolved text is kept with the run.
+
+use eliverec_core::adagrad::AdagradConfig;
+use eliverec_metrics::Report;
+use eliverec_models::ModelSettings;
+use eliverec_models::registry::{MODELS, ModelConfig};
+use eliverec_models::settings::{InputConfig, TowerConfig};
+use eliverec_store::StoreConfig;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::error::Error;
+use crate::overrides;
+
+/// A whole experiment file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Every random decision of the run derives from it.
+    pub seed: u64,
+    /// `[model]`: the name and the model's own keys.
+    pub model: ModelConfig,
+    /// `[input]`: embedding width, domains, history lengths.
+    #[serde(default)]
+    pub input: InputConfig,
+    /// `[tower]`: the dense layers of Eq. 11.
+    #[serde(default)]
+    pub tower: TowerConfig,
+    /// `[store]`: embedding tables.
+    #[serde(default)]
+    pub store: StoreConfig,
+    /// `[training]`: the loop.
+    #[serde(default)]
+    pub training: TrainingConfig,
+}
+
+/// The keys and tables at the top of a file.
+const TABLES: [&str; 6] = ["seed", "model", "input", "tower", "store", "training"];
+
+/// `[training]` of an experiment file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// A batch is whole feeds up to this many impressions.
+    pub batch_impressions: usize,
+    /// Passes over the training split.
+    pub epochs: u64,
+    /// Stop after this many updates, whatever `epochs` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
+    /// Of the dense parameters; the tables have their own in `[store]`.
+    pub learning_rate: f32,
+    /// The dense learning rate grows linearly over this many updates.
+    pub warmup_steps: u64,
+    /// Gradients of all parameters and rows together are scaled down to this norm. It bounds the gradient of the sum over
+    /// the batch, so it goes with `batch_impressions`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f32>,
+    /// Evaluations without improvement after which training stops; 0 never stops early.
+    pub patience: u32,
+    /// What early stopping watches on the validation split, and what chooses the best checkpoint.
+    pub stop_metric: StopMetric,
+    /// Updates between two evaluations; 0 evaluates after every epoch.
+    pub evaluate_every_steps: u64,
+    /// Updates between two checkpoints; 0 writes one only after evaluations that improve and at the end.
+    pub checkpoint_every_steps: u64,
+    /// Feeds in the shuffle buffer; more shuffle better and hold more memory.
+    pub shuffle_buffer_feeds: usize,
+    /// Updates between two lines of progress where the output is not a terminal.
+    pub log_every_steps: u64,
+    /// Worker threads; all cores if omitted. Results do not depend on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// Where the model computes.
+    pub device: ComputeDevice,
+    /// Rule of the dense parameters; that of the tables is in `[store]`.
+    pub adagrad: AdagradConfig,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            batch_impressions: 2_048,
+            epochs: 5,
+            max_steps: None,
+            learning_rate: 0.01,
+            warmup_steps: 0,
+            clip_norm: None,
+            patience: 2,
+            stop_metric: StopMetric::GaucFeed,
+            evaluate_every_steps: 0,
+            checkpoint_every_steps: 500,
+            shuffle_buffer_feeds: 8_192,
+            log_every_steps: 50,
+            threads: None,
+            device: ComputeDevice::Cpu,
+            adagrad: AdagradConfig::default(),
+        }
+    }
+}
+
+/// What early stopping watches on the validation split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopMetric {
+    /// Over all impressions.
+    Auc,
+    /// The paper's gAUC, per user.
+    GaucUser,
+    /// gAUC per feed: what a ranking of one request is about, and defined where users ask once (the default).
+    GaucFeed,
+    /// Per feed.
+    NdcgAt10,
+    /// Smaller is better.
+    Logloss,
+}
+
+/// Where the model computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComputeDevice {
+    /// This machine's cores.
+    Cpu,
+    /// Any graphics card, needs the cargo feature `wgpu`.
+    Wgpu,
+    /// An NVIDIA card, needs the cargo feature `cuda`.
+    Cuda,
+}
+
+impl StopMetric {
+    /// Its value in a report, larger being better; `None` where it is undefined.
+    pub fn of(self, report: &Report) -> Option<f64> {
+        match self {
+            Self::Auc => report.auc,
+            Self::GaucUser => report.gauc_user,
+            Self::GaucFeed => report.gauc_feed,
+            Self::NdcgAt10 => report.ndcg_at_10,
+            Self::Logloss => report.logloss.map(|loss| -loss),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the text of a config file and applies `key=value` overrides in order. `place` names the file in errors.
+    ///
+    /// # Errors
+    /// [`Error::Config`]: syntax, an unknown key or model with its nearest known name, a wrong type or an impossible value.
+    pub fn parse(text: &str, place: &str, assignments: &[String]) -> Result<Self, Error> {
+        let mut table = text.parse::<Table>().map_err(|e| syntax(&e, text, place))?;
+        for assignment in assignments {
+            overrides::apply(&mut table, assignment)?;
+        }
+        let wrong = |reason: String| Error::Config { place: place.into(), reason };
+        if let Some(key) = table.keys().find(|key| !TABLES.contains(&key.as_str())) {
+            return Err(wrong(format!(
+                "unknown key `{key}`; {}",
+                suggestion(key, TABLES.iter().copied())
+            )));
+        }
+        let name = table.get("model").and_then(|model| model.get("name"));
+        let known = MODELS.iter().map(|(name, _)| *name);
+        let Some(name) = name.and_then(Value::as_str) else {
+            let all = known.collect::<Vec<_>>().join(", ");
+            return Err(wrong(format!("[model] needs a name, one of {all}")));
+        };
+        if !known.clone().any(|known| known == name) {
+            let suggestion = suggestion(name, known);
+            return Err(wrong(format!("unknown model `{name}`; {suggestion}")));
+        }
+        let config = Self {
+            seed: match table.get("seed") {
+                Some(value) => deserialize(value.clone(), "seed", place)?,
+                None => 1,
+            },
+            model: section(&table, "model", place)?,
+            input: section(&table, "input", place)?,
+            tower: section(&table, "tower", place)?,
+            store: section(&table, "store", place)?,
+            training: section(&table, "training", place)?,
+        };
+        config.training.check().map_err(wrong)?;
+        config.settings().check().map_err(|e| wrong(e.to_string()))?;
+        config.store.check().map_err(|e| wrong(e.to_string()))?;
+        Ok(config)
+    }
+
+    /// The resolved config, which [`Config::parse`] reads back to an equal one.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a config always serialises")
+    }
+
+    /// What the model needs to know.
+    pub fn settings(&self) -> ModelSettings {
+        ModelSettings {
+            model: self.model.clone(),
+            input: self.input.clone(),
+            tower: self.tower.clone(),
+        }
+    }
+
+    /// The dotted keys in which two configs differ, empty for equal ones.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let table = |config: &Self| {
+            Value::Table(config.to_toml().parse().expect("a resolved config parses"))
+        };
+        let mut differences = Vec::new();
+        compare("", Some(&table(self)), Some(&table(other)), &mut differences);
+        differences
+    }
+}
+
+impl TrainingConfig {
+    fn check(&self) -> Result<(), String> {
+        let positive = [
+            ("batch_impressions", self.batch_impressions as u64),
+            ("epochs", self.epochs),
+            ("shuffle_buffer_feeds", self.shuffle_buffer_feeds as u64),
+            ("log_every_steps", self.log_every_steps),
+            ("max_steps", self.max_steps.unwrap_or(1)),
+            ("threads", self.threads.unwrap_or(1) as u64),
+        ];
+        if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            return Err(format!("training.{key} must be at least 1"));
+        }
+        let rates = [("learning_rate", Some(self.learning_rate)), ("clip_norm", self.clip_norm)];
+        for (key, value) in rates {
+            if let Some(value) = value.filter(|v| !v.is_finite() || *v <= 0.0) {
+                return Err(format!("training.{key} is {value}; it must be a positive number"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn section<T: DeserializeOwned>(table: &Table, name: &str, place: &str) -> Result<T, Error> {
+    let value = table.get(name).cloned().unwrap_or_else(|| Value::Table(Table::new()));
+    deserialize(value, name, place)
+}
+
+fn deserialize<T: DeserializeOwned>(value: Value, name: &str, place: &str) -> Result<T, Error> {
+    value.try_into().map_err(|error: toml::de::Error| {
+        let message = error.to_string();
+        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut quoted = message.split('`').skip(1).step_by(2);
+        let nearest = match quoted.next() {
+            Some(unknown) if message.contains("unknown field") => nearest(unknown, quoted),
+            _ => None,
+        };
+        let hint = nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"));
+        Error::Config { place: format!("{place}: [{name}]"), reason: format!("{message}{hint}") }
+    })
+}
+
+fn syntax(error: &toml::de::Error, text: &str, place: &str) -> Error {
+    let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+    let reason = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    Error::Config { place: format!("{place}: line {line}"), reason }
+}
+
+fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let all = known.clone().collect::<Vec<_>>().join(", ");
+    nearest(unknown, known).map_or_else(
+        || format!("known: {all}"),
+        |name| format!("did you mean `{name}`? (known: {all})"),
+    )
+}
+
+/// The known name that looks most like `unknown`, if any does.
+fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|name| (strsim::jaro_winkler(unknown, name), name))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+fn compare(path: &str, ours: Option<&Value>, theirs: Option<&Value>, found: &mut Vec<String>) {
+    match (ours, theirs) {
+        (Some(Value::Table(a)), Some(Value::Table(b))) => {
+            let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for key in keys {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                compare(&path, a.get(key), b.get(key), found);
+            }
+        }
+        (ours, theirs) if ours != theirs => {
+            let text = |value: Option<&Value>| value.map_or("unset".into(), ToString::to_string);
+            found.push(format!("{path} ({} to {})", text(ours), text(theirs)));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "seed = 3\n[model]\nname = \"elive\"\n[training]\nepochs = 2\n";
+
+    fn message(text: &str, assignments: &[&str]) -> String {
+        let assignments: Vec<String> = assignments.iter().map(|a| (*a).into()).collect();
+        Config::parse(text, "quick.toml", &assignments).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn resolved_text_reads_back_equal() {
+        let config = Config::parse(TEXT, "quick.toml", &["training.clip_norm=5".into()]).unwrap();
+        assert_eq!(config.training.epochs, 2);
+        assert_eq!(config.training.clip_norm, Some(5.0));
+        assert_eq!(Config::parse(&config.to_toml(), "", &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn unknown_names_come_with_the_nearest_known_one() {
+        let unknown_model = message(TEXT, &["model.name=elife"]);
+        assert!(unknown_model.contains("did you mean `elive`"), "{unknown_model}");
+        let unknown_key = message(TEXT, &["training.epohcs=2"]);
+        for part in ["quick.toml", "[training]", "epohcs", "did you mean `epochs`"] {
+            assert!(unknown_key.contains(part), "{unknown_key}");
+        }
+        let unknown_table = message(TEXT, &["trainin.epochs=2"]);
+        assert!(unknown_table.contains("did you mean `training`"), "{unknown_table}");
+        let unknown_model_key = message(TEXT, &["model.haeds=2"]);
+        assert!(unknown_model_key.contains("[model]"), "{unknown_model_key}");
+        assert!(unknown_model_key.contains("haeds"), "{unknown_model_key}");
+    }
+
+    #[test]
+    fn errors_are_one_line_and_name_the_place() {
+        let syntax = message("seed = 3\n[model\n", &[]);
+        assert!(syntax.contains("quick.toml: line 2"), "{syntax}");
+        let wrong_type = message(TEXT, &["training.epochs=many"]);
+        assert!(wrong_type.contains("[training]") && wrong_type.contains("many"), "{wrong_type}");
+        let range = message(TEXT, &["training.batch_impressions=0"]);
+        assert!(range.contains("batch_impressions"), "{range}");
+        for message in [syntax, wrong_type, range] {
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+
+    #[test]
+    fn differences_name_the_dotted_key() {
+        let ours = Config::parse(TEXT, "", &[]).unwrap();
+        let theirs = Config::parse(TEXT, "", &["training.epochs=9".into()]).unwrap();
+        assert_eq!(ours.differences(&theirs), ["training.epochs (2 to 9)"]);
+        assert!(ours.differences(&ours).is_empty());
+    }
+}

@@ -1,0 +1,82 @@
+//! The crate's errors: sentences for people, and whose fault they are.
+
+use std::path::PathBuf;
+
+/// What can go wrong between a config file and a trained run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A config file or an override cannot be used.
+    #[error("{place}: {reason}")]
+    Config {
+        /// File, with section or line, or the override.
+        place: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A run directory or a request about it does not fit.
+    #[error("{}: {reason}", path.display())]
+    Run {
+        /// The run directory, or the file in it.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A file of a run does not hold what it should.
+    #[error("{}: {reason}; the run is damaged, restore the file or train again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not parse.
+        reason: String,
+    },
+    /// Training met a number that is none.
+    #[error(
+        "step {step}: {term} is {value}; {batch}; the last checkpoint is untouched: lower the learning rates or set training.clip_norm, then start again"
+    )]
+    NotFinite {
+        /// Updates made before.
+        step: u64,
+        /// The loss term, or the gradient of which parameter.
+        term: String,
+        /// NaN or an infinity.
+        value: f32,
+        /// Epoch, number in the epoch, first and last request.
+        batch: String,
+    },
+    /// Schemas.
+    #[error(transparent)]
+    Core(#[from] eliverec_core::Error),
+    /// Feed directories.
+    #[error(transparent)]
+    Tables(#[from] eliverec_tables::Error),
+    /// The sparse parameter store.
+    #[error(transparent)]
+    Store(#[from] eliverec_store::Error),
+    /// Models and their settings.
+    #[error(transparent)]
+    Models(#[from] eliverec_models::Error),
+    /// Metrics.
+    #[error(transparent)]
+    Metrics(#[from] eliverec_metrics::Error),
+    /// The file system.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl Error {
+    /// Whether the input or the request is at fault, which the command line answers with exit code 2.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Config { .. }
+            | Self::Run { .. }
+            | Self::Core(_)
+            | Self::Tables(_)
+            | Self::Models(_) => true,
+            Self::Damaged { .. }
+            | Self::NotFinite { .. }
+            | Self::Store(_)
+            | Self::Metrics(_)
+            | Self::Io(_) => false,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Scoring a split and measuring the scores. Runs on a device without autodiff: tracking a forward pass that is never
+//! differentiated costs more than a training step.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::tensor::{Device, Tensor};
+use eliverec_core::unique::UniqueIds;
+use eliverec_core::{Batch, Normalization, Schema};
+use eliverec_metrics::{Evaluation, Report};
+use eliverec_models::trace::Recorded;
+use eliverec_models::{Model, Output, parameters};
+use eliverec_store::Store;
+use eliverec_tables::{FeedDirectory, Split};
+
+use crate::checkpoint::{self, Commit};
+use crate::config::Config;
+use crate::device;
+use crate::error::Error;
+use crate::learner::{blocks, vocabularies};
+use crate::read_ahead::{Prepared, ReadAhead};
+use crate::run::{self, RunDirectory};
+
+/// A trained model with its rows, ready to score.
+#[derive(Debug)]
+pub struct Scorer {
+    /// Of the run.
+    pub config: Config,
+    /// Of the feeds it was trained on.
+    pub schema: Arc<Schema>,
+    /// Of the training split.
+    pub normalization: Normalization,
+    /// Which checkpoint it is.
+    pub commit: Commit,
+    /// Dense parameters.
+    pub model: Model,
+    /// Embedding rows.
+    pub store: Store,
+    device: Device,
+}
+
+impl Scorer {
+    /// Loads the best checkpoint of a run.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if nothing was committed yet, [`Error::Damaged`] for files that do not load.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let run = RunDirectory::existing(path)?;
+        loop {
+            let commit = checkpoint::read_commit(&run)?.ok_or_else(|| Error::Run {
+                path: path.into(),
+                reason: "has no checkpoint yet; train it, or go on with --resume".into(),
+            })?;
+            match Self::load(&run, commit.clone()) {
+                // Training that goes on at the same time may have replaced the checkpoint under our hands.
+                Err(_) if checkpoint::read_commit(&run)?.is_some_and(|c| c.best != commit.best) => {
+                }
+                loaded => return loaded,
+            }
+        }
+    }
+
+    fn load(run: &RunDirectory, commit: Commit) -> Result<Self, Error> {
+        let (config, schema) = (run.config()?, Arc::new(run.schema()?));
+        let device = device::open(config.training.device)?;
+        let checkpoint = run.path().join(&commit.best);
+        let dense = checkpoint::load_dense(&checkpoint)?;
+        let model = Model::new(&config.settings(), &schema, config.seed, &device)?;
+        let model = parameters::import(model, &dense.parameters)?;
+        let store = checkpoint::load_store(&checkpoint, &config, &schema)?;
+        let normalization = run.normalization()?;
+        Ok(Self { config, schema, normalization, commit, model, store, device })
+    }
+
+    /// Metrics of a split of `feeds`, which must have the run's schema.
+    ///
+    /// # Errors
+    /// A schema that differs, a split without feeds, feeds that break the contract.
+    pub fn evaluate(
+        &self,
+        path: &Path,
+        feeds: &FeedDirectory,
+        split: Split,
+    ) -> Result<Report, Error> {
+        run::check_schema(&RunDirectory::at(path), feeds)?;
+        let never = AtomicBool::new(false);
+        let report = self.scoring().run(&self.model, &self.store, feeds, split, &never)?;
+        Ok(report.expect("nobody asks this one to stop"))
+    }
+
+    /// What scoring needs besides weights and rows.
+    pub fn scoring(&self) -> Scoring<'_> {
+        Scoring {
+            config: &self.config,
+            schema: &self.schema,
+            normalization: &self.normalization,
+            device: &self.device,
+        }
+    }
+}
+
+/// What scoring needs besides weights and rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Scoring<'a> {
+    /// Of the run.
+    pub config: &'a Config,
+    /// Of the feeds.
+    pub schema: &'a Arc<Schema>,
+    /// Of the training split.
+    pub normalization: &'a Normalization,
+    /// Without autodiff.
+    pub device: &'a Device,
+}
+
+impl Scoring<'_> {
+    /// The batches of a split, in order.
+    ///
+    /// # Errors
+    /// A split without feeds, files that cannot be read.
+    pub fn batches(&self, feeds: &FeedDirectory, split: Split) -> Result<ReadAhead, Error> {
+        let lengths = self.config.settings().lengths();
+        let impressions = self.config.training.batch_impressions;
+        let batches = feeds.batches(split, self.normalization, lengths, impressions, None)?;
+        Ok(ReadAhead::new(batches, Arc::clone(self.schema)))
+    }
+
+    /// The rows of a batch's ids as one tensor per vocabulary.
+    pub fn rows(&self, store: &Store, unique: &UniqueIds) -> Vec<Tensor<2>> {
+        blocks(store.gather(unique), &vocabularies(self.config, self.schema), self.device)
+    }
+
+    /// Metrics of one split; `None` if `stop` was set on the way.
+    ///
+    /// # Errors
+    /// Feeds that break the contract, scores that are no numbers.
+    pub fn run(
+        &self,
+        model: &Model,
+        store: &Store,
+        feeds: &FeedDirectory,
+        split: Split,
+        stop: &AtomicBool,
+    ) -> Result<Option<Report>, Error> {
+        let mut evaluation = Evaluation::new();
+        for prepared in self.batches(feeds, split)? {
+            let Prepared { batch, unique } = prepared?;
+            let rows = self.rows(store, &unique);
+            let output = model.forward(self.schema, &batch, &unique, &rows, None);
+            add(&mut evaluation, &batch, &output)?;
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(evaluation.finish()))
+    }
+}
+
+fn add(evaluation: &mut Evaluation, batch: &Batch, output: &Output) -> Result<(), Error> {
+    let probabilities: Vec<f32> = logits(output).into_iter().map(sigmoid).collect();
+    let watched: Vec<bool> = batch.labels.watched.iter().map(|w| *w > 0.5).collect();
+    for (user, range) in batch.user_ids.iter().zip(batch.candidates.ranges()) {
+        evaluation.add_feed(*user, &probabilities[range.clone()], &watched[range])?;
+    }
+    Ok(())
+}
+
+/// The logits of a batch, off the device.
+pub(crate) fn logits(output: &Output) -> Vec<f32> {
+    Recorded::of(&output.logits).values
+}
+
+/// `1 / (1 + exp(-z))`
+pub(crate) fn sigmoid(z: f32) -> f32 {
+    1.0 / (1.0 + (-z).exp())
+}

@@ -1,0 +1,166 @@
+//! One update of everything that learns: dense parameters, accumulators, rows. Knows nothing of files and epochs, so that
+//! the benchmark times exactly what training does.
+
+use burn::tensor::{Device, Gradients, Tensor};
+use eliverec_core::Schema;
+use eliverec_core::seed::{numbered, stream};
+use eliverec_models::trace::Recorded;
+use eliverec_models::{Model, parameters};
+use eliverec_store::{Store, VocabularySpec};
+
+use crate::config::Config;
+use crate::device;
+use crate::error::Error;
+use crate::objective::Objective;
+use crate::optimizer::{DenseOptimizer, Gradient, warmed_up};
+use crate::read_ahead::Prepared;
+
+/// Weights, accumulators and rows.
+#[derive(Debug)]
+pub struct Learner {
+    /// Dense parameters.
+    pub model: Model,
+    /// Their accumulators.
+    pub optimizer: DenseOptimizer,
+    /// Embedding rows with theirs.
+    pub store: Store,
+    vocabularies: Vec<VocabularySpec>,
+    device: Device,
+}
+
+/// What an update measured.
+#[derive(Debug)]
+pub struct Measured {
+    /// Weighted sum of the terms, a mean over the impressions.
+    pub loss: f32,
+    /// The terms by name, unweighted.
+    pub terms: Vec<(&'static str, f32)>,
+    /// Norm of the gradient of the sum over the batch, before clipping.
+    pub gradient_norm: f64,
+}
+
+/// A number that is none, and where it stood.
+#[derive(Debug)]
+pub struct NotFinite {
+    /// Loss term or gradient.
+    pub term: String,
+    /// NaN or an infinity.
+    pub value: f32,
+}
+
+/// The store's view of a config's vocabularies.
+pub fn vocabularies(config: &Config, schema: &Schema) -> Vec<VocabularySpec> {
+    let all = config.settings().vocabularies(schema).into_iter();
+    all.map(|(name, width, min_count)| VocabularySpec { name, width, min_count }).collect()
+}
+
+/// One tensor `[u, width]` per vocabulary from the rows of a batch.
+pub fn blocks(
+    rows: Vec<Vec<f32>>,
+    vocabularies: &[VocabularySpec],
+    device: &Device,
+) -> Vec<Tensor<2>> {
+    let all = rows.into_iter().zip(vocabularies);
+    all.map(|(values, vocabulary)| {
+        let shape = [values.len() / vocabulary.width, vocabulary.width];
+        Tensor::from_data(burn::tensor::TensorData::new(values, shape), device)
+    })
+    .collect()
+}
+
+impl Learner {
+    /// Initial values, which depend on the seed, the parameters' names and the ids only.
+    ///
+    /// # Errors
+    /// Settings that cannot be built, a device that this binary lacks.
+    pub fn new(config: &Config, schema: &Schema) -> Result<Self, Error> {
+        let device = device::open(config.training.device)?.autodiff();
+        let vocabularies = vocabularies(config, schema);
+        Ok(Self {
+            model: Model::new(&config.settings(), schema, config.seed, &device)?,
+            optimizer: DenseOptimizer::new(config.training.adagrad),
+            store: Store::new(config.seed, vocabularies.clone(), config.store.clone())?,
+            vocabularies,
+            device,
+        })
+    }
+
+    /// A copy of the model on the same device without autodiff.
+    ///
+    /// # Errors
+    /// None that [`Learner::new`] did not have.
+    pub fn evaluated(&self, config: &Config, schema: &Schema) -> Result<(Model, Device), Error> {
+        let device = self.device.clone().without_autodiff();
+        let model = Model::new(&config.settings(), schema, config.seed, &device)?;
+        Ok((parameters::import(model, &parameters::export(&self.model))?, device))
+    }
+
+    /// Update number `step`, from 0. The inner result is the number that stopped it before anything but the counts of
+    /// ids was changed.
+    ///
+    /// # Errors
+    /// Gradients that the store refuses.
+    pub fn update(
+        &mut self,
+        config: &Config,
+        schema: &Schema,
+        prepared: &Prepared,
+        step: u64,
+    ) -> Result<Result<Measured, NotFinite>, Error> {
+        let Prepared { batch, unique } = prepared;
+
+        // 1. The rows of the batch's ids become leaves of the graph.
+        let mut gathered = self.store.gather_for_training(unique, step);
+        let rows = std::mem::take(&mut gathered.blocks);
+        let leaves: Vec<Tensor<2>> = blocks(rows, &self.vocabularies, &self.device)
+            .into_iter()
+            .map(Tensor::require_grad)
+            .collect();
+
+        // 2. Forward.
+        let sampling = numbered(stream(config.seed, "regulariser rows"), step);
+        let output = self.model.forward(schema, batch, unique, &leaves, Some(sampling));
+
+        // 3. Loss.
+        let objective = Objective::of(&output, &batch.labels.watched, &self.device);
+        drop(output);
+        if let Some((term, value)) = objective.not_finite() {
+            return Ok(Err(NotFinite { term: format!("loss term {term}"), value }));
+        }
+
+        // 4. Backward.
+        let mut gradients = objective.total.backward();
+        let dense = parameters::gradients(&self.model, &gradients);
+        let rows = leaves.iter().map(|leaf| row_gradient(leaf, &mut gradients)).collect();
+        let mut gradient = Gradient { dense, rows };
+        let gradient_norm = gradient.norm();
+        if !gradient_norm.is_finite() {
+            let names: Vec<&str> = self.vocabularies.iter().map(|v| v.name.as_str()).collect();
+            let (name, value) =
+                gradient.not_finite(&names).unwrap_or(("all parameters".into(), f32::INFINITY));
+            return Ok(Err(NotFinite { term: format!("the gradient of {name}"), value }));
+        }
+
+        // 5. Clip.
+        let training = &config.training;
+        if let Some(limit) = training.clip_norm {
+            gradient.clip(gradient_norm, limit);
+        }
+
+        // 6. Update the dense parameters, then the rows.
+        let rate = warmed_up(training.learning_rate, step, training.warmup_steps);
+        let model = self.model.clone();
+        self.model = self.optimizer.update(model, &gradient.dense, step, rate);
+        self.store.scatter(&gathered, &gradient.rows, step)?;
+
+        Ok(Ok(Measured { loss: objective.loss, terms: objective.terms, gradient_norm }))
+    }
+}
+
+/// The gradient of a block, row-major; zeros where the loss does not depend on it.
+fn row_gradient(leaf: &Tensor<2>, gradients: &mut Gradients) -> Vec<f32> {
+    match leaf.grad_remove(gradients) {
+        Some(gradient) => Recorded::of(&gradient).values,
+        None => vec![0.0; leaf.dims().iter().product()],
+    }
+}

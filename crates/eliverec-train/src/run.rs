@@ -1,0 +1,211 @@
+//! The run directory: where everything about a run lies, and the lock that keeps two processes apart.
+//!
+//! ```text
+//! RUN/config.toml          resolved, with the overrides as a comment; written last, so it marks a run
+//! RUN/schema.toml          of the feeds it was trained on
+//! RUN/normalization.json   moments of dense fields, taken over the training split
+//! RUN/metrics.jsonl        one line per update and evaluation
+//! RUN/checkpoints/step-*/  weights, accumulators, rows
+//! RUN/checkpoint.json      names the current and the best checkpoint: the one commit point
+//! RUN/lock                 held while training
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use eliverec_core::normalize::Normalizer;
+use eliverec_core::{Normalization, Schema};
+use eliverec_tables::{FeedDirectory, Split};
+
+use crate::config::Config;
+use crate::durable;
+use crate::error::Error;
+
+/// The paths of a run.
+#[derive(Clone, Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+}
+
+impl RunDirectory {
+    /// A run at `path`, which may not exist yet.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// A run that exists.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if there is none; the message says how to make one.
+    pub fn existing(path: &Path) -> Result<Self, Error> {
+        let run = Self::at(path);
+        if run.exists() {
+            return Ok(run);
+        }
+        Err(Error::Run {
+            path: path.into(),
+            reason:
+                "holds no run (no config.toml); `eliverec train --config FILE --feeds DIR --out RUN` makes one"
+                    .into(),
+        })
+    }
+
+    /// Whether a run was begun here.
+    pub fn exists(&self) -> bool {
+        self.config_file().is_file()
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// Where updates and evaluations are logged.
+    pub fn metrics_file(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// The commit point.
+    pub fn commit_file(&self) -> PathBuf {
+        self.path.join("checkpoint.json")
+    }
+
+    /// Holds one directory per checkpoint.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// The run's resolved config.
+    ///
+    /// # Errors
+    /// If the file cannot be read or was changed into something else.
+    pub fn config(&self) -> Result<Config, Error> {
+        let file = self.config_file();
+        Config::parse(&fs_err::read_to_string(&file)?, &file.display().to_string(), &[])
+    }
+
+    /// The schema of the feeds that the run was trained on.
+    ///
+    /// # Errors
+    /// If the file cannot be read or was changed into something else.
+    pub fn schema(&self) -> Result<Schema, Error> {
+        Ok(Schema::parse(&fs_err::read_to_string(self.path.join("schema.toml"))?)?)
+    }
+
+    /// The moments of the training split.
+    ///
+    /// # Errors
+    /// If the file cannot be read or was changed into something else.
+    pub fn normalization(&self) -> Result<Normalization, Error> {
+        let path = self.path.join("normalization.json");
+        serde_json::from_slice(&fs_err::read(&path)?)
+            .map_err(|e| Error::Damaged { path, reason: e.to_string() })
+    }
+
+    /// Makes the directory a run: schema, moments of the training split, and last the config.
+    ///
+    /// # Errors
+    /// What reading the feeds or writing the files says.
+    pub fn begin(
+        &self,
+        config: &Config,
+        overrides: &[String],
+        feeds: &FeedDirectory,
+    ) -> Result<(), Error> {
+        let schema = feeds.schema();
+        let mut normalizer = Normalizer::default();
+        for feed in feeds.read(Split::Train)? {
+            normalizer.add(schema, &feed?);
+        }
+        let normalization =
+            serde_json::to_vec_pretty(&normalizer.finish()).map_err(std::io::Error::other)?;
+        let comment: String =
+            overrides.iter().map(|assignment| format!("# override: {assignment}\n")).collect();
+        durable::write(&self.path.join("schema.toml"), schema.to_toml().as_bytes())?;
+        durable::write(&self.path.join("normalization.json"), &normalization)?;
+        durable::write(&self.config_file(), (comment + &config.to_toml()).as_bytes())?;
+        Ok(())
+    }
+
+    /// Takes the run for this process until the lock is dropped, making the directory if needed.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if another process has it, or if the directory holds other things than a run.
+    pub fn lock(&self) -> Result<RunLock, Error> {
+        let wrong = |reason: &str| Error::Run { path: self.path.clone(), reason: reason.into() };
+        fs_err::create_dir_all(&self.path)?;
+        if !self.exists() {
+            // A run that was killed before it had a config has left some of these.
+            const OURS: [&str; 4] = ["lock", "schema", "normalization", "config"];
+            for entry in fs_err::read_dir(&self.path)? {
+                let stem = Path::new(&entry?.file_name()).file_stem().map(ToOwned::to_owned);
+                if !OURS.iter().any(|ours| stem.as_deref() == Some((*ours).as_ref())) {
+                    return Err(wrong("is not empty and holds no run; choose another --out"));
+                }
+            }
+        }
+        let file = fs_err::OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(self.path.join("lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(RunLock { _file: file }),
+            Err(std::fs::TryLockError::WouldBlock) => Err(wrong(
+                "another process is training this run; wait for it, stop it, or choose another --out",
+            )),
+            Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// The run is ours while this lives; the system lets go of it even if the process is killed.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: fs_err::File,
+}
+
+/// Checks that feeds have the schema of the run.
+///
+/// # Errors
+/// [`eliverec_core::Error::SchemaMismatch`] names the differing fields.
+pub fn check_schema(run: &RunDirectory, feeds: &FeedDirectory) -> Result<(), Error> {
+    let differences = run.schema()?.differences(feeds.schema());
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(eliverec_core::Error::SchemaMismatch {
+        expected: run.path().display().to_string(),
+        found: feeds.path().display().to_string(),
+        differences: differences.join("; "),
+    }
+    .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_lock_is_refused_until_the_first_is_dropped() {
+        let directory = tempfile::tempdir().unwrap();
+        let run = RunDirectory::at(&directory.path().join("run"));
+        let lock = run.lock().unwrap();
+        let message = run.lock().unwrap_err().to_string();
+        assert!(message.contains("another process"), "{message}");
+        drop(lock);
+        run.lock().unwrap();
+    }
+
+    #[test]
+    fn a_directory_with_other_things_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        fs_err::write(directory.path().join("thesis.tex"), "x").unwrap();
+        let message = RunDirectory::at(directory.path()).lock().unwrap_err().to_string();
+        assert!(message.contains("not empty"), "{message}");
+        assert!(RunDirectory::existing(directory.path()).is_err());
+    }
+}

@@ -1,0 +1,374 @@
+//! The training loop, top to bottom. No callbacks: every step of an update stands here in the order in which it happens.
+//!
+//! Everything that influences a number is a function of the config, the feeds and the position, so a run that was killed
+//! and resumed ends with the numbers of one that was not.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use eliverec_core::seed::{numbered, stream};
+use eliverec_core::{Normalization, Schema};
+use eliverec_tables::{FeedDirectory, Shuffle, Split};
+
+use crate::checkpoint::{self, Finish, Position, Saved};
+use crate::config::Config;
+use crate::error::Error;
+use crate::evaluate::Scoring;
+use crate::intent;
+use crate::learner::{Learner, NotFinite};
+use crate::log::{MetricsLog, Record};
+use crate::objective::alignment_floor;
+use crate::progress::{Progress, Reporter, Update};
+use crate::read_ahead::{Prepared, ReadAhead};
+use crate::run::{self, RunDirectory};
+
+/// What to train, on what, and where to.
+#[derive(Debug)]
+pub struct Request {
+    /// The config with overrides applied; `None` goes on with the config of the run.
+    pub config: Option<Config>,
+    /// The overrides, kept as a comment.
+    pub overrides: Vec<String>,
+    /// A feed directory.
+    pub feeds: PathBuf,
+    /// The run directory.
+    pub run: PathBuf,
+    /// Whether to go on with a run that exists.
+    pub resume: bool,
+}
+
+/// How training ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It is over, for this reason.
+    Finished(Finish),
+    /// It was over before, for this reason.
+    AlreadyFinished(Finish),
+    /// `stop` was set; a checkpoint was written.
+    Interrupted {
+        /// Updates made.
+        step: u64,
+    },
+}
+
+/// Trains until it is over or `stop` is set.
+///
+/// # Errors
+/// Bad configs, feeds and runs before anything is computed; a NaN or infinity with its step, term and batch.
+pub fn train(request: &Request, progress: Progress, stop: &AtomicBool) -> Result<Outcome, Error> {
+    let feeds = FeedDirectory::open(&request.feeds)?;
+    let run = RunDirectory::at(&request.run);
+    let wrong = |reason: String| Error::Run { path: request.run.clone(), reason };
+    if run.exists() && !request.resume {
+        return Err(wrong(
+            "already holds a run; add --resume to go on with it, or choose another --out".into(),
+        ));
+    }
+    let config = match (&request.config, run.exists()) {
+        (Some(config), false) => config.clone(),
+        (None, false) => return Err(wrong("holds no run to resume; give a --config".into())),
+        (asked, true) => resumed_config(&run, asked.as_ref()).map_err(wrong)?,
+    };
+    let has_validation = feeds.feeds(Split::Validation)? > 0;
+    if !has_validation && config.training.patience > 0 {
+        return Err(Error::Run {
+            path: request.feeds.clone(),
+            reason: "has no validation feeds, which early stopping needs; set training.patience=0 to train without"
+                .into(),
+        });
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(config.training.threads.unwrap_or(0));
+    let pool = pool.build().map_err(std::io::Error::other)?;
+    pool.install(|| {
+        let _lock = run.lock()?;
+        if run.exists() {
+            run::check_schema(&run, &feeds)?;
+        } else {
+            run.begin(&config, &request.overrides, &feeds)?;
+        }
+        let training = Training::open(&run, config, feeds, has_validation, progress)?;
+        training.run(stop)
+    })
+}
+
+/// The config of a run that exists. What was asked for must equal it, but for what changes no number.
+fn resumed_config(run: &RunDirectory, asked: Option<&Config>) -> Result<Config, String> {
+    let mut own = run.config().map_err(|e| e.to_string())?;
+    let Some(asked) = asked else { return Ok(own) };
+    own.training.threads = asked.training.threads;
+    own.training.log_every_steps = asked.training.log_every_steps;
+    own.training.checkpoint_every_steps = asked.training.checkpoint_every_steps;
+    let differences = own.differences(asked);
+    if differences.is_empty() {
+        return Ok(own);
+    }
+    Err(format!(
+        "was begun with another config: {}; leave --config and the overrides out to go on with the run's own, or choose another --out",
+        differences.join(", ")
+    ))
+}
+
+/// A run in memory.
+struct Training<'a> {
+    run: &'a RunDirectory,
+    config: Config,
+    feeds: FeedDirectory,
+    training_feeds: u64,
+    has_validation: bool,
+    schema: Arc<Schema>,
+    normalization: Normalization,
+    learner: Learner,
+    position: Position,
+    log: MetricsLog,
+    reporter: Reporter,
+}
+
+impl<'a> Training<'a> {
+    /// From the last checkpoint, or from the beginning.
+    fn open(
+        run: &'a RunDirectory,
+        config: Config,
+        feeds: FeedDirectory,
+        has_validation: bool,
+        progress: Progress,
+    ) -> Result<Self, Error> {
+        let schema = Arc::new(feeds.schema().clone());
+        let training_feeds = feeds.feeds(Split::Train)?;
+        let commit = checkpoint::read_commit(run)?;
+        checkpoint::remove_leftovers(run, commit.as_ref())?;
+        let mut learner = Learner::new(&config, &schema)?;
+        let (mut position, mut metrics_bytes) = (Position::default(), 0);
+        if let Some(commit) = commit {
+            if commit.training_feeds != training_feeds {
+                let reason = format!(
+                    "{training_feeds} training feeds, the run was trained on {}; resume it with the same feeds",
+                    commit.training_feeds
+                );
+                return Err(Error::Run { path: feeds.path().into(), reason });
+            }
+            checkpoint::load(&run.path().join(&commit.current), &config, &schema, &mut learner)?;
+            (position, metrics_bytes) = (commit.position, commit.metrics_bytes);
+        }
+        let log = MetricsLog::open(&run.metrics_file(), metrics_bytes)?;
+        let reporter = Reporter::new(progress, config.training.log_every_steps);
+        let normalization = run.normalization()?;
+        Ok(Self {
+            run,
+            config,
+            feeds,
+            training_feeds,
+            has_validation,
+            schema,
+            normalization,
+            learner,
+            position,
+            log,
+            reporter,
+        })
+    }
+
+    /// THE loop: epochs of batches, between them evaluations and checkpoints.
+    fn run(mut self, stop: &AtomicBool) -> Result<Outcome, Error> {
+        if let Some(finish) = self.position.finished {
+            return Ok(Outcome::AlreadyFinished(finish));
+        }
+        let mut batches = self.batches()?;
+        loop {
+            if self.position.evaluation_due && !stop.load(Ordering::Relaxed) {
+                self.evaluate(stop)?;
+            }
+            if stop.load(Ordering::Relaxed) {
+                self.save(false)?;
+                return Ok(Outcome::Interrupted { step: self.position.step });
+            }
+            if let Some(finish) = self.finish() {
+                self.position.finished = Some(finish);
+                // Without evaluations the last state is all there is to choose from.
+                self.save(self.position.best_value.is_none())?;
+                return Ok(Outcome::Finished(finish));
+            }
+            let every = self.config.training.checkpoint_every_steps;
+            if every > 0 && self.position.step > 0 && self.position.step.is_multiple_of(every) {
+                self.save(false)?;
+            }
+            match batches.next() {
+                Some(prepared) => self.update(&prepared?)?,
+                None => {
+                    self.position.epoch += 1;
+                    (self.position.batches, self.position.feeds) = (0, 0);
+                    if self.position.epoch < self.config.training.epochs {
+                        batches = self.batches()?;
+                    }
+                }
+            }
+            self.position.evaluation_due = self.evaluation_is_due();
+        }
+    }
+
+    /// The batches of this epoch that were not used yet.
+    fn batches(&self) -> Result<ReadAhead, Error> {
+        let training = &self.config.training;
+        let shuffle = Shuffle {
+            seed: numbered(stream(self.config.seed, "shuffle"), self.position.epoch),
+            buffer_feeds: training.shuffle_buffer_feeds,
+        };
+        let mut batches = self.feeds.batches(
+            Split::Train,
+            &self.normalization,
+            self.config.settings().lengths(),
+            training.batch_impressions,
+            Some(shuffle),
+        )?;
+        batches.skip_batches(self.position.batches as usize)?;
+        Ok(ReadAhead::new(batches, Arc::clone(&self.schema)))
+    }
+
+    /// One update, with what belongs around it: the position, the log, the progress.
+    fn update(&mut self, prepared: &Prepared) -> Result<(), Error> {
+        let (batch, step) = (&prepared.batch, self.position.step);
+        let begun = Instant::now();
+        let measured = self.learner.update(&self.config, &self.schema, prepared, step)?;
+        let measured = measured.map_err(|number| self.not_finite(prepared, number))?;
+        self.log.write(&Record::Step {
+            step,
+            epoch: self.position.epoch,
+            impressions: batch.impressions(),
+            loss: measured.loss,
+            terms: measured.terms.iter().copied().collect(),
+            alignment_floor: alignment_floor(batch),
+            gradient_norm: measured.gradient_norm,
+            rows: self.learner.store.rows(),
+            seconds: begun.elapsed().as_secs_f64(),
+        })?;
+        self.position.step += 1;
+        self.position.batches += 1;
+        self.position.feeds += batch.feeds() as u64;
+        self.reporter.update(&Update {
+            step: self.position.step,
+            epoch: self.position.epoch,
+            epochs: self.config.training.epochs,
+            impressions: batch.impressions(),
+            done: self.done(),
+            loss: measured.loss,
+            terms: &measured.terms,
+        });
+        Ok(())
+    }
+
+    /// Measures the validation split; a best value makes a checkpoint at once.
+    fn evaluate(&mut self, stop: &AtomicBool) -> Result<(), Error> {
+        let (training, step) = (&self.config.training, self.position.step);
+        let (model, device) = self.learner.evaluated(&self.config, &self.schema)?;
+        let scoring = Scoring {
+            config: &self.config,
+            schema: &self.schema,
+            normalization: &self.normalization,
+            device: &device,
+        };
+        let report =
+            scoring.run(&model, &self.learner.store, &self.feeds, Split::Validation, stop)?;
+        let Some(report) = report else { return Ok(()) };
+        let value = training.stop_metric.of(&report).ok_or_else(|| Error::Run {
+            path: self.feeds.path().into(),
+            reason: format!(
+                "training.stop_metric {:?} is undefined on the validation split, which lacks feeds (or users) with a watched and an unwatched candidate; choose another stop_metric, or set training.patience=0 and leave the validation split out",
+                training.stop_metric
+            ),
+        })?;
+        let intent = intent::statistics(&scoring, &model, &self.learner.store, &self.feeds)?;
+        let best = self.position.best_value.is_none_or(|best| value > best);
+        let split = Split::Validation.name();
+        let epoch = self.position.epoch;
+        self.log.write(&Record::Evaluation {
+            step,
+            epoch,
+            split,
+            best,
+            report: &report,
+            intent,
+        })?;
+        self.reporter.say(&format!(
+            "step {step} validation {:?} {:.4} auc {:.4} logloss {:.4}{}",
+            training.stop_metric,
+            value.abs(),
+            report.auc.unwrap_or(f64::NAN),
+            report.logloss.unwrap_or(f64::NAN),
+            if best { ", best so far" } else { "" },
+        ));
+        self.position.evaluation_due = false;
+        self.position.evaluated_step = Some(step);
+        self.position.without_improvement =
+            if best { 0 } else { self.position.without_improvement + 1 };
+        if best {
+            self.position.best_value = Some(value);
+            self.save(true)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an evaluation comes before the next update.
+    fn evaluation_is_due(&self) -> bool {
+        let (training, position) = (&self.config.training, &self.position);
+        let scheduled = match training.evaluate_every_steps {
+            0 => position.batches == 0,
+            every => position.step.is_multiple_of(every),
+        };
+        let last = training.max_steps == Some(position.step) || position.epoch == training.epochs;
+        self.has_validation
+            && (scheduled || last)
+            && position.step > 0
+            && position.evaluated_step != Some(position.step)
+    }
+
+    /// Whether training is over, and why.
+    fn finish(&self) -> Option<Finish> {
+        let (training, position) = (&self.config.training, &self.position);
+        if training.patience > 0 && position.without_improvement >= training.patience {
+            Some(Finish::Patience)
+        } else if training.max_steps.is_some_and(|max| position.step >= max) {
+            Some(Finish::MaxSteps)
+        } else if position.epoch >= training.epochs {
+            Some(Finish::Epochs)
+        } else {
+            None
+        }
+    }
+
+    fn save(&mut self, best: bool) -> Result<(), Error> {
+        let saved = Saved {
+            model: &self.learner.model,
+            optimizer: &self.learner.optimizer,
+            store: &self.learner.store,
+            position: &self.position,
+            training_feeds: self.training_feeds,
+        };
+        checkpoint::save(self.run, &saved, &mut self.log, best).map(drop)
+    }
+
+    /// Share of the planned work that is done; patience may end it earlier.
+    fn done(&self) -> f64 {
+        let (training, position) = (&self.config.training, &self.position);
+        let feeds = position.epoch * self.training_feeds + position.feeds;
+        let by_feeds = feeds as f64 / (training.epochs * self.training_feeds) as f64;
+        let by_steps = training.max_steps.map_or(0.0, |max| position.step as f64 / max as f64);
+        by_feeds.max(by_steps)
+    }
+
+    fn not_finite(&self, prepared: &Prepared, number: NotFinite) -> Error {
+        let requests = &prepared.batch.request_ids;
+        Error::NotFinite {
+            step: self.position.step,
+            term: number.term,
+            value: number.value,
+            batch: format!(
+                "epoch {}, batch {}, requests {} to {}",
+                self.position.epoch,
+                self.position.batches,
+                requests[0],
+                requests[requests.len() - 1]
+            ),
+        }
+    }
+}
