@@ -1,2 +1,72 @@
-//! Placeholder.
-fn main() {}
+//! Repository chores: `cargo xtask check` runs everything a change must pass, cheapest first.
+
+mod budgets;
+mod layers;
+mod new_model;
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Result, bail, ensure};
+
+const HELP: &str = "\
+cargo xtask check            format, layers, file budgets, clippy, tests
+cargo xtask check --no-tests the same without the tests
+cargo xtask layers           which crate may depend on which
+cargo xtask budgets          files over 400 lines need a reason in their module docs
+cargo xtask new-model NAME   writes the model's file, registry line and experiment
+";
+
+#[expect(clippy::print_stderr, reason = "a command line tool talks on stderr")]
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments[..] {
+        ["check"] => check(true),
+        ["check", "--no-tests"] => check(false),
+        ["layers"] => layers::check(),
+        ["budgets"] => budgets::check(),
+        ["new-model", name] => new_model::create(name),
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(tests: bool) -> Result<()> {
+    cargo(&["fmt", "--all", "--check"])?;
+    layers::check()?;
+    budgets::check()?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    if tests {
+        cargo(&["test", "--workspace"])?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "says what runs")]
+fn cargo(arguments: &[&str]) -> Result<()> {
+    eprintln!("$ cargo {}", arguments.join(" "));
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(arguments)
+        .status()?;
+    if !status.success() {
+        bail!("cargo {} failed", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// The repository's root, two folders above this crate.
+fn root() -> Result<std::path::PathBuf> {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = here.ancestors().nth(2).filter(|root| root.join("Cargo.lock").exists());
+    ensure!(root.is_some(), "{} is not inside the workspace", here.display());
+    Ok(root.map(std::path::Path::to_path_buf).unwrap_or_default())
+}

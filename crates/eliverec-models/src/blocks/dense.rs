@@ -1,0 +1,35 @@
+//! A linear layer with bias.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+
+use super::{matrix, vector};
+
+/// `x W + b`
+#[derive(Module, Debug)]
+pub struct Dense {
+    weight: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl Dense {
+    /// From `input` to `output` units.
+    pub fn new(input: usize, output: usize, device: &Device) -> Self {
+        Self { weight: matrix(input, output, device), bias: vector(output, 0.0, device) }
+    }
+
+    /// `[rows, input]` to `[rows, output]`.
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        x.matmul(self.weight.val()) + self.bias.val().unsqueeze_dim(0)
+    }
+
+    /// `W`, `[input, output]`.
+    pub fn weight(&self) -> Tensor<2> {
+        self.weight.val()
+    }
+
+    /// `b`, `[output]`.
+    pub fn bias(&self) -> Tensor<1> {
+        self.bias.val()
+    }
+}

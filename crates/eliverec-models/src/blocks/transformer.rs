@@ -1,0 +1,116 @@
+//! The basic sequence encoder (Eq. 3-4): multi-head self-attention and feed-forward, each with residual and layer norm.
+//!
+//! A. Vaswani et al., "Attention is all you need", 2017, with the norm after the residual.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, activation};
+use serde::{Deserialize, Serialize};
+
+use super::{matrix, vector};
+use crate::inputs::History;
+use crate::ops;
+
+/// What the attention scores are divided by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttentionScale {
+    /// sqrt(d), literal Eq. 4.
+    #[default]
+    Width,
+    /// sqrt(d / h), the usual one.
+    Head,
+}
+
+/// Sizes of a block.
+#[derive(Clone, Copy, Debug)]
+pub struct TransformerConfig {
+    /// d
+    pub width: usize,
+    /// h, must divide d.
+    pub heads: usize,
+    /// Feed-forward width over d.
+    pub ffn_ratio: usize,
+    /// Scale of the scores.
+    pub scale: AttentionScale,
+}
+
+/// One block; weights are `[in, out]`, projections have no bias.
+#[derive(Module, Debug)]
+pub struct TransformerBlock {
+    query: Param<Tensor<2>>,
+    key: Param<Tensor<2>>,
+    value: Param<Tensor<2>>,
+    output: Param<Tensor<2>>,
+    expand_weight: Param<Tensor<2>>,
+    expand_bias: Param<Tensor<1>>,
+    contract_weight: Param<Tensor<2>>,
+    contract_bias: Param<Tensor<1>>,
+    attention_gamma: Param<Tensor<1>>,
+    attention_beta: Param<Tensor<1>>,
+    feed_forward_gamma: Param<Tensor<1>>,
+    feed_forward_beta: Param<Tensor<1>>,
+    heads: usize,
+    #[module(skip)]
+    divisor: f32,
+}
+
+impl TransformerConfig {
+    /// A block of these sizes.
+    pub fn init(&self, device: &Device) -> TransformerBlock {
+        let (d, f) = (self.width, self.width * self.ffn_ratio);
+        let divisor = match self.scale {
+            AttentionScale::Width => (d as f32).sqrt(),
+            AttentionScale::Head => ((d / self.heads) as f32).sqrt(),
+        };
+        TransformerBlock {
+            query: matrix(d, d, device),
+            key: matrix(d, d, device),
+            value: matrix(d, d, device),
+            output: matrix(d, d, device),
+            expand_weight: matrix(d, f, device),
+            expand_bias: vector(f, 0.0, device),
+            contract_weight: matrix(f, d, device),
+            contract_bias: vector(d, 0.0, device),
+            attention_gamma: vector(d, 1.0, device),
+            attention_beta: vector(d, 0.0, device),
+            feed_forward_gamma: vector(d, 1.0, device),
+            feed_forward_beta: vector(d, 0.0, device),
+            heads: self.heads,
+            divisor,
+        }
+    }
+}
+
+impl TransformerBlock {
+    /// `[m, d]` to `[m, d]`; a feed's events attend to one another only.
+    pub fn forward(&self, history: &History) -> Tensor<2> {
+        let x = history.items.clone();
+
+        // eq. 4: softmax(Q K^T / sqrt(d)) V, heads side by side
+        let q = self.split(&x, &self.query, history); //                               [b, h, l, d/h]
+        let k = self.split(&x, &self.key, history);
+        let v = self.split(&x, &self.value, history);
+        let scores = q.matmul(k.transpose()) / self.divisor; //                        [b, h, l, l]
+        let [b, h, l, _] = scores.dims();
+        let mask = history.rows.mask().reshape([b, 1, 1, l]).expand([b, h, l, l]);
+        let heads = ops::masked_softmax(scores, mask).matmul(v).swap_dims(1, 2); //    [b, l, h, d/h]
+        let [_, d] = x.dims();
+        let attended = history.rows.pack(heads.reshape([b, l, d])).matmul(self.output.val());
+        let x =
+            ops::layer_norm(x + attended, self.attention_gamma.val(), self.attention_beta.val());
+
+        // eq. 3: FFN with residual
+        let hidden =
+            x.clone().matmul(self.expand_weight.val()) + self.expand_bias.val().unsqueeze_dim(0);
+        let contracted = activation::relu(hidden).matmul(self.contract_weight.val());
+        let y = x + contracted + self.contract_bias.val().unsqueeze_dim(0);
+        ops::layer_norm(y, self.feed_forward_gamma.val(), self.feed_forward_beta.val())
+    }
+
+    /// Projects and pads: `[m, d]` to `[b, h, l, d/h]`.
+    fn split(&self, x: &Tensor<2>, weight: &Param<Tensor<2>>, history: &History) -> Tensor<4> {
+        let padded = history.rows.pad(x.clone().matmul(weight.val()));
+        let [b, l, d] = padded.dims();
+        padded.reshape([b, l, self.heads, d / self.heads]).swap_dims(1, 2)
+    }
+}

@@ -1,0 +1,219 @@
+//! Embedding initialisation (Sec. IV-A): a batch and its rows of the tables become the vectors that every model reads.
+//!
+//! An entity is its fields' vectors side by side, then one linear map to d if their widths do not add up to d already; the map
+//! is shared wherever the entity appears. Fields that only an event has are added after the map.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use eliverec_core::batch::{Batch, Values};
+use eliverec_core::schema::{Group, Schema};
+use eliverec_core::seed::Random;
+use eliverec_core::unique::UniqueIds;
+
+use crate::blocks::matrix;
+use crate::ops;
+use crate::rows::{Rows, indices};
+use crate::settings::ModelSettings;
+
+/// One batch as vectors. `b` feeds, `n` impressions, `m` events, all packed.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// e_c `[b, d]`: the user's profile and the moment; `None` if the schema declares neither.
+    pub context: Option<Tensor<2>>,
+    /// e_vt `[n, d]`: the target channel, in the space of the watched channels.
+    pub target: Tensor<2>,
+    /// `[n, d]`: the target's own fields, known before entering; the second half of e_vt for the tower.
+    pub target_state: Option<Tensor<2>>,
+    /// e_d `[n, d]`: what the user sees after entering.
+    pub dynamic: Option<Tensor<2>>,
+    /// From feed to impressions.
+    pub candidates: Rows,
+    /// E_V: watched channels.
+    pub live: History,
+    /// E_S: clicked products; `None` for the live domain alone.
+    pub product: Option<History>,
+    /// `[b]`
+    pub user_ids: Vec<u64>,
+    /// One impression of each feed `[b]`, the rows of the regularisers; `None` outside training.
+    pub sampled: Option<Vec<u32>>,
+}
+
+/// A domain's events, packed.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// `[m, d]`
+    pub items: Tensor<2>,
+    /// From feed to events.
+    pub rows: Rows,
+    /// Seconds from the event to the request `[m]`.
+    pub age_s: Vec<f32>,
+}
+
+impl Inputs {
+    /// e_c at every impression `[n, d]`.
+    pub fn context_rows(&self) -> Option<Tensor<2>> {
+        self.context.clone().map(|context| self.candidates.repeat(context))
+    }
+
+    /// The fields that every model's tower sees first: context, target, target_state.
+    pub fn shared_fields(&self) -> Vec<(&'static str, Tensor<2>)> {
+        let mut fields = Vec::new();
+        fields.extend(self.context_rows().map(|context| ("context", context)));
+        fields.push(("target", self.target.clone()));
+        fields.extend(self.target_state.clone().map(|state| ("target_state", state)));
+        fields
+    }
+}
+
+/// One impression of each feed, drawn uniformly.
+pub(crate) fn sample_impressions(batch: &Batch, seed: u64) -> Vec<u32> {
+    let mut random = Random::new(seed);
+    batch
+        .candidates
+        .ranges()
+        .map(|range| (range.start + random.below(range.len())) as u32)
+        .collect()
+}
+
+/// The linear maps from concatenated fields to d.
+#[derive(Module, Debug)]
+pub struct Entities {
+    context: Option<Map>,
+    channel: Map,
+    product: Option<Map>,
+    target: Option<Map>,
+    dynamic: Option<Map>,
+}
+
+/// A linear map without bias, or nothing where the widths add up already.
+#[derive(Module, Debug)]
+struct Map {
+    weight: Option<Param<Tensor<2>>>,
+}
+
+impl Map {
+    fn new(from: usize, to: usize, device: &Device) -> Option<Self> {
+        let weight = (from != to).then(|| matrix(from, to, device));
+        (from > 0).then_some(Self { weight })
+    }
+
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        match &self.weight {
+            Some(weight) => x.matmul(weight.val()),
+            None => x,
+        }
+    }
+}
+
+impl Entities {
+    /// The maps that the schema's fields need.
+    pub fn new(settings: &ModelSettings, schema: &Schema, device: &Device) -> Self {
+        let d = settings.input.width;
+        let width = |group| schema.group_width(group, d);
+        let map = |from| Map::new(from, d, device);
+        Self {
+            context: map(width(Group::User) + width(Group::Context)),
+            channel: map(width(Group::Channel)).expect("Schema::check asks for a channel field"),
+            product: settings.has_products(schema).then(|| map(width(Group::Product))).flatten(),
+            target: map(width(Group::Target)),
+            dynamic: map(width(Group::Dynamic)),
+        }
+    }
+
+    /// Looks a batch up in `blocks`, one `[u, w]` per vocabulary, and maps its entities.
+    pub fn forward(
+        &self,
+        schema: &Schema,
+        batch: &Batch,
+        unique: &UniqueIds,
+        blocks: &[Tensor<2>],
+    ) -> Inputs {
+        let lookup = Lookup { schema, batch, unique, blocks, device: blocks[0].device() };
+        let map = |map: &Option<Map>, groups: &[Group]| {
+            map.as_ref().map(|map| map.forward(lookup.concatenated(groups)))
+        };
+        let history =
+            |map: &Map, entity, event, offsets: &eliverec_core::batch::Offsets, age_s: &[f32]| {
+                let mut items = map.forward(lookup.concatenated(&[entity]));
+                for extra in lookup.columns(event) {
+                    items = items + extra;
+                }
+                History {
+                    items,
+                    rows: Rows::new(offsets.clone(), &lookup.device),
+                    age_s: age_s.to_vec(),
+                }
+            };
+        Inputs {
+            context: map(&self.context, &[Group::User, Group::Context]),
+            target: self.channel.forward(lookup.concatenated(&[Group::Candidate])),
+            target_state: map(&self.target, &[Group::Target]),
+            dynamic: map(&self.dynamic, &[Group::Dynamic]),
+            candidates: Rows::new(batch.candidates.clone(), &lookup.device),
+            live: history(
+                &self.channel,
+                Group::Channel,
+                Group::ChannelEvent,
+                &batch.channels,
+                &batch.channel_age_s,
+            ),
+            product: self.product.as_ref().map(|map| {
+                history(
+                    map,
+                    Group::Product,
+                    Group::ProductEvent,
+                    &batch.products,
+                    &batch.product_age_s,
+                )
+            }),
+            user_ids: batch.user_ids.clone(),
+            sampled: None,
+        }
+    }
+}
+
+/// Turns the values of a group into vectors.
+struct Lookup<'a> {
+    schema: &'a Schema,
+    batch: &'a Batch,
+    unique: &'a UniqueIds,
+    blocks: &'a [Tensor<2>],
+    device: Device,
+}
+
+impl Lookup<'_> {
+    /// All fields of some groups side by side.
+    fn concatenated(&self, groups: &[Group]) -> Tensor<2> {
+        let mut columns: Vec<Tensor<2>> =
+            groups.iter().flat_map(|group| self.columns(*group)).collect();
+        match columns.len() {
+            1 => columns.remove(0),
+            _ => Tensor::cat(columns, 1),
+        }
+    }
+
+    /// Each field of a group as `[entities, w]`.
+    fn columns(&self, group: Group) -> Vec<Tensor<2>> {
+        let fields = self.schema.fields(group).iter().zip(self.batch.values(group));
+        let places = self.unique.places(group);
+        fields
+            .zip(places)
+            .map(|((field, values), places)| {
+                let rows = || {
+                    let v = self.schema.vocabulary_of(field).expect("Schema::check found it");
+                    self.blocks[v].clone().select(0, indices(places.clone(), &self.device))
+                };
+                match values {
+                    Values::Ids(_) => rows(),
+                    Values::Numbers(numbers) => Tensor::from_data(
+                        TensorData::new(numbers.clone(), [numbers.len(), 1]),
+                        &self.device,
+                    ),
+                    Values::Lists { offsets, .. } => {
+                        ops::masked_mean(rows(), &Rows::new(offsets.clone(), &self.device))
+                    }
+                }
+            })
+            .collect()
+    }
+}

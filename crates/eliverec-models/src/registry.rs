@@ -1,0 +1,107 @@
+//! The models, in the order of the paper's tables. Adding one is a file in `zoo/` and a line here.
+
+use burn::module::Module;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::inputs::Inputs;
+use crate::trace::Trace;
+use crate::trunk::Encoded;
+use crate::zoo::din::{Din, DinConfig};
+use crate::zoo::elive::{Elive, EliveConfig};
+use crate::zoo::eta::{Eta, EtaConfig};
+
+macro_rules! models {
+    ($($name:literal $model:ident $config:ident $summary:literal,)*) => {
+        /// Name and summary of every model.
+        pub const MODELS: &[(&str, &str)] = &[$(($name, $summary),)*];
+
+        /// `[model]` of an experiment file: `name` and the model's own keys.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "name")]
+        #[expect(missing_docs, reason = "each is documented at its config")]
+        pub enum ModelConfig {
+            $(#[serde(rename = $name)] $model($config),)*
+        }
+
+        impl ModelConfig {
+            /// The name in [`MODELS`].
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$model(_) => $name,)* }
+            }
+
+            /// The default configuration of the model of a name.
+            pub fn of(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$model($config::default())),)* _ => None }
+            }
+
+            /// Checks sizes against the width d.
+            pub(crate) fn check(&self, width: usize) -> Result<(), Error> {
+                match self { $(Self::$model(config) => config.check(width),)* }
+            }
+
+            /// Builds the trunk.
+            pub(crate) fn init(&self, width: usize, products: bool, device: &Device) -> Trunk {
+                match self { $(Self::$model(config) => Trunk::$model(config.init(width, products, device)),)* }
+            }
+        }
+
+        /// A model without its tower.
+        #[derive(Module, Debug)]
+        #[expect(missing_docs, reason = "each is documented at its type")]
+        #[expect(clippy::large_enum_variant, reason = "there is one per process")]
+        pub enum Trunk {
+            $($model($model),)*
+        }
+
+        impl Trunk {
+            /// The fields of every impression.
+            pub fn encode(&self, inputs: &Inputs, trace: &mut Trace) -> Encoded {
+                match self { $(Self::$model(model) => model.encode(inputs, trace),)* }
+            }
+
+            /// How many fields of width d it adds to those that all models share.
+            pub(crate) fn fields(&self) -> usize {
+                match self { $(Self::$model(model) => model.fields(),)* }
+            }
+        }
+    };
+}
+
+models! {
+    "din" Din DinConfig "an attention unit weighs each event by the target",
+    "eta" Eta EtaConfig "multi-head attention of the target over each history",
+    "elive" Elive EliveConfig "eLiveRec: disentangled intents of both domains",
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self::Elive(EliveConfig::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that nobody registered would never be trained or tested.
+    #[test]
+    fn every_file_of_the_zoo_is_registered() {
+        let zoo = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/zoo");
+        for entry in zoo.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            if name != "mod" {
+                assert!(ModelConfig::of(&name).is_some(), "zoo/{name} has no line in registry.rs");
+            }
+        }
+    }
+
+    #[test]
+    fn names_lead_to_their_configs() {
+        for (name, _) in MODELS {
+            assert_eq!(ModelConfig::of(name).unwrap().name(), *name);
+        }
+    }
+}

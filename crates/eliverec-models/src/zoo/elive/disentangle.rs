@@ -1,0 +1,133 @@
+//! The disentangled encoder (Eq. 5-7): each event's share of the consistent and of the specific intent, and the target's
+//! retrieval from either.
+
+use burn::tensor::{Tensor, activation};
+use serde::{Deserialize, Serialize};
+
+use crate::inputs::{History, Inputs};
+use crate::ops;
+use crate::rows::Rows;
+use crate::trace::Trace;
+
+/// How Eq. 5's exponent is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntentWeight {
+    /// `h * o`, a weight per element (literal).
+    #[default]
+    Elementwise,
+    /// `h . o`, one weight per event.
+    Scalar,
+}
+
+/// What an exponent or a score is multiplied with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntentScale {
+    /// 1 (literal).
+    #[default]
+    None,
+    /// 1/sqrt(d), as in Eq. 4.
+    Width,
+}
+
+impl IntentScale {
+    pub(super) fn factor(self, width: usize) -> f32 {
+        match self {
+            Self::None => 1.0,
+            Self::Width => 1.0 / (width as f32).sqrt(),
+        }
+    }
+}
+
+/// o_c and o_s of every feed, each `[b, d]`.
+#[derive(Debug)]
+pub(super) struct Prototypes {
+    pub(super) consistent: Tensor<2>,
+    pub(super) specific: Tensor<2>,
+}
+
+impl Prototypes {
+    /// o_c = mean(E), o_s = max(E) over the real events.
+    pub(super) fn pooled(embedded: &History) -> Self {
+        Self {
+            consistent: ops::masked_mean(embedded.items.clone(), &embedded.rows),
+            specific: ops::masked_max(embedded.items.clone(), &embedded.rows),
+        }
+    }
+
+    /// wo.P: the same two vectors for every feed.
+    pub(super) fn learned(consistent: Tensor<1>, specific: Tensor<1>, feeds: usize) -> Self {
+        let repeat = |vector: Tensor<1>| vector.unsqueeze_dim::<2>(0).repeat_dim(0, feeds);
+        Self { consistent: repeat(consistent), specific: repeat(specific) }
+    }
+}
+
+/// z_c and z_s of every impression.
+#[derive(Clone, Debug)]
+pub struct Retrieval {
+    /// z_c `[n, d]`, zero without history.
+    pub consistent: Tensor<2>,
+    /// z_s `[n, d]`, zero without history.
+    pub specific: Tensor<2>,
+}
+
+/// Eq. 5-7 with its options.
+#[derive(Clone, Debug)]
+pub(super) struct Disentangler {
+    pub(super) weight: IntentWeight,
+    pub(super) intention_scale: f32,
+    pub(super) retrieval_scale: f32,
+}
+
+impl Disentangler {
+    /// From H `[m, d]` to z_c and z_s. Records p_c as `{name}.intention`, the attentions `[b, c, l]`.
+    pub(super) fn retrieve(
+        &self,
+        encoded: Tensor<2>,
+        prototypes: Prototypes,
+        events: &Rows,
+        inputs: &Inputs,
+        name: &str,
+        trace: &mut Trace,
+    ) -> Retrieval {
+        // eq. 5: p(z_c|v_i) = sigmoid(h_i * (o_c - o_s)), p(z_s|v_i) = 1 - p(z_c|v_i)    [m, d] or [m, 1]
+        let difference = events.repeat(prototypes.consistent - prototypes.specific);
+        let exponent = encoded.clone() * difference * self.intention_scale;
+        let exponent = match self.weight {
+            IntentWeight::Elementwise => exponent,
+            IntentWeight::Scalar => exponent.sum_dim(1),
+        };
+        let intention = activation::sigmoid(exponent);
+        trace.record(&format!("{name}.intention"), &intention);
+        let consistent = encoded.clone() * intention; //                               z_c,i [m, d]
+        let specific = encoded - consistent.clone();
+
+        // eq. 6-7: a_c,i = softmax_i(e_vt . z_c,i), z_c = sum_i a_c,i z_c,i
+        let mut retrieve = |components: Tensor<2>, part: &str| {
+            let target = inputs.candidates.pad(inputs.target.clone()); //              [b, c, d]
+            let (attention, pooled) =
+                attend(target, events.pad(components), events, self.retrieval_scale);
+            trace.record(&format!("{name}.{part}_attention"), &attention);
+            inputs.candidates.pack(pooled) //                                          [n, d]
+        };
+        Retrieval {
+            consistent: retrieve(consistent, "consistent"),
+            specific: retrieve(specific, "specific"),
+        }
+    }
+}
+
+/// `softmax_i(scale * q . k_i)` `[b, c, l]` over the real events and the mean of k under it `[b, c, d]`.
+pub(super) fn attend(
+    target: Tensor<3>,
+    items: Tensor<3>,
+    events: &Rows,
+    scale: f32,
+) -> (Tensor<3>, Tensor<3>) {
+    let scores = target.matmul(items.clone().transpose()) * scale;
+    let [b, c, l] = scores.dims();
+    let mask = events.mask().reshape([b, 1, l]).expand([b, c, l]);
+    let attention = ops::masked_softmax(scores, mask);
+    (attention.clone(), attention.matmul(items))
+}

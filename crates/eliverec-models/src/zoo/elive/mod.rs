@@ -1,0 +1,295 @@
+//! eLiveRec: intents of both domains, disentangled into a part that the domains share and parts of their own.
+//!
+//! *Cross-Domain Disentangled Learning for E-Commerce Live Streaming Recommendation*, Sec. IV-B (Eq. 3-10). Rows "eLiveRec" of
+//! the paper's tables; the single-task variants of Table III are values of [`EliveConfig`].
+//!
+//! Where the paper leaves something open, the reading is fixed in `docs/paper.md`.
+
+mod disentangle;
+mod regularize;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+pub use disentangle::{IntentScale, IntentWeight, Retrieval};
+pub use regularize::{Alignment, Correlation};
+
+use self::disentangle::{Disentangler, Prototypes};
+use self::regularize::Regularizer;
+use super::check_heads;
+use crate::blocks::{AttentionScale, TransformerBlock, TransformerConfig, matrix, vector};
+use crate::error::Error;
+use crate::inputs::{History, Inputs};
+use crate::rows::indices;
+use crate::trace::Trace;
+use crate::trunk::Encoded;
+
+/// `[model] name = "elive"` of an experiment file. The defaults are the literal reading.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EliveConfig {
+    /// Attention heads h; must divide the width. 8 in the paper.
+    pub heads: usize,
+    /// Blocks of the basic sequence encoder, per domain.
+    pub blocks: usize,
+    /// Feed-forward width over d.
+    pub ffn_ratio: usize,
+    /// What attention scores are divided by.
+    pub attention_scale: AttentionScale,
+    /// Whether an event's age is added to its vector.
+    pub position: Position,
+    /// Where the prototypes of Eq. 5 come from; `learned` is the variant wo.P.
+    pub prototypes: PrototypeSource,
+    /// `false` is the variant wo.D: plain target attention per domain.
+    pub disentangle: bool,
+    /// Reading of Eq. 5.
+    pub intention_weight: IntentWeight,
+    /// Scale of Eq. 5's exponent.
+    pub intention_scale: IntentScale,
+    /// Scale of Eq. 7's scores.
+    pub retrieval_scale: IntentScale,
+    /// L_cor (Eq. 8); `none` is the variant wo.C.
+    pub correlation: Correlation,
+    /// L_nce (Eq. 9); `none` is the variant wo.N, `cosine` Cos and `euclidean` Enc.
+    pub alignment: Alignment,
+    /// The variant SR: also pushes the specific intents of the two domains apart.
+    pub separate_specific: bool,
+    /// Temperature of InfoNCE.
+    pub temperature: f32,
+    /// lambda_1, weight of L_cor.
+    pub correlation_weight: f32,
+    /// lambda_2, weight of L_nce.
+    pub alignment_weight: f32,
+}
+
+impl Default for EliveConfig {
+    fn default() -> Self {
+        Self {
+            heads: 8,
+            blocks: 2,
+            ffn_ratio: 4,
+            attention_scale: AttentionScale::Width,
+            position: Position::None,
+            prototypes: PrototypeSource::Pooled,
+            disentangle: true,
+            intention_weight: IntentWeight::Elementwise,
+            intention_scale: IntentScale::None,
+            retrieval_scale: IntentScale::None,
+            correlation: Correlation::Plain,
+            alignment: Alignment::InfoNce,
+            separate_specific: false,
+            temperature: 0.5,
+            correlation_weight: 0.1,
+            alignment_weight: 0.1,
+        }
+    }
+}
+
+/// See [`EliveConfig::position`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Position {
+    /// Nothing is added (literal).
+    #[default]
+    None,
+    /// A vector per log2 bucket of the age in seconds.
+    Recency,
+}
+
+/// See [`EliveConfig::prototypes`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrototypeSource {
+    /// Mean and maximum over the history (literal).
+    #[default]
+    Pooled,
+    /// Two learned vectors per domain.
+    Learned,
+}
+
+/// Buckets of the event's age: floor(log2(seconds)), 0 to 31.
+const RECENCY_BUCKETS: usize = 32;
+
+impl EliveConfig {
+    pub(crate) fn check(&self, width: usize) -> Result<(), Error> {
+        check_heads(self.heads, width)?;
+        let wrong = |key, reason: &str| Err(Error::Config { key, reason: reason.into() });
+        if self.ffn_ratio == 0 {
+            return wrong("model.ffn_ratio", "must be positive");
+        }
+        if !self.temperature.is_finite() || self.temperature <= 0.0 {
+            return wrong("model.temperature", "must be positive");
+        }
+        for (key, weight) in [
+            ("model.correlation_weight", self.correlation_weight),
+            ("model.alignment_weight", self.alignment_weight),
+        ] {
+            if !weight.is_finite() || weight < 0.0 {
+                return wrong(key, "must be a number that is not negative");
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds the model for entity embeddings of `width`.
+    pub(crate) fn init(&self, width: usize, products: bool, device: &Device) -> Elive {
+        let side = || self.side(width, device);
+        Elive {
+            live: side(),
+            product: products.then(side),
+            disentangler: self.disentangle.then(|| self.disentangler(width)),
+            regularizer: self.regularizer(),
+        }
+    }
+
+    fn side(&self, width: usize, device: &Device) -> Side {
+        let block = TransformerConfig {
+            width,
+            heads: self.heads,
+            ffn_ratio: self.ffn_ratio,
+            scale: self.attention_scale,
+        };
+        let learned = self.disentangle && self.prototypes == PrototypeSource::Learned;
+        Side {
+            recency: (self.position == Position::Recency)
+                .then(|| matrix(RECENCY_BUCKETS, width, device)),
+            blocks: (0..self.blocks).map(|_| block.init(device)).collect(),
+            consistent: learned.then(|| vector(width, 0.0, device)),
+            specific: learned.then(|| vector(width, 0.0, device)),
+        }
+    }
+
+    fn disentangler(&self, width: usize) -> Disentangler {
+        Disentangler {
+            weight: self.intention_weight,
+            intention_scale: self.intention_scale.factor(width),
+            retrieval_scale: self.retrieval_scale.factor(width),
+        }
+    }
+
+    fn regularizer(&self) -> Regularizer {
+        Regularizer {
+            correlation: self.correlation,
+            alignment: self.alignment,
+            separate_specific: self.separate_specific,
+            temperature: self.temperature,
+            correlation_weight: self.correlation_weight,
+            alignment_weight: self.alignment_weight,
+        }
+    }
+}
+
+/// The whole trunk.
+#[derive(Module, Debug)]
+pub struct Elive {
+    live: Side,
+    product: Option<Side>,
+    #[module(skip)]
+    disentangler: Option<Disentangler>,
+    #[module(skip)]
+    regularizer: Regularizer,
+}
+
+/// One domain's encoder; the two never share weights.
+#[derive(Module, Debug)]
+struct Side {
+    recency: Option<Param<Tensor<2>>>,
+    blocks: Vec<TransformerBlock>,
+    consistent: Option<Param<Tensor<1>>>,
+    specific: Option<Param<Tensor<1>>>,
+}
+
+impl Elive {
+    pub(crate) fn fields(&self) -> usize {
+        let per_domain = 1 + usize::from(self.disentangler.is_some());
+        per_domain * (1 + usize::from(self.product.is_some()))
+    }
+
+    /// Fields: those that all models share, and z_cV, z_sV, z_cS, z_sS, each `[n, d]` (one vector per domain without
+    /// disentangling).
+    pub fn encode(&self, inputs: &Inputs, trace: &mut Trace) -> Encoded {
+        let mut fields = inputs.shared_fields();
+        let Some(disentangler) = &self.disentangler else {
+            fields.push(("live", self.live.attend(inputs, &inputs.live, "live", trace)));
+            if let (Some(side), Some(history)) = (&self.product, &inputs.product) {
+                fields.push(("product", side.attend(inputs, history, "product", trace)));
+            }
+            return Encoded { fields, penalties: Vec::new() };
+        };
+
+        let live = self.live.disentangle(disentangler, inputs, &inputs.live, "live", trace);
+        fields.push(("z_c_live", live.consistent.clone()));
+        fields.push(("z_s_live", live.specific.clone()));
+        let mut domains = vec![(live, &inputs.live)];
+        if let (Some(side), Some(history)) = (&self.product, &inputs.product) {
+            let product = side.disentangle(disentangler, inputs, history, "product", trace);
+            fields.push(("z_c_product", product.consistent.clone()));
+            fields.push(("z_s_product", product.specific.clone()));
+            domains.push((product, history));
+        }
+        let penalties = match &inputs.sampled {
+            Some(sampled) => self.regularizer.penalties(&domains, sampled, &inputs.user_ids),
+            None => Vec::new(),
+        };
+        Encoded { fields, penalties }
+    }
+}
+
+impl Side {
+    /// E with recency, and H = the blocks' output (Eq. 3-4), both `[m, d]`.
+    fn encode(&self, history: &History, name: &str, trace: &mut Trace) -> (History, Tensor<2>) {
+        let mut history = history.clone();
+        if let Some(recency) = &self.recency {
+            let buckets = history.age_s.iter().map(|age| age.max(1.0).log2() as u32);
+            let buckets = buckets.map(|bucket| bucket.min(RECENCY_BUCKETS as u32 - 1)).collect();
+            let vectors = recency.val().select(0, indices(buckets, &history.items.device()));
+            history.items = history.items + vectors;
+        }
+        let embedded = history.clone();
+        if history.rows.total() > 0 {
+            for block in &self.blocks {
+                history.items = block.forward(&history);
+            }
+        }
+        trace.record(&format!("{name}.encoded"), &history.items);
+        (embedded, history.items)
+    }
+
+    fn disentangle(
+        &self,
+        disentangler: &Disentangler,
+        inputs: &Inputs,
+        history: &History,
+        name: &str,
+        trace: &mut Trace,
+    ) -> Retrieval {
+        let (embedded, encoded) = self.encode(history, name, trace);
+        let prototypes = match (&self.consistent, &self.specific) {
+            (Some(consistent), Some(specific)) => {
+                Prototypes::learned(consistent.val(), specific.val(), history.rows.feeds())
+            }
+            _ => Prototypes::pooled(&embedded),
+        };
+        trace.record(&format!("{name}.consistent_prototype"), &prototypes.consistent);
+        trace.record(&format!("{name}.specific_prototype"), &prototypes.specific);
+        disentangler.retrieve(encoded, prototypes, &history.rows, inputs, name, trace)
+    }
+
+    /// wo.D: plain target attention over H, `[n, d]`.
+    fn attend(
+        &self,
+        inputs: &Inputs,
+        history: &History,
+        name: &str,
+        trace: &mut Trace,
+    ) -> Tensor<2> {
+        let (_, encoded) = self.encode(history, name, trace);
+        let candidates = &inputs.candidates;
+        let target = candidates.pad(inputs.target.clone());
+        let (attention, pooled) =
+            disentangle::attend(target, history.rows.pad(encoded), &history.rows, 1.0);
+        trace.record(&format!("{name}.attention"), &attention);
+        candidates.pack(pooled)
+    }
+}

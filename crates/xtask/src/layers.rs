@@ -1,0 +1,85 @@
+//! Dependencies point one way: which of our crates, and which heavy engines, each crate may name.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+/// Crate, and the crates of ours and heavy engines that it may depend on directly.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("eliverec-core", &[]),
+    ("eliverec-metrics", &[]),
+    ("eliverec-store", &["eliverec-core"]),
+    ("eliverec-tables", &["eliverec-core", "arrow", "parquet"]),
+    ("eliverec-models", &["eliverec-core", "burn"]),
+    (
+        "eliverec-train",
+        &[
+            "eliverec-core",
+            "eliverec-metrics",
+            "eliverec-models",
+            "eliverec-store",
+            "eliverec-tables",
+            "burn",
+        ],
+    ),
+    ("eliverec", &["eliverec-core", "eliverec-metrics", "eliverec-tables", "eliverec-train"]),
+    ("xtask", &[]),
+];
+
+/// Engines that only the crates above may name; everything else is free.
+const HEAVY: &[&str] = &["arrow", "axum", "burn", "datafusion", "parquet"];
+
+/// Compares `cargo metadata` with [`ALLOWED`]. Development dependencies are free: tests may look across.
+pub(crate) fn check() -> Result<()> {
+    let output =
+        Command::new("cargo").args(["metadata", "--format-version", "1", "--no-deps"]).output()?;
+    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let breaches: Vec<String> = packages.iter().flat_map(breaches).collect();
+    if !breaches.is_empty() {
+        bail!(
+            "layers:\n  {}\nAllowed edges stand in crates/xtask/src/layers.rs.",
+            breaches.join("\n  ")
+        );
+    }
+    Ok(())
+}
+
+fn breaches(package: &Value) -> Vec<String> {
+    let name = package["name"].as_str().unwrap_or_default();
+    let Some((_, allowed)) = ALLOWED.iter().find(|(of, _)| *of == name) else {
+        return vec![format!("{name} has no line; add what it may depend on")];
+    };
+    let dependencies = package["dependencies"].as_array().into_iter().flatten();
+    let named: BTreeSet<&str> = dependencies
+        .filter(|dependency| dependency["kind"].is_null())
+        .filter_map(|dependency| dependency["name"].as_str())
+        .filter(|dependency| dependency.starts_with("eliverec") || HEAVY.contains(dependency))
+        .collect();
+    let wrong = named.into_iter().filter(|dependency| !allowed.contains(dependency));
+    wrong.map(|dependency| format!("{name} must not depend on {dependency}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_forbidden_edge_is_named_and_development_edges_are_free() {
+        let package = json!({"name": "eliverec-core", "dependencies": [
+            {"name": "serde", "kind": null}, {"name": "burn", "kind": null}, {"name": "parquet", "kind": "dev"},
+        ]});
+        assert_eq!(breaches(&package), ["eliverec-core must not depend on burn"]);
+    }
+
+    #[test]
+    fn a_crate_without_a_line_is_named() {
+        assert!(
+            breaches(&json!({"name": "new", "dependencies": []}))[0].starts_with("new has no line")
+        );
+    }
+}
