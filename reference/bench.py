@@ -334,7 +334,9 @@ def main() -> None:
     batches = [make_batch(generator) for _ in range(2)]
     trainer = Trainer(options.layout, options.compile)
     before = calibration()
+    wall, cpu = time.perf_counter(), time.process_time()
     rates = measure(trainer, batches, options.repeats, options.steps)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     after = calibration()
 
     result = {
@@ -348,6 +350,8 @@ def main() -> None:
         "steps": options.steps,
         "impressions_per_step": FEEDS * CANDIDATES,
         "threads": torch.get_num_threads(),
+        # Well below 1: the machine was busy with something else, and the rates are too low.
+        "cpu_share": round(cpu / wall / torch.get_num_threads(), 3),
         "compiled": options.compile,
         "torch": torch.__version__,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),

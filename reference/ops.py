@@ -7,9 +7,12 @@ r rows of a regulariser, d width, f feed-forward width. Linear maps are `x W + b
 """
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T")
 
 EPSILON = 1e-5
 """Added to the variance of a layer norm."""
@@ -309,7 +312,7 @@ def per_feed(rows: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
     return torch.split(rows, lengths.tolist())
 
 
-def scope(parameters: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The parameters below `prefix.`, by the rest of their names."""
+def scope(parameters: dict[str, T], prefix: str) -> dict[str, T]:
+    """The parameters (or their shapes) below `prefix.`, by the rest of their names."""
     start = prefix + "."
     return {n.removeprefix(start): p for n, p in parameters.items() if n.startswith(start)}
