@@ -30,6 +30,9 @@ const ITEM_ACTIONS: [&str; 5] = [
     "search for item",
 ];
 
+/// What the source writes for a hotel that it could not name.
+const UNKNOWN_HOTEL: &str = "unknown";
+
 struct Request {
     id: u64,
     user: u64,
@@ -187,6 +190,10 @@ fn read_actions(from: &Path, out: &mut Output<'_>) -> Result<Timeline<Action>, E
         let action = table.text(action);
         if !ITEM_ACTIONS.contains(&action) {
             out.remark("events that concern no hotel (filters, sort orders, places), not used");
+            continue;
+        }
+        if table.text(reference) == UNKNOWN_HOTEL {
+            out.remark("item actions on a hotel that the source does not know, not used");
             continue;
         }
         let action = Action { hotel: table.number(reference)?, action: text_id(action) };
