@@ -2,7 +2,8 @@
 //! but for the processor's caches.
 //!
 //! `cargo bench -p eliverec-store` runs all sizes; the largest table takes about 3 GB. The `copy` column is the
-//! calibration: copying one block of the batch's size, in the same process just before.
+//! calibration: copying one block of the batch's size, in the same process just before. On a busy machine read
+//! the fastest step.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -11,6 +12,10 @@ use std::time::{Duration, Instant};
 use eliverec_core::seed::Random;
 use eliverec_core::unique::UniqueIds;
 use eliverec_store::{Error, Store, StoreConfig, VocabularySpec};
+
+/// As in the program: with the system's allocator the time of a block is that of its page faults.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const IDS_PER_STEP: usize = 20_000;
 const STEPS: u64 = 60;
@@ -22,8 +27,8 @@ fn main() -> Result<(), Error> {
     } else {
         &[(32, 40_000)]
     };
-    println!("{IDS_PER_STEP} distinct ids a step, median and 9th decile of {STEPS} steps, ms");
-    println!("width       rows  memory MB    copy  gather  scatter    step   p90");
+    println!("{IDS_PER_STEP} distinct ids a step, median of {STEPS} steps and the fastest, ms");
+    println!("width       rows  memory MB    copy  gather  scatter    step  fastest");
     sizes.iter().try_for_each(|(width, rows)| measure(*width, *rows))
 }
 
@@ -62,13 +67,13 @@ fn measure(width: usize, rows: usize) -> Result<(), Error> {
         step += 1;
     }
     println!(
-        "{width:>5} {rows:>10} {:>10} {:>7.2} {:>7.2} {:>8.2} {:>7.2} {:>5.2}",
+        "{width:>5} {rows:>10} {:>10} {:>7.2} {:>7.2} {:>8.2} {:>7.2} {:>8.2}",
         store.memory_bytes() / 1_000_000,
         quantile(&mut copies, 0.5),
         quantile(&mut gathers, 0.5),
         quantile(&mut scatters, 0.5),
         quantile(&mut steps, 0.5),
-        quantile(&mut steps, 0.9),
+        quantile(&mut steps, 0.0),
     );
     Ok(())
 }
