@@ -69,7 +69,7 @@ mod tests {
             modulus in 1..200_u64,
         ) {
             let pool: Vec<u64> = (0..pool_size).collect();
-            let allowed = |id: u64| id % modulus == 0;
+            let allowed = |id: u64| id.is_multiple_of(modulus);
             let list = Sampler::new(seed).list(9, 3, &pool, allowed);
             let distinct: BTreeSet<u64> = list.iter().copied().collect();
             prop_assert_eq!(distinct.len(), list.len());

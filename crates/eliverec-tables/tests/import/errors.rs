@@ -1,0 +1,74 @@
+//! Tables that cannot be used: one line names the file, the line and the column.
+
+use std::path::Path;
+
+use eliverec_tables::import::IMPORTERS;
+
+use super::importer;
+use super::small::{DRIVER, TRIVAGO, folder};
+
+fn message(name: &str, folder: &Path) -> String {
+    importer(name).feeds(folder, 1, &mut |_, _| Ok(())).unwrap_err().one_line()
+}
+
+fn assert_names(message: &str, parts: &[&str]) {
+    assert!(parts.iter().all(|part| message.contains(part)), "{parts:?} in: {message}");
+}
+
+#[test]
+fn every_importer_names_the_file_that_is_missing() {
+    let empty = tempfile::tempdir().unwrap();
+    for importer in IMPORTERS {
+        assert_names(&message(importer.name, empty.path()), &["has no", ".csv.gz"]);
+        let nowhere = empty.path().join("nowhere");
+        assert_names(&message(importer.name, &nowhere), &["nowhere", "is no folder"]);
+    }
+}
+
+#[test]
+fn wrong_values_are_named_with_file_line_and_column() {
+    let driver = |rows: &str| folder(&[("events.csv.gz", rows)]);
+    let header = "user_id,room_id,ts_s,split\n";
+    let bad = driver("user_id,room_id,split\n1,2,train\n");
+    assert_names(&message("driver-live", bad.path()), &["events.csv.gz", "line 1", "ts_s"]);
+    let bad = driver(&format!("{header}1,2,3,train\n1,x7,4,train\n"));
+    let parts = ["events.csv.gz", "line 3", "room_id", "\"x7\""];
+    assert_names(&message("driver-live", bad.path()), &parts);
+    let bad = driver(&format!("{header}1,2,3,later\n"));
+    assert_names(&message("driver-live", bad.path()), &["line 2", "split", "\"later\""]);
+    let bad = driver(&format!("{header}1,2,3,train\n1,2,3\n"));
+    assert_names(&message("driver-live", bad.path()), &["line 3", "3 values, the header 4"]);
+    let bad = driver(&format!("{header}1,2,9223372036854775807,train\n"));
+    assert_names(&message("driver-live", bad.path()), &["line 2", "ts_s"]);
+
+    for (table, from, to, parts) in [
+        ("impressions.csv.gz", "0,2,5,60,1", "0,2,5,NaN,1", ["line 3", "price", "NaN"]),
+        ("impressions.csv.gz", "0,2,5,60,1", "0,2,5,-60,1", ["line 3", "price", "-60"]),
+        ("impressions.csv.gz", "0,2,5,60,1", "7,2,5,60,1", ["line 3", "request_id", "7"]),
+        ("impressions.csv.gz", "0,2,5,60,1", "0,0,5,60,1", ["line 3", "position", "0"]),
+        ("impressions.csv.gz", "0,2,5,60,1", "0,2,,60,1", ["line 3", "item_id", "\"\""]),
+        ("requests.csv.gz", "\n2,9,bob", "\n1,9,bob", ["line 4", "request_id", "twice"]),
+    ] {
+        let tables = TRIVAGO.map(|(name, text)| {
+            let changed = text.replace(from, to);
+            (name, if name == table { changed } else { text.into() })
+        });
+        let folder = folder(&tables.each_ref().map(|(name, text)| (*name, text.as_str())));
+        let message = message("trivago", folder.path());
+        assert_names(&message, &[table]);
+        assert_names(&message, &parts);
+    }
+}
+
+#[test]
+fn a_torn_or_foreign_file_is_an_error() {
+    let whole = folder(&[("events.csv.gz", DRIVER)]);
+    let path = whole.path().join("events.csv.gz");
+    let bytes = fs_err::read(&path).unwrap();
+    for length in 0..bytes.len() {
+        fs_err::write(&path, &bytes[..length]).unwrap();
+        assert_names(&message("driver-live", whole.path()), &["events.csv.gz"]);
+    }
+    fs_err::write(&path, DRIVER).unwrap();
+    assert_names(&message("driver-live", whole.path()), &["not a whole gzip file"]);
+}
