@@ -79,9 +79,7 @@ pub(crate) fn element(kind: DataType) -> Arc<ArrowField> {
 pub(crate) fn struct_fields(kind: &DataType) -> Option<&Fields> {
     match kind {
         DataType::Struct(fields) => Some(fields),
-        DataType::List(element) | DataType::LargeList(element) => {
-            struct_fields(element.data_type())
-        }
+        DataType::List(element) => struct_fields(element.data_type()),
         _ => None,
     }
 }

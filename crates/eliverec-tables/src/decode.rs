@@ -330,5 +330,5 @@ pub(crate) fn wanted(schema: &Schema) -> Vec<(&str, Vec<&str>)> {
 
 /// Whether a type is one that a column of structs can have, so that its fields can be picked one by one.
 pub(crate) fn is_nested(kind: &DataType) -> bool {
-    matches!(kind, DataType::Struct(_) | DataType::List(_) | DataType::LargeList(_))
+    matches!(kind, DataType::Struct(_) | DataType::List(_))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY};
 use crate::decode::{Decoded, Problem, is_nested, wanted};
@@ -98,15 +100,15 @@ impl FeedReader {
             _ => Footer::read(&file.path, &self.schema)?,
         };
         let footer = &self.footer.insert((row_group.file, footer)).1;
-        let failed = |e| Error::parquet(&file.path, &e);
         let handle = footer.file.try_clone()?;
-        let rows =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(handle, footer.metadata.clone())
+        let metadata = footer.metadata.clone();
+        let rows = guarded(&file.path, || {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata)
                 .with_projection(footer.columns.clone())
                 .with_row_groups(vec![row_group.index])
                 .with_batch_size(DECODED_FEEDS)
                 .build()
-                .map_err(failed)?;
+        })?;
         Ok(OpenRowGroup {
             row_group,
             rows,
@@ -141,14 +143,39 @@ struct Footer {
 impl Footer {
     fn read(path: &Path, schema: &Schema) -> Result<Self, Error> {
         let file = fs_err::File::open(path)?.into_parts().0;
-        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
-            .map_err(|e| Error::parquet(path, &e))?;
+        // The Arrow schema that some tools add to the metadata says nothing that Parquet's own types do not, and
+        // arrow-ipc panics on a damaged one.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = guarded(path, || ArrowReaderMetadata::load(&file, options))?;
+        check_extent(path, metadata.metadata(), file.metadata()?.len())?;
         check_schema(path, &metadata, schema)?;
         let no_rows = RecordBatch::new_empty(Arc::clone(metadata.schema()));
         Decoded::new(schema, &no_rows).map_err(|problem| located(path, 0, problem))?;
         let columns = projection(&metadata, schema);
         Ok(Self { file, metadata, columns })
     }
+}
+
+/// Reads from a Parquet file. The Parquet reader panics on some damaged files; what it was reading is dropped then.
+fn guarded<T, E: ToString>(path: &Path, read: impl FnOnce() -> Result<T, E>) -> Result<T, Error> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(result) => result.map_err(|e| Error::parquet(path, &e)),
+        Err(_) => Err(Error::parquet(path, &"its parts contradict each other")),
+    }
+}
+
+/// Column chunks that a damaged footer places outside the file.
+fn check_extent(path: &Path, metadata: &ParquetMetaData, file_bytes: u64) -> Result<(), Error> {
+    for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
+        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+        let length = column.compressed_size();
+        let end = start.checked_add(length).filter(|_| start >= 0 && length >= 0);
+        if end.is_none_or(|end| end as u64 > file_bytes) {
+            let name = column.column_path().string();
+            return Err(Error::parquet(path, &format!("column {name} is not within the file")));
+        }
+    }
+    Ok(())
 }
 
 /// A file without the key, from another tool, is taken by its columns alone.
@@ -219,9 +246,8 @@ impl OpenRowGroup {
             }
             // Before the next rows are decoded, so that only one lot is held.
             self.decoded = None;
-            let batch = match self.rows.next() {
-                Some(Ok(batch)) => batch,
-                Some(Err(e)) => return Err(Error::parquet(path, &e)),
+            let batch = match guarded(path, || self.rows.next().transpose())? {
+                Some(batch) => batch,
                 None if self.rows_left == 0 => return Ok(None),
                 None => {
                     let reason = format!("{} rows fewer than promised", self.rows_left);

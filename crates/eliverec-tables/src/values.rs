@@ -1,9 +1,9 @@
 //! The values of one Arrow array as plain vectors, from every type that can stand for them: ids from any integer or
 //! text, numbers from any integer or float. Nulls, NaN and infinities are refused by index.
+//!
+//! The arrays are in Parquet's own types, of which there is one for text and one for lists.
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, OffsetSizeTrait, StructArray, downcast_integer_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, StructArray, downcast_integer_array};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Float16Type, Float32Type, Float64Type, TimeUnit,
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
@@ -34,10 +34,7 @@ impl Wrong {
 fn type_name(kind: &DataType) -> String {
     match kind {
         DataType::Struct(_) => "a struct".into(),
-        DataType::List(element) | DataType::LargeList(element) => {
-            format!("a list of {}", type_name(element.data_type()))
-        }
-        DataType::Dictionary(_, of) => type_name(of),
+        DataType::List(element) => format!("a list of {}", type_name(element.data_type())),
         other => other.to_string(),
     }
 }
@@ -59,41 +56,16 @@ fn converted<T: ArrowPrimitiveType, U>(
 
 /// Ids: integers as they are (negative ones by their 64 bits), text by its hash.
 pub(crate) fn ids(array: &dyn Array) -> Result<Vec<u64>, Wrong> {
-    const EXPECTED: &str = "an integer or text";
-    let text = |texts: &mut dyn Iterator<Item = Option<&str>>| -> Vec<u64> {
-        texts.map(|text| text.map_or(0, text_id)).collect()
-    };
     let ids = downcast_integer_array!(
         array => array.values().iter().map(|x| i128::from(*x) as u64).collect(),
-        DataType::Utf8 => text(&mut array.as_string::<i32>().iter()),
-        DataType::LargeUtf8 => text(&mut array.as_string::<i64>().iter()),
-        DataType::Utf8View => text(&mut array.as_string_view().iter()),
-        DataType::Dictionary(_, _) => dictionary_ids(array)?,
-        _ => return Err(Wrong::of_type(EXPECTED, array))
+        DataType::Utf8 => {
+            let texts = array.as_string::<i32>().iter();
+            texts.map(|text| text.map_or(0, text_id)).collect()
+        },
+        _ => return Err(Wrong::of_type("an integer or text", array))
     );
     refuse_nulls(array, "is null; every id must be known")?;
     Ok(ids)
-}
-
-/// Each distinct value becomes an id once.
-fn dictionary_ids(array: &dyn Array) -> Result<Vec<u64>, Wrong> {
-    let dictionary = array.as_any_dictionary();
-    let values = dictionary.values();
-    // Without the nulls among the values: the caller looks for those at the rows that have them.
-    let present = match values.logical_nulls() {
-        Some(nulls) if nulls.null_count() > 0 => without_nulls(values),
-        _ => ArrayRef::clone(values),
-    };
-    let distinct = ids(present.as_ref())?;
-    if distinct.is_empty() {
-        return Ok(vec![0; array.len()]);
-    }
-    Ok(dictionary.normalized_keys().into_iter().map(|key| distinct[key]).collect())
-}
-
-fn without_nulls(values: &ArrayRef) -> ArrayRef {
-    let data = values.to_data().into_builder().nulls(None).null_count(0);
-    data.build().map_or_else(|_| ArrayRef::clone(values), arrow::array::make_array)
 }
 
 /// Finite numbers without nulls.
@@ -195,19 +167,10 @@ pub(crate) fn structs(array: &dyn Array) -> Result<StructArray, Wrong> {
 
 /// Where each list starts (one entry more than lists, from 0), and the elements of all lists.
 pub(crate) fn lists(array: &dyn Array) -> Result<(Vec<usize>, ArrayRef), Wrong> {
-    let read = match array.data_type() {
-        DataType::List(_) => elements::<i32>,
-        DataType::LargeList(_) => elements::<i64>,
-        _ => return Err(Wrong::of_type("a list", array)),
-    };
+    let lists = array.as_list_opt::<i32>().ok_or_else(|| Wrong::of_type("a list", array))?;
     refuse_nulls(array, "is null; write an empty list where there is nothing")?;
-    Ok(read(array))
-}
-
-fn elements<O: OffsetSizeTrait>(array: &dyn Array) -> (Vec<usize>, ArrayRef) {
-    let lists = array.as_list::<O>();
     let offsets = lists.value_offsets();
-    let (first, last) = (offsets[0].as_usize(), offsets[lists.len()].as_usize());
-    let starts = offsets.iter().map(|offset| offset.as_usize() - first).collect();
-    (starts, lists.values().slice(first, last - first))
+    let (first, last) = (offsets[0], offsets[lists.len()]);
+    let starts = offsets.iter().map(|offset| (offset - first) as usize).collect();
+    Ok((starts, lists.values().slice(first as usize, (last - first) as usize)))
 }

@@ -1,0 +1,93 @@
+//! Writing and reading hold a bounded part of a set, however large the set is.
+
+#![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use eliverec_core::batch::Lengths;
+use eliverec_core::{Feed, Normalization, toy};
+use eliverec_tables::{FeedDirectory, FeedWriter, Shuffle, Split};
+
+/// Live bytes, and the most since [`peak_of`] began.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+#[expect(unsafe_code, reason = "an allocator that counts has to be one; it passes everything on")]
+// SAFETY: every call goes to the system allocator with the same arguments.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(live, Ordering::Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The result, and how many bytes more than before were live at most.
+fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = LIVE.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let result = work();
+    (result, PEAK.load(Ordering::Relaxed) - before)
+}
+
+/// What writing, and reading through shuffle and batches, may hold.
+const LIMIT: usize = 8 << 20;
+/// A footer of the most row groups that the writer puts into a file.
+const FOOTER: usize = 3 << 19;
+
+fn write(feeds: &[Feed], times: usize, directory: &std::path::Path) {
+    let mut writer = FeedWriter::create(directory, &toy::schema()).unwrap();
+    for _ in 0..times {
+        feeds.iter().for_each(|feed| writer.push(Split::Train, feed).unwrap());
+    }
+    writer.finish().unwrap();
+}
+
+fn read(directory: &std::path::Path) -> usize {
+    let directory = FeedDirectory::open(directory).unwrap();
+    let shuffle = Some(Shuffle { seed: 1, buffer_feeds: 1_024 });
+    let batches = directory
+        .batches(Split::Train, &Normalization::default(), Lengths::default(), 256, shuffle)
+        .unwrap();
+    batches.map(|batch| batch.unwrap().feeds()).sum()
+}
+
+// One test, because tests of one process run at the same time and count together.
+#[test]
+fn memory_does_not_grow_with_the_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let (small, large) = (folder.path().join("small"), folder.path().join("large"));
+    let before = LIVE.load(Ordering::Relaxed);
+    let feeds = toy::feeds(1_024, 1);
+    let feeds_bytes = LIVE.load(Ordering::Relaxed) - before;
+    let times = 10 * LIMIT / feeds_bytes + 1;
+
+    let ((), writing_small) = peak_of(|| write(&feeds, times / 10, &small));
+    let ((), writing_large) = peak_of(|| write(&feeds, times, &large));
+    let (count, reading_small) = peak_of(|| read(&small));
+    assert_eq!(count, times / 10 * feeds.len());
+    let (count, reading_large) = peak_of(|| read(&large));
+    assert_eq!(count, times * feeds.len());
+
+    assert!(times * feeds_bytes > 10 * LIMIT, "the large set would not fit ten times over");
+    for (what, small, large) in
+        [("writing", writing_small, writing_large), ("reading", reading_small, reading_large)]
+    {
+        assert!(large < LIMIT, "{what}: {large} bytes");
+        // The small set is less than a file, so its footer is smaller; nothing else may grow.
+        assert!(large < small + FOOTER, "{what}: {large} bytes, {small} for a tenth of the set");
+    }
+}
