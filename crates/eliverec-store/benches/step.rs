@@ -1,9 +1,9 @@
 //! Time of a step (gather and scatter of 20,000 distinct ids) in tables of growing size, which it should not depend on
 //! but for the processor's caches.
 //!
-//! `cargo bench -p eliverec-store` runs all sizes; the largest table takes about 3 GB. The `copy` column is the
-//! calibration: copying one block of the batch's size, in the same process just before. On a busy machine read
-//! the fastest step.
+//! `cargo bench -p eliverec-store` runs all sizes; the largest takes about 6 GB. The `bare` column is the calibration:
+//! copying the same rows, vector and accumulator, out of a flat array of the table's size and back, without any index,
+//! in the same process just before. It grows with the table as the caches do. On a busy machine read the fastest.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -28,7 +28,7 @@ fn main() -> Result<(), Error> {
         &[(32, 40_000)]
     };
     println!("{IDS_PER_STEP} distinct ids a step, median of {STEPS} steps and the fastest, ms");
-    println!("width       rows  memory MB    copy  gather  scatter    step  fastest");
+    println!("width       rows  memory MB    bare  gather  scatter    step  fastest: bare    step");
     sizes.iter().try_for_each(|(width, rows)| measure(*width, *rows))
 }
 
@@ -42,8 +42,9 @@ fn measure(width: usize, rows: usize) -> Result<(), Error> {
         step += 1;
     }
 
+    let mut flat = vec![1.0_f32; rows * 2 * width];
     let mut random = Random::new(rows as u64);
-    let (mut copies, mut gathers, mut scatters, mut steps) =
+    let (mut bares, mut gathers, mut scatters, mut steps) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..STEPS {
         let drawn = (0..2 * IDS_PER_STEP).map(|_| random.below(rows) as u64).collect();
@@ -53,9 +54,15 @@ fn measure(width: usize, rows: usize) -> Result<(), Error> {
         let gradients = vec![vec![0.01_f32; IDS_PER_STEP * width]];
 
         let start = Instant::now();
-        let copy = std::hint::black_box(&gradients).clone();
-        copies.push(start.elapsed());
-        std::hint::black_box(copy);
+        let mut copied = Vec::with_capacity(IDS_PER_STEP * 2 * width);
+        for id in &unique.ids[0] {
+            copied.extend_from_slice(&flat[*id as usize * 2 * width..][..2 * width]);
+        }
+        let copied = std::hint::black_box(copied);
+        for (id, row) in unique.ids[0].iter().zip(copied.chunks(2 * width)) {
+            flat[*id as usize * 2 * width..][..2 * width].copy_from_slice(row);
+        }
+        bares.push(start.elapsed());
 
         let start = Instant::now();
         let gathered = store.gather_for_training(&unique, step);
@@ -67,12 +74,13 @@ fn measure(width: usize, rows: usize) -> Result<(), Error> {
         step += 1;
     }
     println!(
-        "{width:>5} {rows:>10} {:>10} {:>7.2} {:>7.2} {:>8.2} {:>7.2} {:>8.2}",
+        "{width:>5} {rows:>10} {:>10} {:>7.2} {:>7.2} {:>8.2} {:>7.2} {:>13.2} {:>7.2}",
         store.memory_bytes() / 1_000_000,
-        quantile(&mut copies, 0.5),
+        quantile(&mut bares, 0.5),
         quantile(&mut gathers, 0.5),
         quantile(&mut scatters, 0.5),
         quantile(&mut steps, 0.5),
+        quantile(&mut bares, 0.0),
         quantile(&mut steps, 0.0),
     );
     Ok(())
