@@ -67,16 +67,11 @@ impl Error {
     /// Whether the input or the request is at fault, which the command line answers with exit code 2.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Config { .. }
-            | Self::Run { .. }
-            | Self::Core(_)
-            | Self::Tables(_)
-            | Self::Models(_) => true,
-            Self::Damaged { .. }
-            | Self::NotFinite { .. }
-            | Self::Store(_)
-            | Self::Metrics(_)
-            | Self::Io(_) => false,
+            Self::Config { .. } | Self::Run { .. } | Self::Core(_) => true,
+            Self::Tables(error) => !matches!(error, eliverec_tables::Error::Io(_)),
+            Self::Models(error) => matches!(error, eliverec_models::Error::Config { .. }),
+            Self::Store(error) => matches!(error, eliverec_store::Error::Config { .. }),
+            Self::Damaged { .. } | Self::NotFinite { .. } | Self::Metrics(_) | Self::Io(_) => false,
         }
     }
 }

@@ -27,6 +27,13 @@ impl std::fmt::Debug for Progress {
     }
 }
 
+impl Progress {
+    /// A bar on standard error.
+    pub fn bar() -> Self {
+        Self::Bar(ProgressBar::new(BAR_LENGTH as u64))
+    }
+}
+
 /// What one update tells.
 #[derive(Debug)]
 pub struct Update<'a> {
@@ -64,7 +71,6 @@ impl Reporter {
         if let Progress::Bar(bar) = &progress {
             let style = ProgressStyle::with_template("{bar:30} {percent:>3}% {msg}, {eta} left");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.set_length(BAR_LENGTH as u64);
         }
         Self { progress, every, begun: None, since_line: (Instant::now(), 0) }
     }
@@ -75,27 +81,21 @@ impl Reporter {
         let first = self.begun.is_none();
         let (begun, done_before) = *self.begun.get_or_insert((now, update.done));
         self.since_line.1 += update.impressions;
-        if first {
-            if let Progress::Bar(bar) = &self.progress {
+        if let Progress::Bar(bar) = &self.progress {
+            bar.set_position((update.done * BAR_LENGTH) as u64);
+            if first {
                 // A resumed run starts in the middle; what was done before tells nothing about the speed now.
-                bar.set_position((update.done * BAR_LENGTH) as u64);
                 bar.reset_eta();
             }
         }
         if !update.step.is_multiple_of(self.every) && !first {
-            if let Progress::Bar(bar) = &self.progress {
-                bar.set_position((update.done * BAR_LENGTH) as u64);
-            }
             return;
         }
         let (since, impressions) = std::mem::replace(&mut self.since_line, (now, 0));
         let speed = impressions as f64 / (now - since).as_secs_f64().max(1e-9);
         let message = describe(update, speed);
         match &mut self.progress {
-            Progress::Bar(bar) => {
-                bar.set_position((update.done * BAR_LENGTH) as u64);
-                bar.set_message(message);
-            }
+            Progress::Bar(bar) => bar.set_message(message),
             Progress::Lines(to) => {
                 let gained = update.done - done_before;
                 let left = if gained > 0.0 {

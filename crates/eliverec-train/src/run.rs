@@ -122,11 +122,16 @@ impl RunDirectory {
         }
         let normalization =
             serde_json::to_vec_pretty(&normalizer.finish()).map_err(std::io::Error::other)?;
-        let comment: String =
-            overrides.iter().map(|assignment| format!("# override: {assignment}\n")).collect();
+        let mut text = String::new();
+        for assignment in overrides {
+            text.push_str("# override: ");
+            text.push_str(assignment);
+            text.push('\n');
+        }
+        text.push_str(&config.to_toml());
         durable::write(&self.path.join("schema.toml"), schema.to_toml().as_bytes())?;
         durable::write(&self.path.join("normalization.json"), &normalization)?;
-        durable::write(&self.config_file(), (comment + &config.to_toml()).as_bytes())?;
+        durable::write(&self.config_file(), text.as_bytes())?;
         Ok(())
     }
 

@@ -115,7 +115,7 @@ struct Training<'a> {
     run: &'a RunDirectory,
     config: Config,
     feeds: FeedDirectory,
-    training_feeds: u64,
+    feeds_per_epoch: u64,
     has_validation: bool,
     schema: Arc<Schema>,
     normalization: Normalization,
@@ -158,7 +158,7 @@ impl<'a> Training<'a> {
             run,
             config,
             feeds,
-            training_feeds,
+            feeds_per_epoch: training_feeds,
             has_validation,
             schema,
             normalization,
@@ -193,14 +193,13 @@ impl<'a> Training<'a> {
             if every > 0 && self.position.step > 0 && self.position.step.is_multiple_of(every) {
                 self.save(false)?;
             }
-            match batches.next() {
-                Some(prepared) => self.update(&prepared?)?,
-                None => {
-                    self.position.epoch += 1;
-                    (self.position.batches, self.position.feeds) = (0, 0);
-                    if self.position.epoch < self.config.training.epochs {
-                        batches = self.batches()?;
-                    }
+            if let Some(prepared) = batches.next() {
+                self.update(&prepared?)?;
+            } else {
+                self.position.epoch += 1;
+                (self.position.batches, self.position.feeds) = (0, 0);
+                if self.position.epoch < self.config.training.epochs {
+                    batches = self.batches()?;
                 }
             }
             self.position.evaluation_due = self.evaluation_is_due();
@@ -342,7 +341,7 @@ impl<'a> Training<'a> {
             optimizer: &self.learner.optimizer,
             store: &self.learner.store,
             position: &self.position,
-            training_feeds: self.training_feeds,
+            training_feeds: self.feeds_per_epoch,
         };
         checkpoint::save(self.run, &saved, &mut self.log, best).map(drop)
     }
@@ -350,8 +349,8 @@ impl<'a> Training<'a> {
     /// Share of the planned work that is done; patience may end it earlier.
     fn done(&self) -> f64 {
         let (training, position) = (&self.config.training, &self.position);
-        let feeds = position.epoch * self.training_feeds + position.feeds;
-        let by_feeds = feeds as f64 / (training.epochs * self.training_feeds) as f64;
+        let feeds = position.epoch * self.feeds_per_epoch + position.feeds;
+        let by_feeds = feeds as f64 / (training.epochs * self.feeds_per_epoch) as f64;
         let by_steps = training.max_steps.map_or(0.0, |max| position.step as f64 / max as f64);
         by_feeds.max(by_steps)
     }

@@ -1,2 +1,106 @@
-//! Placeholder.
-fn main() {}
+//! The command line of eliverec: one file per command under `commands/`, exit codes and the allocator here.
+
+mod commands;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+// glibc gives large tensors back to the kernel at every drop, which costs a quarter of a training step.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Trains and evaluates eLiveRec, a recommender of live channels.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  eliverec import ebnerd --from ../shared/data/ebnerd-demo --out work/ebnerd
+  eliverec inspect work/ebnerd
+  eliverec train --config experiments/quick/ebnerd-elive.toml --feeds work/ebnerd --out work/run
+  eliverec evaluate --run work/run --feeds work/ebnerd --json
+
+Exit codes:
+  0    done
+  1    failed: a number that is none, a damaged run, a full disk
+  2    wrong input or usage: the message names file, row and field, or the key
+  130  interrupted (Ctrl-C); training has written a checkpoint, --resume goes on";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Import(commands::import::Arguments),
+    Inspect(commands::inspect::Arguments),
+    Train(commands::train::Arguments),
+    Evaluate(commands::evaluate::Arguments),
+    Explain(commands::explain::Arguments),
+    Bench(commands::bench::Arguments),
+    Completions(commands::completions::Arguments),
+}
+
+/// Done.
+const OK: u8 = 0;
+/// Failed.
+const FAILED: u8 = 1;
+/// Wrong input or usage.
+const BAD_INPUT: u8 = 2;
+/// Interrupted.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Import(arguments) => commands::import::run(&arguments),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Train(arguments) => commands::train::run(&arguments),
+        Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
+        Command::Explain(arguments) => commands::explain::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Completions(arguments) => commands::completions::run(&arguments),
+    };
+    let code = result.unwrap_or_else(|error| {
+        let text = format!("{error:#}");
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Nobody is left to tell if standard error is closed.
+        let _ = writeln!(std::io::stderr(), "error: {line}");
+        exit_code(&error)
+    });
+    ExitCode::from(code)
+}
+
+/// The exit code of an error: whose fault it is.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let bad_input = error.chain().any(|cause| {
+        if let Some(error) = cause.downcast_ref::<eliverec_train::Error>() {
+            return error.is_bad_input();
+        }
+        cause
+            .downcast_ref::<eliverec_tables::Error>()
+            .is_some_and(|error| !matches!(error, eliverec_tables::Error::Io(_)))
+    });
+    if bad_input { BAD_INPUT } else { FAILED }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let name = command.get_name();
+            assert!(help.contains(&format!("eliverec {name}")), "{name} has no example");
+        }
+    }
+}

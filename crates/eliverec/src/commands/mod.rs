@@ -1,0 +1,52 @@
+//! One file per command: its arguments, what it does, what it prints.
+
+pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod evaluate;
+pub(crate) mod explain;
+pub(crate) mod import;
+pub(crate) mod inspect;
+pub(crate) mod train;
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use comfy_table::{Table, TableStyle};
+use eliverec_train::{Config, Error};
+use serde::Serialize;
+
+/// Prints text that ends a command to standard output.
+fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{}", text.trim_end()).context("standard output")
+}
+
+/// Prints one JSON object.
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&serde_json::to_string_pretty(value)?)
+}
+
+/// Tells a sentence on standard error, beside the result on standard output.
+fn tell(sentence: &str) {
+    // A closed standard error must not stop the work.
+    let _ = writeln!(std::io::stderr(), "{sentence}");
+}
+
+/// A table without lines, for a terminal.
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new());
+    table
+}
+
+/// Reads a config file and applies overrides, each of which is told.
+fn read_config(path: &Path, overrides: &[String]) -> Result<Config, Error> {
+    let place = path.display().to_string();
+    let text = fs_err::read_to_string(path).map_err(|e| Error::Config {
+        place: place.clone(),
+        reason: format!("cannot be read ({}); give a TOML file, see experiments/", e.kind()),
+    })?;
+    let config = Config::parse(&text, &place, overrides)?;
+    overrides.iter().for_each(|assignment| tell(&format!("override {assignment}")));
+    Ok(config)
+}

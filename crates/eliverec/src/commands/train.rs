@@ -1,0 +1,103 @@
+//! `eliverec train`: from a config and feeds to a run.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use eliverec_train::checkpoint::Finish;
+use eliverec_train::{Outcome, Progress, Request, train};
+
+use super::{print, read_config, tell};
+
+/// Train a model, or go on with a run
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A kill at any moment leaves a run that loads: --resume goes on from its last checkpoint. Ctrl-C writes a checkpoint
+first. RUN/metrics.jsonl has every update and evaluation.
+
+Examples:
+  eliverec train --config experiments/quick/ebnerd-elive.toml --feeds work/ebnerd --out work/run
+  eliverec train --config experiments/quick/ebnerd-elive.toml --feeds work/ebnerd --out work/run2 seed=2 training.epochs=1
+  eliverec train --feeds work/ebnerd --out work/run --resume")]
+pub(crate) struct Arguments {
+    /// Experiment file; with --resume the run's own if omitted
+    #[arg(long, value_name = "FILE", required_unless_present = "resume")]
+    config: Option<PathBuf>,
+    /// Feed directory
+    #[arg(long, value_name = "DIR")]
+    feeds: PathBuf,
+    /// Run directory
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    /// Go on with the run if there is one
+    #[arg(long)]
+    resume: bool,
+    /// No progress on standard error
+    #[arg(long)]
+    quiet: bool,
+    /// Replaces a key of the config, for example training.epochs=2
+    #[arg(value_name = "KEY=VALUE", requires = "config")]
+    overrides: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let path = arguments.config.as_ref();
+    let config = path.map(|path| read_config(path, &arguments.overrides)).transpose()?;
+    let request = Request {
+        config,
+        overrides: arguments.overrides.clone(),
+        feeds: arguments.feeds.clone(),
+        run: arguments.out.clone(),
+        resume: arguments.resume,
+    };
+    let progress = if arguments.quiet {
+        Progress::Silent
+    } else if std::io::stderr().is_terminal() {
+        Progress::bar()
+    } else {
+        Progress::Lines(Box::new(std::io::stderr()))
+    };
+    let outcome = train(&request, progress, &*stop_on_interrupt()?)?;
+    let run = arguments.out.display();
+    let next = format!("eliverec evaluate --run {run} --feeds {}", arguments.feeds.display());
+    match outcome {
+        Outcome::Finished(finish) => {
+            print(&format!("{run}: finished, {}; next: {next}", reason(finish)))?;
+        }
+        Outcome::AlreadyFinished(finish) => {
+            print(&format!("{run}: was finished already, {}; next: {next}", reason(finish)))?;
+        }
+        Outcome::Interrupted { step } => {
+            tell(&format!(
+                "{run}: interrupted after step {step}, checkpoint written; go on with --resume"
+            ));
+            return Ok(crate::INTERRUPTED);
+        }
+    }
+    Ok(crate::OK)
+}
+
+fn reason(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Epochs => "all epochs are done",
+        Finish::MaxSteps => "training.max_steps is reached",
+        Finish::Patience => "training.patience evaluations brought nothing",
+    }
+}
+
+/// Set by the first Ctrl-C (or SIGTERM); the second one ends the process at once.
+fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if set.swap(true, Ordering::Relaxed) {
+            #[expect(clippy::exit, reason = "asked for twice; the last checkpoint is whole")]
+            std::process::exit(i32::from(crate::INTERRUPTED));
+        }
+        tell("interrupted: writing a checkpoint after this step, once more to stop at once");
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(stop)
+}
