@@ -5,10 +5,11 @@
 //! feeds or as [`Batches`] of whole feeds.
 //!
 //! # Memory
-//! Reading holds, whatever the size of the set: per open reader one page of each column and the feeds decoded from
-//! [`read::DECODED_FEEDS`] rows; in a shuffle, [`Shuffle::buffer_feeds`] feeds more; in [`Batches`], one batch. Besides
-//! these only the names and row counts of the files and their row groups are held. Writing holds one row group per
-//! split: [`write::ROW_GROUP_FEEDS`] feeds or [`write::ROW_GROUP_VALUES`] events, candidates and ids of lists.
+//! Reading holds, whatever the size of the set: per open reader the footer of one file, one page of each column and
+//! the feeds decoded from [`read::DECODED_FEEDS`] rows; in a shuffle, [`Shuffle::buffer_feeds`] feeds more; in
+//! [`Batches`], one batch. Besides these only the names and row counts of the files and their row groups are held.
+//! Writing holds one row group and one footer per split: [`write::ROW_GROUP_FEEDS`] feeds or
+//! [`write::ROW_GROUP_VALUES`] events, candidates and ids of lists. `tests/memory.rs` measures it.
 
 mod arrow_schema;
 pub mod batches;
