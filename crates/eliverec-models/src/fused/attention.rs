@@ -1,0 +1,263 @@
+//! Multi-head self-attention over the events of one feed, and its backward.
+//!
+//! Only the logarithm of each softmax's sum is kept; the weights themselves (as many as events squared) are computed again
+//! in the backward, which costs less than writing and reading them.
+#![expect(clippy::inline_always, reason = "only inlined code is compiled for the SIMD it is given")]
+
+use pulp::{Arch, Simd};
+
+use super::exponential::exp;
+use super::product::{Left, Product};
+use super::rows::{Loop, Rows, row, row_mut};
+
+/// The shape and scale of the attention.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attention {
+    /// Width of all heads together, `d`.
+    pub(super) width: usize,
+    /// `h`, divides `d`.
+    pub(super) heads: usize,
+    /// Factor of the scores.
+    pub(super) scale: f32,
+}
+
+/// Room for one head of one feed.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// Keys or values of the head, transposed `[d / h, padded]`.
+    transposed: Vec<f32>,
+    /// Scores, then weights `[l, padded]`.
+    weights: Vec<f32>,
+    /// Gradients of the weights, then of the scores `[l, padded]`.
+    gradients: Vec<f32>,
+    /// 0 for events, very negative for the padding behind them `[padded]`.
+    mask: Vec<f32>,
+    /// Inner product of each row of the output with its gradient `[l]`.
+    along: Vec<f32>,
+}
+
+/// Scores per row are padded to a multiple of this, the widest register.
+const PADDING: usize = 16;
+
+impl Room {
+    fn fit(&mut self, length: usize, head: usize) -> usize {
+        let padded = length.next_multiple_of(PADDING);
+        self.transposed.resize(head * padded, 0.0);
+        self.weights.resize(length * padded, 0.0);
+        self.gradients.resize(length * padded, 0.0);
+        self.mask.clear();
+        self.mask.resize(length, 0.0);
+        self.mask.resize(padded, f32::MIN / 2.0);
+        self.along.resize(length, 0.0);
+        padded
+    }
+
+    /// Transposes columns `start..start + head` of rows of `stride`.
+    fn transpose(&mut self, rows: &[f32], stride: usize, start: usize, head: usize) {
+        let padded = self.mask.len();
+        for (column, to) in self.transposed.chunks_exact_mut(padded).enumerate().take(head) {
+            let from = rows.iter().skip(start + column).step_by(stride);
+            let filled = rows.len() / stride;
+            to[filled..].fill(0.0);
+            for (to, value) in to.iter_mut().zip(from) {
+                *to = *value;
+            }
+        }
+    }
+}
+
+impl Attention {
+    /// Softmax(Q K^T * scale) V of every head, for the events of one feed.
+    ///
+    /// `projected` holds queries, keys and values side by side `[l, 3 d]`; `mixed` `[l, d]` and `log_sums` `[l, h]` are
+    /// written.
+    pub(super) fn forward(
+        &self,
+        arch: Arch,
+        projected: &[f32],
+        mixed: &mut [f32],
+        log_sums: &mut [f32],
+        room: &mut Room,
+    ) {
+        let (d, head) = (self.width, self.width / self.heads);
+        let length = mixed.len() / d;
+        let padded = room.fit(length, head);
+        for h in 0..self.heads {
+            let at = h * head;
+            self.score(arch, projected, h, room);
+            let scale = self.scale;
+            let (weights, mask) = (&mut room.weights, &room.mask);
+            let log_sums = LogSums { values: log_sums, head: h, heads: self.heads };
+            arch.dispatch(Loop(Softmax { weights, mask, scale, log_sums }));
+            arch.dispatch(Product {
+                to: &mut mixed[at..],
+                to_stride: d,
+                left: Left::rows(&room.weights, padded),
+                right: &projected[2 * d + at..],
+                right_stride: 3 * d,
+                shape: [length, head, length],
+                add: false,
+            });
+        }
+    }
+
+    /// The gradient of `projected` `[l, 3 d]` from that of `mixed`.
+    pub(super) fn backward(
+        &self,
+        arch: Arch,
+        [projected, mixed, log_sums, gradient]: [&[f32]; 4],
+        projected_gradient: &mut [f32],
+        room: &mut Room,
+    ) {
+        let (d, head) = (self.width, self.width / self.heads);
+        let length = mixed.len() / d;
+        let padded = room.fit(length, head);
+        for h in 0..self.heads {
+            let at = h * head;
+            self.score(arch, projected, h, room);
+            room.transpose(projected, 3 * d, 2 * d + at, head);
+            arch.dispatch(Product {
+                to: &mut room.gradients,
+                to_stride: padded,
+                left: Left::rows(&gradient[at..], d),
+                right: &room.transposed,
+                right_stride: padded,
+                shape: [length, padded, head],
+                add: false,
+            });
+            for (i, along) in room.along.iter_mut().enumerate() {
+                let place = i * d + at..i * d + at + head;
+                let pairs = mixed[place.clone()].iter().zip(&gradient[place]);
+                *along = pairs.map(|(value, gradient)| value * gradient).sum();
+            }
+            arch.dispatch(Loop(SoftmaxBackward {
+                weights: &mut room.weights,
+                gradients: &mut room.gradients,
+                mask: &room.mask,
+                scale: self.scale,
+                log_sums,
+                head: h,
+                along: &room.along,
+            }));
+            let mut multiply = |place: usize, left, right, right_stride| {
+                arch.dispatch(Product {
+                    to: &mut projected_gradient[place + at..],
+                    to_stride: 3 * d,
+                    left,
+                    right,
+                    right_stride,
+                    shape: [length, head, length],
+                    add: false,
+                });
+            };
+            let scores = &room.gradients;
+            multiply(0, Left::rows(scores, padded), &projected[d + at..], 3 * d);
+            multiply(d, Left::transposed(scores, padded), &projected[at..], 3 * d);
+            multiply(2 * d, Left::transposed(&room.weights, padded), &gradient[at..], d);
+        }
+    }
+
+    /// Scores of head `h`, without their factor, into `room.weights`.
+    fn score(&self, arch: Arch, projected: &[f32], h: usize, room: &mut Room) {
+        let (d, head) = (self.width, self.width / self.heads);
+        let padded = room.mask.len();
+        room.transpose(projected, 3 * d, d + h * head, head);
+        arch.dispatch(Product {
+            to: &mut room.weights,
+            to_stride: padded,
+            left: Left::rows(&projected[h * head..], 3 * d),
+            right: &room.transposed,
+            right_stride: padded,
+            shape: [room.along.len(), padded, head],
+            add: false,
+        });
+    }
+}
+
+/// The logarithms of one head's sums.
+struct LogSums<'a> {
+    /// `[l, h]`
+    values: &'a mut [f32],
+    head: usize,
+    heads: usize,
+}
+
+/// Scores become weights.
+struct Softmax<'a> {
+    weights: &'a mut [f32],
+    mask: &'a [f32],
+    scale: f32,
+    log_sums: LogSums<'a>,
+}
+
+impl Rows for Softmax<'_> {
+    fn width(&self) -> usize {
+        self.mask.len()
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let width = self.mask.len();
+        let mask = row::<S>(self.mask, 0, width);
+        let scale = simd.splat_f32s(self.scale);
+        for (i, log_sums) in self.log_sums.values.chunks_exact_mut(self.log_sums.heads).enumerate()
+        {
+            let weights = row_mut::<S>(self.weights, i, width);
+            let mut greatest = simd.splat_f32s(f32::NEG_INFINITY);
+            for (weight, mask) in weights.iter_mut().zip(mask) {
+                *weight = simd.mul_add_e_f32s(*weight, scale, *mask);
+                greatest = simd.max_f32s(greatest, *weight);
+            }
+            let greatest = simd.reduce_max_f32s(greatest);
+            let shift = simd.splat_f32s(greatest);
+            let mut sum = simd.splat_f32s(0.0);
+            for weight in weights.iter_mut() {
+                *weight = exp(simd, simd.sub_f32s(*weight, shift));
+                sum = simd.add_f32s(sum, *weight);
+            }
+            let sum = simd.reduce_sum_f32s(sum);
+            log_sums[self.log_sums.head] = greatest + sum.ln();
+            let share = simd.splat_f32s(sum.recip());
+            for weight in weights {
+                *weight = simd.mul_f32s(*weight, share);
+            }
+        }
+    }
+}
+
+/// Scores become weights again, and gradients of weights those of scores.
+struct SoftmaxBackward<'a> {
+    weights: &'a mut [f32],
+    gradients: &'a mut [f32],
+    mask: &'a [f32],
+    scale: f32,
+    log_sums: &'a [f32],
+    head: usize,
+    along: &'a [f32],
+}
+
+impl Rows for SoftmaxBackward<'_> {
+    fn width(&self) -> usize {
+        self.mask.len()
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let width = self.mask.len();
+        let mask = row::<S>(self.mask, 0, width);
+        let scale = simd.splat_f32s(self.scale);
+        let heads = self.log_sums.len() / self.along.len();
+        for (i, along) in self.along.iter().enumerate() {
+            let shift = simd.splat_f32s(self.log_sums[i * heads + self.head]);
+            let along = simd.splat_f32s(*along);
+            let weights = row_mut::<S>(self.weights, i, width);
+            let gradients = row_mut::<S>(self.gradients, i, width);
+            for ((weight, gradient), mask) in weights.iter_mut().zip(gradients).zip(mask) {
+                let score = simd.mul_add_e_f32s(*weight, scale, *mask);
+                *weight = exp(simd, simd.sub_f32s(score, shift));
+                let centred = simd.sub_f32s(*gradient, along);
+                *gradient = simd.mul_f32s(simd.mul_f32s(*weight, centred), scale);
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Matrix products of a few rows and columns, compiled for the machine at run time.
+//!
+//! The attention of one head multiplies 50 by 50 by 16: general GEMM libraries spend longer on packing both sides than on
+//! the sums. Here both sides are read in place through strides and each tile of the result stays in registers.
+
+#![expect(clippy::inline_always, reason = "only inlined code is compiled for the SIMD it is given")]
+
+use pulp::{Simd, WithSimd};
+
+/// A left side read in place: element (i, p) of `[m, k]` lies at `values[i * row + p * step]`; one of both strides is 1.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left<'a> {
+    /// Where the rows lie.
+    pub(super) values: &'a [f32],
+    /// Distance of two rows.
+    pub(super) row: usize,
+    /// Distance of two elements that are summed over.
+    pub(super) step: usize,
+}
+
+impl<'a> Left<'a> {
+    /// Rows `stride` apart.
+    pub(super) fn rows(values: &'a [f32], stride: usize) -> Self {
+        Self { values, row: stride, step: 1 }
+    }
+
+    /// The transpose of rows `stride` apart.
+    pub(super) fn transposed(values: &'a [f32], stride: usize) -> Self {
+        Self { values, row: 1, step: stride }
+    }
+}
+
+/// `to [m, n] = left [m, k] * right [k, n]`, or added to `to`; rows of `to` and `right` may be parts of longer ones.
+#[derive(Debug)]
+pub(super) struct Product<'a> {
+    /// The result's rows.
+    pub(super) to: &'a mut [f32],
+    /// Distance of two rows of the result.
+    pub(super) to_stride: usize,
+    /// Left side.
+    pub(super) left: Left<'a>,
+    /// Right side.
+    pub(super) right: &'a [f32],
+    /// Distance of two rows of the right side.
+    pub(super) right_stride: usize,
+    /// Rows, columns, and length of the sums.
+    pub(super) shape: [usize; 3],
+    /// Whether to add to what `to` holds.
+    pub(super) add: bool,
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if S::REGISTER_COUNT >= 32 {
+            self.run::<S, 4>(simd);
+        } else {
+            self.run::<S, 2>(simd);
+        }
+    }
+}
+
+impl Product<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const WIDE: usize>(mut self, simd: S) {
+        let [_, n, _] = self.shape;
+        let lanes = S::F32_LANES;
+        let mut column = 0;
+        while n - column >= WIDE * lanes {
+            self.columns::<S, WIDE>(simd, column);
+            column += WIDE * lanes;
+        }
+        while n - column >= lanes {
+            self.columns::<S, 1>(simd, column);
+            column += lanes;
+        }
+        if column < n {
+            self.last_columns(column);
+        }
+    }
+
+    /// The result's columns from `column` on, `N` registers wide.
+    #[inline(always)]
+    fn columns<S: Simd, const N: usize>(&mut self, simd: S, column: usize) {
+        let m = self.shape[0];
+        let mut row = 0;
+        // One register per row needs more rows at once to hide the latency of the sums.
+        while N == 1 && m - row >= 12 {
+            self.tile::<S, 12, N>(simd, row, column);
+            row += 12;
+        }
+        while m - row >= 6 {
+            self.tile::<S, 6, N>(simd, row, column);
+            row += 6;
+        }
+        match m - row {
+            1 => self.tile::<S, 1, N>(simd, row, column),
+            2 => self.tile::<S, 2, N>(simd, row, column),
+            3 => self.tile::<S, 3, N>(simd, row, column),
+            4 => self.tile::<S, 4, N>(simd, row, column),
+            5 => self.tile::<S, 5, N>(simd, row, column),
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        column: usize,
+    ) {
+        let k = self.shape[2];
+        let width = N * S::F32_LANES;
+        let left = &self.left.values[row * self.left.row..];
+        let right = self.right.get(column..).unwrap_or(&[]);
+        let rights = right.chunks(self.right_stride).take(k);
+        let mut sums = [[simd.splat_f32s(0.0); N]; M];
+        if self.left.step == 1 {
+            let lefts: [&[f32]; M] =
+                std::array::from_fn(|i| &left[i * self.left.row..i * self.left.row + k]);
+            for (p, right) in rights.enumerate() {
+                let right = S::as_simd_f32s(&right[..width]).0;
+                let right: [S::f32s; N] = std::array::from_fn(|j| right[j]);
+                for i in 0..M {
+                    let left = simd.splat_f32s(lefts[i][p]);
+                    for j in 0..N {
+                        sums[i][j] = simd.mul_add_e_f32s(left, right[j], sums[i][j]);
+                    }
+                }
+            }
+        } else {
+            for (left, right) in left.chunks(self.left.step).zip(rights) {
+                let right = S::as_simd_f32s(&right[..width]).0;
+                let right: [S::f32s; N] = std::array::from_fn(|j| right[j]);
+                let left = &left[..M];
+                for i in 0..M {
+                    let left = simd.splat_f32s(left[i]);
+                    for j in 0..N {
+                        sums[i][j] = simd.mul_add_e_f32s(left, right[j], sums[i][j]);
+                    }
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            let at = (row + i) * self.to_stride + column;
+            let to = S::as_mut_simd_f32s(&mut self.to[at..at + width]).0;
+            for (to, sum) in to.iter_mut().zip(sums) {
+                *to = if self.add { simd.add_f32s(*to, *sum) } else { *sum };
+            }
+        }
+    }
+
+    /// Columns that do not fill a register.
+    fn last_columns(&mut self, column: usize) {
+        let [m, n, k] = self.shape;
+        for row in 0..m {
+            for column in column..n {
+                let sum: f32 = (0..k)
+                    .map(|p| {
+                        self.left.values[row * self.left.row + p * self.left.step]
+                            * self.right[p * self.right_stride + column]
+                    })
+                    .sum();
+                let to = &mut self.to[row * self.to_stride + column];
+                *to = if self.add { *to + sum } else { sum };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eliverec_core::seed::Random;
+    use proptest::prelude::*;
+    use pulp::{Arch, Scalar};
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn equals_the_sums(m in 0..30_usize, n in 0..140_usize, k in 1..40_usize, seed: u64, flags: [bool; 3]) {
+            let mut random = Random::new(seed);
+            let mut draw = |count: usize| -> Vec<f32> {
+                (0..count).map(|_| random.normal() as f32).collect()
+            };
+            let [transposed, scalar, add] = flags;
+            let (right_stride, to_stride) = (n + 3, n + 5);
+            let (left, right) = (draw((m + 2) * (k + 2)), draw(k * right_stride));
+            let left = if transposed { Left::transposed(&left, m + 2) } else { Left::rows(&left, k + 2) };
+            let mut to = vec![1.5; m * to_stride];
+            let shape = [m, n, k];
+            let product = Product { to: &mut to, to_stride, left, right: &right, right_stride, shape, add };
+            if scalar {
+                product.with_simd(Scalar);
+            } else {
+                Arch::new().dispatch(product);
+            }
+            for i in 0..m {
+                for j in 0..n {
+                    let sum: f64 = (0..k).map(|p| {
+                        let a = left.values[i * left.row + p * left.step];
+                        f64::from(a) * f64::from(right[p * right_stride + j])
+                    }).sum();
+                    let expected = sum + if add { 1.5 } else { 0.0 };
+                    prop_assert!((f64::from(to[i * to_stride + j]) - expected).abs() < 1e-4);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The frame shared by all fused operations: from Burn's tensors to slices, and from a backward over slices to Burn's graph.
+//!
+//! Burn's `backend_extension` macro wants one trait method per operation and a version for every device. Fused
+//! operations exist for the CPU alone and differ only in their two functions over slices, so an operation here is a
+//! value that implements [`Operation`], and [`record`] is the only code that knows the graph.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{
+    Autodiff, BackendTensor, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind, Flex,
+    TensorMetadata,
+};
+use burn::tensor::{Shape, Tensor, TensorData};
+
+type Values = FloatTensor<Flex>;
+type Tracked = FloatTensor<Autodiff<Flex>>;
+
+/// An operation of `N` tensors on plain row-major slices, with its own backward.
+pub(super) trait Operation<const N: usize>: Debug + Send + Sync + 'static {
+    /// What the backward needs besides the inputs.
+    type Saved: Debug + Send + Sync + 'static;
+
+    /// The output with its `[rows, columns]`. `keep` is false where no backward will follow.
+    fn forward(&self, inputs: [&[f32]; N], keep: bool) -> (Vec<f32>, [usize; 2], Self::Saved);
+
+    /// From the gradient of the output to that of every input.
+    fn backward(&self, inputs: [&[f32]; N], saved: &Self::Saved, gradient: &[f32])
+    -> [Vec<f32>; N];
+}
+
+/// What a recorded operation holds until its backward.
+#[derive(Debug)]
+struct Step<O: Operation<N>, const N: usize> {
+    operation: O,
+    inputs: [Values; N],
+    saved: O::Saved,
+}
+
+#[derive(Debug)]
+struct Recorded<O>(std::marker::PhantomData<fn() -> O>);
+
+impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Recorded<O> {
+    type State = Arc<Step<O, N>>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, N>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let step = ops.state;
+        let inputs = step.inputs.each_ref();
+        let results = step.operation.backward(
+            inputs.map(|input| input.storage::<f32>()),
+            &step.saved,
+            gradient.storage::<f32>(),
+        );
+        for ((parent, input), result) in ops.parents.into_iter().zip(inputs).zip(results) {
+            if let Some(parent) = parent {
+                gradients.register::<Flex>(parent.id, tensor(result, input.shape()));
+            }
+        }
+    }
+}
+
+/// Whether fused operations can run on the tensor: 32-bit floats on the CPU backend.
+pub(super) fn on_cpu(input: &DispatchTensor) -> bool {
+    let kind = match &input.kind {
+        DispatchTensorKind::Autodiff(inner) => inner.as_ref(),
+        kind => kind,
+    };
+    matches!(kind, DispatchTensorKind::Flex(_)) && input.kind.dtype() == burn::tensor::DType::F32
+}
+
+/// Runs the operation, and records its backward if an input is tracked.
+///
+/// # Panics
+/// If an input is not on the CPU backend or not of 32-bit floats.
+pub(super) fn record<O: Operation<N>, const N: usize>(
+    operation: O,
+    inputs: [DispatchTensor; N],
+) -> Tensor<2> {
+    let disabled = DispatchAutodiffContext::Disabled;
+    let context = inputs.iter().map(|input| input.autodiff).find(|context| *context != disabled);
+    let Some(context) = context else {
+        let inputs = inputs.map(|input| untracked(input.kind).to_contiguous());
+        let output = run(&operation, &inputs, false).0;
+        let kind = DispatchTensorKind::Flex(BackendTensor::Float(output));
+        return Tensor::from_dispatch(DispatchTensor { kind, autodiff: disabled });
+    };
+    let mut values = Vec::with_capacity(N);
+    let nodes = inputs.map(|input| {
+        let (input, node) = tracked(input.kind).into_parts();
+        values.push(input.to_contiguous());
+        node
+    });
+    let inputs: [Values; N] = values.try_into().expect("one tensor was pushed per input");
+    let recorded = Recorded::<O>(std::marker::PhantomData);
+    let output = match recorded.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prepared) => {
+            let (output, saved) = run(&operation, &inputs, true);
+            prepared.finish(Arc::new(Step { operation, inputs, saved }), output)
+        }
+        OpsKind::UnTracked(prepared) => prepared.finish(run(&operation, &inputs, false).0),
+    };
+    let kind = DispatchTensorKind::Flex(BackendTensor::Autodiff(output));
+    let kind = DispatchTensorKind::Autodiff(Box::new(kind));
+    Tensor::from_dispatch(DispatchTensor { kind, autodiff: context })
+}
+
+fn run<O: Operation<N>, const N: usize>(
+    operation: &O,
+    inputs: &[Values; N],
+    keep: bool,
+) -> (Values, O::Saved) {
+    let slices = inputs.each_ref().map(|input| input.storage::<f32>());
+    let (output, shape, saved) = operation.forward(slices, keep);
+    (tensor(output, Shape::new(shape)), saved)
+}
+
+fn tensor(values: Vec<f32>, shape: Shape) -> Values {
+    Values::from_data(TensorData::new(values, shape))
+}
+
+fn untracked(kind: DispatchTensorKind) -> Values {
+    match kind {
+        DispatchTensorKind::Flex(input) => input.float(),
+        other => tracked(other).into_primitive(),
+    }
+}
+
+fn tracked(kind: DispatchTensorKind) -> Tracked {
+    match kind {
+        DispatchTensorKind::Autodiff(inner) => match *inner {
+            DispatchTensorKind::Flex(input) => input.autodiff(),
+            other => panic!("a fused operation runs on the CPU backend only, got {other:?}"),
+        },
+        DispatchTensorKind::Flex(input) => Tracked::new(input.float()),
+        #[expect(unreachable_patterns, reason = "reachable once a second backend is compiled in")]
+        other => panic!("a fused operation runs on the CPU backend only, got {other:?}"),
+    }
+}

@@ -1,0 +1,436 @@
+//! Disentangled retrieval, Eq. 5 to 7: every event is split into a consistent and a specific part, and each candidate
+//! attends to both parts of its feed's history. Forward and backward in one pass over a feed's events.
+//!
+//! Only the inputs are kept: the parts and weights of a feed are computed again in the backward, from 25 KiB that fit
+//! the cache, instead of written and read for the whole batch.
+#![expect(clippy::inline_always, reason = "only inlined code is compiled for the SIMD it is given")]
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use eliverec_core::batch::Offsets;
+use pulp::{Arch, Simd};
+use rayon::prelude::*;
+
+use super::RetrievalOptions;
+use super::chunks::cut;
+use super::exponential::exp;
+use super::product::{Left, Product};
+use super::record::Operation;
+use super::rows::{Loop, Rows, row, row_mut};
+
+/// Feeds of one task.
+const FEEDS: usize = 8;
+
+/// Candidates are padded to a multiple of this, the widest register.
+const PADDING: usize = 16;
+
+/// Consistent and specific interest side by side `[n, 2 d]`.
+#[derive(Debug)]
+pub(super) struct DisentangledRetrieval {
+    /// From feed to its events.
+    pub(super) histories: Arc<Offsets>,
+    /// From feed to its candidates.
+    pub(super) candidates: Arc<Offsets>,
+    /// `d`
+    pub(super) width: usize,
+    /// Scales and kind of the intention.
+    pub(super) options: RetrievalOptions,
+}
+
+/// A worker's room for one feed.
+#[derive(Default)]
+struct Room {
+    /// Consistent prototype minus specific one `[d]`.
+    difference: Vec<f32>,
+    /// P(consistent | event) `[l, d]`.
+    share: Vec<f32>,
+    /// Both parts of every event `[l, d]`, and their gradients.
+    parts: [Vec<f32>; 2],
+    part_gradients: [Vec<f32>; 2],
+    /// Targets or gradients, transposed `[d, padded]`.
+    transposed: Vec<f32>,
+    /// Attention of every candidate `[l, padded]`, and its gradient.
+    weights: Vec<f32>,
+    weight_gradients: Vec<f32>,
+}
+
+/// One feed's places.
+struct Place {
+    events: Range<usize>,
+    candidates: Range<usize>,
+}
+
+impl DisentangledRetrieval {
+    fn groups(&self) -> Vec<Range<usize>> {
+        let feeds = self.histories.feeds();
+        (0..feeds).step_by(FEEDS).map(|i| i..(i + FEEDS).min(feeds)).collect()
+    }
+
+    /// The feeds of a group that have both events and candidates.
+    fn places(&self, group: Range<usize>) -> impl Iterator<Item = (usize, Place)> + '_ {
+        group.filter_map(|i| {
+            let (events, candidates) = (self.histories.range(i), self.candidates.range(i));
+            let filled = !events.is_empty() && !candidates.is_empty();
+            filled.then_some((i, Place { events, candidates }))
+        })
+    }
+
+    fn rows(offsets: &Offsets, group: &Range<usize>) -> Range<usize> {
+        if group.is_empty() {
+            return 0..0;
+        }
+        offsets.range(group.start).start..offsets.range(group.end - 1).end
+    }
+
+    /// Splits the events of feed `i`: fills `difference`, `share` and `parts`.
+    fn split(&self, arch: Arch, [h, consistent, specific]: [&[f32]; 3], room: &mut Room) {
+        room.difference.clear();
+        room.difference.extend(consistent.iter().zip(specific).map(|(c, s)| c - s));
+        room.share.resize(h.len(), 0.0);
+        let [first, second] = &mut room.parts;
+        first.resize(h.len(), 0.0);
+        second.resize(h.len(), 0.0);
+        let options = self.options;
+        let (difference, share) = (&room.difference, &mut room.share);
+        arch.dispatch(Loop(Split { h, difference, options, share, parts: [first, second] }));
+    }
+
+    /// `to [l, padded] = part [l, d] * rows^T`, where each of the candidates' `rows` starts at a multiple of `stride`.
+    fn against(
+        &self,
+        arch: Arch,
+        [to, transposed]: [&mut Vec<f32>; 2],
+        part: &[f32],
+        rows: &[f32],
+        stride: usize,
+    ) {
+        let (d, count) = (self.width, rows.len().div_ceil(stride));
+        let (length, padded) = (part.len() / d, count.next_multiple_of(PADDING));
+        transposed.clear();
+        transposed.resize(d * padded, 0.0);
+        for (candidate, from) in rows.chunks(stride).enumerate() {
+            for (to, value) in transposed.chunks_exact_mut(padded).zip(from) {
+                to[candidate] = *value;
+            }
+        }
+        to.resize(length * padded, 0.0);
+        arch.dispatch(Product {
+            to,
+            to_stride: padded,
+            left: Left::rows(part, d),
+            right: transposed,
+            right_stride: padded,
+            shape: [length, padded, d],
+            add: false,
+        });
+    }
+
+    /// `room.weights [l, padded]`: softmax over the events, one column per candidate.
+    fn attend(&self, arch: Arch, side: usize, target: &[f32], room: &mut Room) {
+        let buffers = [&mut room.weights, &mut room.transposed];
+        self.against(arch, buffers, &room.parts[side], target, self.width);
+        let padded = (target.len() / self.width).next_multiple_of(PADDING);
+        let (weights, scale) = (&mut room.weights, self.options.retrieval_scale);
+        arch.dispatch(Loop(ColumnSoftmax { weights, padded, scale }));
+    }
+}
+
+impl Operation<4> for DisentangledRetrieval {
+    type Saved = ();
+
+    fn forward(&self, inputs: [&[f32]; 4], _keep: bool) -> (Vec<f32>, [usize; 2], ()) {
+        let [h, consistent, specific, target] = inputs;
+        let (arch, d, n) = (Arch::new(), self.width, self.candidates.total());
+        let groups = self.groups();
+        let mut output = vec![0.0; n * 2 * d];
+        let ranges = groups.iter().map(|group| Self::rows(&self.candidates, group));
+        let work: Vec<_> = groups.iter().zip(cut(&mut output, ranges, 2 * d)).collect();
+        work.into_par_iter().for_each_init(Room::default, |room, (group, output)| {
+            let first = Self::rows(&self.candidates, group).start;
+            for (i, Place { events, candidates }) in self.places(group.clone()) {
+                let own = i * d..(i + 1) * d;
+                let h = &h[events.start * d..events.end * d];
+                self.split(arch, [h, &consistent[own.clone()], &specific[own]], room);
+                let count = candidates.len();
+                let target = &target[candidates.start * d..candidates.end * d];
+                let output = &mut output[(candidates.start - first) * 2 * d..];
+                for side in 0..2 {
+                    self.attend(arch, side, target, room);
+                    arch.dispatch(Product {
+                        to: &mut output[side * d..],
+                        to_stride: 2 * d,
+                        left: Left::transposed(&room.weights, count.next_multiple_of(PADDING)),
+                        right: &room.parts[side],
+                        right_stride: d,
+                        shape: [count, d, events.len()],
+                        add: false,
+                    });
+                }
+            }
+        });
+        (output, [n, 2 * d], ())
+    }
+
+    fn backward(&self, inputs: [&[f32]; 4], (): &(), gradient: &[f32]) -> [Vec<f32>; 4] {
+        let (d, groups) = (self.width, self.groups());
+        let mut results = inputs.map(|input| vec![0.0; input.len()]);
+        let [h, consistent, specific, target] = &mut results;
+        let histories = groups.iter().map(|group| Self::rows(&self.histories, group));
+        let candidates = groups.iter().map(|group| Self::rows(&self.candidates, group));
+        let work: Vec<_> = groups
+            .iter()
+            .zip(cut(h, histories, d))
+            .zip(cut(consistent, groups.iter().cloned(), d))
+            .zip(cut(specific, groups.iter().cloned(), d))
+            .zip(cut(target, candidates, d))
+            .map(|((((group, h), consistent), specific), target)| {
+                (group, [h, consistent, specific, target])
+            })
+            .collect();
+        work.into_par_iter().for_each_init(Room::default, |room, (group, results)| {
+            self.backward_group(group, inputs, gradient, results, room);
+        });
+        results
+    }
+}
+
+impl DisentangledRetrieval {
+    fn backward_group(
+        &self,
+        group: &Range<usize>,
+        [h, consistent, specific, target]: [&[f32]; 4],
+        gradient: &[f32],
+        [h_gradient, consistent_gradient, specific_gradient, target_gradient]: [&mut [f32]; 4],
+        room: &mut Room,
+    ) {
+        let (arch, d) = (Arch::new(), self.width);
+        let first_event = Self::rows(&self.histories, group).start;
+        let first_candidate = Self::rows(&self.candidates, group).start;
+        for (i, Place { events, candidates }) in self.places(group.clone()) {
+            let own = i * d..(i + 1) * d;
+            let h = &h[events.start * d..events.end * d];
+            self.split(arch, [h, &consistent[own.clone()], &specific[own]], room);
+            let (length, count) = (events.len(), candidates.len());
+            let padded = count.next_multiple_of(PADDING);
+            let target = &target[candidates.start * d..candidates.end * d];
+            let gradient = &gradient[candidates.start * 2 * d..candidates.end * 2 * d];
+            let target_gradient = &mut target_gradient[(candidates.start - first_candidate) * d..];
+            for side in 0..2 {
+                let gradient = &gradient[side * d..];
+                self.attend(arch, side, target, room);
+                let buffers = [&mut room.weight_gradients, &mut room.transposed];
+                self.against(arch, buffers, &room.parts[side], gradient, 2 * d);
+                let part_gradient = &mut room.part_gradients[side];
+                part_gradient.resize(length * d, 0.0);
+                let mut multiply = |left: &[f32], right: &[f32], right_stride, add| {
+                    arch.dispatch(Product {
+                        to: part_gradient,
+                        to_stride: d,
+                        left: Left::rows(left, padded),
+                        right,
+                        right_stride,
+                        shape: [length, d, count],
+                        add,
+                    });
+                };
+                multiply(&room.weights, gradient, 2 * d, false);
+                let (weights, gradients) = (&room.weights, &mut room.weight_gradients);
+                let scale = self.options.retrieval_scale;
+                arch.dispatch(Loop(ColumnSoftmaxBackward { weights, gradients, padded, scale }));
+                multiply(gradients, target, d, true);
+                arch.dispatch(Product {
+                    to: target_gradient,
+                    to_stride: d,
+                    left: Left::transposed(gradients, padded),
+                    right: &room.parts[side],
+                    right_stride: d,
+                    shape: [count, d, length],
+                    add: true,
+                });
+            }
+            let at = (i - group.start) * d;
+            let place = (events.start - first_event) * d;
+            let consistent_gradient = &mut consistent_gradient[at..at + d];
+            arch.dispatch(Loop(SplitBackward {
+                h,
+                difference: &room.difference,
+                options: self.options,
+                share: &room.share,
+                parts: [&room.part_gradients[0], &room.part_gradients[1]],
+                h_gradient: &mut h_gradient[place..place + h.len()],
+                difference_gradient: consistent_gradient,
+            }));
+            for (to, from) in specific_gradient[at..at + d].iter_mut().zip(consistent_gradient) {
+                *to = -*from;
+            }
+        }
+    }
+}
+
+/// Eq. 5 and 6: the share of the consistent part, and both parts.
+struct Split<'a> {
+    h: &'a [f32],
+    difference: &'a [f32],
+    options: RetrievalOptions,
+    share: &'a mut [f32],
+    parts: [&'a mut [f32]; 2],
+}
+
+impl Rows for Split<'_> {
+    fn width(&self) -> usize {
+        self.difference.len()
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let d = self.difference.len();
+        let difference = row::<S>(self.difference, 0, d);
+        let minus_scale = simd.splat_f32s(-self.options.intention_scale);
+        let one = simd.splat_f32s(1.0);
+        let [consistent, specific] = self.parts;
+        for i in 0..self.h.len() / d {
+            let h = row::<S>(self.h, i, d);
+            let mut product = simd.splat_f32s(0.0);
+            for (h, difference) in h.iter().zip(difference) {
+                product = simd.mul_add_e_f32s(*h, *difference, product);
+            }
+            let product = simd.splat_f32s(simd.reduce_sum_f32s(product));
+            let parts = row_mut::<S>(consistent, i, d).iter_mut().zip(row_mut::<S>(specific, i, d));
+            let shares = row_mut::<S>(self.share, i, d);
+            for (((h, difference), share), (consistent, specific)) in
+                h.iter().zip(difference).zip(shares).zip(parts)
+            {
+                let score =
+                    if self.options.elementwise { simd.mul_f32s(*h, *difference) } else { product };
+                let odds = exp(simd, simd.mul_f32s(score, minus_scale));
+                *share = simd.div_f32s(one, simd.add_f32s(one, odds));
+                *consistent = simd.mul_f32s(*share, *h);
+                *specific = simd.mul_f32s(simd.sub_f32s(one, *share), *h);
+            }
+        }
+    }
+}
+
+/// From the gradients of both parts to those of the events and of the prototypes' difference.
+struct SplitBackward<'a> {
+    h: &'a [f32],
+    difference: &'a [f32],
+    options: RetrievalOptions,
+    share: &'a [f32],
+    parts: [&'a [f32]; 2],
+    h_gradient: &'a mut [f32],
+    difference_gradient: &'a mut [f32],
+}
+
+impl Rows for SplitBackward<'_> {
+    fn width(&self) -> usize {
+        self.difference.len()
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let d = self.difference.len();
+        let difference = row::<S>(self.difference, 0, d);
+        let difference_gradient = row_mut::<S>(self.difference_gradient, 0, d);
+        let scale = simd.splat_f32s(self.options.intention_scale);
+        let one = simd.splat_f32s(1.0);
+        for i in 0..self.h.len() / d {
+            let (h, shares) = (row::<S>(self.h, i, d), row::<S>(self.share, i, d));
+            let [consistent, specific] = self.parts.map(|part| row::<S>(part, i, d));
+            // d share / d score, without the factor that a scalar intention sums over the columns.
+            let slope = |share: S::f32s| {
+                simd.mul_f32s(scale, simd.mul_f32s(share, simd.sub_f32s(one, share)))
+            };
+            let mut sum = simd.splat_f32s(0.0);
+            for ((h, consistent), specific) in h.iter().zip(consistent).zip(specific) {
+                sum = simd.mul_add_e_f32s(simd.sub_f32s(*consistent, *specific), *h, sum);
+            }
+            let sum = simd.splat_f32s(simd.reduce_sum_f32s(sum));
+            let gradients = row_mut::<S>(self.h_gradient, i, d);
+            for column in 0..h.len() {
+                let (h, share) = (h[column], shares[column]);
+                let apart = simd.sub_f32s(consistent[column], specific[column]);
+                let score = if self.options.elementwise { simd.mul_f32s(apart, h) } else { sum };
+                let score = simd.mul_f32s(score, slope(share));
+                // share * consistent + (1 - share) * specific
+                let direct = simd.mul_add_e_f32s(share, apart, specific[column]);
+                gradients[column] = simd.mul_add_e_f32s(score, difference[column], direct);
+                difference_gradient[column] =
+                    simd.mul_add_e_f32s(score, h, difference_gradient[column]);
+            }
+        }
+    }
+}
+
+/// Eq. 7: softmax over the rows, in every column.
+struct ColumnSoftmax<'a> {
+    weights: &'a mut [f32],
+    padded: usize,
+    scale: f32,
+}
+
+impl Rows for ColumnSoftmax<'_> {
+    fn width(&self) -> usize {
+        self.padded
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let rows = self.weights.len() / self.padded;
+        let scale = simd.splat_f32s(self.scale);
+        for column in 0..self.padded / S::F32_LANES {
+            let mut greatest = simd.splat_f32s(f32::NEG_INFINITY);
+            for i in 0..rows {
+                let weight = &mut row_mut::<S>(self.weights, i, self.padded)[column];
+                *weight = simd.mul_f32s(*weight, scale);
+                greatest = simd.max_f32s(greatest, *weight);
+            }
+            let mut sum = simd.splat_f32s(0.0);
+            for i in 0..rows {
+                let weight = &mut row_mut::<S>(self.weights, i, self.padded)[column];
+                *weight = exp(simd, simd.sub_f32s(*weight, greatest));
+                sum = simd.add_f32s(sum, *weight);
+            }
+            let share = simd.div_f32s(simd.splat_f32s(1.0), sum);
+            for i in 0..rows {
+                let weight = &mut row_mut::<S>(self.weights, i, self.padded)[column];
+                *weight = simd.mul_f32s(*weight, share);
+            }
+        }
+    }
+}
+
+/// Gradients of weights become those of scores.
+struct ColumnSoftmaxBackward<'a> {
+    weights: &'a [f32],
+    gradients: &'a mut [f32],
+    padded: usize,
+    scale: f32,
+}
+
+impl Rows for ColumnSoftmaxBackward<'_> {
+    fn width(&self) -> usize {
+        self.padded
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let rows = self.weights.len() / self.padded;
+        let scale = simd.splat_f32s(self.scale);
+        for column in 0..self.padded / S::F32_LANES {
+            let mut along = simd.splat_f32s(0.0);
+            for i in 0..rows {
+                let weight = row::<S>(self.weights, i, self.padded)[column];
+                let gradient = row::<S>(self.gradients, i, self.padded)[column];
+                along = simd.mul_add_e_f32s(weight, gradient, along);
+            }
+            for i in 0..rows {
+                let weight = row::<S>(self.weights, i, self.padded)[column];
+                let gradient = &mut row_mut::<S>(self.gradients, i, self.padded)[column];
+                let centred = simd.sub_f32s(*gradient, along);
+                *gradient = simd.mul_f32s(simd.mul_f32s(weight, centred), scale);
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Loops over rows, compiled for the machine at run time: layer norm, bias, rectifier, softmax, each with its backward.
+//!
+//! Rows whose width is no multiple of the machine's register take the scalar path: correct, and only toy models are
+//! that narrow.
+#![expect(clippy::inline_always, reason = "only inlined code is compiled for the SIMD it is given")]
+
+use pulp::{Scalar, Simd, WithSimd};
+
+/// Added to the variance, as in PyTorch's and Burn's layer norm.
+const EPSILON: f32 = 1e-5;
+
+/// The registers of a row.
+#[inline(always)]
+pub(super) fn row<S: Simd>(values: &[f32], i: usize, width: usize) -> &[S::f32s] {
+    S::as_simd_f32s(&values[i * width..(i + 1) * width]).0
+}
+
+#[inline(always)]
+pub(super) fn row_mut<S: Simd>(values: &mut [f32], i: usize, width: usize) -> &mut [S::f32s] {
+    S::as_mut_simd_f32s(&mut values[i * width..(i + 1) * width]).0
+}
+
+/// A loop over rows of one width.
+pub(super) trait Rows {
+    /// The width of all rows.
+    fn width(&self) -> usize;
+
+    /// The loop; `width` is a multiple of the register.
+    fn run<S: Simd>(self, simd: S);
+}
+
+/// Compiles a loop for the machine.
+pub(super) struct Loop<R>(pub(super) R);
+
+impl<R: Rows> WithSimd for Loop<R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if self.0.width().is_multiple_of(S::F32_LANES) {
+            self.0.run(simd);
+        } else {
+            self.0.run(Scalar);
+        }
+    }
+}
+
+/// `normal = (branch + bias + residual - mean) / deviation`, `output = normal * gamma + beta`.
+pub(super) struct Normalize<'a> {
+    /// Before: the branch `[m, d]`. After: its normalised sum with the residual.
+    pub(super) values: &'a mut [f32],
+    /// Added to every row `[d]`.
+    pub(super) bias: &'a [f32],
+    /// `[m, d]`
+    pub(super) residual: &'a [f32],
+    /// `[d]`
+    pub(super) gamma: &'a [f32],
+    /// `[d]`
+    pub(super) beta: &'a [f32],
+    /// 1 / standard deviation of every row `[m]`.
+    pub(super) scales: &'a mut [f32],
+    /// `[m, d]`
+    pub(super) output: &'a mut [f32],
+}
+
+impl Rows for Normalize<'_> {
+    fn width(&self) -> usize {
+        self.gamma.len()
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let d = self.gamma.len();
+        let (bias, gamma) = (row::<S>(self.bias, 0, d), row::<S>(self.gamma, 0, d));
+        let beta = row::<S>(self.beta, 0, d);
+        for (i, scale) in self.scales.iter_mut().enumerate() {
+            let values = row_mut::<S>(self.values, i, d);
+            let mut sum = simd.splat_f32s(0.0);
+            for ((value, residual), bias) in
+                values.iter_mut().zip(row::<S>(self.residual, i, d)).zip(bias)
+            {
+                *value = simd.add_f32s(simd.add_f32s(*value, *bias), *residual);
+                sum = simd.add_f32s(sum, *value);
+            }
+            let mean = simd.splat_f32s(simd.reduce_sum_f32s(sum) / d as f32);
+            let mut squares = simd.splat_f32s(0.0);
+            for value in values.iter_mut() {
+                *value = simd.sub_f32s(*value, mean);
+                squares = simd.mul_add_e_f32s(*value, *value, squares);
+            }
+            *scale = (simd.reduce_sum_f32s(squares) / d as f32 + EPSILON).sqrt().recip();
+            let scale = simd.splat_f32s(*scale);
+            let output = row_mut::<S>(self.output, i, d);
+            for (((value, output), gamma), beta) in
+                values.iter_mut().zip(output).zip(gamma).zip(beta)
+            {
+                *value = simd.mul_f32s(*value, scale);
+                *output = simd.mul_add_e_f32s(*value, *gamma, *beta);
+            }
+        }
+    }
+}
+
+/// The backward of [`Normalize`]: `gradient` of the output becomes that of the sum; parameters' gradients are added.
+pub(super) struct NormalizeBackward<'a> {
+    /// `[m, d]`
+    pub(super) gradient: &'a mut [f32],
+    /// `[m, d]`
+    pub(super) normal: &'a [f32],
+    /// `[m]`
+    pub(super) scales: &'a [f32],
+    /// `[d]`
+    pub(super) gamma: &'a [f32],
+    /// `[d]`
+    pub(super) gamma_gradient: &'a mut [f32],
+    /// `[d]`
+    pub(super) beta_gradient: &'a mut [f32],
+}
+
+impl Rows for NormalizeBackward<'_> {
+    fn width(&self) -> usize {
+        self.gamma.len()
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let d = self.gamma.len();
+        let gamma = row::<S>(self.gamma, 0, d);
+        let gammas = row_mut::<S>(self.gamma_gradient, 0, d);
+        let betas = row_mut::<S>(self.beta_gradient, 0, d);
+        for (i, scale) in self.scales.iter().enumerate() {
+            let gradient = row_mut::<S>(self.gradient, i, d);
+            let normal = row::<S>(self.normal, i, d);
+            let (mut sum, mut product) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
+            for ((((gradient, normal), gamma), gammas), betas) in
+                gradient.iter_mut().zip(normal).zip(gamma).zip(&mut *gammas).zip(&mut *betas)
+            {
+                *gammas = simd.mul_add_e_f32s(*gradient, *normal, *gammas);
+                *betas = simd.add_f32s(*betas, *gradient);
+                *gradient = simd.mul_f32s(*gradient, *gamma);
+                sum = simd.add_f32s(sum, *gradient);
+                product = simd.mul_add_e_f32s(*gradient, *normal, product);
+            }
+            let mean = simd.splat_f32s(-simd.reduce_sum_f32s(sum) / d as f32);
+            let along = simd.splat_f32s(-simd.reduce_sum_f32s(product) / d as f32);
+            let scale = simd.splat_f32s(*scale);
+            for (gradient, normal) in gradient.iter_mut().zip(normal) {
+                let centred = simd.add_f32s(*gradient, mean);
+                *gradient = simd.mul_f32s(simd.mul_add_e_f32s(*normal, along, centred), scale);
+            }
+        }
+    }
+}
+
+/// `output = normal * gamma + beta`: what [`Normalize`] gave, again.
+pub(super) struct Affine<'a> {
+    /// `[m, d]`
+    pub(super) normal: &'a [f32],
+    /// `[d]`
+    pub(super) gamma: &'a [f32],
+    /// `[d]`
+    pub(super) beta: &'a [f32],
+    /// `[m, d]`
+    pub(super) output: &'a mut [f32],
+}
+
+impl Rows for Affine<'_> {
+    fn width(&self) -> usize {
+        self.gamma.len()
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let d = self.gamma.len();
+        let (gamma, beta) = (row::<S>(self.gamma, 0, d), row::<S>(self.beta, 0, d));
+        for i in 0..self.normal.len() / d {
+            let normal = row::<S>(self.normal, i, d);
+            let output = row_mut::<S>(self.output, i, d);
+            for (((output, normal), gamma), beta) in
+                output.iter_mut().zip(normal).zip(gamma).zip(beta)
+            {
+                *output = simd.mul_add_e_f32s(*normal, *gamma, *beta);
+            }
+        }
+    }
+}
+
+/// `values = max(values + bias, 0)`; NaN stays NaN.
+pub(super) struct BiasRectify<'a> {
+    /// `[m, f]`
+    pub(super) values: &'a mut [f32],
+    /// `[f]`
+    pub(super) bias: &'a [f32],
+}
+
+impl Rows for BiasRectify<'_> {
+    fn width(&self) -> usize {
+        self.bias.len()
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let f = self.bias.len();
+        let zero = simd.splat_f32s(0.0);
+        for i in 0..self.values.len() / f {
+            let bias = row::<S>(self.bias, 0, f);
+            for (value, bias) in row_mut::<S>(self.values, i, f).iter_mut().zip(bias) {
+                let sum = simd.add_f32s(*value, *bias);
+                *value = simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum);
+            }
+        }
+    }
+}
+
+/// The backward of [`BiasRectify`]: `gradient` of the result becomes that of the sum; the bias's gradient is added.
+pub(super) struct BiasRectifyBackward<'a> {
+    /// `[m, f]`
+    pub(super) gradient: &'a mut [f32],
+    /// The result `[m, f]`.
+    pub(super) values: &'a [f32],
+    /// `[f]`
+    pub(super) bias_gradient: &'a mut [f32],
+}
+
+impl Rows for BiasRectifyBackward<'_> {
+    fn width(&self) -> usize {
+        self.bias_gradient.len()
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let f = self.bias_gradient.len();
+        let zero = simd.splat_f32s(0.0);
+        for i in 0..self.values.len() / f {
+            let bias = row_mut::<S>(self.bias_gradient, 0, f);
+            let values = row::<S>(self.values, i, f);
+            let gradient = row_mut::<S>(self.gradient, i, f);
+            for ((gradient, value), bias) in gradient.iter_mut().zip(values).zip(bias) {
+                let off = simd.less_than_or_equal_f32s(*value, zero);
+                *gradient = simd.select_f32s(off, zero, *gradient);
+                *bias = simd.add_f32s(*bias, *gradient);
+            }
+        }
+    }
+}
+
+/// Adds all rows to `sums`.
+pub(super) struct SumRows<'a> {
+    /// `[m, d]`
+    pub(super) values: &'a [f32],
+    /// `[d]`
+    pub(super) sums: &'a mut [f32],
+}
+
+impl Rows for SumRows<'_> {
+    fn width(&self) -> usize {
+        self.sums.len()
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let d = self.sums.len();
+        for i in 0..self.values.len() / d {
+            let sums = row_mut::<S>(self.sums, 0, d);
+            for (sum, value) in sums.iter_mut().zip(row::<S>(self.values, i, d)) {
+                *sum = simd.add_f32s(*sum, *value);
+            }
+        }
+    }
+}
