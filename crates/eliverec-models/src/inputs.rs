@@ -3,6 +3,8 @@
 //! An entity is its fields' vectors side by side, then one linear map to d if their widths do not add up to d already; the map
 //! is shared wherever the entity appears. Fields that only an event has are added after the map.
 
+use std::sync::Arc;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use eliverec_core::batch::{Batch, Values};
@@ -11,6 +13,7 @@ use eliverec_core::seed::Random;
 use eliverec_core::unique::UniqueIds;
 
 use crate::blocks::matrix;
+use crate::fused;
 use crate::ops;
 use crate::rows::{Rows, indices};
 use crate::settings::ModelSettings;
@@ -184,12 +187,32 @@ struct Lookup<'a> {
 impl Lookup<'_> {
     /// All fields of some groups side by side.
     fn concatenated(&self, groups: &[Group]) -> Tensor<2> {
+        if let Some(gathered) = self.gathered(groups) {
+            return gathered;
+        }
         let mut columns: Vec<Tensor<2>> =
             groups.iter().flat_map(|group| self.columns(*group)).collect();
         match columns.len() {
             1 => columns.remove(0),
             _ => Tensor::cat(columns, 1),
         }
+    }
+
+    /// The same in one fused step, where the device has it and every field is one id per entity.
+    fn gathered(&self, groups: &[Group]) -> Option<Tensor<2>> {
+        if !fused::available(&self.blocks[0]) {
+            return None;
+        }
+        let (mut tables, mut places) = (Vec::new(), Vec::new());
+        for group in groups {
+            let fields = self.schema.fields(*group).iter().zip(self.batch.values(*group));
+            for ((field, values), rows) in fields.zip(self.unique.places(*group)) {
+                let Values::Ids(_) = values else { return None };
+                tables.push(self.blocks[self.schema.vocabulary_of(field)?].clone());
+                places.push(Arc::new(rows.clone()));
+            }
+        }
+        Some(fused::gather_concat(&tables, &places))
     }
 
     /// Each field of a group as `[entities, w]`.

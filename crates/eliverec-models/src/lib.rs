@@ -10,6 +10,7 @@
 
 pub mod blocks;
 pub mod error;
+pub mod fused;
 pub mod inputs;
 pub mod model;
 pub mod ops;

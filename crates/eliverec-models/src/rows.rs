@@ -5,18 +5,29 @@ use std::sync::Arc;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use eliverec_core::batch::Offsets;
 
+use crate::fused;
+
 /// Which rows of a packed tensor belong to which feed.
 #[derive(Clone, Debug)]
 pub struct Rows {
     /// From feed to its rows.
     pub offsets: Arc<Offsets>,
+    /// Whether operations over these rows use their fused versions.
+    pub(crate) fused: bool,
     device: Device,
 }
 
 impl Rows {
-    /// Rows on `device`.
+    /// Rows on `device`, fused where the device can.
     pub fn new(offsets: Offsets, device: &Device) -> Self {
-        Self { offsets: Arc::new(offsets), device: device.clone() }
+        let fused = fused::available(&Tensor::<1>::zeros([1], device));
+        Self { offsets: Arc::new(offsets), fused, device: device.clone() }
+    }
+
+    /// The same rows with fused or with composed operations; every device can do without the fused ones.
+    #[must_use]
+    pub fn with_fused(self, fused: bool) -> Self {
+        Self { fused, ..self }
     }
 
     /// Feeds, `b`.

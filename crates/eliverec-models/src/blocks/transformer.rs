@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, activation};
 use serde::{Deserialize, Serialize};
 
 use super::{matrix, vector};
+use crate::fused::{self, BlockWeights};
 use crate::inputs::History;
 use crate::ops;
 
@@ -84,6 +85,35 @@ impl TransformerConfig {
 impl TransformerBlock {
     /// `[m, d]` to `[m, d]`; a feed's events attend to one another only.
     pub fn forward(&self, history: &History) -> Tensor<2> {
+        if history.rows.fused { self.fused(history) } else { self.composed(history) }
+    }
+
+    fn fused(&self, history: &History) -> Tensor<2> {
+        let weights = BlockWeights {
+            query: self.query.val(),
+            key: self.key.val(),
+            value: self.value.val(),
+            output: self.output.val(),
+            expand_weight: self.expand_weight.val(),
+            expand_bias: self.expand_bias.val(),
+            contract_weight: self.contract_weight.val(),
+            contract_bias: self.contract_bias.val(),
+            attention_gamma: self.attention_gamma.val(),
+            attention_beta: self.attention_beta.val(),
+            feed_forward_gamma: self.feed_forward_gamma.val(),
+            feed_forward_beta: self.feed_forward_beta.val(),
+        };
+        let scale = self.divisor.recip();
+        fused::transformer_block(
+            history.items.clone(),
+            &history.rows.offsets,
+            weights,
+            self.heads,
+            scale,
+        )
+    }
+
+    fn composed(&self, history: &History) -> Tensor<2> {
         let x = history.items.clone();
 
         // eq. 4: softmax(Q K^T / sqrt(d)) V, heads side by side

@@ -6,6 +6,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::fused;
+
 /// Keeps square roots and quotients, and so gradients, finite where rows coincide.
 const GUARD: f32 = 1e-12;
 
@@ -34,7 +36,7 @@ pub fn distance_correlation(distances: [Tensor<2>; 2], estimator: Estimator) -> 
     let variances = a.square().mean() * b.square().mean();
     let squared = covariance / variances.clamp_min(GUARD * GUARD).sqrt();
     match estimator {
-        Estimator::Plain => squared.clamp_min(GUARD).sqrt(),
+        Estimator::Plain => guarded_root(squared, GUARD),
         Estimator::BiasCorrected => squared,
     }
 }
@@ -42,10 +44,19 @@ pub fn distance_correlation(distances: [Tensor<2>; 2], estimator: Estimator) -> 
 /// Euclidean distances between the rows of `x` `[r, d]`, as `[r, r]`, from differences: `|a|^2 + |b|^2 - 2ab` loses float32
 /// digits. The gradient at coinciding rows is 0.
 pub fn pairwise_distance(x: Tensor<2>) -> Tensor<2> {
+    if fused::available(&x) { fused::pairwise_distance(x) } else { composed_distance(x) }
+}
+
+fn composed_distance(x: Tensor<2>) -> Tensor<2> {
     let difference = x.clone().unsqueeze_dim::<3>(1) - x.unsqueeze_dim::<3>(0); // [r, r, d]
     let squared = difference.square().sum_dim(2).squeeze_dim::<2>(2);
-    let zero = squared.clone().equal_scalar(0.0);
-    squared.mask_fill(zero.clone(), 1.0).sqrt().mask_fill(zero, 0.0)
+    guarded_root(squared, 0.0)
+}
+
+/// The root, and 0 with gradient 0 up to `least`.
+fn guarded_root<const D: usize>(x: Tensor<D>, least: f32) -> Tensor<D> {
+    let tiny = x.clone().lower_equal_scalar(least);
+    x.mask_fill(tiny.clone(), 1.0).sqrt().mask_fill(tiny, 0.0)
 }
 
 /// `a_ij - mean_i - mean_j + mean`
@@ -107,7 +118,7 @@ mod tests {
         #[test]
         fn equals_the_loop(pairs in prop::collection::vec((row(), row()), 3..12)) {
             let (x, y): (Rows, Rows) = pairs.into_iter().unzip();
-            let (a, b) = (pairwise_distance(tensor(&x)), pairwise_distance(tensor(&y)));
+            let (a, b) = (pairwise_distance(tensor(&x)), composed_distance(tensor(&y)));
             let ours = distance_correlation([a, b], Estimator::Plain).into_scalar::<f32>();
             let expected = naive(&x, &y);
             prop_assert!((f64::from(ours) - expected).abs() < 1e-4, "{ours} {expected}");
@@ -120,7 +131,7 @@ mod tests {
             let x = tensor(&vec![[1.0, 2.0]; 5]).require_grad();
             let y = tensor(&vec![[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [2.0, 0.0], [0.5, 0.0]])
                 .require_grad();
-            let (a, b) = (pairwise_distance(x.clone()), pairwise_distance(y.clone()));
+            let (a, b) = (pairwise_distance(x.clone()), composed_distance(y.clone()));
             let gradients = distance_correlation([a, b], estimator).backward();
             for gradient in [x.grad(&gradients).unwrap(), y.grad(&gradients).unwrap()] {
                 assert!(gradient.try_into_vec_as::<f32>().unwrap().iter().all(|g| g.is_finite()));

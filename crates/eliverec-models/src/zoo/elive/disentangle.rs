@@ -4,6 +4,7 @@
 use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
+use crate::fused::{self, RetrievalOptions};
 use crate::inputs::{History, Inputs};
 use crate::ops;
 use crate::rows::Rows;
@@ -50,6 +51,11 @@ pub(super) struct Prototypes {
 impl Prototypes {
     /// o_c = mean(E), o_s = max(E) over the real events.
     pub(super) fn pooled(embedded: &History) -> Self {
+        if embedded.rows.fused {
+            let (consistent, specific) =
+                fused::prototypes(embedded.items.clone(), &embedded.rows.offsets);
+            return Self { consistent, specific };
+        }
         Self {
             consistent: ops::masked_mean(embedded.items.clone(), &embedded.rows),
             specific: ops::masked_max(embedded.items.clone(), &embedded.rows),
@@ -91,6 +97,10 @@ impl Disentangler {
         name: &str,
         trace: &mut Trace,
     ) -> Retrieval {
+        if events.fused && !trace.is_on() {
+            return self.fused(encoded, prototypes, events, inputs);
+        }
+
         // eq. 5: p(z_c|v_i) = sigmoid(h_i * (o_c - o_s)), p(z_s|v_i) = 1 - p(z_c|v_i)    [m, d] or [m, 1]
         let difference = events.repeat(prototypes.consistent - prototypes.specific);
         let exponent = encoded.clone() * difference * self.intention_scale;
@@ -115,6 +125,32 @@ impl Disentangler {
             consistent: retrieve(consistent, "consistent"),
             specific: retrieve(specific, "specific"),
         }
+    }
+}
+
+impl Disentangler {
+    fn fused(
+        &self,
+        encoded: Tensor<2>,
+        prototypes: Prototypes,
+        events: &Rows,
+        inputs: &Inputs,
+    ) -> Retrieval {
+        let options = RetrievalOptions {
+            elementwise: self.weight == IntentWeight::Elementwise,
+            intention_scale: self.intention_scale,
+            retrieval_scale: self.retrieval_scale,
+        };
+        let both = fused::disentangled_retrieval(
+            encoded,
+            [prototypes.consistent, prototypes.specific],
+            inputs.target.clone(),
+            &events.offsets,
+            &inputs.candidates.offsets,
+            options,
+        );
+        let [_, d] = inputs.target.dims();
+        Retrieval { consistent: both.clone().narrow(1, 0, d), specific: both.narrow(1, d, d) }
     }
 }
 

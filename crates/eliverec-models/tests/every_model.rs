@@ -1,0 +1,250 @@
+//! What must hold for every registered model. A new model is tested by being in the registry.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use eliverec_core::batch::{Batch, BatchBuilder};
+use eliverec_core::feed::{Column, Feed};
+use eliverec_core::seed::Random;
+use eliverec_core::unique::UniqueIds;
+use eliverec_core::{Lengths, Normalization, toy};
+use eliverec_models::registry::{MODELS, ModelConfig};
+use eliverec_models::settings::Domain;
+use eliverec_models::{Model, ModelSettings, ops, parameters};
+
+const WIDTH: usize = 8;
+
+fn settings(name: &str, domain: Domain) -> ModelSettings {
+    let mut settings =
+        ModelSettings { model: ModelConfig::of(name).unwrap(), ..ModelSettings::default() };
+    settings.input.width = WIDTH;
+    settings.input.domain = domain;
+    settings.tower.widths = vec![16, 8];
+    settings
+}
+
+fn every(mut check: impl FnMut(&ModelSettings)) {
+    for (name, _) in MODELS {
+        for domain in [Domain::Live, Domain::Both] {
+            check(&settings(name, domain));
+        }
+    }
+}
+
+fn batch(settings: &ModelSettings, feeds: &[Feed]) -> Batch {
+    let (schema, normalization) = (toy::schema(), Normalization::default());
+    let mut builder = BatchBuilder::new(&schema, &normalization, settings.lengths());
+    feeds.iter().for_each(|feed| builder.push(feed).unwrap());
+    builder.finish().unwrap()
+}
+
+/// Rows that depend on vocabulary and id only, as the store's do.
+fn blocks(settings: &ModelSettings, unique: &UniqueIds, device: &Device) -> Vec<Tensor<2>> {
+    let schema = toy::schema();
+    let tables = unique.ids.iter().enumerate();
+    tables
+        .map(|(v, ids)| {
+            let width = schema.width(v, settings.input.width);
+            let row = |id: &u64| {
+                let mut random = Random::new(id.wrapping_mul(31).wrapping_add(v as u64 + 1));
+                (0..width).map(move |_| (random.normal() * 0.3) as f32)
+            };
+            let values: Vec<f32> = ids.iter().flat_map(row).collect();
+            Tensor::from_data(TensorData::new(values, [ids.len(), width]), device)
+        })
+        .collect()
+}
+
+fn logits(model: &Model, settings: &ModelSettings, feeds: &[Feed]) -> Vec<f32> {
+    let batch = batch(settings, feeds);
+    let unique = UniqueIds::of(&toy::schema(), &batch);
+    let blocks = blocks(settings, &unique, &Device::flex());
+    model.forward(&toy::schema(), &batch, &unique, &blocks, None).logits.try_into_vec_as().unwrap()
+}
+
+fn plain(settings: &ModelSettings) -> Model {
+    Model::new(settings, &toy::schema(), 7, &Device::flex()).unwrap()
+}
+
+fn assert_close(a: &[f32], b: &[f32], what: &str) {
+    assert_eq!(a.len(), b.len(), "{what}");
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        assert!((a - b).abs() < 1e-5, "{what}: logit {i} is {a} and {b}");
+    }
+}
+
+fn columns(candidates: &mut eliverec_core::feed::Candidates) -> impl Iterator<Item = &mut Column> {
+    candidates.channel.iter_mut().chain(&mut candidates.target).chain(&mut candidates.dynamic)
+}
+
+#[test]
+fn loss_falls_and_every_parameter_gets_a_gradient() {
+    every(|settings| {
+        let (schema, device) = (toy::schema(), Device::flex().autodiff());
+        let batch = batch(settings, &toy::feeds(60, 1));
+        let unique = UniqueIds::of(&schema, &batch);
+        let mut model = Model::new(settings, &schema, 1, &device).unwrap();
+        let blocks = blocks(settings, &unique, &device);
+        let labels = Tensor::<1>::from_floats(batch.labels.watched.as_slice(), &device);
+        let mut losses = Vec::new();
+        for step in 0..30 {
+            let output = model.forward(&schema, &batch, &unique, &blocks, Some(step));
+            let loss = ops::binary_cross_entropy(output.logits, labels.clone());
+            losses.push(loss.clone().into_scalar::<f32>());
+            let penalties = output.penalties.into_iter().map(|p| p.value * p.weight);
+            let gradients = penalties.fold(loss, |sum, penalty| sum + penalty).backward();
+            let gradients = parameters::gradients(&model, &gradients);
+            if step == 0 {
+                for (name, parameter) in parameters::export(&model) {
+                    // e_d is not an input of the tower, and DIN's last bias cancels in its softmax.
+                    if name.starts_with("entities.dynamic") || name.ends_with("score.bias") {
+                        continue;
+                    }
+                    let gradient =
+                        gradients.get(&name).unwrap_or_else(|| panic!("{name} has no gradient"));
+                    assert_eq!(gradient.len(), parameter.values.len());
+                    assert!(gradient.iter().all(|g| g.is_finite()), "{name}");
+                    assert!(gradient.iter().any(|g| *g != 0.0), "{name} has a zero gradient");
+                }
+            }
+            model = parameters::update(model, |name, values| {
+                if let Some(gradient) = gradients.get(name) {
+                    values.iter_mut().zip(gradient).for_each(|(x, g)| *x -= 0.3 * g);
+                }
+            });
+        }
+        assert!(losses[29] < losses[0] - 0.005, "{}: {losses:?}", settings.model.name());
+    });
+}
+
+#[test]
+fn permuting_impressions_permutes_scores() {
+    every(|settings| {
+        let model = plain(settings);
+        let feeds = toy::feeds(8, 2);
+        let mut reversed = feeds.clone();
+        for feed in &mut reversed {
+            for column in columns(&mut feed.candidates) {
+                match column {
+                    Column::Ids(ids) => ids.reverse(),
+                    Column::Numbers(numbers) => numbers.reverse(),
+                    Column::Lists { ends, ids } => {
+                        let (old_ends, old_ids) = (std::mem::take(ends), std::mem::take(ids));
+                        for i in (0..old_ends.len()).rev() {
+                            let start = if i == 0 { 0 } else { old_ends[i - 1] };
+                            ids.extend(&old_ids[start as usize..old_ends[i] as usize]);
+                            ends.push(ids.len() as u32);
+                        }
+                    }
+                }
+            }
+        }
+        let (ours, theirs) =
+            (logits(&model, settings, &feeds), logits(&model, settings, &reversed));
+        let mut start = 0;
+        for feed in &feeds {
+            let end = start + feed.impressions();
+            let back: Vec<f32> = theirs[start..end].iter().rev().copied().collect();
+            assert_close(&ours[start..end], &back, settings.model.name());
+            start = end;
+        }
+    });
+}
+
+/// A feed's scores do not depend on its batch mates, so padding has no influence either.
+#[test]
+fn feeds_alone_score_as_in_company() {
+    every(|settings| {
+        let model = plain(settings);
+        let feeds = toy::feeds(12, 3);
+        let together = logits(&model, settings, &feeds);
+        let alone: Vec<f32> = feeds
+            .iter()
+            .flat_map(|feed| logits(&model, settings, std::slice::from_ref(feed)))
+            .collect();
+        assert_close(&together, &alone, settings.model.name());
+    });
+}
+
+#[test]
+fn users_without_any_history_get_finite_scores() {
+    every(|settings| {
+        let mut feeds = toy::feeds(3, 4);
+        let empty = Feed::empty(&toy::schema());
+        for feed in &mut feeds {
+            feed.products = empty.products.clone();
+            feed.channels = empty.channels.clone();
+        }
+        let scores = logits(&plain(settings), settings, &feeds);
+        assert!(scores.iter().all(|score| score.is_finite()), "{}", settings.model.name());
+    });
+}
+
+/// Regularisers must survive batches in which nobody has a history, or one feed is all there is.
+#[test]
+fn training_survives_small_and_empty_batches() {
+    every(|settings| {
+        let (schema, device) = (toy::schema(), Device::flex().autodiff());
+        let model = Model::new(settings, &schema, 1, &device).unwrap();
+        let mut lonely = toy::feeds(2, 9);
+        let empty = Feed::empty(&schema);
+        lonely[1].products = empty.products.clone();
+        lonely[1].channels = empty.channels;
+        let no_products: Vec<Feed> = toy::feeds(6, 5)
+            .into_iter()
+            .map(|feed| Feed { products: empty.products.clone(), ..feed })
+            .collect();
+        for feeds in [&lonely[..1], &lonely[1..], &lonely[..], &no_products[..]] {
+            let batch = batch(settings, feeds);
+            let unique = UniqueIds::of(&schema, &batch);
+            let blocks = blocks(settings, &unique, &device);
+            let output = model.forward(&schema, &batch, &unique, &blocks, Some(1));
+            let penalties = output.penalties.into_iter().map(|p| p.value * p.weight);
+            let loss = penalties.fold(output.logits.mean(), |sum, penalty| sum + penalty);
+            let gradients = parameters::gradients(&model, &loss.backward());
+            assert!(
+                gradients.values().flatten().all(|g| g.is_finite()),
+                "{}",
+                settings.model.name()
+            );
+        }
+    });
+}
+
+#[test]
+fn same_seed_same_values_and_stored_values_come_back() {
+    every(|settings| {
+        let (first, again) =
+            (parameters::export(&plain(settings)), parameters::export(&plain(settings)));
+        assert_eq!(first, again);
+        let other = Model::new(settings, &toy::schema(), 8, &Device::flex()).unwrap();
+        let feeds = toy::feeds(5, 6);
+        let expected = logits(&plain(settings), settings, &feeds);
+        assert_ne!(logits(&other, settings, &feeds), expected);
+        let loaded = parameters::import(other, &first).unwrap();
+        assert_eq!(logits(&loaded, settings, &feeds), expected);
+    });
+}
+
+#[test]
+fn parameters_of_another_model_are_refused_by_name() {
+    let din = parameters::export(&plain(&settings("din", Domain::Both)));
+    let error =
+        parameters::import(plain(&settings("eta", Domain::Both)), &din).unwrap_err().to_string();
+    assert!(error.starts_with("parameter trunk."), "{error}");
+}
+
+#[test]
+fn histories_matter_up_to_their_length_only() {
+    every(|settings| {
+        let mut short = settings.clone();
+        short.input.channel_length = 1;
+        assert_eq!(short.lengths(), Lengths { channels: 1, ..settings.lengths() });
+        let feeds = toy::feeds(10, 7);
+        let model = plain(settings);
+        assert_ne!(
+            logits(&model, settings, &feeds),
+            logits(&model, &short, &feeds),
+            "{}",
+            settings.model.name()
+        );
+    });
+}
