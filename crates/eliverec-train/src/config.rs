@@ -113,6 +113,7 @@ pub enum StopMetric {
     /// gAUC per feed: what a ranking of one request is about, and defined where users ask once (the default).
     GaucFeed,
     /// Per feed.
+    #[serde(rename = "ndcg_at_10")]
     NdcgAt10,
     /// Smaller is better.
     Logloss,
@@ -131,6 +132,17 @@ pub enum ComputeDevice {
 }
 
 impl StopMetric {
+    /// As in a config and in a report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auc => "auc",
+            Self::GaucUser => "gauc_user",
+            Self::GaucFeed => "gauc_feed",
+            Self::NdcgAt10 => "ndcg_at_10",
+            Self::Logloss => "logloss",
+        }
+    }
+
     /// Its value in a report, larger being better; `None` where it is undefined.
     pub fn of(self, report: &Report) -> Option<f64> {
         match self {
@@ -338,6 +350,16 @@ mod tests {
         assert!(range.contains("batch_impressions"), "{range}");
         for message in [syntax, wrong_type, range] {
             assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+
+    #[test]
+    fn stop_metrics_are_written_as_reports_name_them() {
+        for metric in ["auc", "gauc_user", "gauc_feed", "ndcg_at_10", "logloss"] {
+            let assignment = format!("training.stop_metric={metric}");
+            let config = Config::parse(TEXT, "", &[assignment]).unwrap();
+            assert_eq!(config.training.stop_metric.name(), metric);
+            assert!(eliverec_metrics::report::metric(metric).is_some());
         }
     }
 

@@ -127,6 +127,40 @@ mod tests {
         assert_eq!(gradient.not_finite(&names), Some(("vocabulary channel".into(), f32::INFINITY)));
     }
 
+    /// Against the rule of model.md, one number at a time, over a decay.
+    #[test]
+    fn updates_follow_the_rule() {
+        let text = "seed = 1\n[model]\nname = \"din\"\n[input]\nwidth = 4\n[tower]\nwidths = [3]\n";
+        let config = crate::Config::parse(text, "test", &[]).unwrap();
+        let learner = crate::learner::Learner::new(&config, &eliverec_core::toy::schema()).unwrap();
+        let rule = AdagradConfig { decay_steps: 2, decay_rate: 0.5, ..AdagradConfig::default() };
+        let before = parameters::export(&learner.model);
+        let mut optimizer = DenseOptimizer::new(rule);
+        let mut model = learner.model;
+        let untouched = before.keys().next().unwrap().clone();
+        for step in 0..5 {
+            let gradient = |p: &eliverec_models::trace::Recorded| vec![0.3; p.values.len()];
+            let gradients = before.iter().filter(|(name, _)| **name != untouched);
+            let gradients = gradients.map(|(name, p)| (name.clone(), gradient(p))).collect();
+            model = optimizer.update(model, &gradients, step, 0.1);
+        }
+        let (mut change, mut accumulator) = (0.0_f32, 0.1_f32);
+        for step in 0..5 {
+            if step > 0 && step % 2 == 0 {
+                accumulator = (accumulator * 0.5).max(0.1);
+            }
+            accumulator += 0.3 * 0.3;
+            change -= 0.1 * 0.3 / (accumulator.sqrt() + 1e-10);
+        }
+        for (name, parameter) in parameters::export(&model) {
+            let change = if name == untouched { 0.0 } else { change };
+            for (after, before) in parameter.values.iter().zip(&before[&name].values) {
+                assert!((after - before - change).abs() < 1e-6, "{name}: {before} to {after}");
+            }
+        }
+        assert!(!optimizer.accumulators().contains_key(&untouched));
+    }
+
     #[test]
     fn warm_up_is_linear_and_ends() {
         assert_eq!(warmed_up(0.1, 0, 0), 0.1);

@@ -61,35 +61,34 @@ pub fn train(request: &Request, progress: Progress, stop: &AtomicBool) -> Result
     let feeds = FeedDirectory::open(&request.feeds)?;
     let run = RunDirectory::at(&request.run);
     let wrong = |reason: String| Error::Run { path: request.run.clone(), reason };
-    if run.exists() && !request.resume {
-        return Err(wrong(
-            "already holds a run; add --resume to go on with it, or choose another --out".into(),
-        ));
+    if request.config.is_none() && !run.exists() {
+        return Err(wrong("holds no run to resume; give a --config".into()));
     }
+    let _lock = run.lock()?;
     let config = match (&request.config, run.exists()) {
         (Some(config), false) => config.clone(),
-        (None, false) => return Err(wrong("holds no run to resume; give a --config".into())),
-        (asked, true) => resumed_config(&run, asked.as_ref()).map_err(wrong)?,
+        (_, true) if !request.resume => {
+            let advice =
+                "already holds a run; add --resume to go on with it, or choose another --out";
+            return Err(wrong(advice.into()));
+        }
+        (asked, _) => resumed_config(&run, asked.as_ref()).map_err(wrong)?,
     };
+    if run.exists() {
+        run::check_schema(&run, &feeds)?;
+    }
     let has_validation = feeds.feeds(Split::Validation)? > 0;
     if !has_validation && config.training.patience > 0 {
-        return Err(Error::Run {
-            path: request.feeds.clone(),
-            reason: "has no validation feeds, which early stopping needs; set training.patience=0 to train without"
-                .into(),
-        });
+        let advice = "has no validation feeds, which early stopping needs; set training.patience=0 to train without";
+        return Err(Error::Run { path: request.feeds.clone(), reason: advice.into() });
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(config.training.threads.unwrap_or(0));
     let pool = pool.build().map_err(std::io::Error::other)?;
     pool.install(|| {
-        let _lock = run.lock()?;
-        if run.exists() {
-            run::check_schema(&run, &feeds)?;
-        } else {
+        if !run.exists() {
             run.begin(&config, &request.overrides, &feeds)?;
         }
-        let training = Training::open(&run, config, feeds, has_validation, progress)?;
-        training.run(stop)
+        Training::open(&run, config, feeds, has_validation, progress)?.run(stop)
     })
 }
 
@@ -269,15 +268,16 @@ impl<'a> Training<'a> {
         let report =
             scoring.run(&model, &self.learner.store, &self.feeds, Split::Validation, stop)?;
         let Some(report) = report else { return Ok(()) };
-        let value = training.stop_metric.of(&report).ok_or_else(|| Error::Run {
-            path: self.feeds.path().into(),
-            reason: format!(
-                "training.stop_metric {:?} is undefined on the validation split, which lacks feeds (or users) with a watched and an unwatched candidate; choose another stop_metric, or set training.patience=0 and leave the validation split out",
-                training.stop_metric
-            ),
-        })?;
+        let value = training.stop_metric.of(&report);
+        if value.is_none() && training.patience > 0 {
+            let reason = format!(
+                "training.stop_metric {} is undefined on the validation split, where no feed (or user) has a watched and an unwatched candidate; choose another, or set training.patience=0",
+                training.stop_metric.name()
+            );
+            return Err(Error::Run { path: self.feeds.path().into(), reason });
+        }
         let intent = intent::statistics(&scoring, &model, &self.learner.store, &self.feeds)?;
-        let best = self.position.best_value.is_none_or(|best| value > best);
+        let best = value.is_some_and(|v| self.position.best_value.is_none_or(|best| v > best));
         let split = Split::Validation.name();
         let epoch = self.position.epoch;
         self.log.write(&Record::Evaluation {
@@ -289,9 +289,9 @@ impl<'a> Training<'a> {
             intent,
         })?;
         self.reporter.say(&format!(
-            "step {step} validation {:?} {:.4} auc {:.4} logloss {:.4}{}",
-            training.stop_metric,
-            value.abs(),
+            "step {step} validation {} {:.4} auc {:.4} logloss {:.4}{}",
+            training.stop_metric.name(),
+            value.unwrap_or(f64::NAN).abs(),
             report.auc.unwrap_or(f64::NAN),
             report.logloss.unwrap_or(f64::NAN),
             if best { ", best so far" } else { "" },
@@ -301,7 +301,7 @@ impl<'a> Training<'a> {
         self.position.without_improvement =
             if best { 0 } else { self.position.without_improvement + 1 };
         if best {
-            self.position.best_value = Some(value);
+            self.position.best_value = value;
             self.save(true)?;
         }
         Ok(())

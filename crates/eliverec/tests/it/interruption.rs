@@ -1,0 +1,122 @@
+//! Killed, interrupted and disturbed runs end with the numbers of an undisturbed one.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use eliverec_core::seed::{Random, stream};
+use serde_json::Value;
+
+use crate::sandbox::{Sandbox, text};
+
+const TRAIN: &str =
+    "train --config config.toml --feeds feeds --out run --resume training.max_steps=160";
+
+/// Starts training and returns after it has told of so many updates and evaluations, or has ended.
+fn start(sandbox: &Sandbox, words: &str, lines: usize) -> Child {
+    let mut child = sandbox.command(words).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = child.stderr.take().unwrap();
+    let mut reader = BufReader::new(stderr);
+    let mut line = String::new();
+    for _ in 0..lines {
+        line.clear();
+        if reader.read_line(&mut line).unwrap() == 0 {
+            break;
+        }
+    }
+    // Closing the pipe must not disturb the run: whoever watched it may go away.
+    child
+}
+
+/// Every line of the log without the wall time.
+fn log(run: &Path) -> Vec<Value> {
+    let text = fs_err::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let line = |line| {
+        let mut value: Value = serde_json::from_str(line).unwrap();
+        value.as_object_mut().unwrap().remove("seconds");
+        value
+    };
+    text.lines().map(line).collect()
+}
+
+/// Every file of the checkpoints.
+fn checkpoints(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut waiting = vec![run.join("checkpoints")];
+    while let Some(directory) = waiting.pop() {
+        for entry in fs_err::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                let name = path.strip_prefix(run).unwrap().display().to_string();
+                files.insert(name, fs_err::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn twenty_kills_change_no_bit() {
+    let unbroken = Sandbox::new();
+    unbroken.succeed(TRAIN);
+    let killed = Sandbox::new();
+    let mut random = Random::new(stream(11, "kills"));
+    for kill in 0..20 {
+        let mut child = start(&killed, TRAIN, random.below(11));
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        assert!(!status.success(), "kill {kill} came after the end; make the run longer");
+        assert_eq!(status.code(), None, "kill {kill}: the run ended by itself with {status}");
+    }
+    let finished = killed.succeed(TRAIN);
+    assert!(finished.contains("max_steps"), "{finished}");
+    let (ours, theirs) = (killed.path("run"), unbroken.path("run"));
+    assert_eq!(log(&ours), log(&theirs));
+    assert_eq!(checkpoints(&ours), checkpoints(&theirs));
+    let evaluate = "evaluate --run run --feeds feeds --json";
+    assert_eq!(killed.succeed(evaluate), unbroken.succeed(evaluate));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_writes_a_checkpoint_and_the_run_goes_on() {
+    let unbroken = Sandbox::new();
+    unbroken.succeed(TRAIN);
+    let sandbox = Sandbox::new();
+    for lines in [1, 9] {
+        let child = start(&sandbox, &format!("{TRAIN} training.checkpoint_every_steps=0"), lines);
+        let signal =
+            Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+        assert!(signal.success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+        assert!(sandbox.path("run/checkpoint.json").exists());
+    }
+    sandbox.succeed(TRAIN);
+    assert_eq!(log(&sandbox.path("run")), log(&unbroken.path("run")));
+}
+
+#[test]
+fn two_processes_never_share_a_run() {
+    let sandbox = Sandbox::new();
+    let mut first =
+        start(&sandbox, &format!("{TRAIN} training.max_steps=100000 training.epochs=100000"), 1);
+    let message = sandbox.fail("train --feeds feeds --out run --resume", 2);
+    assert!(message.contains("another process is training this run"), "{message}");
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed("train --config config.toml --feeds feeds --out run training.max_steps=3");
+    let weights = sandbox.path("run/checkpoints/step-00000003/dense.safetensors");
+    let bytes = fs_err::read(&weights).unwrap();
+    fs_err::write(&weights, &bytes[..100]).unwrap();
+    let message = sandbox.fail("evaluate --run run --feeds feeds", 1);
+    assert!(message.contains("dense.safetensors"), "{message}");
+}

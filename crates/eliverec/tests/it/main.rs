@@ -1,0 +1,9 @@
+//! The binary from end to end: on toy feeds, on bad inputs, killed and resumed.
+
+#[path = "../../../eliverec-tables/tests/feed_files/mod.rs"]
+mod feed_files;
+
+mod bad_inputs;
+mod interruption;
+mod pipeline;
+mod sandbox;

@@ -1,0 +1,142 @@
+//! Train, evaluate, explain, inspect.
+
+use serde_json::Value;
+
+use crate::sandbox::Sandbox;
+
+const TRAIN: &str = "train --config config.toml --feeds feeds --out run training.epochs=4";
+
+#[test]
+fn train_evaluate_explain() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(TRAIN);
+
+    let report: Value =
+        serde_json::from_str(&sandbox.succeed("evaluate --run run --feeds feeds --json")).unwrap();
+    for metric in [
+        "auc",
+        "gauc_user",
+        "gauc_feed",
+        "ndcg_at_10",
+        "recall_at_10",
+        "precision_at_10",
+        "logloss",
+        "ece",
+    ] {
+        let value = report[metric].as_f64().unwrap_or(-1.0);
+        assert!((0.0..=10.0).contains(&value), "{metric} is {}", report[metric]);
+    }
+    assert_eq!(report["feeds"], 30);
+    assert!(report["impressions"].as_u64().unwrap() > 30);
+    let table = sandbox.succeed("evaluate --run run --feeds feeds --split validation");
+    assert!(table.contains("gAUC feed"), "{table}");
+
+    let request = 2;
+    let words = format!(
+        "explain --run run --feeds feeds --request {request} --json --tensors out.safetensors"
+    );
+    let explanation: Value = serde_json::from_str(&sandbox.succeed(&words)).unwrap();
+    assert_eq!(explanation["request_id"], request);
+    let events = explanation["histories"]["live"].as_array().unwrap();
+    assert!(!events.is_empty());
+    for event in events {
+        assert!((0.0..=1.0).contains(&event["intent"].as_f64().unwrap()), "{event}");
+    }
+    for candidate in explanation["candidates"].as_array().unwrap() {
+        for kind in ["consistent_attention", "specific_attention"] {
+            let weights = candidate["attention"]["live"][kind].as_array().unwrap();
+            assert_eq!(weights.len(), events.len());
+            let sum: f64 = weights.iter().map(|w| w.as_f64().unwrap()).sum();
+            assert!((sum - 1.0).abs() < 1e-4, "{kind} sums to {sum}");
+        }
+    }
+    let bytes = fs_err::read(sandbox.path("out.safetensors")).unwrap();
+    let header = String::from_utf8_lossy(&bytes);
+    for name in ["trace/e_vt", "trace/live.intention", "parameter/", "rows/channel"] {
+        assert!(header.contains(name), "{name} is missing");
+    }
+    let readable = sandbox.succeed(&format!("explain --run run --feeds feeds --request {request}"));
+    assert!(readable.contains("p_c") && readable.contains("channel_id="), "{readable}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_threads_change_nothing() {
+    let sandbox = Sandbox::new();
+    let train = |run: &str, rest: &str| {
+        let words = format!(
+            "train --config config.toml --feeds feeds --out {run} training.epochs=2 {rest}"
+        );
+        sandbox.succeed(&words);
+        sandbox.succeed(&format!("evaluate --run {run} --feeds feeds --json"))
+    };
+    let first = train("first", "");
+    assert_eq!(first, train("second", ""));
+    assert_eq!(first, train("threads", "training.threads=2"));
+    assert_ne!(first, train("other", "seed=6"));
+}
+
+#[test]
+fn a_run_is_never_overwritten_and_a_finished_one_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&format!("{TRAIN} training.epochs=1"));
+    let message = sandbox.fail("train --config config.toml --feeds feeds --out run", 2);
+    assert!(message.contains("--resume"), "{message}");
+    let again = sandbox.succeed("train --feeds feeds --out run --resume");
+    assert!(again.contains("finished already"), "{again}");
+    let message = sandbox.fail("train --config config.toml --feeds feeds --out run --resume", 2);
+    assert!(message.contains("training.epochs"), "{message}");
+    sandbox.write_feeds("more", 121);
+    let message = sandbox.fail("train --feeds more --out run --resume", 2);
+    assert!(message.contains("121 training feeds"), "{message}");
+}
+
+#[test]
+fn early_stopping_keeps_the_best_checkpoint() {
+    let sandbox = Sandbox::new();
+    let words = "train --config config.toml --feeds feeds --out run training.patience=2 store.learning_rate=0.5";
+    let finished = sandbox.succeed(words);
+    assert!(finished.contains("patience"), "{finished}");
+    let log = fs_err::read_to_string(sandbox.path("run/metrics.jsonl")).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let best = lines.iter().rfind(|line| line["best"] == true).unwrap();
+    let report: Value = serde_json::from_str(
+        &sandbox.succeed("evaluate --run run --feeds feeds --split validation --json"),
+    )
+    .unwrap();
+    assert_eq!(report, best["report"]);
+    assert_eq!(fs_err::read_dir(sandbox.path("run/checkpoints")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_with_step_term_and_batch() {
+    let sandbox = Sandbox::new();
+    let words = "train --config config.toml --feeds feeds --out run --quiet store.learning_rate=1e30 training.learning_rate=1e30";
+    let output = sandbox.run(words);
+    let message = crate::sandbox::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    for part in ["error: step ", " is NaN", "epoch 0, batch ", "requests "] {
+        let infinite = part == " is NaN" && message.contains(" is inf");
+        assert!(infinite || message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn inspect_counts_the_feeds() {
+    let sandbox = Sandbox::new();
+    let table: Value = serde_json::from_str(&sandbox.succeed("inspect feeds --json")).unwrap();
+    assert_eq!(table["train"]["feeds"], 120);
+    assert_eq!(table["test"]["feeds"], 30);
+    assert!(sandbox.succeed("inspect feeds").contains("product sequence length"));
+}
+
+#[test]
+fn completions_and_help() {
+    let sandbox = Sandbox::new();
+    assert!(sandbox.succeed("completions bash").contains("eliverec"));
+    let help = sandbox.succeed("--help");
+    assert!(help.contains("Exit codes") && help.contains("130"), "{help}");
+    assert!(sandbox.succeed("train --help").contains("training.epochs=1"));
+    let small = "bench train --feeds 4 --candidates 2 --length 3 --ids 20 --steps 1 --repeats 1 --json input.width=8 model.heads=2";
+    let timing: Value = serde_json::from_str(&sandbox.succeed(small)).unwrap();
+    assert!(timing["median"].as_f64().unwrap() > 0.0);
+}
