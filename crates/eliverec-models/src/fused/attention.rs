@@ -55,12 +55,14 @@ impl Room {
     /// Transposes columns `start..start + head` of rows of `stride`.
     fn transpose(&mut self, rows: &[f32], stride: usize, start: usize, head: usize) {
         let padded = self.mask.len();
-        for (column, to) in self.transposed.chunks_exact_mut(padded).enumerate().take(head) {
-            let from = rows.iter().skip(start + column).step_by(stride);
-            let filled = rows.len() / stride;
-            to[filled..].fill(0.0);
-            for (to, value) in to.iter_mut().zip(from) {
-                *to = *value;
+        let length = self.along.len();
+        for to in self.transposed.chunks_exact_mut(padded) {
+            to[length..].fill(0.0);
+        }
+        // Row by row: the rows lie far apart, the columns of the result close together.
+        for (i, row) in rows.chunks(stride).enumerate() {
+            for (column, value) in row[start..start + head].iter().enumerate() {
+                self.transposed[column * padded + i] = *value;
             }
         }
     }

@@ -8,12 +8,15 @@
 //!
 //! Other devices use composed versions; [`available`] tells.
 
+mod activations;
 mod attention;
 mod chunks;
+mod column_softmax;
 mod distance;
 mod exponential;
 mod gather;
 mod gemm;
+mod intention;
 mod pooling;
 mod product;
 mod record;

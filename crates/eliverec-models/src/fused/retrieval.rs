@@ -3,21 +3,21 @@
 //!
 //! Only the inputs are kept: the parts and weights of a feed are computed again in the backward, from 25 KiB that fit
 //! the cache, instead of written and read for the whole batch.
-#![expect(clippy::inline_always, reason = "only inlined code is compiled for the SIMD it is given")]
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use eliverec_core::batch::Offsets;
-use pulp::{Arch, Simd};
+use pulp::Arch;
 use rayon::prelude::*;
 
 use super::RetrievalOptions;
 use super::chunks::cut;
-use super::exponential::exp;
+use super::column_softmax::{ColumnSoftmax, ColumnSoftmaxBackward};
+use super::intention::{Split, SplitBackward};
 use super::product::{Left, Product};
 use super::record::Operation;
-use super::rows::{Loop, Rows, row, row_mut};
+use super::rows::Loop;
 
 /// Feeds of one task.
 const FEEDS: usize = 8;
@@ -263,173 +263,6 @@ impl DisentangledRetrieval {
             }));
             for (to, from) in specific_gradient[at..at + d].iter_mut().zip(consistent_gradient) {
                 *to = -*from;
-            }
-        }
-    }
-}
-
-/// Eq. 5 and 6: the share of the consistent part, and both parts.
-struct Split<'a> {
-    h: &'a [f32],
-    difference: &'a [f32],
-    options: RetrievalOptions,
-    share: &'a mut [f32],
-    parts: [&'a mut [f32]; 2],
-}
-
-impl Rows for Split<'_> {
-    fn width(&self) -> usize {
-        self.difference.len()
-    }
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let d = self.difference.len();
-        let difference = row::<S>(self.difference, 0, d);
-        let minus_scale = simd.splat_f32s(-self.options.intention_scale);
-        let one = simd.splat_f32s(1.0);
-        let [consistent, specific] = self.parts;
-        for i in 0..self.h.len() / d {
-            let h = row::<S>(self.h, i, d);
-            let mut product = simd.splat_f32s(0.0);
-            for (h, difference) in h.iter().zip(difference) {
-                product = simd.mul_add_e_f32s(*h, *difference, product);
-            }
-            let product = simd.splat_f32s(simd.reduce_sum_f32s(product));
-            let parts = row_mut::<S>(consistent, i, d).iter_mut().zip(row_mut::<S>(specific, i, d));
-            let shares = row_mut::<S>(self.share, i, d);
-            for (((h, difference), share), (consistent, specific)) in
-                h.iter().zip(difference).zip(shares).zip(parts)
-            {
-                let score =
-                    if self.options.elementwise { simd.mul_f32s(*h, *difference) } else { product };
-                let odds = exp(simd, simd.mul_f32s(score, minus_scale));
-                *share = simd.div_f32s(one, simd.add_f32s(one, odds));
-                *consistent = simd.mul_f32s(*share, *h);
-                *specific = simd.mul_f32s(simd.sub_f32s(one, *share), *h);
-            }
-        }
-    }
-}
-
-/// From the gradients of both parts to those of the events and of the prototypes' difference.
-struct SplitBackward<'a> {
-    h: &'a [f32],
-    difference: &'a [f32],
-    options: RetrievalOptions,
-    share: &'a [f32],
-    parts: [&'a [f32]; 2],
-    h_gradient: &'a mut [f32],
-    difference_gradient: &'a mut [f32],
-}
-
-impl Rows for SplitBackward<'_> {
-    fn width(&self) -> usize {
-        self.difference.len()
-    }
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let d = self.difference.len();
-        let difference = row::<S>(self.difference, 0, d);
-        let difference_gradient = row_mut::<S>(self.difference_gradient, 0, d);
-        let scale = simd.splat_f32s(self.options.intention_scale);
-        let one = simd.splat_f32s(1.0);
-        for i in 0..self.h.len() / d {
-            let (h, shares) = (row::<S>(self.h, i, d), row::<S>(self.share, i, d));
-            let [consistent, specific] = self.parts.map(|part| row::<S>(part, i, d));
-            // d share / d score, without the factor that a scalar intention sums over the columns.
-            let slope = |share: S::f32s| {
-                simd.mul_f32s(scale, simd.mul_f32s(share, simd.sub_f32s(one, share)))
-            };
-            let mut sum = simd.splat_f32s(0.0);
-            for ((h, consistent), specific) in h.iter().zip(consistent).zip(specific) {
-                sum = simd.mul_add_e_f32s(simd.sub_f32s(*consistent, *specific), *h, sum);
-            }
-            let sum = simd.splat_f32s(simd.reduce_sum_f32s(sum));
-            let gradients = row_mut::<S>(self.h_gradient, i, d);
-            for column in 0..h.len() {
-                let (h, share) = (h[column], shares[column]);
-                let apart = simd.sub_f32s(consistent[column], specific[column]);
-                let score = if self.options.elementwise { simd.mul_f32s(apart, h) } else { sum };
-                let score = simd.mul_f32s(score, slope(share));
-                // share * consistent + (1 - share) * specific
-                let direct = simd.mul_add_e_f32s(share, apart, specific[column]);
-                gradients[column] = simd.mul_add_e_f32s(score, difference[column], direct);
-                difference_gradient[column] =
-                    simd.mul_add_e_f32s(score, h, difference_gradient[column]);
-            }
-        }
-    }
-}
-
-/// Eq. 7: softmax over the rows, in every column.
-struct ColumnSoftmax<'a> {
-    weights: &'a mut [f32],
-    padded: usize,
-    scale: f32,
-}
-
-impl Rows for ColumnSoftmax<'_> {
-    fn width(&self) -> usize {
-        self.padded
-    }
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let rows = self.weights.len() / self.padded;
-        let scale = simd.splat_f32s(self.scale);
-        for column in 0..self.padded / S::F32_LANES {
-            let mut greatest = simd.splat_f32s(f32::NEG_INFINITY);
-            for i in 0..rows {
-                let weight = &mut row_mut::<S>(self.weights, i, self.padded)[column];
-                *weight = simd.mul_f32s(*weight, scale);
-                greatest = simd.max_f32s(greatest, *weight);
-            }
-            let mut sum = simd.splat_f32s(0.0);
-            for i in 0..rows {
-                let weight = &mut row_mut::<S>(self.weights, i, self.padded)[column];
-                *weight = exp(simd, simd.sub_f32s(*weight, greatest));
-                sum = simd.add_f32s(sum, *weight);
-            }
-            let share = simd.div_f32s(simd.splat_f32s(1.0), sum);
-            for i in 0..rows {
-                let weight = &mut row_mut::<S>(self.weights, i, self.padded)[column];
-                *weight = simd.mul_f32s(*weight, share);
-            }
-        }
-    }
-}
-
-/// Gradients of weights become those of scores.
-struct ColumnSoftmaxBackward<'a> {
-    weights: &'a [f32],
-    gradients: &'a mut [f32],
-    padded: usize,
-    scale: f32,
-}
-
-impl Rows for ColumnSoftmaxBackward<'_> {
-    fn width(&self) -> usize {
-        self.padded
-    }
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let rows = self.weights.len() / self.padded;
-        let scale = simd.splat_f32s(self.scale);
-        for column in 0..self.padded / S::F32_LANES {
-            let mut along = simd.splat_f32s(0.0);
-            for i in 0..rows {
-                let weight = row::<S>(self.weights, i, self.padded)[column];
-                let gradient = row::<S>(self.gradients, i, self.padded)[column];
-                along = simd.mul_add_e_f32s(weight, gradient, along);
-            }
-            for i in 0..rows {
-                let weight = row::<S>(self.weights, i, self.padded)[column];
-                let gradient = &mut row_mut::<S>(self.gradients, i, self.padded)[column];
-                let centred = simd.sub_f32s(*gradient, along);
-                *gradient = simd.mul_f32s(simd.mul_f32s(weight, centred), scale);
             }
         }
     }

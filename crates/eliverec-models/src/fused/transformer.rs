@@ -5,12 +5,13 @@
 //! outputs, the hidden layer and both normalised sums, about 5 KiB per event at width 128; what costs little more than
 //! reading it back (softmax weights, x1) is computed again.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use eliverec_core::batch::Offsets;
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::activations::{Activations, Kept};
 use super::attention::{Attention, Room};
 use super::chunks::{Chunk, chunks, cut, partitions};
 use super::gemm::{Matrix, multiply};
@@ -50,51 +51,6 @@ struct Weights<'a> {
     attention_beta: &'a [f32],
     feed_forward_gamma: &'a [f32],
     feed_forward_beta: &'a [f32],
-}
-
-/// What the forward of one chunk leaves for its backward.
-#[derive(Debug, Default)]
-struct Activations {
-    /// Queries, keys, values `[m, 3 d]`.
-    projected: Vec<f32>,
-    /// Outputs of the heads `[m, d]`.
-    mixed: Vec<f32>,
-    /// Logarithms of the softmax sums `[m, h]`.
-    log_sums: Vec<f32>,
-    /// The first normalised sum `[m, d]` and 1 / its deviations `[m]`.
-    first: Vec<f32>,
-    first_scales: Vec<f32>,
-    /// `[m, f]`
-    hidden: Vec<f32>,
-    /// The second normalised sum.
-    second: Vec<f32>,
-    second_scales: Vec<f32>,
-}
-
-/// Buffers of earlier batches, used again: the system takes freed ones back and clears new ones, at a third of a forward's
-/// time. Their contents are always overwritten.
-static SPARE: Mutex<Vec<Activations>> = Mutex::new(Vec::new());
-
-impl Activations {
-    fn take() -> Self {
-        SPARE.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default()
-    }
-
-    fn give_back(self) {
-        if let Ok(mut spare) = SPARE.lock() {
-            spare.push(self);
-        }
-    }
-}
-
-/// The activations of all chunks, given back when dropped.
-#[derive(Debug)]
-pub(super) struct Kept(Vec<Activations>);
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.0.drain(..).for_each(Activations::give_back);
-    }
 }
 
 /// A worker's room for one chunk.
