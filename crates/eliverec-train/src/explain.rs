@@ -108,7 +108,10 @@ pub fn explain(
         .collect();
     let candidates = (0..feed.impressions())
         .map(|i| Candidate {
-            fields: fields(schema, &feed, Group::Candidate, i),
+            fields: [Group::Candidate, Group::Target, Group::Dynamic]
+                .into_iter()
+                .flat_map(|group| fields(schema, &feed, group, i))
+                .collect(),
             probability: probabilities[i],
             watched: feed.candidates.labels.watched[i],
             attention: attention(&recorded, i, kept),
