@@ -14,7 +14,12 @@ pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()?;
     drop(file);
     fs_err::rename(&temporary, path)?;
-    sync_directory(path.parent().unwrap_or(Path::new(".")))
+    sync_directory(directory_of(path))
+}
+
+/// The directory that a file is named in; the current one for a bare name.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Flushes the names in a directory to disk: a rename or a new file survives a power cut only then.
@@ -31,6 +36,14 @@ pub fn sync_directory(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn a_bare_name_lies_in_the_current_directory() {
+        assert_eq!(super::directory_of(Path::new("x.json")), Path::new("."));
+        assert_eq!(super::directory_of(Path::new("run/x.json")), Path::new("run"));
+    }
+
     #[test]
     fn the_second_write_replaces_the_first_and_leaves_no_temporary_file() {
         let directory = tempfile::tempdir().unwrap();

@@ -79,7 +79,7 @@ mod tests {
         let objective = Objective::of(&output, watched, &device);
         let gradients = objective.total.backward();
         let gradient = logits.grad(&gradients).expect("the leaf took part");
-        (objective.loss, gradient.into_data().to_vec().expect("f32"))
+        (objective.loss, gradient.try_into_vec_as().expect("a gradient can be read"))
     }
 
     #[test]
