@@ -58,6 +58,11 @@ impl Inputs {
         self.context.clone().map(|context| self.candidates.repeat(context))
     }
 
+    /// How many fields [`Inputs::shared_fields`] gives.
+    pub fn shared_count(&self) -> usize {
+        1 + usize::from(self.context.is_some()) + usize::from(self.target_state.is_some())
+    }
+
     /// The fields that every model's tower sees first: context, target, target_state.
     pub fn shared_fields(&self) -> Vec<(&'static str, Tensor<2>)> {
         let mut fields = Vec::new();

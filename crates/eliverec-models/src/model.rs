@@ -112,8 +112,8 @@ impl Model {
     pub fn predict(&self, inputs: &Inputs, trace: &mut Trace) -> Output {
         let encoded = self.trunk.encode(inputs, trace);
         let mut fields = encoded.fields;
-        if self.intra_dynamic {
-            fields.extend(inputs.dynamic.clone().map(|dynamic| ("dynamic", dynamic)));
+        if let (true, Some(dynamic)) = (self.intra_dynamic, &inputs.dynamic) {
+            fields.insert(inputs.shared_count(), ("dynamic", dynamic.clone()));
         }
         if trace.is_on() {
             for (name, field) in &fields {

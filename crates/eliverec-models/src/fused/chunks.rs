@@ -74,11 +74,11 @@ pub(super) fn partitions(chunks: &[Chunk]) -> Vec<Range<usize>> {
 }
 
 /// Cuts `values`, `width` per row, into one part per row range; the ranges follow each other from row 0.
-pub(super) fn cut<'a, T>(
-    mut values: &'a mut [T],
+pub(super) fn cut<T>(
+    mut values: &mut [T],
     ranges: impl IntoIterator<Item = Range<usize>>,
     width: usize,
-) -> Vec<&'a mut [T]> {
+) -> Vec<&mut [T]> {
     let mut parts = Vec::new();
     for range in ranges {
         let (part, rest) = values.split_at_mut(range.len() * width);
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn partitions_are_bounded() {
-        let offsets = Offsets::from_lengths([50; 10_000]);
+        let offsets = Offsets::from_lengths(std::iter::repeat_n(50, 10_000));
         assert!(partitions(&chunks(&offsets)).len() <= PARTITIONS);
         assert!(chunks(&Offsets::from_lengths([0, 0])).is_empty());
     }

@@ -26,7 +26,7 @@ impl Operation<1> for PairwiseDistance {
         let (arch, r) = (Arch::new(), self.rows);
         let mut output = vec![0.0; r * r];
         output.par_chunks_exact_mut(r.max(1)).enumerate().for_each(|(i, distances)| {
-            arch.dispatch(Loop(Distances { x, i, width: self.width, distances }));
+            arch.dispatch(Loop(Distances { x, i, width: self.width, to: distances }));
         });
         let saved = if keep { output.clone() } else { Vec::new() };
         (output, [r, r], saved)
@@ -57,7 +57,7 @@ struct Distances<'a> {
     x: &'a [f32],
     i: usize,
     width: usize,
-    distances: &'a mut [f32],
+    to: &'a mut [f32],
 }
 
 impl Rows for Distances<'_> {
@@ -68,7 +68,7 @@ impl Rows for Distances<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let own = row::<S>(self.x, self.i, self.width);
-        for (j, distance) in self.distances.iter_mut().enumerate() {
+        for (j, distance) in self.to.iter_mut().enumerate() {
             let mut sum = simd.splat_f32s(0.0);
             for (a, b) in own.iter().zip(row::<S>(self.x, j, self.width)) {
                 let difference = simd.sub_f32s(*a, *b);

@@ -58,7 +58,7 @@ impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Recorded<O> {
         let step = ops.state;
         let inputs = step.inputs.each_ref();
         let results = step.operation.backward(
-            inputs.map(|input| input.storage::<f32>()),
+            inputs.map(Values::storage::<f32>),
             &step.saved,
             gradient.storage::<f32>(),
         );
@@ -72,10 +72,8 @@ impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Recorded<O> {
 
 /// Whether fused operations can run on the tensor: 32-bit floats on the CPU backend.
 pub(super) fn on_cpu(input: &DispatchTensor) -> bool {
-    let kind = match &input.kind {
-        DispatchTensorKind::Autodiff(inner) => inner.as_ref(),
-        kind => kind,
-    };
+    let kind =
+        if let DispatchTensorKind::Autodiff(inner) = &input.kind { inner } else { &input.kind };
     matches!(kind, DispatchTensorKind::Flex(_)) && input.kind.dtype() == burn::tensor::DType::F32
 }
 
@@ -120,7 +118,7 @@ fn run<O: Operation<N>, const N: usize>(
     inputs: &[Values; N],
     keep: bool,
 ) -> (Values, O::Saved) {
-    let slices = inputs.each_ref().map(|input| input.storage::<f32>());
+    let slices = inputs.each_ref().map(Values::storage::<f32>);
     let (output, shape, saved) = operation.forward(slices, keep);
     (tensor(output, Shape::new(shape)), saved)
 }
@@ -130,20 +128,14 @@ fn tensor(values: Vec<f32>, shape: Shape) -> Values {
 }
 
 fn untracked(kind: DispatchTensorKind) -> Values {
-    match kind {
-        DispatchTensorKind::Flex(input) => input.float(),
-        other => tracked(other).into_primitive(),
-    }
+    tracked(kind).into_primitive()
 }
 
+/// The tensor as the graph sees it; a plain one becomes a constant.
 fn tracked(kind: DispatchTensorKind) -> Tracked {
-    match kind {
-        DispatchTensorKind::Autodiff(inner) => match *inner {
-            DispatchTensorKind::Flex(input) => input.autodiff(),
-            other => panic!("a fused operation runs on the CPU backend only, got {other:?}"),
-        },
-        DispatchTensorKind::Flex(input) => Tracked::new(input.float()),
-        #[expect(unreachable_patterns, reason = "reachable once a second backend is compiled in")]
-        other => panic!("a fused operation runs on the CPU backend only, got {other:?}"),
-    }
+    let kind = if let DispatchTensorKind::Autodiff(inner) = kind { *inner } else { kind };
+    let DispatchTensorKind::Flex(input) = kind else {
+        panic!("a fused operation runs on the CPU backend only, got {kind:?}");
+    };
+    if let BackendTensor::Autodiff(input) = input { input } else { Tracked::new(input.float()) }
 }

@@ -67,6 +67,14 @@ struct Scratch {
     projected: Vec<f32>,
 }
 
+/// A chunk's rows `[m, d]` in the backward.
+struct ChunkRows<'a> {
+    x: &'a [f32],
+    y_gradient: &'a [f32],
+    /// Is written.
+    x_gradient: &'a mut [f32],
+}
+
 /// Gradients of all weights, one after the other.
 struct WeightGradients<'a> {
     project: &'a mut [f32],
@@ -208,8 +216,7 @@ impl TransformerBlock {
         &self,
         chunk: &Chunk,
         weights: &Weights,
-        [x, y_gradient]: [&[f32]; 2],
-        x_gradient: &mut [f32],
+        ChunkRows { x, y_gradient, x_gradient }: ChunkRows,
         kept: &Activations,
         sums: &mut WeightGradients,
         scratch: &mut Scratch,
@@ -339,11 +346,9 @@ impl Operation<INPUTS> for TransformerBlock {
                 for (i, x_gradient) in range.zip(parts) {
                     let chunk = &chunks[i];
                     let place = chunk.rows.start * d..chunk.rows.end * d;
-                    let slices = [&inputs[0][place.clone()], &gradient[place]];
-                    let kept = &saved.0[i];
-                    self.backward_chunk(
-                        chunk, &weights, slices, x_gradient, kept, &mut sums, scratch,
-                    );
+                    let (x, y_gradient) = (&inputs[0][place.clone()], &gradient[place]);
+                    let rows = ChunkRows { x, y_gradient, x_gradient };
+                    self.backward_chunk(chunk, &weights, rows, &saved.0[i], &mut sums, scratch);
                 }
                 all
             })
@@ -378,12 +383,14 @@ impl Operation<INPUTS> for TransformerBlock {
     }
 }
 
+/// Elements that one task of [`add_up`] sums.
+const PART: usize = 1 << 14;
+
 /// The sum of all partitions' gradients, always in their order.
 fn add_up(partitions: Vec<Vec<f32>>, size: usize) -> Vec<f32> {
     let mut partitions = partitions.into_iter();
     let mut total = partitions.next().unwrap_or_else(|| vec![0.0; size]);
     let rest: Vec<Vec<f32>> = partitions.collect();
-    const PART: usize = 1 << 14;
     total.par_chunks_mut(PART).enumerate().for_each(|(i, total)| {
         for partition in &rest {
             for (sum, value) in total.iter_mut().zip(&partition[i * PART..]) {

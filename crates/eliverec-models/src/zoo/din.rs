@@ -36,7 +36,7 @@ pub enum Normalize {
     Softmax,
     /// The score itself (the paper's text).
     None,
-    /// Sigmoid of the score.
+    /// Sigmoid of the score over sqrt(d).
     Sigmoid,
 }
 
@@ -125,7 +125,7 @@ impl AttentionUnit {
         let weights = match self.normalize {
             Normalize::Softmax => ops::masked_softmax(scores / (d as f32).sqrt(), mask),
             Normalize::None => scores.mask_fill(mask.bool_not(), 0.0),
-            Normalize::Sigmoid => activation::sigmoid(scores).mask_fill(mask.bool_not(), 0.0),
+            Normalize::Sigmoid => activation::sigmoid(scores / (d as f32).sqrt()).mask_fill(mask.bool_not(), 0.0),
         };
 
         // u = sum_i a_i k_i, per feed: [b, c, l] x [b, l, d]

@@ -49,7 +49,7 @@ impl Grid {
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().to_vec().unwrap()
+    tensor.try_into_vec_as().unwrap()
 }
 
 fn close(actual: f32, expected: f64, what: &str) {
@@ -78,6 +78,10 @@ fn check(
         values(output.clone()).into_iter().zip(&expected.values).enumerate()
     {
         close(actual, *expected, &format!("value {i}"));
+    }
+    // Joined empty tensors leave the graph, and there is nothing to differentiate.
+    if expected.values.is_empty() {
+        return;
     }
     let factors = Grid::normal(expected.rows, expected.columns, random);
     let gradients = (output * factors.tensor(&device)).sum().backward();

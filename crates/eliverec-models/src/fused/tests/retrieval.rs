@@ -45,8 +45,8 @@ fn naive(
                     .collect();
                 softmax(&mut weights);
                 for (weight, part) in weights.iter().zip(parts) {
-                    for c in 0..d {
-                        result.row_mut(candidate)[side * d + c] += weight * part[c];
+                    for (c, value) in part.iter().enumerate() {
+                        result.row_mut(candidate)[side * d + c] += weight * value;
                     }
                 }
             }
