@@ -1,5 +1,7 @@
 //! The binary from end to end: on toy feeds, on bad inputs, killed and resumed.
 
+#![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
+
 #[path = "../../../eliverec-tables/tests/feed_files/mod.rs"]
 mod feed_files;
 
