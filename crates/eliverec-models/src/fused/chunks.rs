@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use eliverec_core::batch::Offsets;
+use rayon::prelude::*;
 
 /// Rows at which a chunk is closed: 8 feeds of 50 events. 4 to 16 feeds are equally fast.
 const CHUNK_ROWS: usize = 400;
@@ -86,6 +87,24 @@ pub(super) fn cut<T>(
         values = rest;
     }
     parts
+}
+
+/// Elements that one task of [`add_up`] sums.
+const PART: usize = 1 << 14;
+
+/// The sum of all partitions' gradients, always in their order.
+pub(super) fn add_up(partitions: Vec<Vec<f32>>, size: usize) -> Vec<f32> {
+    let mut partitions = partitions.into_iter();
+    let mut total = partitions.next().unwrap_or_else(|| vec![0.0; size]);
+    let rest: Vec<Vec<f32>> = partitions.collect();
+    total.par_chunks_mut(PART).enumerate().for_each(|(i, total)| {
+        for partition in &rest {
+            for (sum, value) in total.iter_mut().zip(&partition[i * PART..]) {
+                *sum += value;
+            }
+        }
+    });
+    total
 }
 
 #[cfg(test)]

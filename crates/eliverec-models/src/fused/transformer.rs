@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::activations::{Activations, Kept};
 use super::attention::{Attention, Room};
-use super::chunks::{Chunk, chunks, cut, partitions};
+use super::chunks::{Chunk, add_up, chunks, cut, partitions};
 use super::gemm::{Matrix, multiply};
 use super::record::Operation;
 use super::rows::{
@@ -381,22 +381,4 @@ impl Operation<INPUTS> for TransformerBlock {
             fb,
         ]
     }
-}
-
-/// Elements that one task of [`add_up`] sums.
-const PART: usize = 1 << 14;
-
-/// The sum of all partitions' gradients, always in their order.
-fn add_up(partitions: Vec<Vec<f32>>, size: usize) -> Vec<f32> {
-    let mut partitions = partitions.into_iter();
-    let mut total = partitions.next().unwrap_or_else(|| vec![0.0; size]);
-    let rest: Vec<Vec<f32>> = partitions.collect();
-    total.par_chunks_mut(PART).enumerate().for_each(|(i, total)| {
-        for partition in &rest {
-            for (sum, value) in total.iter_mut().zip(&partition[i * PART..]) {
-                *sum += value;
-            }
-        }
-    });
-    total
 }
