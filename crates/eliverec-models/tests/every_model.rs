@@ -1,5 +1,7 @@
 //! What must hold for every registered model. A new model is tested by being in the registry.
 
+#![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
+
 use burn::tensor::{Device, Tensor, TensorData};
 use eliverec_core::batch::{Batch, BatchBuilder};
 use eliverec_core::feed::{Column, Feed};

@@ -1,6 +1,8 @@
 //! Forward values and gradients of every operation and of whole models against those that `reference/` computed in float64
 //! from the papers' equations. Tolerance: 1e-5 of a tensor's largest element.
 
+#![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

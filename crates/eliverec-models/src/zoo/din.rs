@@ -44,7 +44,11 @@ pub enum Normalize {
 const HIDDEN: [usize; 2] = [80, 40];
 
 impl DinConfig {
-    #[expect(clippy::unused_self, reason = "every config has this signature")]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "every config has this signature"
+    )]
     pub(crate) fn check(&self, _width: usize) -> Result<(), Error> {
         Ok(())
     }
@@ -125,7 +129,9 @@ impl AttentionUnit {
         let weights = match self.normalize {
             Normalize::Softmax => ops::masked_softmax(scores / (d as f32).sqrt(), mask),
             Normalize::None => scores.mask_fill(mask.bool_not(), 0.0),
-            Normalize::Sigmoid => activation::sigmoid(scores / (d as f32).sqrt()).mask_fill(mask.bool_not(), 0.0),
+            Normalize::Sigmoid => {
+                activation::sigmoid(scores / (d as f32).sqrt()).mask_fill(mask.bool_not(), 0.0)
+            }
         };
 
         // u = sum_i a_i k_i, per feed: [b, c, l] x [b, l, d]
@@ -146,7 +152,7 @@ impl AttentionUnit {
     fn scores(&self, target: &Tensor<2>, items: &Tensor<2>, pairs: &Pairs) -> Tensor<2> {
         let [_, d] = target.dims();
         let weight = self.hidden1.weight();
-        let part = |i: usize| weight.clone().slice([i * d..(i + 1) * d]);
+        let part = |i: usize| weight.clone().narrow(0, i * d, d);
         let of_target =
             target.clone().matmul(part(0) + part(2)) + self.hidden1.bias().unsqueeze_dim(0);
         let of_item = items.clone().matmul(part(1) - part(2));

@@ -67,7 +67,7 @@ impl Regularizer {
             Correlation::BiasCorrected => Some(Estimator::BiasCorrected),
         };
         if let Some(estimator) = estimator {
-            let value = self.correlation(domains, sampled, estimator);
+            let value = correlation(domains, sampled, estimator);
             penalties.push(Penalty { name: "correlation", weight: self.correlation_weight, value });
         }
         if let [(live, live_history), (product, product_history)] = domains {
@@ -99,36 +99,6 @@ impl Regularizer {
         penalties
     }
 
-    /// eq. 8: dCor(z_c, z_s), summed over the domains; a domain's rows are the feeds with at least two events there, since
-    /// with one o_c = o_s and z_c = z_s.
-    fn correlation(
-        &self,
-        domains: &[(Retrieval, &History)],
-        sampled: &[u32],
-        estimator: Estimator,
-    ) -> Tensor<1> {
-        let fewest = match estimator {
-            Estimator::Plain => 2,
-            Estimator::BiasCorrected => 4,
-        };
-        let mut sum = Tensor::zeros([1], &domains[0].0.consistent.device());
-        for (retrieval, history) in domains {
-            let feeds = feeds_with(|feed| events(history, feed) >= 2, sampled);
-            if feeds.len() < fewest {
-                continue;
-            }
-            let rows: Vec<u32> = feeds.iter().map(|feed| sampled[*feed]).collect();
-            let of = |z: &Tensor<2>| z.clone().select(0, indices(rows.clone(), &z.device()));
-            let distances = |z| ops::pairwise_distance(of(z));
-            sum = sum
-                + ops::distance_correlation(
-                    [distances(&retrieval.consistent), distances(&retrieval.specific)],
-                    estimator,
-                );
-        }
-        sum
-    }
-
     /// eq. 9 or what stands in for it.
     fn align(&self, live: Tensor<2>, product: Tensor<2>, users: &[u64]) -> Tensor<1> {
         match self.alignment {
@@ -143,6 +113,35 @@ impl Regularizer {
             Alignment::None => unreachable!("asked only for a given alignment"),
         }
     }
+}
+
+/// eq. 8: dCor(z_c, z_s), summed over the domains; a domain's rows are the feeds with at least two events there, since
+/// with one o_c = o_s and z_c = z_s.
+fn correlation(
+    domains: &[(Retrieval, &History)],
+    sampled: &[u32],
+    estimator: Estimator,
+) -> Tensor<1> {
+    let fewest = match estimator {
+        Estimator::Plain => 2,
+        Estimator::BiasCorrected => 4,
+    };
+    let mut sum = Tensor::zeros([1], &domains[0].0.consistent.device());
+    for (retrieval, history) in domains {
+        let feeds = feeds_with(|feed| events(history, feed) >= 2, sampled);
+        if feeds.len() < fewest {
+            continue;
+        }
+        let rows: Vec<u32> = feeds.iter().map(|feed| sampled[*feed]).collect();
+        let of = |z: &Tensor<2>| z.clone().select(0, indices(rows.clone(), &z.device()));
+        let distances = |z| ops::pairwise_distance(of(z));
+        sum = sum
+            + ops::distance_correlation(
+                [distances(&retrieval.consistent), distances(&retrieval.specific)],
+                estimator,
+            );
+    }
+    sum
 }
 
 fn events(history: &History, feed: usize) -> usize {
