@@ -62,14 +62,19 @@ pub struct Reporter {
     since_line: (Instant, usize),
 }
 
+/// Updates between two texts of the bar.
+const BAR_EVERY: u64 = 5;
 /// Positions of the bar: fine enough for a wide terminal.
 const BAR_LENGTH: f64 = 10_000.0;
 
 impl Reporter {
     /// Reports to `progress`, lines every `every` updates.
     pub fn new(progress: Progress, every: u64) -> Self {
+        let every = if matches!(progress, Progress::Bar(_)) { BAR_EVERY } else { every };
         if let Progress::Bar(bar) = &progress {
-            let style = ProgressStyle::with_template("{bar:30} {percent:>3}% {msg}, {eta} left");
+            // wide_msg is cut to the terminal, so that the bar never wraps.
+            let style =
+                ProgressStyle::with_template("{bar:20} {percent:>3}% {eta} left, {wide_msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         }
         Self { progress, every, begun: None, since_line: (Instant::now(), 0) }
