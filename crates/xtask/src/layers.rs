@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Crate, and the crates of ours and heavy engines that it may depend on directly.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("eliverec-core", &[]),
-    ("eliverec-metrics", &[]),
+    ("eliverec-metrics", &["eliverec-core"]),
     ("eliverec-store", &["eliverec-core"]),
     ("eliverec-tables", &["eliverec-core", "arrow", "parquet"]),
     ("eliverec-models", &["eliverec-core", "burn"]),

@@ -1,0 +1,227 @@
+//! Whole models, from the entities' vectors to the loss, with fused and with composed operations.
+
+use std::collections::BTreeMap;
+
+use eliverec_core::toy;
+use eliverec_models::blocks::AttentionScale;
+use eliverec_models::inputs::{History, Inputs};
+use eliverec_models::ops;
+use eliverec_models::parameters;
+use eliverec_models::registry::ModelConfig;
+use eliverec_models::settings::{Domain, FieldNorm};
+use eliverec_models::trace::Trace;
+use eliverec_models::zoo::din::Normalize;
+use eliverec_models::zoo::elive::{
+    Alignment, Correlation, IntentScale, IntentWeight, Position, PrototypeSource,
+};
+use eliverec_models::{Model, ModelSettings};
+
+use super::{Reference, device, folder};
+
+#[test]
+fn whole_models() {
+    let mut seen = 0;
+    for entry in fs_err::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "safetensors")
+            && !path.ends_with("ops.safetensors")
+        {
+            let reference = Reference::read(&path);
+            check_model(&reference, false, true);
+            check_model(&reference, true, true);
+            check_model(&reference, true, false);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 21, "only {seen} files of reference values");
+}
+
+/// `fused`: with the fused operations or composed; `traced`: recording, for which the disentangled encoder is always composed.
+fn check_model(r: &Reference, fused: bool, traced: bool) {
+    let schema = toy::schema();
+    let settings = settings(r);
+    let model = Model::new(&settings, &schema, 1, &device()).unwrap();
+    let names = reference_names(&model, r);
+    let model = parameters::update(model, |name, values| {
+        if let Some(name) = names.get(name) {
+            values.copy_from_slice(r.values(&format!("param.{name}")));
+        }
+    });
+    let inputs = inputs(r, fused);
+    let mut trace = if traced { Trace::on() } else { Trace::off() };
+    let output = model.predict(&inputs, &mut trace);
+    let rec = ops::binary_cross_entropy(output.logits.clone(), r.tensor("input.watched"));
+    r.check("output.logits", &output.logits);
+    r.check("output.loss.rec", &rec);
+
+    let mut total = rec;
+    let (mut cor, mut nce) = (None, None);
+    for penalty in output.penalties {
+        total = total + penalty.value.clone() * penalty.weight;
+        let sum = if penalty.name == "correlation" { &mut cor } else { &mut nce };
+        *sum = Some(sum.take().map_or(0.0, |x: f32| x) + penalty.value.into_scalar::<f32>());
+    }
+    for (name, ours) in [("cor", cor), ("nce", nce)] {
+        let name = format!("output.loss.{name}");
+        assert_eq!(r.tensors.contains_key(&name), ours.is_some(), "{}: {name}", r.name);
+        ours.into_iter().for_each(|ours| r.check_values(&name, &[ours]));
+    }
+    r.check("output.loss.total", &total);
+    if traced {
+        check_trace(r, trace, &inputs);
+    }
+
+    let gradients = total.backward();
+    let ours = parameters::gradients(&model, &gradients);
+    for (name, reference) in &names {
+        let gradient =
+            ours.get(name).unwrap_or_else(|| panic!("{}: no gradient for {name}", r.name));
+        r.check_values(&format!("grad.{reference}"), gradient);
+    }
+    r.check_gradient("grad.input.context", inputs.context.as_ref().unwrap(), &gradients);
+    r.check_gradient("grad.input.target", &inputs.target, &gradients);
+    r.check_gradient("grad.input.target_state", inputs.target_state.as_ref().unwrap(), &gradients);
+    r.check_gradient("grad.input.live.items", &inputs.live.items, &gradients);
+    if let Some(product) = &inputs.product {
+        r.check_gradient("grad.input.product.items", &product.items, &gradients);
+    }
+}
+
+/// Compares what was recorded with the intermediates of the same name.
+fn check_trace(r: &Reference, trace: Trace, inputs: &Inputs) {
+    let mut compared = 0;
+    for (name, recorded) in trace.into_recorded() {
+        let field = name.strip_prefix("field.").unwrap_or(&name).replace("_target", "_product");
+        let name = format!("output.{field}");
+        if !r.tensors.contains_key(&name) {
+            continue;
+        }
+        compared += 1;
+        if !field.ends_with("attention") {
+            r.check_values(&name, &recorded.values);
+            continue;
+        }
+        // Ours is a padded [b, c, l]; theirs, for each impression in order, the weights of its feed's events.
+        let history =
+            if field.starts_with("live") { &inputs.live } else { inputs.product.as_ref().unwrap() };
+        let [_, c, l] = recorded.shape[..].try_into().unwrap();
+        let pairs =
+            inputs.candidates.offsets.ranges().zip(history.rows.offsets.ranges()).enumerate();
+        let real = pairs.flat_map(|(feed, (shown, past))| {
+            (0..shown.len()).flat_map(move |i| (0..past.len()).map(move |j| (feed * c + i) * l + j))
+        });
+        r.check_values(&name, &real.map(|place| recorded.values[place]).collect::<Vec<_>>());
+    }
+    assert!(compared > 0, "{}: nothing recorded has a reference value", r.name);
+}
+
+fn inputs(r: &Reference, fused: bool) -> Inputs {
+    let rows = |name: &str| r.rows(name).with_fused(fused);
+    let history = |domain: &str| History {
+        items: r.leaf(&format!("input.{domain}.items")),
+        rows: rows(&format!("input.{domain}.lengths")),
+        age_s: r.values(&format!("input.{domain}.age_s")).to_vec(),
+    };
+    Inputs {
+        context: Some(r.leaf("input.context")),
+        target: r.leaf("input.target"),
+        target_state: Some(r.leaf("input.target_state")),
+        dynamic: Some(r.tensor("input.dynamic")),
+        candidates: rows("input.candidate_lengths"),
+        live: history("live"),
+        product: r.option("domains").contains("product").then(|| history("product")),
+        user_ids: r.values("input.user_ids").iter().map(|user| *user as u64).collect(),
+        sampled: Some(r.values("input.sampled").iter().map(|row| *row as u32).collect()),
+    }
+}
+
+/// The options of a reference file as our settings.
+fn settings(r: &Reference) -> ModelSettings {
+    let mut settings = ModelSettings::default();
+    settings.input.width = 8;
+    settings.input.domain =
+        if r.option("domains").contains("product") { Domain::Both } else { Domain::Live };
+    settings.tower.widths = vec![10, 6];
+    settings.tower.intra_dynamic = r.option("intra_dynamic") == "true";
+    settings.tower.field_norm =
+        if r.option("field_norm") == "layer" { FieldNorm::Layer } else { FieldNorm::None };
+    settings.model = ModelConfig::of(r.option("model")).unwrap();
+    let scale =
+        |name| if r.option(name) == "none" { IntentScale::None } else { IntentScale::Width };
+    match &mut settings.model {
+        ModelConfig::Din(config) => {
+            config.normalize = match r.option("normalize") {
+                "softmax" => Normalize::Softmax,
+                "none" => Normalize::None,
+                "sigmoid" => Normalize::Sigmoid,
+                other => panic!("normalize = {other}"),
+            };
+        }
+        ModelConfig::Eta(config) => config.heads = r.number("heads"),
+        ModelConfig::Elive(config) => {
+            config.heads = r.number("heads");
+            config.blocks = r.number("blocks");
+            config.ffn_ratio = r.number("feed_forward_ratio");
+            config.correlation_weight = r.number("lambda_correlation");
+            config.alignment_weight = r.number("lambda_contrast");
+            config.disentangle = r.number("disentangle");
+            config.intention_scale = scale("intention_scale");
+            config.retrieval_scale = scale("retrieval_scale");
+            if r.option("attention_scale") == "head" {
+                config.attention_scale = AttentionScale::Head;
+            }
+            if r.option("position") == "recency" {
+                config.position = Position::Recency;
+            }
+            if r.option("prototypes") == "learned" {
+                config.prototypes = PrototypeSource::Learned;
+            }
+            if r.option("intention_weight") == "scalar" {
+                config.intention_weight = IntentWeight::Scalar;
+            }
+            config.correlation = match r.option("correlation") {
+                "plain" => Correlation::Plain,
+                "bias_corrected" => Correlation::BiasCorrected,
+                "none" => Correlation::None,
+                other => panic!("correlation = {other}"),
+            };
+            config.separate_specific = r.option("contrast") == "specific_repulsion";
+            config.alignment = match r.option("contrast") {
+                "info_nce" | "specific_repulsion" => Alignment::InfoNce,
+                "cosine" => Alignment::Cosine,
+                "euclidean" => Alignment::Euclidean,
+                "none" => Alignment::None,
+                other => panic!("contrast = {other}"),
+            };
+        }
+    }
+    settings
+}
+
+/// From our parameter names to the reference's; the entities' maps come before what the reference sees and have none.
+fn reference_names(model: &Model, r: &Reference) -> BTreeMap<String, String> {
+    let fields =
+        ["context", "target", "target_state", "z_c_live", "z_s_live", "z_c_product", "z_s_product"];
+    let ours = parameters::export(model).into_keys().filter(|name| !name.starts_with("entities."));
+    let names: BTreeMap<String, String> = ours
+        .map(|name| {
+            let parts: Vec<&str> = name.split('.').collect();
+            let theirs = match parts[..] {
+                ["trunk", domain, layer @ ("hidden1" | "hidden2" | "score" | "output"), kind] => {
+                    format!("din.{domain}.{layer}_{kind}")
+                }
+                ["trunk", ..] => format!("{}.{}", r.option("model"), parts[1..].join(".")),
+                ["tower", "layers", layer, kind] => format!("tower.{layer}.{kind}"),
+                ["tower", "slopes", layer] => format!("tower.{layer}.slope"),
+                ["tower", "field_norms", field, kind] => {
+                    format!("field_norm.{}.{kind}", fields[field.parse::<usize>().unwrap()])
+                }
+                _ => panic!("{name} has no reference name"),
+            };
+            (name, theirs)
+        })
+        .collect();
+    let stored = r.tensors.keys().filter(|key| key.starts_with("param.")).count();
+    assert_eq!(names.len(), stored, "{}: parameters of the model and of the reference", r.name);
+    names
+}
