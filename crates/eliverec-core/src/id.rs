@@ -1,5 +1,7 @@
 //! 64-bit ids. Numbers stay what they are; text is hashed, so no dictionary has to be kept or shipped.
 
+use std::hash::{BuildHasher, Hasher};
+
 /// The id of a text value: FNV-1a over its UTF-8 bytes, finished with [`mix`].
 ///
 /// Stable across versions and machines: ids are stored in checkpoints.
@@ -9,6 +11,42 @@ pub fn text_id(text: &str) -> u64 {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
     mix(hash)
+}
+
+/// Builds hashers of ids under a key: ids may be small numbers in sequence, so their bits are mixed, under a key that
+/// whoever chooses the ids need not know. SipHash would be several times the cost of a look-up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IdHash {
+    /// 0 where nobody can choose ids to collide.
+    pub key: u64,
+}
+
+impl BuildHasher for IdHash {
+    type Hasher = IdHasher;
+
+    fn build_hasher(&self) -> IdHasher {
+        IdHasher(self.key)
+    }
+}
+
+/// The state of one hash.
+#[derive(Debug)]
+pub struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = mix(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = mix(self.0 ^ id);
+    }
 }
 
 /// Spreads the bits of `x` (the finaliser of SplitMix64): a bijection on 64 bits.

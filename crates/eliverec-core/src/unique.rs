@@ -4,10 +4,9 @@
 //! gradient of a block goes back to the same ids: embeddings stay outside the autodiff graph.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::batch::{Batch, Values};
-use crate::id::mix;
+use crate::id::IdHash;
 use crate::schema::{Group, Schema};
 
 /// Distinct ids per vocabulary, in order of first occurrence, and every value's place among them.
@@ -24,8 +23,7 @@ impl UniqueIds {
     /// Makes the ids of a batch unique. Deterministic: the walk follows the schema.
     pub fn of(schema: &Schema, batch: &Batch) -> Self {
         let vocabularies = schema.vocabulary.len();
-        let mut known: Vec<HashMap<u64, u32, BuildHasherDefault<IdHasher>>> =
-            vec![HashMap::default(); vocabularies];
+        let mut known: Vec<HashMap<u64, u32, IdHash>> = vec![HashMap::default(); vocabularies];
         let mut ids: Vec<Vec<u64>> = vec![Vec::new(); vocabularies];
         let mut counts: Vec<Vec<u32>> = vec![Vec::new(); vocabularies];
         let places = Group::ALL.map(|group| {
@@ -59,8 +57,7 @@ impl UniqueIds {
         let (ids, counts) = lists
             .iter()
             .map(|list| {
-                let mut known: HashMap<u64, usize, BuildHasherDefault<IdHasher>> =
-                    HashMap::default();
+                let mut known: HashMap<u64, usize, IdHash> = HashMap::default();
                 let (mut ids, mut counts) = (Vec::new(), Vec::new());
                 for id in list {
                     let place = *known.entry(*id).or_insert(ids.len());
@@ -79,26 +76,6 @@ impl UniqueIds {
     /// For each field of a group, the row of its vocabulary's block that every id names; empty for dense fields.
     pub fn places(&self, group: Group) -> &[Vec<u32>] {
         &self.places[group as usize]
-    }
-}
-
-/// Ids may be small numbers in sequence, so they are mixed; nobody can choose them to collide within one batch.
-#[derive(Debug, Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = mix(self.0 ^ u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = mix(id);
     }
 }
 

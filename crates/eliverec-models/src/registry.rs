@@ -85,17 +85,27 @@ impl Default for ModelConfig {
 mod tests {
     use super::*;
 
+    /// The models of a folder that have no line in the registry.
+    fn unregistered(zoo: &std::path::Path) -> Vec<String> {
+        let files = zoo.read_dir().unwrap().map(|entry| entry.unwrap().path());
+        let names = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
+        names.filter(|name| name != "mod" && ModelConfig::of(name).is_none()).collect()
+    }
+
     /// A file that nobody registered would never be trained or tested.
     #[test]
     fn every_file_of_the_zoo_is_registered() {
         let zoo = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/zoo");
-        for entry in zoo.read_dir().unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            if name != "mod" {
-                assert!(ModelConfig::of(&name).is_some(), "zoo/{name} has no line in registry.rs");
-            }
+        assert_eq!(unregistered(&zoo), [""; 0], "each needs a line in registry.rs");
+    }
+
+    #[test]
+    fn a_file_without_a_line_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["mod.rs", "din.rs", "fresh.rs"] {
+            fs_err::write(folder.path().join(file), "").unwrap();
         }
+        assert_eq!(unregistered(folder.path()), ["fresh"]);
     }
 
     #[test]

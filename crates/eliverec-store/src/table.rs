@@ -4,8 +4,9 @@
 //! different pages can be updated in parallel without sharing anything.
 
 use crate::config::{StoreConfig, VocabularySpec};
-use crate::index::{IdHash, IdMap, map_bytes};
+use crate::index::{IdMap, map_bytes};
 use crate::row::{Initial, Mark};
+use eliverec_core::id::IdHash;
 use eliverec_core::seed::stream;
 use rayon::prelude::*;
 
