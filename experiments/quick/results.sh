@@ -18,7 +18,7 @@ for experiment in "$@"; do
 done
 metrics="auc gauc_user gauc_feed ndcg_at_10 recall_at_10 logloss"
 echo "| experiment | seeds | $(echo "$metrics" | sed 's/ / | /g') |"
-echo "| --- | ---: | $(for _ in $metrics; do printf -- '---: | '; done)"
+echo "| --- | ---: |$(for _ in $metrics; do printf -- ' ---: |'; done)"
 for experiment in "$@"; do
   row="| $experiment | $(ls "$runs/$experiment"-[123].json | wc -l) |"
   for metric in $metrics; do
