@@ -32,6 +32,14 @@ pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.select_f32s(vanishes, splat(0.0), power)
 }
 
+/// 1 / (1 + e^-x) for every lane.
+#[inline(always)]
+pub(super) fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let one = simd.splat_f32s(1.0);
+    let odds = exp(simd, simd.sub_f32s(simd.splat_f32s(0.0), x));
+    simd.div_f32s(one, simd.add_f32s(one, odds))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

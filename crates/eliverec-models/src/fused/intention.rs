@@ -4,7 +4,7 @@
 use pulp::Simd;
 
 use super::RetrievalOptions;
-use super::exponential::exp;
+use super::exponential::sigmoid;
 use super::rows::{Rows, row, row_mut};
 
 /// Eq. 5 and 6: the share of the consistent part, and both parts.
@@ -25,7 +25,7 @@ impl Rows for Split<'_> {
     fn run<S: Simd>(self, simd: S) {
         let d = self.difference.len();
         let difference = row::<S>(self.difference, 0, d);
-        let minus_scale = simd.splat_f32s(-self.options.intention_scale);
+        let scale = simd.splat_f32s(self.options.intention_scale);
         let one = simd.splat_f32s(1.0);
         let [consistent, specific] = self.parts;
         for i in 0..self.h.len() / d {
@@ -42,8 +42,7 @@ impl Rows for Split<'_> {
             {
                 let score =
                     if self.options.elementwise { simd.mul_f32s(*h, *difference) } else { product };
-                let odds = exp(simd, simd.mul_f32s(score, minus_scale));
-                *share = simd.div_f32s(one, simd.add_f32s(one, odds));
+                *share = sigmoid(simd, simd.mul_f32s(score, scale));
                 *consistent = simd.mul_f32s(*share, *h);
                 *specific = simd.mul_f32s(simd.sub_f32s(one, *share), *h);
             }

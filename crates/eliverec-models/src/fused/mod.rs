@@ -10,6 +10,7 @@
 
 mod activations;
 mod attention;
+mod attention_unit;
 mod chunks;
 mod column_softmax;
 mod distance;
@@ -23,6 +24,7 @@ mod record;
 mod retrieval;
 mod rows;
 mod transformer;
+mod unit_layers;
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ use burn::tensor::Tensor;
 use eliverec_core::batch::Offsets;
 
 use attention::Attention;
+use attention_unit::AttentionUnit;
 use distance::PairwiseDistance;
 use gather::GatherConcat;
 use pooling::Prototypes;
@@ -182,6 +185,76 @@ pub fn disentangled_retrieval(
         options,
     };
     record(operation, [h, consistent, specific, target].map(Tensor::into_dispatch))
+}
+
+/// What [`attention_unit`] is applied to and its weights; matrices are `[in, out]`.
+#[derive(Clone, Debug)]
+pub struct UnitInputs {
+    /// Candidates `[n, d]`.
+    pub target: Tensor<2>,
+    /// Events `[m, d]`.
+    pub items: Tensor<2>,
+    /// What each candidate adds to the first hidden layer of its pairs, bias included `[n, h]`.
+    pub of_target: Tensor<2>,
+    /// What each event adds `[m, h]`.
+    pub of_item: Tensor<2>,
+    /// Weight of the element-wise product in the first hidden layer `[d, h]`.
+    pub product: Tensor<2>,
+    /// Second hidden layer `[h, g]`.
+    pub second_weight: Tensor<2>,
+    /// `[g]`
+    pub second_bias: Tensor<1>,
+    /// The score `[g, 1]`.
+    pub score: Tensor<2>,
+}
+
+/// DIN's attention unit without the score's bias: `[n, longest]`, zero beyond the end of a feed's history.
+///
+/// `score . sigmoid(W2 sigmoid(of_target_i + of_item_j + (target_i * item_j) W) + b2)` for every candidate i and every
+/// event j of its feed.
+///
+/// # Panics
+/// If shapes do not fit, `longest` is below the longest history, or a tensor is not [`available`].
+pub fn attention_unit(
+    inputs: UnitInputs,
+    histories: &Arc<Offsets>,
+    candidates: &Arc<Offsets>,
+    longest: usize,
+) -> Tensor<2> {
+    let [h, g] = inputs.second_weight.dims();
+    let [n, d] = inputs.target.dims();
+    let m = histories.total();
+    assert_eq!(n, candidates.total(), "rows of the targets and of the candidates");
+    assert_eq!(
+        histories.feeds(),
+        candidates.feeds(),
+        "feeds of the histories and of the candidates"
+    );
+    assert!(histories.longest() <= longest, "a history of more than {longest} events");
+    assert_eq!(inputs.items.dims(), [m, d], "the events");
+    assert_eq!(inputs.of_target.dims(), [n, h], "the candidates' part of the first layer");
+    assert_eq!(inputs.of_item.dims(), [m, h], "the events' part of the first layer");
+    assert_eq!(inputs.product.dims(), [d, h], "the weight of the product");
+    assert_eq!(inputs.second_bias.dims(), [g], "the bias of the second layer");
+    assert_eq!(inputs.score.dims(), [g, 1], "the weight of the score");
+    let operation = AttentionUnit {
+        histories: Arc::clone(histories),
+        candidates: Arc::clone(candidates),
+        width: d,
+        hidden: [h, g],
+        longest,
+    };
+    let inputs = [
+        inputs.target.into_dispatch(),
+        inputs.items.into_dispatch(),
+        inputs.of_target.into_dispatch(),
+        inputs.of_item.into_dispatch(),
+        inputs.product.into_dispatch(),
+        inputs.second_weight.into_dispatch(),
+        inputs.second_bias.into_dispatch(),
+        inputs.score.into_dispatch(),
+    ];
+    record(operation, inputs)
 }
 
 /// Euclidean distances `[r, r]` of all rows of `x` `[r, d]`, from their differences; no gradient where rows coincide.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blocks::Dense;
 use crate::error::Error;
+use crate::fused::{self, UnitInputs};
 use crate::inputs::{History, Inputs};
 use crate::ops;
 use crate::rows::{Rows, indices};
@@ -113,18 +114,11 @@ impl AttentionUnit {
         name: &str,
         trace: &mut Trace,
     ) -> Tensor<2> {
-        let [n, d] = inputs.target.dims();
-        let (candidates, l) = (&inputs.candidates, history.rows.longest());
-        let c = candidates.longest();
-        let b = candidates.feeds();
+        let [_, d] = inputs.target.dims();
+        let candidates = &inputs.candidates;
+        let (b, c) = (candidates.feeds(), candidates.longest());
 
-        // Scores of real pairs only, then padded: [n, l]
-        let pairs = Pairs::new(candidates, &history.rows);
-        let scores = if pairs.impressions.is_empty() {
-            Tensor::zeros([n, l], &inputs.target.device())
-        } else {
-            pairs.rectangle(self.scores(&inputs.target, &history.items, &pairs), n, l)
-        };
+        let scores = self.scores(inputs, history);
         let mask = candidates.repeat(history.rows.mask().float()).bool();
         let weights = match self.normalize {
             Normalize::Softmax => ops::masked_softmax(scores / (d as f32).sqrt(), mask),
@@ -145,24 +139,45 @@ impl AttentionUnit {
         self.output.forward(pooled) * candidates.repeat(given)
     }
 
-    /// The scores `[pairs, 1]` of every impression with every event of its feed.
+    /// The scores `[n, l]` of every impression with every event of its feed; of no meaning beyond the history's end.
     ///
     /// The first layer is taken apart: `[q, k, q - k, q * k] W = q (W_q + W_d) + k (W_k - W_d) + (q * k) W_p`, so that the
     /// parts that depend on one of the two are computed once per impression and once per event.
-    fn scores(&self, target: &Tensor<2>, items: &Tensor<2>, pairs: &Pairs) -> Tensor<2> {
-        let [_, d] = target.dims();
+    fn scores(&self, inputs: &Inputs, history: &History) -> Tensor<2> {
+        let (target, items) = (inputs.target.clone(), history.items.clone());
+        let [n, d] = target.dims();
         let weight = self.hidden1.weight();
         let part = |i: usize| weight.clone().narrow(0, i * d, d);
         let of_target =
             target.clone().matmul(part(0) + part(2)) + self.hidden1.bias().unsqueeze_dim(0);
         let of_item = items.clone().matmul(part(1) - part(2));
+        let longest = history.rows.longest();
+        if history.rows.fused {
+            let unit = UnitInputs {
+                target,
+                items,
+                of_target,
+                of_item,
+                product: part(3),
+                second_weight: self.hidden2.weight(),
+                second_bias: self.hidden2.bias(),
+                score: self.score.weight(),
+            };
+            let (histories, candidates) = (&history.rows.offsets, &inputs.candidates.offsets);
+            let scores = fused::attention_unit(unit, histories, candidates, longest);
+            return scores + self.score.bias().unsqueeze_dim(0);
+        }
+        let pairs = Pairs::new(&inputs.candidates, &history.rows);
         let device = target.device();
+        if pairs.impressions.is_empty() {
+            return Tensor::zeros([n, longest], &device);
+        }
         let (i, j) =
             (indices(pairs.impressions.clone(), &device), indices(pairs.events.clone(), &device));
-        let product = target.clone().select(0, i.clone()) * items.clone().select(0, j.clone());
+        let product = target.select(0, i.clone()) * items.select(0, j.clone());
         let hidden = of_target.select(0, i) + of_item.select(0, j) + product.matmul(part(3));
         let hidden = self.hidden2.forward(activation::sigmoid(hidden));
-        self.score.forward(activation::sigmoid(hidden))
+        pairs.rectangle(self.score.forward(activation::sigmoid(hidden)), n, longest)
     }
 }
 

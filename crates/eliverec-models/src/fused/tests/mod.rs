@@ -1,5 +1,6 @@
 //! Every fused operation against a loop in 64 bits: values, and gradients by central differences of the loop.
 
+mod attention_unit;
 mod distance;
 mod gather;
 mod pooling;
