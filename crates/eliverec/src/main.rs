@@ -1,15 +1,12 @@
-//! The command line of eliverec: one file per command under `commands/`, exit codes and the allocator here.
+//! The command line of eliverec: one file per command under `commands/`, exit codes here.
 
+mod allocator;
 mod commands;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-// glibc gives large tensors back to the kernel at every drop, which costs a quarter of a training step.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Trains and evaluates eLiveRec, a recommender of live channels.
 #[derive(Debug, Parser)]
@@ -53,6 +50,7 @@ const BAD_INPUT: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     let result = match Cli::parse().command {
         Command::Import(arguments) => commands::import::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
