@@ -1,6 +1,6 @@
 //! The crate's errors: sentences that name the value.
 
-/// What can be wrong with a schema or a feed.
+/// What can be wrong with a schema, a feed or an event.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The schema file does not parse.
@@ -29,6 +29,14 @@ pub enum Error {
     Feed {
         /// Column, with list position where there is one, for example `candidates[3].stay_s`.
         field: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A value of an event cannot be used.
+    #[error("{field}: {reason}")]
+    Event {
+        /// Column of the log.
+        field: &'static str,
         /// What is wrong.
         reason: String,
     },

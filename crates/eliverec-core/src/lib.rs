@@ -4,6 +4,7 @@
 //!
 //! - [`id`]: 64-bit ids and how text becomes one.
 //! - [`schema`]: vocabularies and fields, as `schema.toml` declares them; the fingerprint.
+//! - [`event`]: the event log: what happened, when, and when it became known.
 //! - [`feed`]: one request with its histories and candidates, as a row of a feed file.
 //! - [`batch`]: whole feeds as columns, invariants checked once.
 //! - [`unique`]: the distinct ids of a batch per vocabulary and where each occurs.
@@ -15,6 +16,7 @@
 pub mod adagrad;
 pub mod batch;
 pub mod error;
+pub mod event;
 pub mod feed;
 pub mod id;
 pub mod normalize;
@@ -25,6 +27,7 @@ pub mod unique;
 
 pub use batch::{Batch, BatchBuilder, Lengths};
 pub use error::Error;
+pub use event::{Event, EventKind};
 pub use feed::Feed;
 pub use normalize::Normalization;
 pub use schema::Schema;
