@@ -9,7 +9,9 @@ use serde_json::Value;
 /// Crate, and the crates of ours and heavy engines that it may depend on directly.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("eliverec-core", &[]),
+    ("eliverec-features", &["eliverec-core"]),
     ("eliverec-metrics", &["eliverec-core"]),
+    ("eliverec-sim", &["eliverec-core", "eliverec-metrics", "eliverec-tables"]),
     ("eliverec-store", &["eliverec-core"]),
     ("eliverec-tables", &["eliverec-core", "arrow", "parquet"]),
     ("eliverec-models", &["eliverec-core", "burn"]),
