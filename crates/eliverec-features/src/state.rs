@@ -1,0 +1,151 @@
+//! All folds of a platform: routes an admitted event to the user, the channel and the product it concerns.
+//!
+//! Memory: each user and channel is bounded; their number is the platform's. Products are those clicked since the last
+//! day; [`FeatureState::forget_idle`] drops the others.
+
+use eliverec_core::event::{Event, EventKind};
+use serde::{Deserialize, Serialize};
+
+use crate::channel::ChannelState;
+use crate::config::FeatureConfig;
+use crate::error::Error;
+use crate::maps::{IdMap, serialize_sorted};
+use crate::popularity::Popularity;
+use crate::registry::FeatureId;
+use crate::snapshot::Snapshot;
+use crate::user::UserState;
+use crate::version::Version;
+
+/// The state of users, channels and products, with its settings and version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FeatureState {
+    // First, so that it is read first.
+    version: Version,
+    config: FeatureConfig,
+    #[serde(serialize_with = "serialize_sorted")]
+    users: IdMap<UserState>,
+    #[serde(serialize_with = "serialize_sorted")]
+    channels: IdMap<ChannelState>,
+    #[serde(serialize_with = "serialize_sorted")]
+    products: IdMap<Popularity>,
+}
+
+impl FeatureState {
+    /// Nothing has happened.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a setting cannot work.
+    pub fn new(config: FeatureConfig) -> Result<Self, Error> {
+        config.check()?;
+        Ok(Self {
+            version: Version,
+            config,
+            users: IdMap::default(),
+            channels: IdMap::default(),
+            products: IdMap::default(),
+        })
+    }
+
+    /// Takes in an event that [`crate::Freshness`] admitted. `anchor_of` gives the anchor of a channel, if it is known:
+    /// the dimension table's answer, which events do not carry.
+    pub fn apply(&mut self, event: &Event, anchor_of: impl Fn(u64) -> Option<u64>) {
+        let config = &self.config;
+        if let Some(user) = event.user_id.filter(|_| concerns_user(event.kind)) {
+            let anchor = event.channel_id.and_then(anchor_of);
+            self.users.entry(user).or_default().apply(event, anchor, config);
+        }
+        if let Some(channel) = event.channel_id.filter(|_| concerns_channel(event.kind)) {
+            self.channels.entry(channel).or_default().apply(event, config);
+        }
+        if let Some(product) = event.product_id.filter(|_| event.kind == EventKind::ProductClick) {
+            self.products.entry(product).or_default().add(event.ts_ms);
+        }
+    }
+
+    /// All features of a candidate `channel` for `user` at `at_ms`, when exactly the events available before have been
+    /// applied. Ids that never occurred give the values of [`Snapshot::unknown`].
+    pub fn snapshot(
+        &self,
+        user: u64,
+        channel: u64,
+        at_ms: i64,
+        anchor_of: impl Fn(u64) -> Option<u64>,
+    ) -> Snapshot {
+        let mut snapshot = Snapshot::unknown();
+        if let Some(user) = self.users.get(&user) {
+            user.snapshot(at_ms, &mut snapshot);
+            if let Some(anchor) = anchor_of(channel) {
+                user.snapshot_anchor(anchor, at_ms, &mut snapshot);
+            }
+        }
+        if let Some(channel) = self.channels.get(&channel) {
+            channel.snapshot(at_ms, &mut snapshot);
+            let current = channel.bag().current();
+            if let Some(product) = current.and_then(|product| self.products.get(&product)) {
+                snapshot.set(FeatureId::ProductPopularity, product.count(at_ms) as f32);
+            }
+        }
+        snapshot
+    }
+
+    /// The settings.
+    pub const fn config(&self) -> &FeatureConfig {
+        &self.config
+    }
+
+    /// The state of a user.
+    pub fn user(&self, id: u64) -> Option<&UserState> {
+        self.users.get(&id)
+    }
+
+    /// The state of a channel.
+    pub fn channel(&self, id: u64) -> Option<&ChannelState> {
+        self.channels.get(&id)
+    }
+
+    /// The clicks of a product.
+    pub fn product(&self, id: u64) -> Option<&Popularity> {
+        self.products.get(&id)
+    }
+
+    /// Number of users, channels and products.
+    pub fn sizes(&self) -> [usize; 3] {
+        [self.users.len(), self.channels.len(), self.products.len()]
+    }
+
+    /// Takes in the state built from other events; whatever they share, the result is the state of all of them.
+    ///
+    /// # Errors
+    /// [`Error::SettingsDiffer`] names the options; the state is unchanged.
+    pub fn merge(&mut self, other: Self) -> Result<(), Error> {
+        if self.config != other.config {
+            let differences = self.config.differences(&other.config);
+            return Err(Error::SettingsDiffer { differences });
+        }
+        for (id, user) in other.users {
+            self.users.entry(id).or_default().merge(user, &self.config);
+        }
+        for (id, channel) in other.channels {
+            self.channels.entry(id).or_default().merge(channel, &self.config);
+        }
+        for (id, product) in other.products {
+            self.products.entry(id).or_default().merge(&product);
+        }
+        Ok(())
+    }
+
+    /// Drops products that were not clicked in the 24 hours before `at_ms`. No snapshot from then on changes.
+    pub fn forget_idle(&mut self, at_ms: i64) {
+        self.products.retain(|_, product| !product.is_over(at_ms));
+    }
+}
+
+/// Whether a user's folds look at events of that kind; other users need no state.
+const fn concerns_user(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Leave | EventKind::ProductClick)
+}
+
+/// Whether a channel's folds look at events of that kind.
+const fn concerns_channel(kind: EventKind) -> bool {
+    !matches!(kind, EventKind::Follow | EventKind::Like | EventKind::Comment)
+}

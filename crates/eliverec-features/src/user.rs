@@ -1,0 +1,69 @@
+//! What is known of one user: both histories and the affinity to anchors.
+
+use eliverec_core::event::Event;
+use serde::{Deserialize, Serialize};
+
+use crate::affinity::Affinity;
+use crate::config::FeatureConfig;
+use crate::history::History;
+use crate::registry::FeatureId;
+use crate::snapshot::Snapshot;
+
+/// The folds of one user. Memory: at most [`FeatureConfig::user_bytes`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UserState {
+    history: History,
+    affinity: Affinity,
+}
+
+impl UserState {
+    /// Takes in an admitted event of this user; `anchor` is that of its channel, if it has one and it is known.
+    pub fn apply(&mut self, event: &Event, anchor: Option<u64>, config: &FeatureConfig) {
+        self.history.apply(event, config);
+        self.affinity.apply(event, anchor, config);
+    }
+
+    /// Both histories, for the feed's sequences.
+    pub const fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The affinity to anchors.
+    pub const fn affinity(&self) -> &Affinity {
+        &self.affinity
+    }
+
+    /// Writes the features of the user at `at_ms`.
+    pub fn snapshot(&self, at_ms: i64, into: &mut Snapshot) {
+        let (products, channels) = (self.history.products(), self.history.channels());
+        into.set(FeatureId::HistoryProducts, products.len() as f32);
+        into.set(FeatureId::HistoryChannels, channels.len() as f32);
+        into.set_age(FeatureId::ProductClickAgeS, products.newest().map(|n| n.0.ts_ms), at_ms);
+        into.set_age(FeatureId::WatchAgeS, channels.newest().map(|n| n.0.ts_ms), at_ms);
+    }
+
+    /// Writes the features of the user and a candidate's `anchor` at `at_ms`.
+    pub fn snapshot_anchor(&self, anchor: u64, at_ms: i64, into: &mut Snapshot) {
+        let (watches, newest) = self.affinity.of(anchor);
+        into.set(FeatureId::AnchorWatches, watches as f32);
+        into.set_age(FeatureId::AnchorWatchAgeS, newest.map(|moment| moment.ts_ms), at_ms);
+    }
+
+    /// Takes in the state built from other events of the same user.
+    pub fn merge(&mut self, other: Self, config: &FeatureConfig) {
+        self.history.merge(other.history, config);
+        self.affinity.merge(other.affinity, config);
+    }
+
+    /// Bytes on the heap.
+    pub const fn heap_bytes(&self) -> usize {
+        self.history.heap_bytes() + self.affinity.heap_bytes()
+    }
+}
+
+impl FeatureConfig {
+    /// The most bytes that one user's state takes, itself included.
+    pub fn user_bytes(&self) -> usize {
+        size_of::<UserState>() + History::heap_bytes_bound(self) + Affinity::heap_bytes_bound(self)
+    }
+}
