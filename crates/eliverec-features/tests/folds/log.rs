@@ -99,7 +99,7 @@ pub(crate) fn arrange(events: &mut [Event]) {
     events.sort_by_key(|event| (event.available_at_ms, event.event_id));
 }
 
-/// Moments around arrivals, exactly at them, and long after.
+/// Moments around arrivals, exactly at them, and up to a month after.
 pub(crate) fn moments(events: &[Event]) -> Vec<i64> {
     let arrivals = events.iter().map(|event| event.available_at_ms);
     let mut moments: Vec<i64> = arrivals
@@ -109,6 +109,8 @@ pub(crate) fn moments(events: &[Event]) -> Vec<i64> {
         .collect();
     if let Some(last) = moments.iter().max().copied() {
         moments.extend([1, 10, 60, 60 * 24, 60 * 24 * 31].map(|minutes| last + minutes * 60_000));
+        // While the hours of the log leave the windows of a day, one by one.
+        moments.extend((20..=27).map(|hours| (last / 3_600_000 + hours) * 3_600_000));
     }
     moments.sort_unstable();
     moments
