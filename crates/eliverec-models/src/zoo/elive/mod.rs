@@ -57,9 +57,9 @@ pub struct EliveConfig {
     pub separate_specific: bool,
     /// Temperature of InfoNCE.
     pub temperature: f32,
-    /// lambda_1, weight of L_cor.
+    /// lambda_1, weight of L_cor; from the paper's grid 0.001 to 1.
     pub correlation_weight: f32,
-    /// lambda_2, weight of L_nce.
+    /// lambda_2, weight of L_nce; from the paper's grid.
     pub alignment_weight: f32,
 }
 
@@ -80,8 +80,8 @@ impl Default for EliveConfig {
             alignment: Alignment::InfoNce,
             separate_specific: false,
             temperature: 0.5,
-            correlation_weight: 0.1,
-            alignment_weight: 0.1,
+            correlation_weight: 0.01,
+            alignment_weight: 0.01,
         }
     }
 }
