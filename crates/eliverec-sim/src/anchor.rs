@@ -32,7 +32,7 @@ const START_HOURS: [f64; 24] = [
 ];
 
 impl Anchor {
-    /// Anchor number `index` of the world; `category` is the department store's idea of an even offer.
+    /// Anchor number `index` of the world.
     pub(crate) fn new(index: u32, config: &WorldConfig, catalog: &Catalog) -> Self {
         let mut random = Random::new(numbered(stream(config.seed, "sim/anchor"), u64::from(index)));
         // Goods that gain from being shown have more anchors.

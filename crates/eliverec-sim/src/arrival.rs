@@ -15,7 +15,7 @@ use crate::log::Log;
 const LATE_MS: (f64, f64) = (2_000.0, 480_000.0);
 const VERY_LATE_MS: (f64, f64) = (660_000.0, 3_600_000.0);
 /// A displaced event stands at most this many events after its place.
-const DISPLACED_BY: usize = 2_000;
+const DISPLACED_BY: usize = 500;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {

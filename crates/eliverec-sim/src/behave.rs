@@ -80,7 +80,7 @@ impl Encounter<'_> {
         let (mut shared, mut live_only) = (0.0, 0.0);
         for interest in user.taste.interests.iter().filter(|i| i.kind.acts_live()) {
             let level = INTEREST[usize::from(interest.level)] * PHASE[usize::from(interest.active)];
-            let hazard = level * meets(interest, self.stream.offer) * fit;
+            let hazard = level * meets(*interest, self.stream.offer) * fit;
             match interest.kind {
                 InterestKind::Shared => shared += hazard,
                 _ => live_only += hazard,
@@ -227,7 +227,7 @@ impl Encounter<'_> {
             let wants = usize::from(self.interest(&slot) > 0);
             let fits = PRICE_DISTANCE[price_distance(product.tier, self.user.taste.tier)];
             if random.uniform() < BAG_PRODUCT[wants] * fits.sqrt() {
-                let cause = self.cause_of_click(&slot, watch.cause);
+                let cause = Some(self.cause_of_click(&slot, watch.cause));
                 let click = Draft { ts_ms: at_ms, product: slot.product, cause, ..watch };
                 happens(Draft { kind: EventKind::ProductClick, ..click });
                 let ordered_ms = at_ms + 10_000 + random.below(50_000) as i64;
@@ -245,12 +245,12 @@ impl Encounter<'_> {
     }
 
     /// An interest in the goods; else what led into the channel, if it is not an interest in other goods; else nothing.
-    fn cause_of_click(&self, slot: &Slot, led_in: Option<Cause>) -> Option<Cause> {
+    fn cause_of_click(&self, slot: &Slot, led_in: Option<Cause>) -> Cause {
         let interest = self.user.taste.interest(slot.category, InterestKind::acts_live);
-        Some(match (interest, led_in) {
+        match (interest, led_in) {
             (Some(interest), _) => interest.kind.into(),
             (None, Some(cause @ (Cause::Loyalty | Cause::Popularity))) => cause,
             _ => Cause::Noise,
-        })
+        }
     }
 }

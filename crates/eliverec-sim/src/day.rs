@@ -121,17 +121,19 @@ impl World {
         log: &mut L,
     ) -> Result<(), L::Error> {
         self.now_ms = at_ms;
+        if let Item::Visits(Visit { user, .. }) | Item::Asks { user, .. } = item {
+            let free_ms = self.users[user as usize].busy_until_ms;
+            if free_ms > at_ms {
+                self.queue.push(free_ms, item);
+                return Ok(());
+            }
+        }
         match item {
             Item::Happens(draft) => {
                 self.count(&draft);
                 self.output.emit(&draft, policy, log)
             }
             Item::Visits(visit) => {
-                let free_ms = self.users[visit.user as usize].busy_until_ms;
-                if free_ms > at_ms {
-                    self.queue.push(free_ms, Item::Visits(visit));
-                    return Ok(());
-                }
                 let seed =
                     numbered(numbered(self.seeds.visit, u64::from(visit.user)), at_ms as u64);
                 let mut random = Random::new(seed);

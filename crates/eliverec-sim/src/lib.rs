@@ -57,5 +57,6 @@ pub use truth::{Cause, Ceiling, Truth};
 pub use world::World;
 
 /// The schema of the world's log and feeds, as a TOML file: fields of users, products, channels and context, and the
-/// real-time features by their names.
+/// real-time features by their names. `current_category` is the category of the product that went on sale last in the
+/// channel, which users see before they enter.
 pub const SCHEMA: &str = include_str!("../schemas/world.toml");

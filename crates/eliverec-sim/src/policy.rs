@@ -69,10 +69,10 @@ pub struct LoggingPolicy {
     watched: HashMap<u64, Vec<(u64, u16)>, IdHash>,
 }
 
-/// Shares of places for channels watched before and for popular ones; a third is exploration, which keeps the
-/// watches of an unpersonalised feed rare enough for 0.91 per feed.
-const FAMILIAR: f64 = 0.30;
-const POPULAR: f64 = 0.37;
+/// Shares of places for channels watched before and for popular ones; the rest is exploration. Together they set the share
+/// of repeats of Table I: 27.78 distinct channels of 41.29.
+const FAMILIAR: f64 = 0.18;
+const POPULAR: f64 = 0.38;
 /// The next popular channel is taken with this probability, else the one after it, and so on.
 const NEXT_POPULAR: f64 = 0.12;
 /// Channels remembered per user.
@@ -194,18 +194,20 @@ mod tests {
             });
         }
         let live = live(60);
-        let (mut first, mut ranking) = (0, Vec::new());
+        let (mut first, mut ranking) = (0_u32, Vec::new());
         for _ in 0..1_000 {
             ranking.clear();
             policy.rank(&request(), &live, &mut ranking);
             assert_eq!(ranking.len(), 20);
             assert!(ranking.iter().all(|id| is_live(&live, *id)));
-            first += usize::from(ranking[..3].contains(&17));
+            first += u32::from(ranking[..3].contains(&17));
             ranking.sort_unstable();
             ranking.dedup();
             assert_eq!(ranking.len(), 20);
         }
-        assert!(first > 500, "{first}");
+        // By chance it would be 50; three places are familiar with probability 1 - (1 - FAMILIAR)^3.
+        let familiar = 1_000.0 * (1.0 - (1.0 - FAMILIAR).powi(3));
+        assert!(f64::from(first) > 0.9 * familiar, "{first}");
     }
 
     #[test]

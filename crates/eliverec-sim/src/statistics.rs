@@ -73,20 +73,24 @@ impl TableOne {
 }
 
 /// Takes a log in the order of event time and ends in a [`TableOne`]. A quick check of a world: sample generation counts
-/// again from what was available at each request. 0.8 KB per user, 16 bytes per request and event id.
+/// again from what was available at each request. 0.8 KB per user and 16 bytes per request.
 #[derive(Clone, Debug, Default)]
 pub struct TableOneBuilder {
     from_ms: i64,
     users: HashMap<u64, Sequences, IdHash>,
     /// Requests of the period.
     requests: HashSet<u64, IdHash>,
-    seen: HashSet<u64, IdHash>,
+    /// The last event ids, two generations of [`REMEMBERED`].
+    seen: [HashSet<u64, IdHash>; 2],
     impressions: u64,
     watched: u64,
     products: u64,
     channels: u64,
     distinct: u64,
 }
+
+/// A second arrival stands at most this many users' events after the first.
+const REMEMBERED: usize = 1 << 16;
 
 #[derive(Clone, Debug, Default)]
 struct Sequences {
@@ -104,8 +108,12 @@ impl TableOneBuilder {
     /// The next event; a second arrival is dropped.
     pub fn add(&mut self, event: &Event) {
         let Some(user) = event.user_id else { return };
-        if !self.seen.insert(event.event_id) {
+        if self.seen[1].contains(&event.event_id) || !self.seen[0].insert(event.event_id) {
             return;
+        }
+        if self.seen[0].len() == REMEMBERED {
+            self.seen.swap(0, 1);
+            self.seen[0].clear();
         }
         let sequences = self.users.entry(user).or_default();
         match (event.kind, event.channel_id, event.request_id) {

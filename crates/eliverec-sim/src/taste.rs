@@ -144,7 +144,7 @@ impl Taste {
 }
 
 /// How far an offer meets an interest: 1 if it is being explained, less in the bag or next to it.
-pub(crate) fn meets(interest: &Interest, offer: Offer) -> f64 {
+pub(crate) fn meets(interest: Interest, offer: Offer) -> f64 {
     if interest.category == offer.current {
         1.0
     } else if offer.bag >> interest.category & 1 == 1 {
@@ -187,7 +187,7 @@ mod tests {
             Offer { current: 8, bag: 0 },
             Offer { current: 30, bag: 1 << 8 },
         ]
-        .map(|offer| meets(&interest, offer));
+        .map(|offer| meets(interest, offer));
         assert!(degrees.windows(2).all(|pair| pair[0] > pair[1]), "{degrees:?}");
         assert_eq!(degrees[3], 0.0);
     }
