@@ -79,6 +79,7 @@ pub enum Truth {
         /// Place in the feed, from 0.
         position: u16,
         /// Probability that it becomes a watch of at least the threshold, given everything the world knows at the request.
+        /// One rare thing is not in it: an earlier watch of the same feed may last until this channel's stream is over.
         watch_probability: f32,
         /// Whether it does.
         watched: bool,
