@@ -56,7 +56,8 @@ fn declared(schema: &Schema, groups: &[Group]) -> impl Iterator<Item = ArrowFiel
     fields.map(column).collect::<Vec<_>>().into_iter()
 }
 
-fn column(field: &Field) -> ArrowField {
+/// The column of a field without nulls.
+pub(crate) fn column(field: &Field) -> ArrowField {
     let kind = match field.kind {
         Kind::Categorical { .. } => DataType::UInt64,
         Kind::Bucket { .. } | Kind::Dense { .. } => DataType::Float32,

@@ -199,7 +199,7 @@ fn list_of_structs(batch: &RecordBatch, name: &str) -> Result<(Vec<usize>, Struc
 
 /// What a column's values belong to, to name them in errors.
 #[derive(Clone, Copy)]
-enum Place<'a> {
+pub(crate) enum Place<'a> {
     /// The rows themselves.
     Top,
     /// A struct per row.
@@ -210,14 +210,14 @@ enum Place<'a> {
 
 impl Place<'_> {
     /// Reads a column that must be there.
-    fn read<T>(
+    pub(crate) fn read<T>(
         self,
         array: Option<&ArrayRef>,
         field: &str,
         read: impl Fn(&dyn Array) -> Result<T, Wrong>,
     ) -> Result<T, Problem> {
         let array = array.ok_or_else(|| {
-            let reason = "is missing; every feed needs it".to_owned();
+            let reason = "is missing; every file needs it".to_owned();
             Problem::Column { field: self.column(field), reason }
         })?;
         read(array.as_ref()).map_err(|wrong| self.wrong(field, wrong))
@@ -238,7 +238,11 @@ impl Place<'_> {
     }
 
     /// Reads the columns of a group.
-    fn columns(self, array: &StructArray, fields: &[Field]) -> Result<Vec<Column>, Problem> {
+    pub(crate) fn columns(
+        self,
+        array: &StructArray,
+        fields: &[Field],
+    ) -> Result<Vec<Column>, Problem> {
         let column = |field: &Field| {
             let array = array.column_by_name(&field.name);
             self.read(array, &field.name, |array| {

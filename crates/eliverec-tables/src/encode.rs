@@ -96,7 +96,8 @@ fn declared(
     Ok(arrays)
 }
 
-fn concatenated<'a>(
+/// The values of some columns of one kind, one after the other.
+pub(crate) fn concatenated<'a>(
     kind: &Kind,
     columns: impl Iterator<Item = &'a Column>,
 ) -> Result<ArrayRef, ArrowError> {

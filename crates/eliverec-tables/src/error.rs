@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// What can go wrong with feed files and the data sets that they are made of.
+/// What can go wrong with feed files, event logs and the data sets that they are made of.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system could not read or write; the message names the path.
@@ -79,6 +79,42 @@ pub enum Error {
         /// Column.
         column: String,
         /// What is wrong and what is expected.
+        reason: String,
+    },
+    /// A row of an event log is no event.
+    #[error(
+        "{path}: row group {row_group}, row {row}: {column}: {reason}; \
+         mend the row, or read leniently to set such rows aside",
+        path = path.display()
+    )]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Row group of the file, from 0.
+        row_group: usize,
+        /// Row of the file, from 0.
+        row: u64,
+        /// The column.
+        column: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An event that is to be written breaks the contract.
+    #[error("event {event_id}: {column}: {reason}")]
+    Event {
+        /// Its `event_id`.
+        event_id: u64,
+        /// The column.
+        column: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The object store could not read or write.
+    #[error("{path}: {reason}", path = path.display())]
+    Store {
+        /// The object.
+        path: PathBuf,
+        /// What the store says.
         reason: String,
     },
     /// A feed breaks the contract.

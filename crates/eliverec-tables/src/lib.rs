@@ -2,7 +2,8 @@
 //!
 //! A feed directory holds `schema.toml` and one folder of Parquet files per [`Split`]. [`FeedWriter`] makes such a
 //! directory whole or not at all; [`FeedDirectory`] reads it as a stream: in file order, or shuffled with a seed, as
-//! feeds or as [`Batches`] of whole feeds.
+//! feeds or as [`Batches`] of whole feeds. Event logs, from which feeds are made, have a module of their own:
+//! [`events`].
 //!
 //! # Memory
 //! Reading holds, whatever the size of the set: per open reader the footer of one file, one page of each column and
@@ -17,6 +18,7 @@ mod decode;
 pub mod directory;
 mod encode;
 pub mod error;
+pub mod events;
 pub mod import;
 pub mod layout;
 pub mod read;

@@ -157,7 +157,10 @@ impl Footer {
 }
 
 /// Reads from a Parquet file. The Parquet reader panics on some damaged files; what it was reading is dropped then.
-fn guarded<T, E: ToString>(path: &Path, read: impl FnOnce() -> Result<T, E>) -> Result<T, Error> {
+pub(crate) fn guarded<T, E: ToString>(
+    path: &Path,
+    read: impl FnOnce() -> Result<T, E>,
+) -> Result<T, Error> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(result) => result.map_err(|e| Error::parquet(path, &e)),
         Err(_) => Err(Error::parquet(path, &"its parts contradict each other")),
@@ -165,7 +168,11 @@ fn guarded<T, E: ToString>(path: &Path, read: impl FnOnce() -> Result<T, E>) -> 
 }
 
 /// Column chunks that a damaged footer places outside the file.
-fn check_extent(path: &Path, metadata: &ParquetMetaData, file_bytes: u64) -> Result<(), Error> {
+pub(crate) fn check_extent(
+    path: &Path,
+    metadata: &ParquetMetaData,
+    file_bytes: u64,
+) -> Result<(), Error> {
     for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
         let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
         let length = column.compressed_size();
@@ -213,7 +220,8 @@ fn projection(file: &ArrowReaderMetadata, schema: &Schema) -> ProjectionMask {
     ProjectionMask::leaves(descriptor, leaves.map(|(i, _)| i))
 }
 
-fn located(path: &Path, first_row: u64, problem: Problem) -> Error {
+/// The problem with the file and the row of the file.
+pub(crate) fn located(path: &Path, first_row: u64, problem: Problem) -> Error {
     let path = path.into();
     match problem {
         Problem::Column { field, reason } => Error::Column { path, field, reason },

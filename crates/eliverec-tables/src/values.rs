@@ -3,7 +3,7 @@
 //!
 //! The arrays are in Parquet's own types, of which there is one for text and one for lists.
 
-use arrow::array::{Array, ArrayRef, AsArray, StructArray, downcast_integer_array};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, StructArray, downcast_integer_array};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Float16Type, Float32Type, Float64Type, TimeUnit,
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
@@ -56,16 +56,21 @@ fn converted<T: ArrowPrimitiveType, U>(
 
 /// Ids: integers as they are (negative ones by their 64 bits), text by its hash.
 pub(crate) fn ids(array: &dyn Array) -> Result<Vec<u64>, Wrong> {
-    let ids = downcast_integer_array!(
+    let ids = raw_ids(array)?;
+    refuse_nulls(array, "is null; every id must be known")?;
+    Ok(ids)
+}
+
+/// As [`ids`], with any value for null.
+pub(crate) fn raw_ids(array: &dyn Array) -> Result<Vec<u64>, Wrong> {
+    Ok(downcast_integer_array!(
         array => array.values().iter().map(|x| i128::from(*x) as u64).collect(),
         DataType::Utf8 => {
             let texts = array.as_string::<i32>().iter();
             texts.map(|text| text.map_or(0, text_id)).collect()
         },
         _ => return Err(Wrong::of_type("an integer or text", array))
-    );
-    refuse_nulls(array, "is null; every id must be known")?;
-    Ok(ids)
+    ))
 }
 
 /// Finite numbers without nulls.
@@ -94,7 +99,8 @@ fn not_finite(index: usize, x: f32) -> Wrong {
     Wrong::at(index, format!("{x} is not a finite number of single precision"))
 }
 
-fn raw_numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
+/// Numbers of single precision, with any value for null.
+pub(crate) fn raw_numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
     Ok(downcast_integer_array!(
         array => array.values().iter().map(|x| *x as f32).collect(),
         DataType::Float16 => converted::<Float16Type, _>(array, f32::from),
@@ -102,6 +108,30 @@ fn raw_numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
         DataType::Float64 => converted::<Float64Type, _>(array, |x| x as f32),
         _ => return Err(Wrong::of_type("a number", array))
     ))
+}
+
+/// Numbers of double precision, with any value for null.
+pub(crate) fn raw_doubles(array: &dyn Array) -> Result<Vec<f64>, Wrong> {
+    Ok(downcast_integer_array!(
+        array => array.values().iter().map(|x| *x as f64).collect(),
+        DataType::Float16 => converted::<Float16Type, _>(array, f64::from),
+        DataType::Float32 => converted::<Float32Type, _>(array, f64::from),
+        DataType::Float64 => converted::<Float64Type, _>(array, |x| x),
+        _ => return Err(Wrong::of_type("a number", array))
+    ))
+}
+
+/// Integers, with any value for null.
+pub(crate) fn raw_integers(array: &dyn Array) -> Result<Vec<i128>, Wrong> {
+    Ok(downcast_integer_array!(
+        array => array.values().iter().map(|x| i128::from(*x)).collect(),
+        _ => return Err(Wrong::of_type("an integer", array))
+    ))
+}
+
+/// Text; nulls stay.
+pub(crate) fn texts(array: &dyn Array) -> Result<StringArray, Wrong> {
+    array.as_string_opt::<i32>().cloned().ok_or_else(|| Wrong::of_type("text", array))
 }
 
 fn known(array: &dyn Array) -> impl Fn(usize) -> bool {
@@ -125,10 +155,7 @@ pub(crate) fn optional_booleans(array: &dyn Array) -> Result<Vec<Option<bool>>, 
 /// Places in a list, `None` for null.
 pub(crate) fn positions(array: &dyn Array) -> Result<Vec<Option<u16>>, Wrong> {
     let known = known(array);
-    let integers: Vec<i128> = downcast_integer_array!(
-        array => array.values().iter().map(|x| i128::from(*x)).collect(),
-        _ => return Err(Wrong::of_type("an integer", array))
-    );
+    let integers = raw_integers(array)?;
     let place = |(i, x): (usize, i128)| {
         if !known(i) {
             return Ok(None);
@@ -142,10 +169,16 @@ pub(crate) fn positions(array: &dyn Array) -> Result<Vec<Option<u16>>, Wrong> {
 
 /// Milliseconds since 1970 UTC, from a timestamp of any unit.
 pub(crate) fn times_ms(array: &dyn Array) -> Result<Vec<i64>, Wrong> {
+    let times = raw_times_ms(array)?;
+    refuse_nulls(array, "is null; every request needs its time")?;
+    Ok(times)
+}
+
+/// As [`times_ms`], with any value for null.
+pub(crate) fn raw_times_ms(array: &dyn Array) -> Result<Vec<i64>, Wrong> {
     let DataType::Timestamp(unit, _) = array.data_type() else {
         return Err(Wrong::of_type("a timestamp", array));
     };
-    refuse_nulls(array, "is null; every request needs its time")?;
     Ok(match unit {
         TimeUnit::Second => converted::<TimestampSecondType, _>(array, |t| t.saturating_mul(1_000)),
         TimeUnit::Millisecond => converted::<TimestampMillisecondType, _>(array, |t| t),

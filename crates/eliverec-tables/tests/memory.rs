@@ -2,46 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod counting;
 
+use counting::{live, peak_of};
 use eliverec_core::batch::Lengths;
 use eliverec_core::{Feed, Normalization, toy};
 use eliverec_tables::{FeedDirectory, FeedWriter, Shuffle, Split};
-
-/// Live bytes, and the most since [`peak_of`] began.
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-#[expect(unsafe_code, reason = "an allocator that counts has to be one; it passes everything on")]
-// SAFETY: every call goes to the system allocator with the same arguments.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(live, Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The result, and how many bytes more than before were live at most.
-fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = LIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let result = work();
-    (result, PEAK.load(Ordering::Relaxed) - before)
-}
 
 /// What writing, and reading through shuffle and batches, may hold.
 const LIMIT: usize = 8 << 20;
@@ -70,9 +36,9 @@ fn read(directory: &std::path::Path) -> usize {
 fn memory_does_not_grow_with_the_set() {
     let folder = tempfile::tempdir().unwrap();
     let (small, large) = (folder.path().join("small"), folder.path().join("large"));
-    let before = LIVE.load(Ordering::Relaxed);
+    let before = live();
     let feeds = toy::feeds(1_024, 1);
-    let feeds_bytes = LIVE.load(Ordering::Relaxed) - before;
+    let feeds_bytes = live() - before;
     let times = 10 * LIMIT / feeds_bytes + 1;
 
     let ((), writing_small) = peak_of(|| write(&feeds, times / 10, &small));

@@ -1,0 +1,315 @@
+//! Whatever is wrong with a log: one line that says where, or a counted rejection; never a panic.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, AsArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMillisecondArray,
+};
+use arrow::datatypes::{DataType, TimestampMillisecondType};
+use eliverec_core::seed::Random;
+use eliverec_tables::Error;
+use eliverec_tables::events::{
+    EventLog, EventWriter, ReadCounts, Reason, RejectedWriter, Row, Store,
+};
+
+use crate::feed_files::{cast, changed, rows_of, with_null};
+use crate::logs::{events, in_memory, on_disk, one_day, read_strictly, replaced, schema, write};
+
+fn message(error: &Error) -> String {
+    let message = error.to_string();
+    assert_eq!(message.lines().count(), 1, "{message}");
+    message
+}
+
+fn read_leniently(store: &Store) -> (ReadCounts, usize, RecordBatch) {
+    let log = EventLog::open(store).unwrap();
+    let mut events = log.read(..).unwrap().lenient(RejectedWriter::new(store));
+    let read = events.by_ref().map(Result::unwrap).count();
+    let (counts, file) = events.finish().unwrap();
+    (counts, read, rows_of(&file.unwrap()))
+}
+
+/// The array with value `i` replaced.
+fn set<A: FromIterator<Option<T>> + 'static, T: Copy>(
+    values: impl Iterator<Item = Option<T>>,
+    i: usize,
+    value: T,
+) -> A {
+    values.enumerate().map(|(j, old)| if i == j { Some(value) } else { old }).collect()
+}
+
+fn set_text(array: &ArrayRef, i: usize, text: &str) -> ArrayRef {
+    let array = cast(array, &DataType::Utf8);
+    Arc::new(set::<StringArray, _>(array.as_string::<i32>().iter(), i, text))
+}
+
+fn shift_time(array: &ArrayRef, i: usize, by_ms: i64) -> ArrayRef {
+    let times = array.as_primitive::<TimestampMillisecondType>();
+    let time = times.value(i) + by_ms;
+    let shifted: TimestampMillisecondArray = set(times.iter(), i, time);
+    Arc::new(shifted.with_timezone("UTC"))
+}
+
+fn set_number(array: &ArrayRef, i: usize, x: f64) -> ArrayRef {
+    let numbers = cast(array, &DataType::Float64);
+    let numbers = numbers.as_primitive::<arrow::datatypes::Float64Type>();
+    Arc::new(set::<Float64Array, _>(numbers.iter(), i, x))
+}
+
+/// What becomes of a column.
+type Change<'a> = Box<dyn Fn(&ArrayRef) -> ArrayRef + 'a>;
+
+#[test]
+fn each_wrong_row_is_named_or_set_aside() {
+    let (_folder, store, path, rows) = one_day(200);
+    let kinds = cast(rows.column_by_name("kind").unwrap(), &DataType::Utf8);
+    let kinds = kinds.as_string::<i32>();
+    let row_of = |kind: &str| (15..200).find(|i| kinds.value(*i) == kind).unwrap();
+    let (leave, impression) = (row_of("leave"), row_of("impression"));
+    let null = |i: usize| -> Change<'_> { Box::new(move |array| with_null(array, i)) };
+    let number = |i, x| -> Change<'_> { Box::new(move |array| set_number(array, i, x)) };
+    let day = 86_400_000;
+    let cases: Vec<(&str, usize, Change<'_>, Reason, &str)> = vec![
+        ("event_id", 17, null(17), Reason::Missing, "null, but every event needs it"),
+        ("ts", 17, null(17), Reason::Missing, "null, but every event needs it"),
+        ("kind", 17, null(17), Reason::Missing, "null, but every event needs it"),
+        (
+            "kind",
+            17,
+            Box::new(|array| set_text(array, 17, "purchase")),
+            Reason::UnknownKind,
+            "no kind \"purchase\"; there are impression, watch",
+        ),
+        ("user_id", leave, null(leave), Reason::Missing, "null, but leave needs it"),
+        ("channel_id", leave, null(leave), Reason::Missing, "null, but leave needs it"),
+        ("request_id", impression, null(impression), Reason::Missing, "but impression needs it"),
+        ("value", leave, null(leave), Reason::Missing, "null, but leave needs the stay in seconds"),
+        ("value", leave, number(leave, f64::NAN), Reason::BadValue, "NaN is not a number"),
+        ("value", leave, number(leave, -1.0), Reason::BadValue, "-1 is not a number of at least 0"),
+        (
+            "ts",
+            leave,
+            Box::new(move |array| shift_time(array, leave, day)),
+            Reason::Clock,
+            "after available_at; one of the clocks is wrong",
+        ),
+        (
+            "available_at",
+            leave,
+            Box::new(move |array| {
+                let late: TimestampMillisecondArray = set(
+                    array.as_primitive::<TimestampMillisecondType>().iter(),
+                    leave,
+                    crate::logs::first_day().start_ms() + day,
+                );
+                Arc::new(late.with_timezone("UTC"))
+            }),
+            Reason::WrongDay,
+            "arrived on 2024-06-01, but is in the folder of 2024-05-31",
+        ),
+        (
+            "position",
+            impression,
+            Box::new(move |array| {
+                let array = cast(array, &DataType::Int64);
+                let places = array.as_primitive::<arrow::datatypes::Int64Type>();
+                Arc::new(set::<Int64Array, _>(places.iter(), impression, -1))
+            }),
+            Reason::BadValue,
+            "-1 is not a position; positions go from 0 to 65535",
+        ),
+        ("hour", impression, null(impression), Reason::Missing, "every impression needs it"),
+        (
+            "load",
+            impression,
+            Box::new(move |array| {
+                let numbers = array.as_primitive::<arrow::datatypes::Float32Type>();
+                Arc::new(set::<Float32Array, _>(numbers.iter(), impression, f32::INFINITY))
+            }),
+            Reason::BadValue,
+            "inf is not a finite number",
+        ),
+    ];
+    for (column, row, change, reason, detail) in cases {
+        replaced(&path, &changed(&rows, &[column], &|array| Some(change(&array))));
+        let strict = message(&read_strictly(&store).unwrap_err());
+        let place = format!("row group {}, row {row}: {column}: ", row / 10);
+        assert!(strict.contains("date=2024-05-31/part-00000.parquet"), "{strict}");
+        assert!(strict.contains(&place) && strict.contains(detail), "{place}{detail}: {strict}");
+
+        let (counts, read, rejected) = read_leniently(&store);
+        assert_eq!((counts.rows(), counts.events, read), (200, 199, 199), "{column}");
+        assert_eq!(
+            counts.rejected.into_iter().collect::<Vec<_>>(),
+            [((column.to_owned(), reason), 1)]
+        );
+        let text = |name| rejected.column_by_name(name).unwrap().as_string::<i32>().value(0);
+        assert_eq!((text("column"), text("reason")), (column, reason.name()));
+        assert!(text("detail").contains(detail));
+        assert!(text("file").ends_with("date=2024-05-31/part-00000.parquet"));
+        assert!(text("text").contains("event_id=") && text("text").contains(", load="));
+        let number = |name| {
+            let numbers = rejected.column_by_name(name).unwrap();
+            numbers.as_primitive::<arrow::datatypes::UInt64Type>().value(0)
+        };
+        assert_eq!((number("row"), number("row_group")), (row as u64, row as u64 / 10));
+        fs_err::remove_dir_all(store.root().join("rejected")).unwrap();
+    }
+}
+
+#[test]
+fn counts_add_up_and_say_why() {
+    let (_folder, store, path, rows) = one_day(200);
+    let rows = changed(&rows, &["event_id"], &|array| Some(with_null(&array, 3)));
+    let rows =
+        changed(&rows, &["kind"], &|array| Some(set_text(&set_text(&array, 100, "x"), 199, "y")));
+    replaced(&path, &rows);
+    let (counts, _, rejected) = read_leniently(&store);
+    let expected = "200 rows = 197 events + 3 rejected: event_id missing 1, kind unknown_kind 2";
+    assert_eq!((counts.to_string().as_str(), rejected.num_rows()), (expected, 3));
+    let rows = EventLog::open(&store).unwrap().read(..).unwrap();
+    assert_eq!(rows.filter(|row| matches!(row, Ok(Row::Rejected(_)))).count(), 3);
+}
+
+#[test]
+fn reordered_and_repeated_rows_are_no_fault() {
+    let (_folder, store, path, rows) = one_day(100);
+    let mut order: Vec<u64> = (0..100).chain(0..100).collect();
+    Random::new(1).shuffle(&mut order);
+    let order = arrow::array::UInt64Array::from(order);
+    let rows = arrow::compute::take_record_batch(&rows, &order).unwrap();
+    replaced(&path, &rows);
+    assert_eq!(read_strictly(&store).unwrap().len(), 200);
+}
+
+#[test]
+fn a_missing_column_or_another_type_is_named() {
+    let (_folder, store, path, rows) = one_day(50);
+    let names: Vec<String> = rows.schema().fields().iter().map(|f| f.name().clone()).collect();
+    for name in &names {
+        replaced(&path, &changed(&rows, &[name], &|_| None));
+        let text = message(&read_strictly(&store).unwrap_err());
+        let expected = format!("part-00000.parquet: column {name}: is missing");
+        assert!(text.contains(&expected), "{text}");
+        let log = EventLog::open(&store).unwrap();
+        let lenient = log.read(..).unwrap().lenient(RejectedWriter::new(&store)).next();
+        assert!(matches!(lenient, Some(Err(Error::Column { .. }))));
+    }
+    for name in &names {
+        let other = if name == "kind" { DataType::Int32 } else { DataType::Boolean };
+        let values = arrow::array::new_null_array(&other, 50);
+        replaced(&path, &changed(&rows, &[name], &|_| Some(Arc::clone(&values))));
+        let text = message(&read_strictly(&store).unwrap_err());
+        assert!(text.contains(&format!("column {name}: expected ")), "{text}");
+    }
+}
+
+#[test]
+fn a_file_cut_short_is_an_error_at_every_length() {
+    let (_folder, store, path, _) = one_day(40);
+    let whole = fs_err::read(&path).unwrap();
+    for length in 0..whole.len() {
+        fs_err::write(&path, &whole[..length]).unwrap();
+        let error = read_strictly(&store).unwrap_err();
+        assert!(matches!(error, Error::Parquet { .. }), "{length}: {error}");
+        assert!(message(&error).contains("part-00000.parquet: not a whole Parquet file"));
+    }
+    fs_err::write(&path, &whole).unwrap();
+    assert_eq!(read_strictly(&store).unwrap().len(), 40);
+}
+
+#[test]
+fn flipped_bytes_never_panic() {
+    let (_folder, store, path, _) = one_day(50);
+    let whole = fs_err::read(&path).unwrap();
+    let mut random = Random::new(1);
+    let mut errors = 0;
+    for round in 0..1_500 {
+        let mut bytes = whole.clone();
+        for _ in 0..=round % 3 {
+            let at = random.below(bytes.len());
+            bytes[at] ^= 1 + random.below(255) as u8;
+        }
+        fs_err::write(&path, &bytes).unwrap();
+        if let Err(error) = read_strictly(&store) {
+            errors += 1;
+            assert!(!error.one_line().is_empty());
+        }
+    }
+    assert!(errors > 500, "{errors} errors");
+}
+
+#[test]
+fn places_without_a_log_say_what_is_missing() {
+    let (folder, store) = on_disk();
+    let open = |store: &Store| message(&EventLog::open(store).unwrap_err());
+    assert!(open(&store).contains("logs: no such directory; expected schema.toml"));
+    fs_err::create_dir(store.root()).unwrap();
+    assert!(open(&store).contains("logs: is empty; expected schema.toml"));
+    fs_err::create_dir_all(store.root().join("events/date=2024-05-31")).unwrap();
+    assert!(open(&store).contains("logs: has no schema.toml"));
+    let schema_path = store.root().join("schema.toml");
+    fs_err::write(&schema_path, "nmae = 1").unwrap();
+    let text = EventLog::open(&store).unwrap_err().one_line();
+    assert!(text.contains("schema.toml") && text.contains("nmae"), "{text}");
+    fs_err::write(&schema_path, [0xff, 0xfe]).unwrap();
+    assert!(open(&store).contains("the file is not text"));
+    fs_err::write(&schema_path, schema().to_toml()).unwrap();
+    let error = EventLog::open(&store).unwrap().read(..).unwrap_err();
+    assert!(message(&error).contains("no events; expected"));
+    assert!(open(&in_memory()).contains("memory://logs: is empty"));
+    let file = folder.path().join("file");
+    fs_err::write(&file, "").unwrap();
+    assert!(open(&Store::local(&file).unwrap()).contains("file: is no directory"));
+    let address = message(&Store::open("ftp://host/logs").unwrap_err());
+    assert!(address.contains("give a path, file:// or s3://"), "{address}");
+    #[cfg(not(feature = "s3"))]
+    assert!(message(&Store::open("s3://logs").unwrap_err()).contains("cargo feature s3"));
+}
+
+#[test]
+fn folders_that_are_no_days_are_named() {
+    for (name, expected) in [
+        ("events/date=2024-02-30/part-00000.parquet", "\"2024-02-30\" is not a date"),
+        ("events/date=2024-05-31/hour=1/x.parquet", "hour=1: a folder within a day's folder"),
+    ] {
+        let (_folder, store) = on_disk();
+        write(&store, &events(10, 1));
+        let path = store.root().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(&path, "").unwrap();
+        let text = message(&EventLog::open(&store).unwrap_err());
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn schemas_that_a_log_cannot_have_are_refused() {
+    let refused = |change: &dyn Fn(&mut eliverec_core::schema::Field)| {
+        let mut schema = schema();
+        change(&mut schema.context[0]);
+        let error = EventWriter::create(&in_memory(), &schema).unwrap_err();
+        message(&error)
+    };
+    let taken = refused(&|field| field.name = "user_id".into());
+    assert!(taken.contains("context.user_id: every event log has a column of this name"));
+    let taken = refused(&|field| field.name = "date".into());
+    assert!(taken.contains("context.date: every event log has"));
+    let multi = refused(&|field| {
+        field.kind = eliverec_core::schema::Kind::Multi { vocabulary: "hour".into() };
+    });
+    assert!(multi.contains("context.hour") && multi.contains("no multi-valued ones"), "{multi}");
+}
+
+#[test]
+fn a_day_folder_of_other_files_is_ignored() {
+    let (_folder, store) = on_disk();
+    write(&store, &events(10, 1));
+    let day = store.root().join("events/date=2024-05-31");
+    for name in ["notes.txt", "_SUCCESS.parquet", ".part-00009.parquet.partial"] {
+        fs_err::write(Path::new(&day).join(name), "x").unwrap();
+    }
+    assert_eq!(read_strictly(&store).unwrap().len(), 10);
+}

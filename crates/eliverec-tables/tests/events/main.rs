@@ -1,0 +1,12 @@
+//! The event log: what is written comes back, and what is no event is named or set aside.
+
+#![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
+
+mod bad_input;
+#[path = "../feed_files/mod.rs"]
+mod feed_files;
+mod logs;
+mod round_trip;
+mod tables;
+mod types;
+mod writers;

@@ -1,0 +1,148 @@
+//! The dimension tables: written and read, unknown ids, and what is wrong with them.
+
+use std::sync::Arc;
+
+use arrow::array::UInt64Array;
+use arrow::datatypes::DataType;
+use eliverec_core::Schema;
+use eliverec_core::feed::Column;
+use eliverec_core::schema::{Field, Group, Kind, Transform};
+use eliverec_tables::Error;
+use eliverec_tables::events::{Dimension, Dimensions, Store};
+use proptest::prelude::*;
+
+use crate::feed_files::{cast, changed, rows_of, with_null, write_foreign};
+use crate::logs::{in_memory, on_disk};
+
+/// With a field of every kind for channels beside the id, one for products, none for users.
+fn schema() -> Schema {
+    let mut schema = crate::logs::schema();
+    schema.user[0].name = "user_id".into();
+    let field = |name: &str, kind| Field { name: name.into(), kind };
+    schema.channel.push(field("topics", Kind::Multi { vocabulary: "category".into() }));
+    schema.channel.push(field("fans", Kind::Dense { transform: Transform::Log1p }));
+    schema
+}
+
+fn tables(channels: &[(u64, Vec<u64>, f32)]) -> Dimensions {
+    let schema = schema();
+    let mut ends = Vec::new();
+    let mut topics = Vec::new();
+    for (_, list, _) in channels {
+        topics.extend_from_slice(list);
+        ends.push(topics.len() as u32);
+    }
+    let ids: Vec<u64> = channels.iter().map(|(id, ..)| *id).collect();
+    let columns = vec![
+        Column::Ids(ids.iter().map(|id| id / 3).collect()),
+        Column::Lists { ends, ids: topics },
+        Column::Numbers(channels.iter().map(|(.., fans)| *fans).collect()),
+    ];
+    Dimensions {
+        users: Dimension::new(&schema, Group::User, vec![8, 2], vec![]).unwrap(),
+        products: Dimension::new(&schema, Group::Product, vec![7], vec![Column::Ids(vec![1])])
+            .unwrap(),
+        channels: Dimension::new(&schema, Group::Channel, ids, columns).unwrap(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn tables_come_back(
+        rows in prop::collection::btree_map(
+            any::<u64>(), (prop::collection::vec(any::<u64>(), 0..4), -1e6_f32..1e6), 0..40),
+        disk in any::<bool>(),
+    ) {
+        let (_folder, store) = if disk { on_disk() } else { (tempfile::tempdir().unwrap(), in_memory()) };
+        let rows: Vec<_> = rows.into_iter().rev().map(|(id, (list, x))| (id, list, x)).collect();
+        let tables = tables(&rows);
+        tables.write(&store).unwrap();
+        let read = Dimensions::read(&store, &schema()).unwrap();
+        prop_assert_eq!(&read, &tables);
+        for (row, (id, ..)) in rows.iter().enumerate() {
+            prop_assert_eq!(read.channels.row(*id), Some(row));
+        }
+    }
+}
+
+#[test]
+fn unknown_ids_have_no_row() {
+    let tables = tables(&[(5, vec![1], 0.5)]);
+    assert_eq!((tables.channels.row(5), tables.channels.row(6)), (Some(0), None));
+    assert_eq!(tables.channels.column("fans"), Some(&Column::Numbers(vec![0.5])));
+    assert_eq!(tables.channels.column("channel_id"), None);
+    assert_eq!(tables.users.ids(), [8, 2]);
+    assert!(Dimensions::empty(&schema()).unwrap().channels.is_empty());
+}
+
+#[test]
+fn a_second_row_of_an_id_is_named() {
+    let columns = vec![Column::Ids(vec![1, 1, 1])];
+    let new = Dimension::new(&schema(), Group::Product, vec![4, 9, 4], columns);
+    let text = new.unwrap_err().to_string();
+    let expected = "products.parquet: row 2: product_id: 4 stands in row 0 already";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn tables_are_read_in_many_row_groups_and_types() {
+    let (_folder, store, path) = written();
+    let rows = rows_of(&path);
+    let rows = changed(&rows, &["channel_id"], &|array| Some(cast(&array, &DataType::Int32)));
+    let rows = changed(&rows, &["fans"], &|array| Some(cast(&array, &DataType::Float64)));
+    let original = Dimensions::read(&store, &schema()).unwrap();
+    write_foreign(&path, &rows, 7);
+    assert_eq!(Dimensions::read(&store, &schema()).unwrap(), original);
+}
+
+fn written() -> (tempfile::TempDir, Store, std::path::PathBuf) {
+    let (folder, store) = on_disk();
+    let rows: Vec<_> = (0..50).map(|id| (id, vec![id; id as usize % 3], id as f32)).collect();
+    tables(&rows).write(&store).unwrap();
+    let path = store.root().join("channels.parquet");
+    (folder, store, path)
+}
+
+#[test]
+fn wrong_tables_are_named() {
+    let (_folder, store, path) = written();
+    let rows = rows_of(&path);
+    let read = || Dimensions::read(&store, &schema());
+    let message = || {
+        let text = read().unwrap_err().to_string();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        text
+    };
+    write_foreign(&path, &changed(&rows, &["category_id"], &|_| None), 10);
+    assert!(message().contains("channels.parquet: column category_id: is missing"));
+    write_foreign(&path, &changed(&rows, &["fans"], &|array| Some(with_null(&array, 12))), 10);
+    assert!(message().contains("channels.parquet: row 12: fans: is null"));
+    let twice = |_| {
+        let ids = (0..50).map(|id| if id == 31 { 3 } else { id });
+        Some(Arc::new(UInt64Array::from_iter_values(ids)) as arrow::array::ArrayRef)
+    };
+    write_foreign(&path, &changed(&rows, &["channel_id"], &twice), 10);
+    assert!(message().contains("channels.parquet: row 31: channel_id: 3 stands in row 3 already"));
+    fs_err::remove_file(&path).unwrap();
+    assert!(message().contains("channels.parquet: no such table; the schema has channel fields"));
+}
+
+#[test]
+fn a_table_cut_short_is_an_error_at_every_length() {
+    let (_folder, store, path) = written();
+    let whole = fs_err::read(&path).unwrap();
+    for length in 0..whole.len() {
+        fs_err::write(&path, &whole[..length]).unwrap();
+        let error = Dimensions::read(&store, &schema()).unwrap_err();
+        assert!(matches!(error, Error::Parquet { .. }), "{length}: {error}");
+    }
+}
+
+#[test]
+fn a_table_without_fields_may_be_missing() {
+    let (_folder, store, _) = written();
+    fs_err::remove_file(store.root().join("users.parquet")).unwrap();
+    assert!(Dimensions::read(&store, &schema()).unwrap().users.is_empty());
+}
