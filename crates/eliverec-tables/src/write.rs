@@ -46,24 +46,15 @@ impl FeedWriter {
         schema.check().map_err(|source| Error::Schema { path: schema_path, source })?;
         refuse_taken(dir)?;
         let partial = PartialDirectory::create(dir)?;
-        let text = schema.to_toml();
         let schema_file = partial.path.join(SCHEMA_FILE);
-        fs_err::write(&schema_file, &text)?;
+        fs_err::write(&schema_file, schema.to_toml())?;
         fs_err::File::open(&schema_file)?.sync_all()?;
-        let metadata = [(FINGERPRINT_KEY, schema.fingerprint()), (SCHEMA_TEXT_KEY, text)];
-        let metadata = metadata.into_iter().map(|(k, v)| KeyValue::new(k.to_owned(), v)).collect();
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_statistics_enabled(EnabledStatistics::Chunk)
-            .set_offset_index_disabled(true)
-            .set_key_value_metadata(Some(metadata))
-            .build();
         Ok(Self {
             target: dir.into(),
             partial,
             columns: feed_columns(schema),
             schema: schema.clone(),
-            properties,
+            properties: properties(schema),
             splits: Default::default(),
         })
     }
@@ -146,6 +137,18 @@ impl FeedWriter {
     }
 }
 
+/// How every feed file is written, with what tells readers its schema.
+pub(crate) fn properties(schema: &Schema) -> WriterProperties {
+    let metadata = [(FINGERPRINT_KEY, schema.fingerprint()), (SCHEMA_TEXT_KEY, schema.to_toml())];
+    let metadata = metadata.into_iter().map(|(k, v)| KeyValue::new(k.to_owned(), v)).collect();
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .set_key_value_metadata(Some(metadata))
+        .build()
+}
+
 /// The row group and the file that a split's next feed goes to.
 #[derive(Debug, Default)]
 struct SplitWriter {
@@ -189,7 +192,7 @@ fn part_path(partial: &Path, split: Split, number: usize) -> PathBuf {
     split.folder(partial).join(format!("part-{number:05}.parquet"))
 }
 
-fn parent_of(dir: &Path) -> PathBuf {
+pub(crate) fn parent_of(dir: &Path) -> PathBuf {
     match dir.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
         _ => PathBuf::from("."),

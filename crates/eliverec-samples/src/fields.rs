@@ -1,0 +1,374 @@
+//! Where the values of a schema's fields come from, and a request's row of the feed file from them.
+//!
+//! | group | a field is |
+//! | --- | --- |
+//! | user | a feature of the user by its name, or a column of the table of users |
+//! | context | a column of the impression |
+//! | product, channel, candidate | the id, or a column of the table |
+//! | channel_event | `stay` |
+//! | target, dynamic | a feature by its name; `current_NAME`, the product field NAME or NAME_id of the product put on sale last; `on_sale_NAME` (multi-valued), that of all products on sale |
+//!
+//! What a table does not know is 0, and so is the current product of a channel that has none.
+
+use eliverec_core::event::Scalar;
+use eliverec_core::feed::{Column, Feed};
+use eliverec_core::schema::{Field, Group, Kind, Schema};
+use eliverec_features::registry::Fold;
+use eliverec_features::{FeatureId, lookup};
+use eliverec_tables::events::{Dimension, Dimensions};
+
+use crate::error::Error;
+use crate::request::{CandidateFeatures, Request, RequestFeatures};
+
+/// How much of a channel's goods bag the schema asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OnSale {
+    /// Nothing.
+    #[default]
+    None,
+    /// The product put on sale last.
+    Current,
+    /// All of it.
+    All,
+}
+
+/// The features that a schema asks for, each list in the order of [`FeatureId`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of the channel.
+    pub channel: Vec<FeatureId>,
+    /// Of the user.
+    pub user: Vec<FeatureId>,
+    /// Of the user and the candidate's anchor.
+    pub anchor: Vec<FeatureId>,
+    /// Of the product put on sale last.
+    pub popularity: bool,
+    /// The goods bag.
+    pub on_sale: OnSale,
+}
+
+/// Column of a product: its id or a column of its table.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    Id,
+    Table(usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Entity(Of),
+    Context(usize),
+    Stay,
+    Feature(FeatureId),
+    Current(Of),
+    OnSale(Of),
+}
+
+/// Makes feeds of requests.
+#[derive(Debug)]
+pub struct FeedBuilder<'a> {
+    schema: &'a Schema,
+    dimensions: &'a Dimensions,
+    wanted: Wanted,
+    sources: Vec<(Group, Vec<Source>)>,
+}
+
+impl<'a> FeedBuilder<'a> {
+    /// Finds the source of every field.
+    ///
+    /// # Errors
+    /// [`Error::Field`] names a field that has none.
+    pub fn new(schema: &'a Schema, dimensions: &'a Dimensions) -> Result<Self, Error> {
+        let mut sources = Vec::new();
+        for group in Group::ALL {
+            let of_group = schema.fields(group).iter().enumerate().map(|(i, field)| {
+                source(dimensions, group, i, field).map_err(|reason| Error::Field {
+                    field: format!("{}.{}", group.name(), field.name),
+                    reason,
+                })
+            });
+            sources.push((group, of_group.collect::<Result<Vec<_>, _>>()?));
+        }
+        let mut wanted = Wanted::default();
+        for source in sources.iter().flat_map(|(_, sources)| sources) {
+            match source {
+                Source::Feature(id) => match id.feature().fold {
+                    Fold::Channel => wanted.channel.push(*id),
+                    Fold::User => wanted.user.push(*id),
+                    Fold::Anchor => wanted.anchor.push(*id),
+                    Fold::Product => wanted.popularity = true,
+                    Fold::Watch => {}
+                },
+                Source::Current(_) => wanted.on_sale = wanted.on_sale.max(OnSale::Current),
+                Source::OnSale(_) => wanted.on_sale = OnSale::All,
+                _ => {}
+            }
+        }
+        for list in [&mut wanted.channel, &mut wanted.user, &mut wanted.anchor] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        Ok(Self { schema, dimensions, wanted, sources })
+    }
+
+    /// The features that have to be computed.
+    pub const fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// The feed of a request.
+    pub fn feed(&self, request: &Request, features: &RequestFeatures) -> Feed {
+        let mut feed = Feed::empty(self.schema);
+        feed.request_id = request.request_id;
+        feed.user_id = request.user_id;
+        feed.ts_ms = request.ts_ms;
+        for (group, sources) in &self.sources {
+            let columns = match group {
+                Group::User => &mut feed.user,
+                Group::Context => &mut feed.context,
+                Group::Product => &mut feed.products.entity,
+                Group::ProductEvent => &mut feed.products.event,
+                Group::Channel => &mut feed.channels.entity,
+                Group::ChannelEvent => &mut feed.channels.event,
+                Group::Candidate => &mut feed.candidates.channel,
+                Group::Target => &mut feed.candidates.target,
+                Group::Dynamic => &mut feed.candidates.dynamic,
+            };
+            for (column, source) in columns.iter_mut().zip(sources) {
+                self.fill(column, *group, *source, request, features);
+            }
+        }
+        feed.products.age_s = features.products.iter().map(|click| click.age_s).collect();
+        feed.channels.age_s = features.channels.iter().map(|watch| watch.age_s).collect();
+        for candidate in &request.candidates {
+            let (outcome, labels) = (candidate.outcome, &mut feed.candidates.labels);
+            feed.candidates.position.push(candidate.position);
+            labels.watched.push(outcome.watched);
+            labels.stay_s.push(outcome.stay_s);
+            labels.bag_click.push(Some(outcome.bag_click));
+            labels.product_click.push(Some(outcome.product_click));
+        }
+        feed
+    }
+
+    fn fill(
+        &self,
+        column: &mut Column,
+        group: Group,
+        source: Source,
+        request: &Request,
+        features: &RequestFeatures,
+    ) {
+        let table = match group {
+            Group::User => &self.dimensions.users,
+            Group::Product => &self.dimensions.products,
+            _ => &self.dimensions.channels,
+        };
+        match source {
+            Source::Entity(of) => match group {
+                Group::User => push(column, table, of, request.user_id),
+                Group::Product => {
+                    features.products.iter().for_each(|e| push(column, table, of, e.product_id));
+                }
+                Group::Channel => {
+                    features.channels.iter().for_each(|e| push(column, table, of, e.channel_id));
+                }
+                _ => {
+                    request.candidates.iter().for_each(|c| push(column, table, of, c.channel_id));
+                }
+            },
+            Source::Context(i) => match (column, request.context.get(i)) {
+                (Column::Ids(ids), Some(Scalar::Id(id))) => ids.push(*id),
+                (Column::Numbers(numbers), Some(Scalar::Number(x))) => numbers.push(*x),
+                // The reader of the log gives every impression the context that the schema declares.
+                _ => {}
+            },
+            Source::Stay => {
+                features.channels.iter().for_each(|watch| push_number(column, watch.stay_s));
+            }
+            Source::Feature(id) if group == Group::User => {
+                push_number(column, value(&self.wanted.user, &features.user, id));
+            }
+            Source::Feature(id) => {
+                for candidate in &features.candidates {
+                    push_number(column, self.candidate_value(id, features, candidate));
+                }
+            }
+            Source::Current(of) => {
+                let products = &self.dimensions.products;
+                for candidate in &features.candidates {
+                    match candidate.on_sale.last() {
+                        Some(product) => push(column, products, of, *product),
+                        None => push_unknown(column),
+                    }
+                }
+            }
+            Source::OnSale(of) => {
+                for candidate in &features.candidates {
+                    self.push_bag(column, of, &candidate.on_sale);
+                }
+            }
+        }
+    }
+
+    fn candidate_value(
+        &self,
+        id: FeatureId,
+        features: &RequestFeatures,
+        candidate: &CandidateFeatures,
+    ) -> f32 {
+        match id.feature().fold {
+            Fold::User => value(&self.wanted.user, &features.user, id),
+            Fold::Anchor => value(&self.wanted.anchor, &candidate.anchor, id),
+            Fold::Product => candidate.popularity,
+            Fold::Channel | Fold::Watch => value(&self.wanted.channel, &candidate.channel, id),
+        }
+    }
+
+    fn push_bag(&self, column: &mut Column, of: Of, on_sale: &[u64]) {
+        let Column::Lists { ends, ids } = column else { return };
+        let products = &self.dimensions.products;
+        for product in on_sale {
+            match of {
+                Of::Id => ids.push(*product),
+                Of::Table(i) => {
+                    let known = products.row(*product).map(|row| (row, &products.columns()[i]));
+                    if let Some((row, Column::Ids(known))) = known {
+                        ids.push(known[row]);
+                    }
+                }
+            }
+        }
+        ends.push(ids.len() as u32);
+    }
+}
+
+fn value(wanted: &[FeatureId], values: &[f32], id: FeatureId) -> f32 {
+    wanted
+        .binary_search(&id)
+        .ok()
+        .and_then(|i| values.get(i))
+        .copied()
+        .unwrap_or(id.feature().never)
+}
+
+fn push_number(column: &mut Column, x: f32) {
+    if let Column::Numbers(numbers) = column {
+        numbers.push(x);
+    }
+}
+
+fn push_unknown(column: &mut Column) {
+    match column {
+        Column::Ids(ids) => ids.push(0),
+        Column::Numbers(numbers) => numbers.push(0.0),
+        Column::Lists { ends, ids } => ends.push(ids.len() as u32),
+    }
+}
+
+/// Adds the value of entity `id`.
+fn push(column: &mut Column, table: &Dimension, of: Of, id: u64) {
+    let Of::Table(i) = of else {
+        if let Column::Ids(ids) = column {
+            ids.push(id);
+        }
+        return;
+    };
+    let Some(row) = table.row(id) else { return push_unknown(column) };
+    match (column, &table.columns()[i]) {
+        (Column::Ids(ids), Column::Ids(known)) => ids.push(known[row]),
+        (Column::Numbers(numbers), Column::Numbers(known)) => numbers.push(known[row]),
+        (Column::Lists { ends, ids }, Column::Lists { ends: known_ends, ids: known }) => {
+            let start = row.checked_sub(1).map_or(0, |before| known_ends[before] as usize);
+            ids.extend_from_slice(&known[start..known_ends[row] as usize]);
+            ends.push(ids.len() as u32);
+        }
+        // A table's columns have the kinds of the schema's fields.
+        _ => {}
+    }
+}
+
+fn source(
+    dimensions: &Dimensions,
+    group: Group,
+    i: usize,
+    field: &Field,
+) -> Result<Source, String> {
+    let name = field.name.as_str();
+    match group {
+        Group::Context => Ok(Source::Context(i)),
+        Group::Product => entity(&dimensions.products, "product_id", field),
+        Group::Channel | Group::Candidate => entity(&dimensions.channels, "channel_id", field),
+        Group::User => match lookup(name) {
+            Ok(feature) if feature.fold.fits(group) => number(feature.id, field),
+            _ => entity(&dimensions.users, "user_id", field),
+        },
+        Group::ProductEvent => Err("a product click has no fields of its own; remove it".into()),
+        Group::ChannelEvent => match lookup(name) {
+            Ok(feature) if feature.fold.fits(group) => {
+                number(feature.id, field).map(|_| Source::Stay)
+            }
+            _ => Err("a watch has the field stay and no other".into()),
+        },
+        Group::Target | Group::Dynamic => {
+            if let Some(name) = name.strip_prefix("current_") {
+                return of_product(dimensions, name, field).map(Source::Current);
+            }
+            if let Some(name) = name.strip_prefix("on_sale_") {
+                if !matches!(field.kind, Kind::Multi { .. }) {
+                    return Err("there may be any number on sale; make its kind multi".into());
+                }
+                return of_product(dimensions, name, field).map(Source::OnSale);
+            }
+            match lookup(name) {
+                Ok(feature) if feature.fold.fits(group) => number(feature.id, field),
+                Ok(_) => Err("this feature is not one of a candidate".into()),
+                Err(error) => {
+                    Err(format!("{error}; or current_NAME and on_sale_NAME of a product field"))
+                }
+            }
+        }
+    }
+}
+
+fn number(id: FeatureId, field: &Field) -> Result<Source, String> {
+    match field.kind {
+        Kind::Bucket { .. } | Kind::Dense { .. } => Ok(Source::Feature(id)),
+        _ => Err("a feature is a number; make its kind bucket or dense".into()),
+    }
+}
+
+fn entity(table: &Dimension, id: &str, field: &Field) -> Result<Source, String> {
+    if field.name == id {
+        return match field.kind {
+            Kind::Categorical { .. } => Ok(Source::Entity(Of::Id)),
+            _ => Err("an id is categorical; make that its kind".into()),
+        };
+    }
+    let place = table.fields().iter().position(|known| known.name == field.name);
+    place.map(|i| Source::Entity(Of::Table(i))).ok_or_else(|| "the table has no such column".into())
+}
+
+/// The product field called `name` or `name_id`, if its values fit `field`.
+fn of_product(dimensions: &Dimensions, name: &str, field: &Field) -> Result<Of, String> {
+    let table = &dimensions.products;
+    let with_id = format!("{name}_id");
+    let place = table.fields().iter().position(|f| f.name == name || f.name == with_id);
+    let (of, kind) = match place {
+        Some(i) => (Of::Table(i), Column::empty(&table.fields()[i].kind)),
+        None if name == "product" || name == "product_id" => (Of::Id, Column::Ids(Vec::new())),
+        None => {
+            let known: Vec<&str> = table.fields().iter().map(|f| f.name.as_str()).collect();
+            let known = known.join(", ");
+            return Err(format!(
+                "products have no field {name} or {with_id}, only product_id, {known}"
+            ));
+        }
+    };
+    let listed = matches!(field.kind, Kind::Multi { .. }) && field.name.starts_with("on_sale_");
+    let fits = match (&kind, Column::empty(&field.kind)) {
+        (Column::Ids(_), _) if listed => true,
+        (a, b) => !listed && std::mem::discriminant(a) == std::mem::discriminant(&b),
+    };
+    if fits { Ok(of) } else { Err("its kind does not fit that of the product's field".into()) }
+}

@@ -1,0 +1,105 @@
+//! Which events of a key reach its folds: [`Freshness`], as the online driver has it, one key at a time.
+//!
+//! Copies of an event have the same id and moment, user, channel and product, so all of them meet under each of its
+//! keys, in the order of arrival. [`Freshness`] forgets an id by the arrival of the event that it is asked about, the
+//! newest so far in a log read in that order, whether the events between them were of this key or not. Hence an event
+//! meets the same fate under each of its keys as in the whole log, and no plan that removes duplicates by id has to
+//! come before the folds.
+
+use datafusion_common::{DataFusionError, Result};
+use eliverec_core::Event;
+use eliverec_features::freshness::Fates;
+use eliverec_features::{Admission, FeatureConfig, Freshness};
+
+#[derive(Debug)]
+pub(crate) struct Gate {
+    config: FeatureConfig,
+    freshness: Freshness,
+    counted: Fates,
+}
+
+impl Gate {
+    pub(crate) fn new(config: FeatureConfig) -> Self {
+        Self { config, freshness: Freshness::new(&config), counted: Fates::default() }
+    }
+
+    /// Whether the folds take the event. `counts` is true under one of an event's keys.
+    pub(crate) fn admit(&mut self, event: &Event, counts: bool) -> Result<bool> {
+        let admission = self.freshness.admit(event);
+        let once = u64::from(counts);
+        match admission {
+            Admission::Admitted => {
+                self.counted.admitted += once;
+                return Ok(true);
+            }
+            Admission::Late => self.counted.late += once,
+            Admission::Duplicate => self.counted.duplicate += once,
+            Admission::Invalid(error) => {
+                return Err(DataFusionError::Internal(format!("passed the reader: {error}")));
+            }
+        }
+        Ok(false)
+    }
+
+    /// Another key follows.
+    pub(crate) fn end_key(&mut self) {
+        if self.freshness.fates() != Fates::default() {
+            self.freshness = Freshness::new(&self.config);
+        }
+    }
+
+    /// What became of the events counted.
+    pub(crate) const fn counted(&self) -> Fates {
+        self.counted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use eliverec_core::EventKind;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// Copies, late ones too, and ids that come again days later as other events.
+        #[test]
+        fn fates_under_a_key_are_those_of_the_log(
+            drawn in prop::collection::vec((0_u64..40, 0_i64..200, 0_i64..40, 0_u64..3), 1..300),
+        ) {
+            let minute = 60_000;
+            let event = |(id, ts, delay, round): &(u64, i64, i64, u64)| {
+                // Copies share the moment and the channel; a later round is another event under the same id.
+                let ts_ms = (*id as i64 * 7 % 200 + *round as i64 * 3_000 + ts / 199) * minute;
+                Event {
+                    available_at_ms: ts_ms + (delay - 4) * minute / 2,
+                    channel_id: Some(id % 5),
+                    ..Event::new(*id, ts_ms, EventKind::StreamStart)
+                }
+            };
+            let mut events: Vec<Event> = drawn.iter().map(event).collect();
+            events.sort_by_key(|event| (event.available_at_ms, event.event_id));
+            let config = FeatureConfig::default();
+            let mut whole = Freshness::new(&config);
+            let expected: Vec<bool> = events
+                .iter()
+                .map(|event| matches!(whole.admit(event), Admission::Admitted))
+                .collect();
+            let mut by_key: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+            for (i, event) in events.iter().enumerate() {
+                by_key.entry(event.channel_id).or_default().push(i);
+            }
+            let mut gate = Gate::new(config);
+            for places in by_key.values() {
+                for i in places {
+                    prop_assert_eq!(gate.admit(&events[*i], true).unwrap(), expected[*i]);
+                }
+                gate.end_key();
+            }
+            prop_assert_eq!(gate.counted(), whole.fates());
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! From an event log to point-in-time feeds: query plans that scan, sort and join the log and drive the folds of
+//! `eliverec-features`, and the online driver of the same folds.
+//!
+//! # Plans
+//! | plan | rows by | gives, per request |
+//! | --- | --- | --- |
+//! | users | user | both histories, features of the user and of each candidate's anchor |
+//! | channels | channel | features of each candidate, what is in its goods bag |
+//! | products | product | clicks of each candidate's current product |
+//! | requests | request | the channels shown, the labels, all of the above: the feed |
+//!
+//! The plans are of DataFusion's physical operators and two of our own: the leaf that reads the log, and the
+//! operator that drives a fold. The latter declares the key by which it wants its input spread and the order in which it
+//! wants it; DataFusion's rule puts its exchange and its sort below, and the sort goes to disk when the memory limit is
+//! reached. There is no as-of join in DataFusion 55, and its window functions give one value per row, so they would carry
+//! every event through the plan to throw it away; see `drive.rs`. Each sort is O(n log n) in the rows of a
+//! partition whatever the distribution of the keys: a channel with a fifth of all events is one long run of rows.
+//!
+//! Only the crates of DataFusion that plans of this kind need are compiled in: no SQL, no logical planner, no functions,
+//! no file formats.
+//!
+//! # Point in time
+//! A request at `ts` sees what arrived before that millisecond: within a key, requests stand before the events of the
+//! same millisecond. Duplicates and late events are told apart by the same code as online (`gate.rs` says why one key
+//! at a time is enough). The feeds are a function of the log's rows alone: not of their order in the files, of the number
+//! of threads or of the memory limit.
+//!
+//! # Days
+//! One file per day and the split by days: see `publish.rs`. Labels and late impressions of a day are taken from the
+//! arrivals of that day and the next, so feeds of the last day of a log that still grows lack what arrives tomorrow.
+
+mod channels;
+mod config;
+mod context;
+mod drive;
+mod error;
+mod fields;
+mod gate;
+mod online;
+mod plan;
+mod products;
+mod publish;
+mod request;
+mod requests;
+mod rows;
+mod samples;
+mod scan;
+mod snapshots;
+mod summary;
+mod users;
+mod wire;
+
+pub use config::{LEAST_MEMORY_BYTES, SampleConfig};
+pub use error::Error;
+pub use fields::{FeedBuilder, OnSale, Wanted};
+pub use online::OnlineDriver;
+pub use publish::RECIPE_FILE;
+pub use request::{Candidate, CandidateFeatures, Click, Outcome, Request, RequestFeatures, Watch};
+pub use samples::samples;
+pub use summary::{DaySummary, Progress, Refusal, Summary};

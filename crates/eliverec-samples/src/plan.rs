@@ -1,0 +1,107 @@
+//! The plans by name, and the engine that runs them.
+//!
+//! ```text
+//! scan users     > users    ┐
+//! scan channels  > channels [> products < scan products] ┤
+//! scan requests ────────────┴> requests > sorted feeds
+//! ```
+//!
+//! `>` into a drive is an exchange by key and a sort, which the engine's own rule puts where [`DriveExec`] asks for
+//! them. The product plan is there only if the schema asks for the popularity of products.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion_common::Result;
+use datafusion_execution::TaskContext;
+use datafusion_execution::config::SessionConfig;
+use datafusion_execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion_execution::memory_pool::FairSpillPool;
+use datafusion_execution::runtime_env::RuntimeEnvBuilder;
+use datafusion_physical_optimizer::PhysicalOptimizerRule;
+use datafusion_physical_optimizer::ensure_requirements::EnsureRequirements;
+use datafusion_physical_optimizer::sanity_checker::SanityCheckPlan;
+use datafusion_physical_plan::ExecutionPlan;
+use datafusion_physical_plan::sorts::sort::SortExec;
+use datafusion_physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion_physical_plan::union::UnionExec;
+
+use crate::channels::ChannelDrive;
+use crate::config::SampleConfig;
+use crate::context::Context;
+use crate::drive::{Drive, DriveExec, MakeDrive, ordering};
+use crate::products::ProductDrive;
+use crate::requests::RequestDrive;
+use crate::rows::{BATCH_ROWS, FEED_ORDER};
+use crate::scan::{Route, ScanExec};
+use crate::users::UserDrive;
+
+type Plan = Arc<dyn ExecutionPlan>;
+
+fn drive<D: Drive + 'static>(
+    name: &'static str,
+    input: Plan,
+    context: &Arc<Context>,
+    new: fn(Arc<Context>) -> D,
+) -> Plan {
+    let context = Arc::clone(context);
+    let make: MakeDrive = Arc::new(move || Box::new(new(Arc::clone(&context))));
+    Arc::new(DriveExec::new(name, input, make))
+}
+
+/// One row per request, sorted by moment and id, in one partition.
+pub(crate) fn feeds(context: &Arc<Context>, session: &SessionConfig) -> Result<Plan> {
+    let scan =
+        |route| -> Plan { Arc::new(ScanExec::new(&context.source, route, context.config.threads)) };
+    let users = drive("users", scan(Route::Users), context, UserDrive::new);
+    let mut channels = drive("channels", scan(Route::Channels), context, ChannelDrive::new);
+    if context.wanted.popularity {
+        let both = UnionExec::try_new(vec![channels, scan(Route::Products)])?;
+        channels = drive("products", both, context, ProductDrive::new);
+    }
+    let all = UnionExec::try_new(vec![scan(Route::Requests), users, channels])?;
+    let requests = drive("requests", all, context, RequestDrive::new);
+    let options = session.options();
+    let requests = EnsureRequirements::new().optimize(requests, options)?;
+    // After the rule, which takes away a merge that no operator asks for.
+    let order = ordering(&FEED_ORDER)?;
+    let sorted = SortExec::new(order.clone(), requests).with_preserve_partitioning(true);
+    let merged: Plan = Arc::new(SortPreservingMergeExec::new(order, Arc::new(sorted)));
+    SanityCheckPlan::new().optimize(merged, options)
+}
+
+/// The engine's settings.
+pub(crate) fn session(config: &SampleConfig) -> SessionConfig {
+    // At most five sorts per thread run at a time, and each sets this much aside for its last merge.
+    let reserved = (config.memory_limit_bytes / config.threads / 40).min(8 << 20);
+    SessionConfig::new()
+        .with_batch_size(BATCH_ROWS)
+        .with_target_partitions(config.threads)
+        .with_round_robin_repartition(false)
+        .with_sort_spill_reservation_bytes(reserved)
+}
+
+/// Where plans run: memory up to the limit, and files in `folder` beyond it.
+pub(crate) fn task(
+    config: &SampleConfig,
+    session: SessionConfig,
+    folder: &Path,
+) -> Result<Arc<TaskContext>> {
+    let disk =
+        DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![folder.into()]));
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(config.memory_limit_bytes)))
+        .with_disk_manager_builder(disk)
+        .build_arc()?;
+    Ok(Arc::new(TaskContext::new(
+        None,
+        "samples".into(),
+        session,
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        runtime,
+    )))
+}

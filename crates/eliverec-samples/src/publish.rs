@@ -1,0 +1,243 @@
+//! Feeds day by day: one file per day, named by it, in the folder of its split. A file appears whole, by one rename,
+//! so a run that is killed leaves whole days, and the next run makes those that are missing.
+//!
+//! # Split
+//! By the days that have feeds: the last is the test set, the one before validation, earlier ones training. When later
+//! days come, files move to the folder that is then theirs, again by a rename each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use eliverec_core::{Feed, Schema};
+use eliverec_tables::events::Day;
+use eliverec_tables::layout::SCHEMA_FILE;
+use eliverec_tables::{FeedFileWriter, Split};
+
+use crate::config::Recipe;
+use crate::error::Error;
+use crate::summary::DaySummary;
+
+/// The settings that the feeds of a directory were made with.
+pub const RECIPE_FILE: &str = "samples.toml";
+
+/// A directory of feeds.
+#[derive(Debug)]
+pub(crate) struct FeedDays {
+    path: PathBuf,
+    schema: Schema,
+    /// The days that are there, with their splits.
+    there: BTreeMap<Day, Split>,
+}
+
+impl FeedDays {
+    /// Opens a directory of feeds, or makes one.
+    ///
+    /// # Errors
+    /// Feeds of another schema or made with other settings, and what the file system refuses.
+    pub(crate) fn open(path: &Path, schema: &Schema, recipe: &Recipe) -> Result<Self, Error> {
+        fs_err::create_dir_all(path)?;
+        check_schema(&path.join(SCHEMA_FILE), schema)?;
+        check_recipe(&path.join(RECIPE_FILE), recipe)?;
+        let mut there = BTreeMap::new();
+        for split in Split::ALL {
+            for file in files(&path.join(split.name()))? {
+                let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                if name.starts_with('.') {
+                    // What a killed run left of a day.
+                    fs_err::remove_file(&file)?;
+                    continue;
+                }
+                let day = name.strip_suffix(".parquet").and_then(|day| day.parse::<Day>().ok());
+                let reason = match day.map(|day| there.insert(day, split)) {
+                    Some(None) => continue,
+                    Some(Some(other)) => format!("the {other} split has that day already"),
+                    None => {
+                        "no day's feeds as this program writes them, such as 2024-05-31.parquet"
+                            .into()
+                    }
+                };
+                let reason = format!("{reason}; remove it or choose another directory");
+                return Err(Error::Feeds { path: file, reason });
+            }
+        }
+        Ok(Self { path: path.into(), schema: schema.clone(), there })
+    }
+
+    /// The days whose feeds are there.
+    pub(crate) fn days(&self) -> BTreeSet<Day> {
+        self.there.keys().copied().collect()
+    }
+
+    /// The split of every day, once it is known which further days have feeds; moves files that stand in another.
+    pub(crate) fn split(&mut self, more: Vec<Day>) -> Result<BTreeMap<Day, Split>, Error> {
+        let mut days = self.days();
+        days.extend(more);
+        let last_first = days.into_iter().rev();
+        let splits = [Split::Test, Split::Validation].into_iter();
+        let splits: BTreeMap<Day, Split> =
+            last_first.zip(splits.chain(std::iter::repeat(Split::Train))).collect();
+        for (day, split) in &splits {
+            if let Some(at) = self.there.get_mut(day).filter(|at| *at != split) {
+                let from = file_of(&self.path, *day, *at);
+                let to = file_of(&self.path, *day, *split);
+                let folder = self.path.join(split.name());
+                fs_err::create_dir_all(&folder)?;
+                fs_err::rename(&from, &to)?;
+                sync(&folder)?;
+                sync(&self.path.join(at.name()))?;
+                sync(&self.path)?;
+                *at = *split;
+            }
+        }
+        Ok(splits)
+    }
+
+    /// A writer of a day that is not there.
+    pub(crate) fn writer(&self, day: Day, split: Split) -> Result<DayWriter, Error> {
+        let path = file_of(&self.path, day, split);
+        if self.there.contains_key(&day) {
+            let reason = "is whole already; feeds came out of order".into();
+            return Err(Error::Feeds { path, reason });
+        }
+        let writer = FeedFileWriter::create(&path, split, &self.schema)?;
+        let summary = DaySummary { day, split, feeds: 0, impressions: 0, watched: 0, kept: false };
+        Ok(DayWriter { writer, summary })
+    }
+
+    /// The day is whole: gives its file the name.
+    pub(crate) fn finish(&mut self, day: DayWriter) -> Result<DaySummary, Error> {
+        day.writer.finish()?;
+        self.there.insert(day.summary.day, day.summary.split);
+        Ok(day.summary)
+    }
+
+    /// How many feeds a day has that was there.
+    pub(crate) fn kept(&self, day: Day, split: Split) -> Result<DaySummary, Error> {
+        let path = file_of(&self.path, day, split);
+        let feeds = eliverec_tables::feed_file::feeds(&path, &self.schema)?;
+        Ok(DaySummary { day, split, feeds, impressions: 0, watched: 0, kept: true })
+    }
+}
+
+/// The feeds of a day on their way.
+#[derive(Debug)]
+pub(crate) struct DayWriter {
+    writer: FeedFileWriter,
+    summary: DaySummary,
+}
+
+impl DayWriter {
+    pub(crate) const fn day(&self) -> Day {
+        self.summary.day
+    }
+
+    pub(crate) fn push(&mut self, feed: Feed) -> Result<(), Error> {
+        let watched = &feed.candidates.labels.watched;
+        self.summary.feeds += 1;
+        self.summary.impressions += watched.len() as u64;
+        self.summary.watched += watched.iter().filter(|watched| **watched).count() as u64;
+        Ok(self.writer.push(feed)?)
+    }
+}
+
+/// A folder for what the engine puts on disk, removed at the end; what a killed run left there goes first.
+#[derive(Debug)]
+pub(crate) struct SpillFolder(PathBuf);
+
+impl SpillFolder {
+    pub(crate) fn create(feeds: &Path) -> Result<Self, Error> {
+        let path = feeds.join(".spill");
+        if path.exists() {
+            fs_err::remove_dir_all(&path)?;
+        }
+        fs_err::create_dir(&path)?;
+        Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SpillFolder {
+    fn drop(&mut self) {
+        // Best effort: the next run removes it otherwise.
+        let _ = fs_err::remove_dir_all(&self.0);
+    }
+}
+
+fn file_of(path: &Path, day: Day, split: Split) -> PathBuf {
+    path.join(split.name()).join(format!("{day}.parquet"))
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut paths = Vec::new();
+    match fs_err::read_dir(folder) {
+        Ok(entries) => {
+            for entry in entries {
+                paths.push(entry?.path());
+            }
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e.into()),
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn check_schema(path: &Path, schema: &Schema) -> Result<(), Error> {
+    let Some(text) = read(path)? else { return write(path, &schema.to_toml()) };
+    let there = Schema::parse(&text)
+        .map_err(|source| eliverec_tables::Error::Schema { path: path.into(), source })?;
+    let differences = there.differences(schema).join("; ");
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let reason = format!(
+        "the feeds there have another schema than the log: {differences}; choose another directory"
+    );
+    Err(Error::Feeds { path: path.into(), reason })
+}
+
+fn check_recipe(path: &Path, recipe: &Recipe) -> Result<(), Error> {
+    let text = toml::to_string(recipe).map_err(|e| Error::Feeds {
+        path: path.into(),
+        reason: format!("cannot be written: {e}"),
+    })?;
+    match read(path)? {
+        None => write(path, &text),
+        Some(there) if there == text => Ok(()),
+        Some(there) => {
+            let of_ours = |line: &&str| !text.lines().any(|ours| ours == *line);
+            let theirs: Vec<&str> = there.lines().filter(of_ours).collect();
+            let reason = format!(
+                "the feeds there were made with other settings ({}); choose another directory",
+                theirs.join(", ")
+            );
+            Err(Error::Feeds { path: path.into(), reason })
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Option<String>, Error> {
+    match fs_err::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let partial = path.with_extension("toml.partial");
+    let mut file = fs_err::File::create(&partial)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs_err::rename(&partial, path)?;
+    path.parent().map_or(Ok(()), sync)
+}
+
+fn sync(folder: &Path) -> Result<(), Error> {
+    Ok(fs_err::File::open(folder)?.sync_all()?)
+}

@@ -1,0 +1,342 @@
+//! The leaves of the plans: rows of the log, checked, each sent to the keys that it concerns.
+//!
+//! One reader decodes and checks rows for the whole system (`eliverec_tables::events`), so the plans read through it
+//! and not through the engine's own Parquet source: a bad row is named by file, row group and row either way. Each
+//! plan reads the log again, which costs less than keeping the events between plans would. The plan of requests also
+//! counts the rows and sets rejected ones aside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use datafusion_common::tree_node::TreeNodeRecursion;
+use datafusion_common::{DataFusionError, Result};
+use datafusion_execution::{SendableRecordBatchStream, TaskContext};
+use datafusion_physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion_physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
+use datafusion_physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion_physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use eliverec_core::{Event, EventKind};
+use eliverec_tables::events::read::Row as LogRow;
+use eliverec_tables::events::{Day, EventLog, ReadCounts, Rejected, RejectedWriter};
+
+use crate::error::Error;
+use crate::rows::{Row, RowsBuilder, columns};
+use crate::summary::{Counters, Refusal, lock};
+use crate::wire::{Writer, write_context, write_event};
+
+/// What a plan's rows are keyed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// Users: what changes their state, and the requests at which it is asked for.
+    Users,
+    /// Channels, likewise.
+    Channels,
+    /// Products clicked.
+    Products,
+    /// Requests: what was shown, and what the user did with it.
+    Requests,
+}
+
+/// Rows of users, channels and products: a request sees what arrived before its very millisecond.
+pub(crate) const PROBE: u8 = 0;
+/// See [`PROBE`].
+pub(crate) const EVENT: u8 = 1;
+
+/// Which requests become feeds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requests {
+    /// First day.
+    pub(crate) from: Option<Day>,
+    /// Last day.
+    pub(crate) to: Option<Day>,
+    /// Days whose feeds an earlier run has written.
+    pub(crate) kept: BTreeSet<Day>,
+}
+
+impl Requests {
+    /// Why an impression is in no feed, as far as it alone can tell.
+    fn refuse(&self, impression: &Event) -> Option<Refusal> {
+        let Some(day) = Day::of(impression.ts_ms) else { return Some(Refusal::OtherDay) };
+        if self.from.is_some_and(|from| day < from) || self.to.is_some_and(|to| day > to) {
+            Some(Refusal::OtherDay)
+        } else if !arrived_in_time(day, impression.available_at_ms) {
+            Some(Refusal::TooLate)
+        } else if self.kept.contains(&day) {
+            Some(Refusal::DayKept)
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether what arrived then can count for a request of `day`: until the end of the next day, so that the feeds of a day
+/// never change once the log of the day after is complete.
+pub(crate) fn arrived_in_time(day: Day, available_at_ms: i64) -> bool {
+    Day::of(available_at_ms).is_some_and(|arrival| day.plus(1).is_none_or(|next| arrival <= next))
+}
+
+/// Rejected rows on their way to a file, in the order of the log.
+#[derive(Debug)]
+pub(crate) struct RejectedRows {
+    /// `None` if the first one ends the run.
+    writer: Option<RejectedWriter>,
+    /// Days whose rows are not written yet, in order; `None` until the day has been read.
+    days: BTreeMap<Day, Option<Vec<Rejected>>>,
+}
+
+impl RejectedRows {
+    pub(crate) fn new(writer: Option<RejectedWriter>, days: &[Day]) -> Self {
+        Self { writer, days: days.iter().map(|day| (*day, None)).collect() }
+    }
+
+    fn day_is_read(&mut self, day: Day, rows: Vec<Rejected>) -> Result<(), Error> {
+        self.days.insert(day, Some(rows));
+        while let Some(first) = self.days.first_entry()
+            && first.get().is_some()
+        {
+            for row in first.remove().into_iter().flatten() {
+                if let Some(writer) = &mut self.writer {
+                    writer.push(&row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        if let Some(writer) = self.writer {
+            writer.finish()?;
+        }
+        Ok(())
+    }
+}
+
+/// What all leaves of a run share.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) log: EventLog,
+    pub(crate) days: Vec<Day>,
+    pub(crate) requests: Requests,
+    pub(crate) lenient: bool,
+    pub(crate) rejected: Mutex<RejectedRows>,
+    pub(crate) counters: Counters,
+}
+
+impl Source {
+    /// Reads a day and hands its rows on; gives up quietly if nobody takes them.
+    fn read_day(
+        &self,
+        day: Day,
+        route: Route,
+        send: &mut dyn FnMut(&mut RowsBuilder) -> bool,
+    ) -> Result<(), Error> {
+        let (mut rows, mut payload) = (RowsBuilder::default(), Vec::new());
+        let (mut counts, mut rejected) = (ReadCounts::default(), Vec::new());
+        let mut read = 0;
+        for row in self.log.read(day..=day)? {
+            read += 1;
+            if read % PROGRESS_ROWS == 0 {
+                Counters::add(&self.counters.rows_read, PROGRESS_ROWS);
+            }
+            match row? {
+                LogRow::Event(event) => {
+                    counts.events += 1;
+                    self.send_event(&event, route, &mut payload, &mut rows)?;
+                    if !send(&mut rows) {
+                        return Ok(());
+                    }
+                }
+                LogRow::Rejected(row) if !self.lenient => return Err(row.into_error().into()),
+                LogRow::Rejected(row) => {
+                    if route == Route::Requests {
+                        let key = (row.fault.column.clone(), row.fault.reason);
+                        *counts.rejected.entry(key).or_default() += 1;
+                        rejected.push(row);
+                    }
+                }
+            }
+        }
+        rows.end_batch()?;
+        send(&mut rows);
+        Counters::add(&self.counters.rows_read, read % PROGRESS_ROWS);
+        Counters::add(&self.counters.days_read, 1);
+        if route == Route::Requests {
+            self.counters.add_read(counts);
+            lock(&self.rejected).day_is_read(day, rejected)?;
+        }
+        Ok(())
+    }
+
+    fn send_event(
+        &self,
+        event: &Event,
+        route: Route,
+        payload: &mut Vec<u8>,
+        rows: &mut RowsBuilder,
+    ) -> Result<()> {
+        let (id, arrival) = (event.event_id, event.available_at_ms);
+        payload.clear();
+        let key = match route {
+            Route::Users => event.user_id.filter(|_| concerns_user(event)),
+            Route::Channels => event.channel_id,
+            Route::Products => event.product_id.filter(|_| event.kind == EventKind::ProductClick),
+            Route::Requests => event.request_id.filter(|_| is_outcome(event)),
+        };
+        if let Some(key) = key {
+            write_event(event, payload);
+            let rank = if route == Route::Requests { OUTCOME } else { EVENT };
+            rows.push(Row { key, at: arrival, rank, id, payload })?;
+        }
+        if event.kind == EventKind::Impression {
+            self.send_impression(event, route, payload, rows)?;
+        }
+        Ok(())
+    }
+
+    fn send_impression(
+        &self,
+        event: &Event,
+        route: Route,
+        payload: &mut Vec<u8>,
+        rows: &mut RowsBuilder,
+    ) -> Result<()> {
+        let refusal = self.requests.refuse(event);
+        if route == Route::Requests {
+            self.counters.add_impressions(1);
+            if let Some(refusal) = refusal {
+                self.counters.refuse(refusal, 1);
+            }
+        }
+        let ids = (event.user_id, event.channel_id, event.request_id);
+        let (None, (Some(user), Some(channel), Some(request))) = (refusal, ids) else {
+            return Ok(());
+        };
+        payload.clear();
+        let (at, rank, event_id) = (event.ts_ms, PROBE, event.event_id);
+        match route {
+            Route::Users => {
+                Writer(payload).u64(event_id);
+                Writer(payload).u64(channel);
+                rows.push(Row { key: user, at, rank, id: request, payload })
+            }
+            Route::Channels => {
+                Writer(payload).u64(request);
+                rows.push(Row { key: channel, at, rank, id: event_id, payload })
+            }
+            Route::Products => Ok(()),
+            Route::Requests => {
+                write_event(event, payload);
+                write_context(&event.context, payload);
+                let (at, rank) = (event.available_at_ms, IMPRESSION);
+                rows.push(Row { key: request, at, rank, id: event_id, payload })
+            }
+        }
+    }
+}
+
+/// Rows between two reports of progress.
+const PROGRESS_ROWS: u64 = 4_096;
+
+/// Rows of a request; those of features stand between (see [`crate::requests`]).
+pub(crate) const IMPRESSION: u8 = 0;
+/// See [`IMPRESSION`].
+pub(crate) const OUTCOME: u8 = 3;
+
+/// What a user's folds look at, and what no channel counts.
+fn concerns_user(event: &Event) -> bool {
+    event.kind == EventKind::Leave || event.channel_id.is_none()
+}
+
+/// What a label is made of.
+fn is_outcome(event: &Event) -> bool {
+    use EventKind::{BagClick, Leave, ProductClick, Watch};
+    event.channel_id.is_some() && matches!(event.kind, Watch | Leave | BagClick | ProductClick)
+}
+
+/// Reads the log; partition i of n has the days i, i + n, ...
+#[derive(Debug)]
+pub(crate) struct ScanExec {
+    source: Arc<Source>,
+    route: Route,
+    partitions: usize,
+    properties: Arc<PlanProperties>,
+}
+
+impl ScanExec {
+    pub(crate) fn new(source: &Arc<Source>, route: Route, threads: usize) -> Self {
+        let partitions = threads.min(source.days.len()).max(1);
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(columns()),
+            Partitioning::UnknownPartitioning(partitions),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Counters::add(&source.counters.days_to_read, source.days.len() as u64);
+        Self { source: Arc::clone(source), route, partitions, properties: Arc::new(properties) }
+    }
+}
+
+impl DisplayAs for ScanExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ScanExec: {:?}, {} days", self.route, self.source.days.len())
+    }
+}
+
+impl ExecutionPlan for ScanExec {
+    fn name(&self) -> &'static str {
+        "ScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        // Files are read and decoded on threads that may block; two batches wait for the operators.
+        let mut stream = RecordBatchReceiverStreamBuilder::new(columns(), 2);
+        let sender = stream.tx();
+        let (source, route, step) = (Arc::clone(&self.source), self.route, self.partitions);
+        stream.spawn_blocking(move || {
+            let mut send = |rows: &mut RowsBuilder| {
+                while let Some(batch) = rows.next_full() {
+                    if sender.blocking_send(Ok(batch)).is_err() {
+                        return false;
+                    }
+                }
+                true
+            };
+            for day in source.days.iter().skip(partition).step_by(step) {
+                source.read_day(*day, route, &mut send).map_err(DataFusionError::from)?;
+            }
+            Ok(())
+        });
+        Ok(stream.build())
+    }
+}

@@ -1,0 +1,262 @@
+//! What became of every row of the log and of every request, and how far a run has got.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use eliverec_features::freshness::Fates;
+use eliverec_tables::Split;
+use eliverec_tables::events::{Day, ReadCounts, Reason};
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows read, over all passes over the log.
+    pub rows_read: u64,
+    /// Days of the log read, over all passes.
+    pub days_read: u64,
+    /// Days of the log to read, over all passes.
+    pub days_to_read: u64,
+    /// Feeds written so far; the first comes when the last row has been read.
+    pub feeds: u64,
+    /// Bytes that sorts have on disk for want of memory.
+    pub spilled_bytes: u64,
+}
+
+/// The feeds of one day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DaySummary {
+    /// The day of the requests, UTC.
+    pub day: Day,
+    /// Where they are.
+    pub split: Split,
+    /// How many.
+    pub feeds: u64,
+    /// Channels shown in them; 0 if the day was there already.
+    pub impressions: u64,
+    /// Those watched; 0 if the day was there already.
+    pub watched: u64,
+    /// Whether an earlier run had written it.
+    pub kept: bool,
+}
+
+/// Why an impression is in no feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// A second arrival of its `event_id`.
+    Duplicate,
+    /// Its request names another user elsewhere.
+    UsersDiffer,
+    /// Its request has another moment elsewhere.
+    MomentsDiffer,
+    /// Its channel stands in the request already.
+    ChannelTwice,
+    /// It arrived after the day that follows the day of the request: that day's feeds may be out.
+    TooLate,
+    /// The request is not on the days asked for.
+    OtherDay,
+    /// An earlier run has written the feeds of that day.
+    DayKept,
+}
+
+impl Refusal {
+    /// All reasons, in their order.
+    pub const ALL: [Self; 7] = [
+        Self::Duplicate,
+        Self::UsersDiffer,
+        Self::MomentsDiffer,
+        Self::ChannelTwice,
+        Self::TooLate,
+        Self::OtherDay,
+        Self::DayKept,
+    ];
+
+    /// Its name in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate",
+            Self::UsersDiffer => "users_differ",
+            Self::MomentsDiffer => "moments_differ",
+            Self::ChannelTwice => "channel_twice",
+            Self::TooLate => "too_late",
+            Self::OtherDay => "other_day",
+            Self::DayKept => "day_kept",
+        }
+    }
+}
+
+/// What a run read and made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows of the log: those used, late, duplicate and rejected.
+    pub rows_in: u64,
+    /// Events given to the features.
+    pub events_used: u64,
+    /// Left out of the features as late; labels and feeds take them still.
+    pub late: u64,
+    /// Left out as second arrivals.
+    pub duplicates: u64,
+    /// Rows that are no events, by column and reason.
+    pub rejected: BTreeMap<(String, Reason), u64>,
+    /// Events that are impressions: those in feeds and those refused.
+    pub impressions_in: u64,
+    /// Impressions that are in no feed, by reason.
+    pub refused: BTreeMap<Refusal, u64>,
+    /// The days with feeds, in order.
+    pub days: Vec<DaySummary>,
+}
+
+impl Summary {
+    /// Feeds of all days, kept ones included.
+    pub fn feeds(&self) -> u64 {
+        self.days.iter().map(|day| day.feeds).sum()
+    }
+
+    /// Impressions in the feeds that this run wrote.
+    pub fn impressions(&self) -> u64 {
+        self.days.iter().map(|day| day.impressions).sum()
+    }
+
+    /// Rows that are no events.
+    pub fn rows_rejected(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+
+    /// Impressions that are in no feed.
+    pub fn impressions_refused(&self) -> u64 {
+        self.refused.values().sum()
+    }
+
+    /// Whether every row and every impression is accounted for.
+    pub fn adds_up(&self) -> bool {
+        let rows = self.events_used + self.late + self.duplicates + self.rows_rejected();
+        let impressions = self.impressions() + self.impressions_refused();
+        self.rows_in == rows && self.impressions_in == impressions
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} rows = {} used + {} late + {} duplicate + {} rejected",
+            self.rows_in,
+            self.events_used,
+            self.late,
+            self.duplicates,
+            self.rows_rejected()
+        )?;
+        for (i, ((column, reason), count)) in self.rejected.iter().enumerate() {
+            write!(f, "{} {column} {reason} {count}", if i == 0 { ":" } else { "," })?;
+        }
+        write!(
+            f,
+            "\n{} impressions = {} in feeds + {} not",
+            self.impressions_in,
+            self.impressions(),
+            self.impressions_refused()
+        )?;
+        for (i, (refusal, count)) in self.refused.iter().enumerate() {
+            write!(f, "{} {} {count}", if i == 0 { ":" } else { "," }, refusal.name())?;
+        }
+        for day in &self.days {
+            write!(f, "\n{} {}: {} feeds", day.day, day.split, day.feeds)?;
+            if day.kept {
+                write!(f, ", kept")?;
+            } else {
+                write!(f, ", {} impressions, {} watched", day.impressions, day.watched)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the operators count, on any thread.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) rows_read: AtomicU64,
+    pub(crate) days_read: AtomicU64,
+    pub(crate) days_to_read: AtomicU64,
+    used: AtomicU64,
+    late: AtomicU64,
+    duplicates: AtomicU64,
+    impressions: AtomicU64,
+    refused: [AtomicU64; Refusal::ALL.len()],
+    read: Mutex<ReadCounts>,
+    /// Feeds of each day that has any.
+    feeds: Mutex<BTreeMap<Day, u64>>,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// An event has been offered to the features.
+    pub(crate) fn add_fates(&self, fates: Fates) {
+        Self::add(&self.used, fates.admitted);
+        Self::add(&self.late, fates.late);
+        Self::add(&self.duplicates, fates.duplicate);
+    }
+
+    pub(crate) fn refuse(&self, refusal: Refusal, count: u64) {
+        Self::add(&self.refused[refusal as usize], count);
+    }
+
+    pub(crate) fn add_impressions(&self, count: u64) {
+        Self::add(&self.impressions, count);
+    }
+
+    pub(crate) fn add_read(&self, counts: ReadCounts) {
+        let mut read = lock(&self.read);
+        read.events += counts.events;
+        for (key, count) in counts.rejected {
+            *read.rejected.entry(key).or_default() += count;
+        }
+    }
+
+    pub(crate) fn add_feeds(&self, of_days: &BTreeMap<Day, u64>) {
+        let mut feeds = lock(&self.feeds);
+        for (day, count) in of_days {
+            *feeds.entry(*day).or_default() += count;
+        }
+    }
+
+    /// The days that have feeds; complete once all requests have been put together.
+    pub(crate) fn days_with_feeds(&self) -> Vec<Day> {
+        lock(&self.feeds).keys().copied().collect()
+    }
+
+    pub(crate) fn progress(&self, feeds: u64, spilled_bytes: u64) -> Progress {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Progress {
+            rows_read: get(&self.rows_read),
+            days_read: get(&self.days_read),
+            days_to_read: get(&self.days_to_read),
+            feeds,
+            spilled_bytes,
+        }
+    }
+
+    pub(crate) fn summary(&self, days: Vec<DaySummary>) -> Summary {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let read = lock(&self.read).clone();
+        let refused = Refusal::ALL.into_iter().zip(self.refused.each_ref().map(get));
+        Summary {
+            rows_in: read.rows(),
+            events_used: get(&self.used),
+            late: get(&self.late),
+            duplicates: get(&self.duplicates),
+            rejected: read.rejected,
+            impressions_in: get(&self.impressions),
+            refused: refused.filter(|(_, count)| *count > 0).collect(),
+            days,
+        }
+    }
+}
+
+/// A counter map is whole after every statement, so a panic elsewhere does not spoil it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,291 @@
+//! What the payloads of rows hold, byte by byte. Never stored: written and read by one run.
+
+use datafusion_common::{DataFusionError, Result};
+use eliverec_core::event::{Event, EventKind, Scalar};
+
+use crate::request::{
+    Candidate, CandidateFeatures, Click, Outcome, Request, RequestFeatures, Watch,
+};
+
+/// Appends values, little end first.
+#[derive(Debug)]
+pub(crate) struct Writer<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl Writer<'_> {
+    pub(crate) fn u8(&mut self, x: u8) {
+        self.0.push(x);
+    }
+    pub(crate) fn u16(&mut self, x: u16) {
+        self.0.extend_from_slice(&x.to_le_bytes());
+    }
+    pub(crate) fn u64(&mut self, x: u64) {
+        self.0.extend_from_slice(&x.to_le_bytes());
+    }
+    pub(crate) fn i64(&mut self, x: i64) {
+        self.0.extend_from_slice(&x.to_le_bytes());
+    }
+    pub(crate) fn f32(&mut self, x: f32) {
+        self.0.extend_from_slice(&x.to_le_bytes());
+    }
+    pub(crate) fn f64(&mut self, x: f64) {
+        self.0.extend_from_slice(&x.to_le_bytes());
+    }
+    pub(crate) fn length(&mut self, n: usize) {
+        self.0.extend_from_slice(&(n as u32).to_le_bytes());
+    }
+    pub(crate) fn numbers(&mut self, numbers: &[f32]) {
+        self.length(numbers.len());
+        numbers.iter().for_each(|x| self.f32(*x));
+    }
+    pub(crate) fn ids(&mut self, ids: &[u64]) {
+        self.length(ids.len());
+        ids.iter().for_each(|id| self.u64(*id));
+    }
+    fn optional<T>(&mut self, value: Option<T>, write: fn(&mut Self, T)) {
+        self.u8(u8::from(value.is_some()));
+        if let Some(value) = value {
+            write(self, value);
+        }
+    }
+}
+
+/// Takes values off the front.
+#[derive(Debug)]
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let Some((front, rest)) = self.0.split_first_chunk() else { return Err(short()) };
+        self.0 = rest;
+        Ok(*front)
+    }
+    pub(crate) fn u8(&mut self) -> Result<u8> {
+        Ok(u8::from_le_bytes(self.take()?))
+    }
+    pub(crate) fn u16(&mut self) -> Result<u16> {
+        Ok(u16::from_le_bytes(self.take()?))
+    }
+    pub(crate) fn u64(&mut self) -> Result<u64> {
+        Ok(u64::from_le_bytes(self.take()?))
+    }
+    pub(crate) fn i64(&mut self) -> Result<i64> {
+        Ok(i64::from_le_bytes(self.take()?))
+    }
+    pub(crate) fn f32(&mut self) -> Result<f32> {
+        Ok(f32::from_le_bytes(self.take()?))
+    }
+    pub(crate) fn f64(&mut self) -> Result<f64> {
+        Ok(f64::from_le_bytes(self.take()?))
+    }
+    pub(crate) fn length(&mut self) -> Result<usize> {
+        Ok(u32::from_le_bytes(self.take()?) as usize)
+    }
+    pub(crate) fn list<T>(&mut self, read: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        (0..self.length()?).map(|_| read(self)).collect()
+    }
+    pub(crate) fn numbers(&mut self) -> Result<Vec<f32>> {
+        self.list(Self::f32)
+    }
+    pub(crate) fn ids(&mut self) -> Result<Vec<u64>> {
+        self.list(Self::u64)
+    }
+    /// Everything that is left.
+    pub(crate) const fn rest(self) -> &'a [u8] {
+        self.0
+    }
+    fn optional<T>(&mut self, read: fn(&mut Self) -> Result<T>) -> Result<Option<T>> {
+        Ok(if self.u8()? == 0 { None } else { Some(read(self)?) })
+    }
+}
+
+fn short() -> DataFusionError {
+    DataFusionError::Internal("a row ends early".into())
+}
+
+/// Everything of an event but its id, its arrival and its context.
+pub(crate) fn write_event(event: &Event, to: &mut Vec<u8>) {
+    let mut to = Writer(to);
+    to.u8(event.kind as u8);
+    to.i64(event.ts_ms);
+    for id in [event.user_id, event.channel_id, event.product_id, event.request_id] {
+        to.optional(id, Writer::u64);
+    }
+    to.optional(event.position, Writer::u16);
+    to.optional(event.value, Writer::f64);
+}
+
+/// The event of a row; without its context, which no fold looks at.
+pub(crate) fn read_event(
+    event_id: u64,
+    available_at_ms: i64,
+    from: &mut Reader<'_>,
+) -> Result<Event> {
+    let kind = usize::from(from.u8()?);
+    let kind = EventKind::ALL.get(kind).ok_or_else(short)?;
+    let event = Event::new(event_id, from.i64()?, *kind);
+    Ok(Event {
+        available_at_ms,
+        user_id: from.optional(Reader::u64)?,
+        channel_id: from.optional(Reader::u64)?,
+        product_id: from.optional(Reader::u64)?,
+        request_id: from.optional(Reader::u64)?,
+        position: from.optional(Reader::u16)?,
+        value: from.optional(Reader::f64)?,
+        ..event
+    })
+}
+
+/// The context of an impression.
+pub(crate) fn write_context(context: &[Scalar], to: &mut Vec<u8>) {
+    let mut to = Writer(to);
+    to.length(context.len());
+    for value in context {
+        match *value {
+            Scalar::Id(id) => {
+                to.u8(0);
+                to.u64(id);
+            }
+            Scalar::Number(x) => {
+                to.u8(1);
+                to.f32(x);
+            }
+        }
+    }
+}
+
+pub(crate) fn read_context(from: &mut Reader<'_>) -> Result<Vec<Scalar>> {
+    from.list(|from| {
+        Ok(match from.u8()? {
+            0 => Scalar::Id(from.u64()?),
+            _ => Scalar::Number(from.f32()?),
+        })
+    })
+}
+
+/// Both histories and the user's own features.
+pub(crate) fn write_user(features: &RequestFeatures, to: &mut Vec<u8>) {
+    let mut to = Writer(to);
+    to.length(features.products.len());
+    for click in &features.products {
+        to.u64(click.product_id);
+        to.f32(click.age_s);
+    }
+    to.length(features.channels.len());
+    for watch in &features.channels {
+        to.u64(watch.channel_id);
+        to.f32(watch.stay_s);
+        to.f32(watch.age_s);
+    }
+    to.numbers(&features.user);
+}
+
+pub(crate) fn read_user(from: &mut Reader<'_>) -> Result<RequestFeatures> {
+    Ok(RequestFeatures {
+        products: from.list(|from| Ok(Click { product_id: from.u64()?, age_s: from.f32()? }))?,
+        channels: from.list(|from| {
+            Ok(Watch { channel_id: from.u64()?, stay_s: from.f32()?, age_s: from.f32()? })
+        })?,
+        user: from.numbers()?,
+        candidates: Vec::new(),
+    })
+}
+
+/// A request with its features; the request id and the moment are those of the row.
+pub(crate) fn write_request(request: &Request, features: &RequestFeatures, to: &mut Vec<u8>) {
+    Writer(to).u64(request.user_id);
+    write_context(&request.context, to);
+    write_user(features, to);
+    let mut to = Writer(to);
+    to.length(request.candidates.len());
+    for (candidate, features) in request.candidates.iter().zip(&features.candidates) {
+        to.u64(candidate.event_id);
+        to.u64(candidate.channel_id);
+        to.optional(candidate.position, Writer::u16);
+        let outcome = candidate.outcome;
+        for done in [outcome.watched, outcome.bag_click, outcome.product_click] {
+            to.u8(u8::from(done));
+        }
+        to.optional(outcome.stay_s, Writer::f32);
+        to.numbers(&features.channel);
+        to.numbers(&features.anchor);
+        to.f32(features.popularity);
+        to.ids(&features.on_sale);
+    }
+}
+
+pub(crate) fn read_request(
+    request_id: u64,
+    ts_ms: i64,
+    payload: &[u8],
+) -> Result<(Request, RequestFeatures)> {
+    let mut from = Reader(payload);
+    let user_id = from.u64()?;
+    let context = read_context(&mut from)?;
+    let mut features = read_user(&mut from)?;
+    let both = from.list(|from| {
+        let (event_id, channel_id) = (from.u64()?, from.u64()?);
+        let position = from.optional(Reader::u16)?;
+        let mut done = || Ok::<_, DataFusionError>(from.u8()? != 0);
+        let (watched, bag_click, product_click) = (done()?, done()?, done()?);
+        let stay_s = from.optional(Reader::f32)?;
+        let outcome = Outcome { watched, stay_s, bag_click, product_click };
+        let features = CandidateFeatures {
+            channel: from.numbers()?,
+            anchor: from.numbers()?,
+            popularity: from.f32()?,
+            on_sale: from.ids()?,
+        };
+        Ok((Candidate { event_id, channel_id, position, outcome }, features))
+    })?;
+    let (candidates, of_candidates) = both.into_iter().unzip();
+    features.candidates = of_candidates;
+    Ok((Request { request_id, user_id, ts_ms, context, candidates }, features))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_comes_back() {
+        let event = Event {
+            available_at_ms: 9,
+            user_id: Some(1),
+            channel_id: None,
+            product_id: Some(u64::MAX),
+            request_id: Some(0),
+            position: Some(7),
+            value: Some(1.5),
+            ..Event::new(3, -4, EventKind::ProductOff)
+        };
+        let mut bytes = Vec::new();
+        write_event(&event, &mut bytes);
+        assert_eq!(read_event(3, 9, &mut Reader(&bytes)).unwrap(), event);
+        assert!(read_event(3, 9, &mut Reader(&bytes[..bytes.len() - 1])).is_err());
+
+        let outcome = Outcome { watched: true, stay_s: None, ..Outcome::NONE };
+        let candidate = Candidate { event_id: 5, channel_id: 6, position: None, outcome };
+        let request = Request {
+            request_id: 1,
+            user_id: 2,
+            ts_ms: 3,
+            context: vec![Scalar::Id(4), Scalar::Number(0.5)],
+            candidates: vec![candidate; 2],
+        };
+        let of_candidate = CandidateFeatures {
+            channel: vec![1.0, 2.0],
+            anchor: vec![3.0],
+            popularity: 4.0,
+            on_sale: vec![7, 8],
+        };
+        let features = RequestFeatures {
+            products: vec![Click { product_id: 1, age_s: 2.0 }],
+            channels: vec![Watch { channel_id: 3, stay_s: 4.0, age_s: 5.0 }; 3],
+            user: vec![6.0],
+            candidates: vec![of_candidate, CandidateFeatures::default()],
+        };
+        let mut bytes = Vec::new();
+        write_request(&request, &features, &mut bytes);
+        assert_eq!(read_request(1, 3, &bytes).unwrap(), (request, features));
+    }
+}

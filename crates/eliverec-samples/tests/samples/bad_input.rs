@@ -1,0 +1,111 @@
+//! Logs that cannot be used as they are, and fields that nothing can fill.
+
+use eliverec_core::Schema;
+use eliverec_core::event::Event;
+use eliverec_samples::{FeedBuilder, SampleConfig, samples};
+use eliverec_tables::events::{Day, Dimensions, Reason};
+
+use crate::logs::{Shape, Site, config, day, dimensions, events, files, first_day, schema};
+
+const SHAPE: Shape = Shape { requests: 50, events: 300, days: 2, grain_ms: 1_000 };
+
+fn fails(site: &Site, config: &SampleConfig) -> String {
+    samples(&site.logs(), &site.feeds(), config, |_| ()).unwrap_err().to_string()
+}
+
+/// Rows of a day stand in the folder of another: the writer would not do that.
+fn misplaced(site: &Site) -> u64 {
+    let from = site.logs().join("events/date=2024-05-31/part-00000.parquet");
+    let to = site.logs().join("events/date=2024-06-01/part-00009.parquet");
+    fs_err::copy(from, to).unwrap();
+    let of_day = |event: &Event| Day::of(event.available_at_ms) == Some(first_day());
+    events(SHAPE, 1).iter().filter(|event| of_day(event)).count() as u64
+}
+
+#[test]
+fn a_wrong_row_is_named() {
+    let site = Site::new(&events(SHAPE, 1));
+    misplaced(&site);
+    let message = fails(&site, &config());
+    assert!(
+        message.contains(
+            "events/date=2024-06-01/part-00009.parquet: row group 0, row 0: available_at"
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn lenient_runs_set_wrong_rows_aside() {
+    let site = Site::new(&events(SHAPE, 1));
+    let clean = site.other("clean");
+    site.run_to(&clean, &config());
+    let count = misplaced(&site);
+    let lenient = SampleConfig { lenient: true, ..config() };
+    for _ in 0..2 {
+        let summary = site.run(&lenient);
+        let key = ("available_at".to_owned(), Reason::WrongDay);
+        assert_eq!(summary.rejected.get(&key), Some(&count), "{summary}");
+        assert_eq!(summary.rows_rejected(), count);
+        let mut made = files(&site.feeds());
+        let rejected = made.iter().position(|(name, _)| name == "rejected/part-00000.parquet");
+        made.remove(rejected.unwrap());
+        assert!(made == files(&clean));
+    }
+}
+
+#[test]
+fn a_torn_file_is_named() {
+    let site = Site::new(&events(SHAPE, 2));
+    let path = site.logs().join("events/date=2024-06-01/part-00000.parquet");
+    let bytes = fs_err::read(&path).unwrap();
+    for length in [0, 3, bytes.len() / 2, bytes.len() - 1] {
+        fs_err::write(&path, &bytes[..length]).unwrap();
+        for lenient in [false, true] {
+            let message = fails(&site, &SampleConfig { lenient, ..config() });
+            assert!(message.contains("part-00000.parquet: not a whole Parquet file"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_is_ahead_by_a_day_is_rejected() {}
+
+#[test]
+fn days_without_events_are_an_error() {
+    let site = Site::new(&events(SHAPE, 4));
+    let message = fails(&site, &SampleConfig { to: Some(day(-40)), ..config() });
+    assert!(message.contains("no events on the days asked for; the log goes from"), "{message}");
+    let message = fails(&Site::new(&[]), &config());
+    assert!(message.contains("no events"), "{message}");
+}
+
+#[test]
+fn fields_without_a_source_are_named() {
+    let broken = |change: &dyn Fn(String) -> String| {
+        let schema = Schema::parse(&change(schema().to_toml())).unwrap();
+        let dimensions: Dimensions = dimensions(&schema);
+        FeedBuilder::new(&schema, &dimensions).unwrap_err().to_string()
+    };
+    let cases = [
+        (
+            "viewers_10m",
+            "viewers_11m",
+            "dynamic.viewers_11m: no feature is called \"viewers_11m\"; the nearest names are",
+        ),
+        (
+            "current_brand",
+            "current_maker",
+            "target.current_maker: products have no field maker or maker_id",
+        ),
+        (
+            "\"stay\"\nkind",
+            "\"revenue_1m_\"\nkind",
+            "channel_event.revenue_1m_: a watch has the field stay",
+        ),
+    ];
+    for (from, to, start) in cases {
+        let message = broken(&|text| text.replacen(from, to, 1));
+        assert!(message.starts_with(&format!("schema: {start}")), "{message}");
+    }
+}

@@ -1,0 +1,129 @@
+//! What counts for a request, and what is in no feed and why.
+
+use eliverec_core::event::{Event, EventKind, Scalar};
+use eliverec_core::feed::Labels;
+use eliverec_samples::Refusal;
+
+use crate::logs::{DAY_MS, Site, config, first_day, read};
+
+fn start_ms() -> i64 {
+    first_day().start_ms() + 23 * 3_600_000
+}
+
+fn of_request(id: u64, kind: EventKind, channel: u64, after_ms: i64) -> Event {
+    Event {
+        user_id: Some(1),
+        channel_id: Some(channel),
+        request_id: Some(7),
+        ..Event::new(id, start_ms() + after_ms, kind)
+    }
+}
+
+fn shown(id: u64, channel: u64, position: u16) -> Event {
+    let context = vec![Scalar::Id(23), Scalar::Number(0.0)];
+    let position = Some(position);
+    Event { position, context, ..of_request(id, EventKind::Impression, channel, 0) }
+}
+
+fn leave(id: u64, channel: u64, after_ms: i64, stay_s: f64) -> Event {
+    Event { value: Some(stay_s), ..of_request(id, EventKind::Leave, channel, after_ms) }
+}
+
+fn labels(events: &[Event]) -> Labels {
+    let mut all = vec![shown(1, 1, 0), shown(2, 2, 1)];
+    all.extend_from_slice(events);
+    let site = Site::new(&all);
+    site.run(&config());
+    let mut feeds = read(&site.feeds());
+    assert_eq!(feeds.len(), 1);
+    feeds.remove(0).1.candidates.labels
+}
+
+#[test]
+fn a_visit_counts_by_its_beginning() {
+    let window_ms = config().attribution_window_ms;
+    let watched = |after_ms, stay_s| labels(&[leave(3, 2, after_ms, stay_s)]).watched;
+    assert_eq!(watched(5_000, 3.0), [false, true]);
+    assert_eq!(watched(5_000, 2.9), [false, false]);
+    // Entered at the end of the window and stayed for an hour.
+    assert_eq!(watched(window_ms + 3_600_000, 3_600.0), [false, true]);
+    assert_eq!(watched(window_ms + 3_600_001, 3_600.0), [false, false]);
+    // Before the request.
+    assert_eq!(watched(-1, 30.0), [false, false]);
+}
+
+#[test]
+fn stays_are_the_longest_or_unknown() {
+    let watch = of_request(5, EventKind::Watch, 1, 2_000);
+    let stays = |events: &[Event]| labels(events).stay_s;
+    assert_eq!(stays(&[]), [Some(0.0), Some(0.0)]);
+    assert_eq!(stays(std::slice::from_ref(&watch)), [None, Some(0.0)]);
+    let two = [watch, leave(6, 1, 4_000, 2.0), leave(7, 1, 60_000, 40.0)];
+    assert_eq!(stays(&two), [Some(40.0), Some(0.0)]);
+}
+
+#[test]
+fn clicks_count_within_the_window() {
+    let window_ms = config().attribution_window_ms;
+    let click =
+        |id, kind, after_ms| Event { product_id: Some(1), ..of_request(id, kind, 1, after_ms) };
+    let labels = |after_ms| {
+        let labels = labels(&[
+            click(3, EventKind::BagClick, after_ms),
+            click(4, EventKind::ProductClick, after_ms + 1),
+        ]);
+        (labels.bag_click[0], labels.product_click[0])
+    };
+    assert_eq!(labels(0), (Some(true), Some(true)));
+    assert_eq!(labels(window_ms), (Some(true), Some(false)));
+    assert_eq!(labels(-1), (Some(false), Some(true)));
+    assert_eq!(labels(-2), (Some(false), Some(false)));
+}
+
+#[test]
+fn late_outcomes_count_until_the_next_day_is_over() {
+    let end_ms = first_day().start_ms() + 2 * DAY_MS;
+    let watched = |available_at_ms| {
+        labels(&[Event { available_at_ms, ..leave(3, 1, 5_000, 4.0) }]).watched[0]
+    };
+    assert!(watched(end_ms - 1));
+    assert!(!watched(end_ms));
+}
+
+#[test]
+fn what_is_in_no_feed_is_counted() {
+    let of = |request: u64, event: Event| Event { request_id: Some(request), ..event };
+    let end_ms = first_day().start_ms() + 2 * DAY_MS;
+    let log = [
+        shown(1, 1, 0),
+        // A second arrival.
+        Event { available_at_ms: start_ms() + 9, ..shown(1, 1, 0) },
+        // The same channel once more.
+        shown(2, 1, 3),
+        shown(3, 2, 1),
+        of(8, shown(4, 1, 0)),
+        of(8, Event { user_id: Some(2), ..shown(5, 2, 1) }),
+        of(9, shown(6, 1, 0)),
+        of(9, Event { ts_ms: start_ms() + 1, available_at_ms: start_ms() + 1, ..shown(7, 2, 1) }),
+        of(10, Event { available_at_ms: end_ms, ..shown(8, 1, 0) }),
+    ];
+    let site = Site::new(&log);
+    let summary = site.run(&config());
+    let refused: Vec<(Refusal, u64)> = summary.refused.clone().into_iter().collect();
+    assert_eq!(
+        refused,
+        [
+            (Refusal::Duplicate, 1),
+            (Refusal::UsersDiffer, 2),
+            (Refusal::MomentsDiffer, 2),
+            (Refusal::ChannelTwice, 1),
+            (Refusal::TooLate, 1)
+        ]
+    );
+    let text = summary.to_string();
+    assert!(text.starts_with("9 rows = 7 used + 1 late + 1 duplicate + 0 rejected\n"), "{text}");
+    assert!(text.contains("9 impressions = 2 in feeds + 7 not: duplicate 1,"), "{text}");
+    let feeds = read(&site.feeds());
+    let candidates = &feeds[0].1.candidates;
+    assert_eq!(candidates.position, [Some(0), Some(1)]);
+}
