@@ -36,6 +36,7 @@ mod drive;
 mod error;
 mod fields;
 mod gate;
+mod memory;
 mod online;
 mod plan;
 mod products;

@@ -17,7 +17,6 @@ use datafusion_common::Result;
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
 use datafusion_execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion_execution::memory_pool::FairSpillPool;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
 use datafusion_physical_optimizer::PhysicalOptimizerRule;
 use datafusion_physical_optimizer::ensure_requirements::EnsureRequirements;
@@ -31,6 +30,7 @@ use crate::channels::ChannelDrive;
 use crate::config::SampleConfig;
 use crate::context::Context;
 use crate::drive::{Drive, DriveExec, MakeDrive, ordering};
+use crate::memory::EqualShares;
 use crate::products::ProductDrive;
 use crate::requests::RequestDrive;
 use crate::rows::{BATCH_ROWS, FEED_ORDER};
@@ -73,13 +73,17 @@ pub(crate) fn feeds(context: &Arc<Context>, session: &SessionConfig) -> Result<P
 
 /// The engine's settings.
 pub(crate) fn session(config: &SampleConfig) -> SessionConfig {
-    // At most five sorts per thread run at a time, and each sets this much aside for its last merge.
-    let reserved = (config.memory_limit_bytes / config.threads / 40).min(8 << 20);
+    // What a sort sets aside for its merge while it takes rows in.
+    let reserved = shares(config).share() / 2;
     SessionConfig::new()
         .with_batch_size(BATCH_ROWS)
         .with_target_partitions(config.threads)
         .with_round_robin_repartition(false)
         .with_sort_spill_reservation_bytes(reserved)
+}
+
+const fn shares(config: &SampleConfig) -> EqualShares {
+    EqualShares::new(config.memory_limit_bytes, config.threads)
 }
 
 /// Where plans run: memory up to the limit, and files in `folder` beyond it.
@@ -91,7 +95,7 @@ pub(crate) fn task(
     let disk =
         DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![folder.into()]));
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(config.memory_limit_bytes)))
+        .with_memory_pool(Arc::new(shares(config)))
         .with_disk_manager_builder(disk)
         .build_arc()?;
     Ok(Arc::new(TaskContext::new(

@@ -29,7 +29,7 @@ pub(crate) const ORDER: [&str; 4] = ["key", "at", "rank", "id"];
 /// The columns by which feeds are sorted: moment and request.
 pub(crate) const FEED_ORDER: [&str; 2] = ["at", "id"];
 /// Rows of a batch.
-pub(crate) const BATCH_ROWS: usize = 1_024;
+pub(crate) const BATCH_ROWS: usize = 512;
 /// Bytes after which a batch ends early: a merge holds a batch of every sorted run.
 const BATCH_BYTES: usize = 512 << 10;
 

@@ -74,7 +74,8 @@ fn breaches(package: &Value) -> Vec<String> {
         .filter(|dependency| dependency["kind"].is_null())
         .filter_map(|dependency| dependency["name"].as_str())
         .filter(|dependency| {
-            let engine = if dependency.starts_with("datafusion-") { "datafusion" } else { dependency };
+            let engine =
+                if dependency.starts_with("datafusion-") { "datafusion" } else { dependency };
             dependency.starts_with("eliverec") || HEAVY.contains(&engine)
         })
         .collect();

@@ -48,10 +48,10 @@ fn threads_and_memory_change_no_byte() {
         samples(&site.logs(), &feeds, &config, report).unwrap();
         (files(&feeds), spilled.get())
     };
-    let (one, spilled) = run("one", 1, 1 << 30);
+    let (one, spilled) = run("one", 1, 8 << 30);
     assert_eq!(spilled, 0);
     for (name, threads) in [("three", 3), ("two", 2)] {
-        assert!(run(name, threads, 1 << 30).0 == one, "{name} threads differ");
+        assert!(run(name, threads, 8 << 30).0 == one, "{name} threads differ");
         let little =
             run(&format!("{name} with little memory"), threads, threads * LEAST_MEMORY_BYTES);
         assert!(little.0 == one, "{name} threads with little memory differ");
