@@ -11,6 +11,7 @@
 //! - [`policy`]: the trait of whoever ranks, and the recommender that made the log.
 //! - [`log`]: the trait of whoever takes events and truths.
 //! - [`truth`]: causes, true probabilities, the best reachable metrics.
+//! - [`truth_file`]: the truth as Parquet.
 //! - [`statistics`]: Table I of a log.
 //!
 //! ```
@@ -43,6 +44,7 @@ pub mod log;
 pub mod policy;
 pub mod statistics;
 pub mod truth;
+pub mod truth_file;
 pub mod world;
 
 pub use config::WorldConfig;
@@ -54,6 +56,7 @@ pub use policy::{LiveChannel, LoggingPolicy, Policy, Request};
 pub use statistics::{TableOne, TableOneBuilder};
 pub use taste::InterestKind;
 pub use truth::{Cause, Ceiling, Truth};
+pub use truth_file::TruthWriter;
 pub use world::World;
 
 /// The schema of the world's log and feeds, as a TOML file: fields of users, products, channels and context, and the

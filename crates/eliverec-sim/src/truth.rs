@@ -105,6 +105,15 @@ pub enum Truth {
     },
 }
 
+impl Truth {
+    /// Time of the event, milliseconds since 1970 UTC.
+    pub fn ts_ms(&self) -> i64 {
+        match self {
+            Self::Impression { ts_ms, .. } | Self::Cause { ts_ms, .. } => *ts_ms,
+        }
+    }
+}
+
 /// The metrics of the true probabilities: what the best possible model would reach.
 #[derive(Clone, Debug, Default)]
 pub struct Ceiling {

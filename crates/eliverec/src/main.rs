@@ -33,6 +33,8 @@ Exit codes:
 enum Command {
     Import(commands::import::Arguments),
     Inspect(commands::inspect::Arguments),
+    Simulate(commands::simulate::Arguments),
+    Samples(commands::samples::Arguments),
     Train(commands::train::Arguments),
     Evaluate(commands::evaluate::Arguments),
     Explain(commands::explain::Arguments),
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Import(arguments) => commands::import::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Samples(arguments) => commands::samples::run(&arguments),
+        Command::Simulate(arguments) => commands::simulate::run(&arguments),
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments),
@@ -75,6 +79,20 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     let bad_input = error.chain().any(|cause| {
         if let Some(error) = cause.downcast_ref::<eliverec_train::Error>() {
             return error.is_bad_input();
+        }
+        if let Some(error) = cause.downcast_ref::<eliverec_samples::Error>() {
+            use eliverec_samples::Error;
+            return match error {
+                Error::Tables(tables) => !matches!(tables, eliverec_tables::Error::Io(_)),
+                Error::Io(_) | Error::Engine(_) => false,
+                Error::Features(_)
+                | Error::Config { .. }
+                | Error::Field { .. }
+                | Error::Feeds { .. } => true,
+            };
+        }
+        if cause.is::<eliverec_sim::Error>() {
+            return true;
         }
         cause
             .downcast_ref::<eliverec_tables::Error>()

@@ -25,7 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "datafusion-physical-plan",
         ],
     ),
-    ("eliverec-sim", &["eliverec-core", "eliverec-metrics", "eliverec-tables"]),
+    ("eliverec-sim", &["eliverec-core", "eliverec-metrics", "arrow", "parquet"]),
     ("eliverec-store", &["eliverec-core"]),
     ("eliverec-tables", &["eliverec-core", "arrow", "parquet"]),
     ("eliverec-models", &["eliverec-core", "burn"]),
@@ -40,7 +40,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "burn",
         ],
     ),
-    ("eliverec", &["eliverec-core", "eliverec-metrics", "eliverec-tables", "eliverec-train"]),
+    (
+        "eliverec",
+        &["eliverec-core", "eliverec-metrics", "eliverec-sim", "eliverec-tables", "eliverec-train"],
+    ),
     ("xtask", &[]),
 ];
 

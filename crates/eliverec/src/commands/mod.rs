@@ -6,6 +6,8 @@ pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod inspect;
+pub(crate) mod samples;
+pub(crate) mod simulate;
 pub(crate) mod train;
 
 use std::io::Write;

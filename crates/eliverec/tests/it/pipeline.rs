@@ -1,4 +1,4 @@
-//! Train, evaluate, explain, inspect.
+//! Train, evaluate, explain, inspect; simulate and samples.
 
 use serde_json::Value;
 
@@ -139,4 +139,33 @@ fn completions_and_help() {
     let small = "bench train --feeds 4 --candidates 2 --length 3 --ids 20 --steps 1 --repeats 1 --json input.width=8 model.heads=2";
     let timing: Value = serde_json::from_str(&sandbox.succeed(small)).unwrap();
     assert!(timing["median"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn a_simulated_platform_becomes_feeds_that_a_model_trains_on() {
+    let sandbox = Sandbox::new();
+    let simulated = sandbox.succeed("simulate --out logs --users 60 --days 4 --seed 3");
+    assert!(simulated.contains("best reachable"), "{simulated}");
+    let taken = sandbox.fail("simulate --out logs --users 60 --days 4 --seed 3", 2);
+    assert!(taken.contains("holds events already"), "{taken}");
+
+    let words = "samples --logs logs --out world --from 2022-09-01 --to 2022-09-04";
+    let made = sandbox.succeed(words);
+    assert!(made.contains("2022-09-04 test") && !made.contains("kept"), "{made}");
+    assert!(sandbox.succeed(words).contains("kept"), "a rerun keeps what is there");
+    let table: Value = serde_json::from_str(&sandbox.succeed("inspect world --json")).unwrap();
+    for split in ["train", "validation", "test"] {
+        assert!(table[split]["impressions_per_feed"].as_f64().unwrap() > 1.0, "{table}");
+    }
+
+    sandbox.succeed("train --config config.toml --feeds world --out run training.max_steps=3");
+    let report = sandbox.succeed("evaluate --run run --feeds world --json");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["feeds"], table["test"]["feeds"]);
+
+    let backwards = "samples --logs logs --out w2 --from 2022-09-04 --to 2022-09-01";
+    let backwards = sandbox.fail(backwards, 2);
+    assert!(backwards.contains("which is after to"), "{backwards}");
+    let nowhere = sandbox.fail("samples --logs nothing --out w2", 2);
+    assert!(nowhere.contains("nothing"), "{nowhere}");
 }

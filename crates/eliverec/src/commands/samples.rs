@@ -1,0 +1,62 @@
+//! `eliverec samples`: an event log becomes point-in-time feeds.
+
+use std::path::PathBuf;
+
+use eliverec_samples::{Progress, SampleConfig, samples};
+use eliverec_tables::FeedDirectory;
+use eliverec_tables::events::Day;
+
+use super::{inspect, print, tell};
+
+/// Make point-in-time feeds from an event log
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+One file per day of requests: the last day is the test split, the one before it validation, earlier ones train. A day
+appears whole or not at all; a rerun keeps the days that are there and makes the missing ones.
+
+Example:
+  eliverec samples --logs work/logs --out work/world")]
+pub(crate) struct Arguments {
+    /// Event log, as `eliverec simulate` writes it
+    #[arg(long, value_name = "DIR")]
+    logs: PathBuf,
+    /// Feed directory to make or to complete
+    #[arg(long, value_name = "FEEDS")]
+    out: PathBuf,
+    /// First day of requests (UTC), as 2022-09-01; the log's first if omitted
+    #[arg(long, value_name = "DATE")]
+    from: Option<Day>,
+    /// Last day of requests; the log's last if omitted
+    #[arg(long, value_name = "DATE")]
+    to: Option<Day>,
+    /// Memory of sorts, MiB; what needs more goes to disk
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    memory: usize,
+    /// Set rows that are no events aside and count them, instead of stopping at the first
+    #[arg(long)]
+    lenient: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let config = SampleConfig {
+        from: arguments.from,
+        to: arguments.to,
+        memory_limit_bytes: arguments.memory.saturating_mul(1 << 20),
+        lenient: arguments.lenient,
+        ..SampleConfig::default()
+    };
+    let days_told = std::sync::atomic::AtomicU64::new(0);
+    let summary = samples(&arguments.logs, &arguments.out, &config, |progress: Progress| {
+        let Progress { rows_read, days_read, days_to_read, feeds, .. } = progress;
+        // A line when another day of the log has been read, by whichever plan.
+        if days_told.fetch_max(days_read, std::sync::atomic::Ordering::Relaxed) < days_read {
+            tell(&format!(
+                "{days_read} of {days_to_read} days read, {rows_read} rows, {feeds} feeds"
+            ));
+        }
+    })?;
+    print(&summary.to_string())?;
+    let directory = FeedDirectory::open(&arguments.out)?;
+    print(&inspect::table(&eliverec_tables::statistics(&directory)?))?;
+    Ok(crate::OK)
+}

@@ -1,0 +1,187 @@
+//! `eliverec simulate`: a made-up live platform writes its event log, and beside it the truth.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use comfy_table::CellAlignment;
+use eliverec_core::event::{Event, Scalar};
+use eliverec_core::feed::Column;
+use eliverec_core::schema::{Group, Schema};
+use eliverec_sim::config::DAY_MS;
+use eliverec_sim::{
+    Ceiling, Log, LoggingPolicy, Progress, TableOne, TableOneBuilder, Truth, TruthWriter, World,
+    WorldConfig,
+};
+use eliverec_tables::events::{Dimension, Dimensions, EventWriter, Store};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{plain_table, print, tell};
+
+/// Days at the end of the log that Table I and the ceiling are taken over.
+const MEASURED_DAYS: u32 = 7;
+
+/// Simulate a live-commerce platform and write its event log
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Writes LOGS/events (Parquet, a folder per day of arrival), LOGS/{users,products,channels}.parquet, LOGS/schema.toml, and
+LOGS/truth.parquet: the true probability of every watch and what drove it, which nothing else reads. One seed, one log.
+
+Example:
+  eliverec simulate --out work/logs --users 20000 --days 14 --seed 1")]
+pub(crate) struct Arguments {
+    /// Log directory to make
+    #[arg(long, value_name = "LOGS")]
+    out: PathBuf,
+    /// Accounts at the end of the last day
+    #[arg(long, default_value_t = 20_000)]
+    users: u32,
+    /// Days with every event
+    #[arg(long, default_value_t = 14)]
+    days: u32,
+    /// Every random decision follows from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let config = WorldConfig {
+        users: arguments.users,
+        days: arguments.days,
+        seed: arguments.seed,
+        ..WorldConfig::default()
+    };
+    let mut world = World::new(&config)?;
+    let schema = Schema::parse(eliverec_sim::SCHEMA)?;
+    let store = Store::local(&arguments.out)?;
+    let measured_from_ms =
+        config.start_ms + i64::from(config.days.saturating_sub(MEASURED_DAYS)) * DAY_MS;
+    let mut log = FileLog {
+        events: EventWriter::create(&store, &schema)?,
+        truth: TruthWriter::create(&arguments.out.join("truth.parquet"))?,
+        table: TableOneBuilder::from(measured_from_ms),
+        ceiling: Ceiling::new(),
+        measured_from_ms,
+    };
+    let reporter = Reporter::new(world.total_days());
+    let totals = world.run(&mut LoggingPolicy::new(config.seed), &mut log, &mut |progress| {
+        reporter.tell(progress);
+    })?;
+    reporter.finish();
+    dimensions(&world, &schema)?.write(&store)?;
+    log.truth.finish()?;
+    let written = log.events.finish()?;
+    print(&format!(
+        "{} events of {} users in {} days of arrival\n",
+        totals.events,
+        config.users,
+        written.days.len()
+    ))?;
+    print(&table(&log.table.finish()))?;
+    let ceiling = log.ceiling.finish()?;
+    let figure = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
+    print(&format!(
+        "\nbest reachable over the same days: auc {}, gauc_user {}, gauc_feed {}",
+        figure(ceiling.auc),
+        figure(ceiling.gauc_user),
+        figure(ceiling.gauc_feed)
+    ))?;
+    Ok(crate::OK)
+}
+
+/// Writes as the world lives, and measures the last days.
+struct FileLog {
+    events: EventWriter,
+    truth: TruthWriter,
+    table: TableOneBuilder,
+    ceiling: Ceiling,
+    measured_from_ms: i64,
+}
+
+impl Log for FileLog {
+    type Error = anyhow::Error;
+
+    fn event(&mut self, event: &Event) -> anyhow::Result<()> {
+        self.table.add(event);
+        Ok(self.events.push(event)?)
+    }
+
+    fn truth(&mut self, truth: &Truth) -> anyhow::Result<()> {
+        if truth.ts_ms() >= self.measured_from_ms {
+            self.ceiling.add(truth)?;
+        }
+        Ok(self.truth.push(truth)?)
+    }
+}
+
+/// A bar on a terminal, a line per day elsewhere.
+enum Reporter {
+    Bar(ProgressBar),
+    Lines,
+}
+
+impl Reporter {
+    fn new(days: u32) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self::Lines;
+        }
+        let style = ProgressStyle::with_template("{bar:20} day {pos}/{len}, {eta} left, {msg}");
+        let bar = ProgressBar::new(days.into());
+        Self::Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+    }
+
+    fn tell(&self, Progress { days_done, days, events }: Progress) {
+        match self {
+            Self::Bar(bar) => {
+                bar.set_position(days_done.into());
+                bar.set_message(format!("{events} events"));
+            }
+            Self::Lines => tell(&format!("day {days_done}/{days}, {events} events")),
+        }
+    }
+
+    fn finish(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn dimensions(world: &World, schema: &Schema) -> anyhow::Result<Dimensions> {
+    Ok(Dimensions {
+        users: dimension(schema, Group::User, world.users())?,
+        products: dimension(schema, Group::Product, world.products())?,
+        channels: dimension(schema, Group::Channel, world.channels())?,
+    })
+}
+
+fn dimension<const N: usize>(
+    schema: &Schema,
+    group: Group,
+    rows: impl Iterator<Item = (u64, [Scalar; N])>,
+) -> anyhow::Result<Dimension> {
+    let fields = Dimension::fields_of(schema, group);
+    let mut columns = Column::empty_group(&fields);
+    let mut ids = Vec::new();
+    for (id, values) in rows {
+        ids.push(id);
+        for (column, value) in columns.iter_mut().zip(values) {
+            match (column, value) {
+                (Column::Ids(ids), Scalar::Id(id)) => ids.push(id),
+                (Column::Numbers(numbers), Scalar::Number(number)) => numbers.push(number),
+                (column, value) => anyhow::bail!("{value:?} does not fit into {column:?}"),
+            }
+        }
+    }
+    Ok(Dimension::new(schema, group, ids, columns)?)
+}
+
+/// Table I of the last days beside the paper's.
+fn table(here: &TableOne) -> String {
+    let mut table = plain_table();
+    table.set_header(["", "here", "paper"]);
+    for (name, here, paper) in here.rows() {
+        table.add_row([name.replace('_', " "), format!("{here:.2}"), format!("{paper:.2}")]);
+    }
+    table.column_iter_mut().skip(1).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
+    table.trim_fmt()
+}
