@@ -42,7 +42,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "eliverec",
-        &["eliverec-core", "eliverec-metrics", "eliverec-sim", "eliverec-tables", "eliverec-train"],
+        &[
+            "eliverec-core",
+            "eliverec-metrics",
+            "eliverec-samples",
+            "eliverec-sim",
+            "eliverec-tables",
+            "eliverec-train",
+        ],
     ),
     ("xtask", &[]),
 ];
