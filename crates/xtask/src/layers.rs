@@ -25,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "datafusion-physical-plan",
         ],
     ),
+    ("eliverec-report", &["eliverec-metrics"]),
     ("eliverec-sim", &["eliverec-core", "eliverec-metrics", "arrow", "parquet"]),
     ("eliverec-store", &["eliverec-core"]),
     ("eliverec-tables", &["eliverec-core", "arrow", "parquet"]),
@@ -45,6 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "eliverec-core",
             "eliverec-metrics",
+            "eliverec-report",
             "eliverec-samples",
             "eliverec-sim",
             "eliverec-tables",

@@ -1,0 +1,1 @@
+//! Results of experiment folders as tables and plots.
