@@ -45,6 +45,7 @@ pub mod policy;
 pub mod statistics;
 pub mod truth;
 pub mod truth_file;
+pub mod truth_reader;
 pub mod world;
 
 pub use config::WorldConfig;
@@ -57,6 +58,7 @@ pub use statistics::{TableOne, TableOneBuilder};
 pub use taste::InterestKind;
 pub use truth::{Cause, Ceiling, Truth};
 pub use truth_file::TruthWriter;
+pub use truth_reader::read_truth;
 pub use world::World;
 
 /// The schema of the world's log and feeds, as a TOML file: fields of users, products, channels and context, and the

@@ -49,6 +49,11 @@ impl Cause {
             Self::Noise => "noise",
         }
     }
+
+    /// The cause of that name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.name() == name)
+    }
 }
 
 impl From<InterestKind> for Cause {

@@ -193,12 +193,8 @@ impl TruthWriter {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Array, AsArray};
-    use arrow::datatypes::{Float32Type, UInt64Type};
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-
     use super::*;
-    use crate::{Collected, LoggingPolicy, World, WorldConfig};
+    use crate::{Collected, LoggingPolicy, World, WorldConfig, read_truth};
 
     #[test]
     fn every_truth_comes_back_and_an_unfinished_file_has_no_name() {
@@ -212,29 +208,16 @@ mod tests {
         log.truths.iter().for_each(|truth| writer.push(truth).unwrap());
         assert!(!path.exists());
         writer.finish().unwrap();
-        let file = fs_err::File::open(&path).unwrap().into_parts().0;
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
-        let mut expected = log.truths.iter();
-        for batch in reader {
-            let batch = batch.unwrap();
-            let ids = batch["event_id"].as_primitive::<UInt64Type>();
-            let probabilities = batch["watch_probability"].as_primitive::<Float32Type>();
-            let causes = batch["cause"].as_string::<i32>();
-            for row in 0..batch.num_rows() {
-                match expected.next().unwrap() {
-                    Truth::Impression { event_id, watch_probability, .. } => {
-                        assert_eq!(ids.value(row), *event_id);
-                        assert_eq!(probabilities.value(row), *watch_probability);
-                        assert!(causes.is_null(row));
-                    }
-                    Truth::Cause { event_id, cause, .. } => {
-                        assert_eq!(ids.value(row), *event_id);
-                        assert_eq!(causes.value(row), cause.name());
-                        assert!(probabilities.is_null(row));
-                    }
-                }
-            }
-        }
-        assert!(expected.next().is_none() && !log.truths.is_empty());
+        let read: Vec<Truth> = read_truth(&path).unwrap().map(Result::unwrap).collect();
+        assert!(read == log.truths && !read.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_truth_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("truth.parquet");
+        fs_err::write(&path, "no Parquet").unwrap();
+        let error = read_truth(&path).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("truth.parquet"), "{error}");
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use eliverec_core::adagrad::AdagradConfig;
 use eliverec_models::{Model, parameters};
+use rayon::prelude::*;
 
 /// Gradients of one update: of the dense parameters by name, of the row blocks by vocabulary.
 #[derive(Debug)]
@@ -17,11 +18,13 @@ pub struct Gradient {
 }
 
 impl Gradient {
-    /// The global 2-norm, summed in a fixed order.
+    /// The global 2-norm, summed in a fixed order: chunks in parallel, then one after the other.
     pub fn norm(&self) -> f64 {
-        let squares = |values: &[f32]| values.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>();
-        let all = self.dense.values().chain(&self.rows);
-        all.map(|values| squares(values)).sum::<f64>().sqrt()
+        const CHUNK: usize = 1 << 14;
+        let chunks: Vec<&[f32]> =
+            self.dense.values().chain(&self.rows).flat_map(|values| values.chunks(CHUNK)).collect();
+        let squares: Vec<f64> = chunks.par_iter().map(|chunk| sum_of_squares(chunk)).collect();
+        squares.iter().sum::<f64>().sqrt()
     }
 
     /// Scales everything down so that the norm is at most `limit`.
@@ -43,6 +46,18 @@ impl Gradient {
             rows.filter_map(|(name, values)| Some((format!("vocabulary {name}"), bad(values)?)));
         dense.chain(rows).next()
     }
+}
+
+/// In lanes: one running sum would wait for each addition to end.
+fn sum_of_squares(values: &[f32]) -> f64 {
+    let mut lanes = [0.0_f64; 16];
+    let (whole, rest) = values.as_chunks::<16>();
+    for chunk in whole {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += f64::from(*value).powi(2);
+        }
+    }
+    lanes.iter().sum::<f64>() + rest.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>()
 }
 
 /// Accumulators of the dense parameters.

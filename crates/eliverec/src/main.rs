@@ -18,6 +18,7 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
+  eliverec demo
   eliverec import ebnerd --from ../shared/data/ebnerd-demo --out work/ebnerd
   eliverec inspect work/ebnerd
   eliverec train --config experiments/quick/ebnerd-elive.toml --feeds work/ebnerd --out work/run
@@ -31,6 +32,7 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(commands::demo::Arguments),
     Import(commands::import::Arguments),
     Inspect(commands::inspect::Arguments),
     Simulate(commands::simulate::Arguments),
@@ -53,7 +55,20 @@ const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
-    let result = match Cli::parse().command {
+    let code = run(Cli::parse().command).unwrap_or_else(|error| {
+        let text = format!("{error:#}");
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Nobody is left to tell if standard error is closed.
+        let _ = writeln!(std::io::stderr(), "error: {line}");
+        exit_code(&error)
+    });
+    ExitCode::from(code)
+}
+
+/// Runs a command; the result is its exit code.
+fn run(command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Import(arguments) => commands::import::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Samples(arguments) => commands::samples::run(&arguments),
@@ -63,15 +78,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => commands::explain::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
-    };
-    let code = result.unwrap_or_else(|error| {
-        let text = format!("{error:#}");
-        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        // Nobody is left to tell if standard error is closed.
-        let _ = writeln!(std::io::stderr(), "error: {line}");
-        exit_code(&error)
-    });
-    ExitCode::from(code)
+    }
 }
 
 /// The exit code of an error: whose fault it is.

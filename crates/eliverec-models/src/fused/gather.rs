@@ -47,17 +47,52 @@ impl<const N: usize> Operation<N> for GatherConcat<N> {
             start += width;
             start - width
         });
-        // One task per table adds its rows in order: the same bytes whatever the number of threads.
         sums.par_iter_mut().enumerate().for_each(|(field, sums)| {
-            let (start, width) = (starts[field], self.widths[field]);
-            for (place, row) in self.places[field].iter().zip(gradient.chunks_exact(total.max(1))) {
-                let to = *place as usize * width;
-                for (sum, value) in sums[to..to + width].iter_mut().zip(&row[start..start + width])
-                {
-                    *sum += value;
+            let (start, width) = (starts[field], self.widths[field].max(1));
+            let found = Occurrences::of(&self.places[field], sums.len() / width);
+            // A table's row adds its occurrences in order: the same bytes whatever the number of threads.
+            sums.par_chunks_mut(ROWS * width).enumerate().for_each(|(part, sums)| {
+                for (i, sum) in sums.chunks_exact_mut(width).enumerate() {
+                    for row in found.of_row(part * ROWS + i) {
+                        let from = *row as usize * total + start;
+                        for (sum, value) in sum.iter_mut().zip(&gradient[from..from + width]) {
+                            *sum += value;
+                        }
+                    }
                 }
-            }
+            });
         });
         sums
+    }
+}
+
+/// Where each row of a table was taken to, ascending.
+struct Occurrences {
+    ends: Vec<u32>,
+    rows: Vec<u32>,
+}
+
+impl Occurrences {
+    /// Counting sort of the output rows by the table's row.
+    fn of(places: &[u32], table_rows: usize) -> Self {
+        let mut next = vec![0; table_rows + 1];
+        places.iter().for_each(|place| next[*place as usize + 1] += 1);
+        for i in 1..next.len() {
+            next[i] += next[i - 1];
+        }
+        let mut rows = vec![0; places.len()];
+        for (row, place) in (0..).zip(places) {
+            let next = &mut next[*place as usize];
+            rows[*next as usize] = row;
+            *next += 1;
+        }
+        // Every start has moved to its row's end.
+        next.truncate(table_rows);
+        Self { ends: next, rows }
+    }
+
+    fn of_row(&self, row: usize) -> &[u32] {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        &self.rows[start as usize..self.ends[row] as usize]
     }
 }

@@ -21,11 +21,19 @@ use crate::trace::Trace;
 use crate::trunk::Encoded;
 
 /// `[model] name = "din"` of an experiment file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DinConfig {
     /// How scores become weights.
     pub normalize: Normalize,
+    /// Whether the tower also sees u * e_vt, element by element (the reference code; the paper's figure has u alone).
+    pub target_product: bool,
+}
+
+impl Default for DinConfig {
+    fn default() -> Self {
+        Self { normalize: Normalize::default(), target_product: true }
+    }
 }
 
 /// How DIN's scores become weights.
@@ -63,7 +71,8 @@ impl DinConfig {
             output: Dense::new(width, width, device),
             normalize: self.normalize,
         };
-        Din { live: unit(), product: products.then(unit) }
+        let target_product = self.target_product;
+        Din { live: unit(), product: products.then(unit), target_product }
     }
 }
 
@@ -72,25 +81,38 @@ impl DinConfig {
 pub struct Din {
     live: AttentionUnit,
     product: Option<AttentionUnit>,
+    #[module(skip)]
+    target_product: bool,
 }
 
 impl Din {
     pub(crate) fn fields(&self) -> usize {
-        2 + 2 * usize::from(self.product.is_some())
+        let domains = 1 + usize::from(self.product.is_some());
+        domains * (1 + usize::from(self.target_product))
     }
 
-    /// Fields: those that all models share, and per domain in use the interest u and u * e_vt, each `[n, d]`.
+    /// Fields: those that all models share, and per domain in use the interest u and, if asked for, u * e_vt, each `[n, d]`.
     pub fn encode(&self, inputs: &Inputs, trace: &mut Trace) -> Encoded {
         let mut fields = inputs.shared_fields();
         let live = self.live.forward(inputs, &inputs.live, "live", trace);
-        fields.push(("live", live.clone()));
-        fields.push(("live_target", live * inputs.target.clone()));
+        self.push(&mut fields, ["live", "live_target"], live, inputs);
         if let (Some(unit), Some(history)) = (&self.product, &inputs.product) {
             let product = unit.forward(inputs, history, "product", trace);
-            fields.push(("product", product.clone()));
-            fields.push(("product_target", product * inputs.target.clone()));
+            self.push(&mut fields, ["product", "product_target"], product, inputs);
         }
         Encoded { fields, penalties: Vec::new() }
+    }
+
+    fn push(
+        &self,
+        fields: &mut Vec<(&'static str, Tensor<2>)>,
+        [name, with_target]: [&'static str; 2],
+        interest: Tensor<2>,
+        inputs: &Inputs,
+    ) {
+        let product = self.target_product.then(|| interest.clone() * inputs.target.clone());
+        fields.push((name, interest));
+        fields.extend(product.map(|product| (with_target, product)));
     }
 }
 

@@ -1,6 +1,6 @@
 //! `eliverec explain`: what the model saw and did for one request, as tables or as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -19,6 +19,7 @@ candidates. --tensors writes every intermediate (trace/NAME), all parameters (pa
 
 Examples:
   eliverec explain --run work/run --feeds work/ebnerd --request 1234
+  eliverec explain --run work/run --feeds work/ebnerd --request 1234 --top 5 --events 10 --fields channel_id,stay
   eliverec explain --run work/run --feeds work/ebnerd --request 1234 --tensors request.safetensors --json")]
 pub(crate) struct Arguments {
     /// Run directory
@@ -33,6 +34,15 @@ pub(crate) struct Arguments {
     /// Candidate whose attention the table shows, from 0; the likeliest if omitted
     #[arg(long, value_name = "N")]
     candidate: Option<usize>,
+    /// Rows of the candidates' table, likeliest first; all in the order of the feed if omitted
+    #[arg(long, value_name = "K")]
+    top: Option<usize>,
+    /// Newest events of each history that its table shows; all if omitted
+    #[arg(long, value_name = "N")]
+    events: Option<usize>,
+    /// Fields that the tables show, separated by commas; all if omitted
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    fields: Vec<String>,
     /// Write every intermediate and the weights there
     #[arg(long, value_name = "FILE.safetensors")]
     tensors: Option<PathBuf>,
@@ -62,54 +72,82 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         }
         .into());
     }
-    print(&tables(&explanation, chosen))?;
+    print(&arguments.tables(&explanation, chosen))?;
     Ok(crate::OK)
 }
 
-fn tables(explanation: &Explanation, chosen: usize) -> String {
-    let Explanation { request_id, user_id, split, model, checkpoint, .. } = explanation;
-    let mut text = format!(
-        "request {request_id} of user {user_id} ({split} split), {model}, {checkpoint}\n\nCandidates\n"
-    );
-    text += &candidates(&explanation.candidates);
-    for (domain, events) in &explanation.histories {
-        let _ =
-            write!(text, "\n\nHistory {domain}, oldest first; attention of candidate {chosen}\n");
-        let attention = explanation.candidates[chosen].attention.get(domain);
-        text += &history(events, attention.unwrap_or(&BTreeMap::new()));
+impl Arguments {
+    fn tables(&self, explanation: &Explanation, chosen: usize) -> String {
+        let Explanation { request_id, user_id, split, model, checkpoint, .. } = explanation;
+        let mut text = format!(
+            "request {request_id} of user {user_id} ({split} split), {model}, {checkpoint}\n\nCandidates\n"
+        );
+        text += &self.candidates(&explanation.candidates);
+        for (domain, events) in &explanation.histories {
+            let _ = write!(
+                text,
+                "\n\nHistory {domain}, oldest first; attention of candidate {chosen}\n"
+            );
+            let attention = explanation.candidates[chosen].attention.get(domain);
+            text += &self.history(events, attention.unwrap_or(&BTreeMap::new()));
+        }
+        text
     }
-    text
+
+    fn candidates(&self, candidates: &[Candidate]) -> String {
+        let mut ranked: Vec<(usize, &Candidate)> = candidates.iter().enumerate().collect();
+        if let Some(top) = self.top {
+            ranked.sort_by(|a, b| b.1.probability.total_cmp(&a.1.probability));
+            ranked.truncate(top);
+        }
+        let shown = self.shown(ranked.iter().map(|(_, candidate)| &candidate.fields));
+        let mut table = plain_table();
+        table.set_header([&[""], &*shown, &["probability", "watched"]].concat());
+        for (i, candidate) in ranked {
+            let mut row = vec![i.to_string()];
+            row.extend(shown.iter().map(|name| value(&candidate.fields, name)));
+            row.push(format!("{:.4}", candidate.probability));
+            row.push(if candidate.watched { "yes".into() } else { String::new() });
+            table.add_row(row);
+        }
+        table.trim_fmt()
+    }
+
+    fn history(&self, events: &[Event], attention: &BTreeMap<String, Vec<f32>>) -> String {
+        let skipped = events.len().saturating_sub(self.events.unwrap_or(usize::MAX));
+        let has_intent = events.iter().any(|event| event.intent.is_some());
+        let shown = self.shown(events.iter().map(|event| &event.fields));
+        let mut header = [&[""], &*shown, &["age"]].concat();
+        header.extend(has_intent.then_some("p_c"));
+        header.extend(attention.keys().map(String::as_str));
+        let mut table = plain_table();
+        table.set_header(header);
+        for (i, event) in events.iter().enumerate().skip(skipped) {
+            let mut row = vec![i.to_string()];
+            row.extend(shown.iter().map(|name| value(&event.fields, name)));
+            row.push(age(event.age_s));
+            row.extend(event.intent.map(|p| format!("{p:.3}")));
+            row.extend(attention.values().map(|weights| format!("{:.3}", weights[i])));
+            table.add_row(row);
+        }
+        table.trim_fmt()
+    }
+
+    /// The names among `rows` that are asked for, a column each: in the order of --fields, or all by name.
+    fn shown<'a>(
+        &'a self,
+        rows: impl Iterator<Item = &'a BTreeMap<String, String>>,
+    ) -> Vec<&'a str> {
+        let names: BTreeSet<&str> = rows.flat_map(|row| row.keys().map(String::as_str)).collect();
+        if self.fields.is_empty() {
+            return names.into_iter().collect();
+        }
+        self.fields.iter().map(String::as_str).filter(|name| names.contains(name)).collect()
+    }
 }
 
-fn candidates(candidates: &[Candidate]) -> String {
-    let mut table = plain_table();
-    table.set_header(["", "fields", "probability", "watched"]);
-    for (i, candidate) in candidates.iter().enumerate() {
-        let probability = format!("{:.4}", candidate.probability);
-        let watched = if candidate.watched { "yes" } else { "" };
-        table.add_row([i.to_string(), fields(&candidate.fields), probability, watched.into()]);
-    }
-    table.trim_fmt()
-}
-
-fn history(events: &[Event], attention: &BTreeMap<String, Vec<f32>>) -> String {
-    let mut table = plain_table();
-    let has_intent = events.iter().any(|event| event.intent.is_some());
-    let mut header = vec!["", "fields", "age"];
-    header.extend(has_intent.then_some("p_c"));
-    header.extend(attention.keys().map(String::as_str));
-    table.set_header(header);
-    for (i, event) in events.iter().enumerate() {
-        let mut row = vec![i.to_string(), fields(&event.fields), age(event.age_s)];
-        row.extend(event.intent.map(|p| format!("{p:.3}")));
-        row.extend(attention.values().map(|weights| format!("{:.3}", weights[i])));
-        table.add_row(row);
-    }
-    table.trim_fmt()
-}
-
-fn fields(fields: &BTreeMap<String, String>) -> String {
-    fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+fn value(fields: &BTreeMap<String, String>, name: &str) -> String {
+    fields.get(name).cloned().unwrap_or_default()
 }
 
 fn age(seconds: f32) -> String {

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     } else {
         Progress::Lines(Box::new(std::io::stderr()))
     };
-    let outcome = train(&request, progress, &*stop_on_interrupt()?)?;
+    let outcome = train(&request, progress, stop_on_interrupt()?)?;
     let run = arguments.out.display();
     let next = format!("eliverec evaluate --run {run} --feeds {}", arguments.feeds.display());
     match outcome {
@@ -88,16 +88,19 @@ fn reason(finish: Finish) -> &'static str {
 }
 
 /// Set by the first Ctrl-C (or SIGTERM); the second one ends the process at once.
-fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let set = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if set.swap(true, Ordering::Relaxed) {
-            #[expect(clippy::exit, reason = "asked for twice; the last checkpoint is whole")]
-            std::process::exit(i32::from(crate::INTERRUPTED));
-        }
-        tell("interrupted: writing a checkpoint after this step, once more to stop at once");
-    })
-    .context("cannot listen for Ctrl-C")?;
-    Ok(stop)
+fn stop_on_interrupt() -> anyhow::Result<&'static AtomicBool> {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    static LISTENING: Once = Once::new();
+    let mut listening = Ok(());
+    LISTENING.call_once(|| {
+        listening = ctrlc::set_handler(|| {
+            if STOP.swap(true, Ordering::Relaxed) {
+                #[expect(clippy::exit, reason = "asked for twice; the last checkpoint is whole")]
+                std::process::exit(i32::from(crate::INTERRUPTED));
+            }
+            tell("interrupted: writing a checkpoint after this step, once more to stop at once");
+        });
+    });
+    listening.context("cannot listen for Ctrl-C")?;
+    Ok(&STOP)
 }

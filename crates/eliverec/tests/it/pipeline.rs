@@ -56,7 +56,7 @@ fn train_evaluate_explain() {
         assert!(header.contains(name), "{name} is missing");
     }
     let readable = sandbox.succeed(&format!("explain --run run --feeds feeds --request {request}"));
-    assert!(readable.contains("p_c") && readable.contains("channel_id="), "{readable}");
+    assert!(readable.contains("p_c") && readable.contains("channel_id"), "{readable}");
 }
 
 #[test]
@@ -168,4 +168,25 @@ fn a_simulated_platform_becomes_feeds_that_a_model_trains_on() {
     assert!(backwards.contains("which is after to"), "{backwards}");
     let nowhere = sandbox.fail("samples --logs nothing --out w2", 2);
     assert!(nowhere.contains("nothing"), "{nowhere}");
+}
+
+#[test]
+fn the_demo_goes_from_nothing_to_an_explained_request_and_goes_on_where_it_was() {
+    let sandbox = Sandbox::new();
+    let words = "demo --out demo --users 40 --days 4 --seed 3";
+    let shown = sandbox.succeed(words);
+    for part in
+        ["$ eliverec simulate", "impressions per feed", "best reachable", "gAUC user", "p_c"]
+    {
+        assert!(shown.contains(part), "{part} is missing in {shown}");
+    }
+    let table = |shown: &str| {
+        let start = shown.find("Test split").unwrap();
+        shown[start..].to_string()
+    };
+    let again = sandbox.succeed(words);
+    assert!(again.contains("finished already") && !again.contains("$ eliverec simulate"));
+    assert_eq!(table(&again), table(&shown));
+    let other = sandbox.fail("demo --out demo --users 41 --days 4 --seed 3", 2);
+    assert!(other.contains("users = 40"), "{other}");
 }

@@ -1,0 +1,169 @@
+//! `eliverec demo`: the whole way in one command, from a made-up platform's log to an explained request.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use eliverec_core::Feed;
+use eliverec_metrics::report::metric;
+use eliverec_metrics::table::{Format, Layout, Row, render};
+use eliverec_metrics::{Metric, Report};
+use eliverec_sim::{Ceiling, Truth, read_truth};
+use eliverec_tables::{FeedDirectory, Split};
+use eliverec_train::{Error, Scorer, durable};
+
+use super::{print, tell};
+
+/// Simulate a platform, train two models on it, compare them and explain a request
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Runs the commands that it prints, on a small world: simulate, samples, train (eLiveRec and ETA, both domains), evaluate,
+explain. Everything stays under DIR. Stopped at any moment, the same command goes on where it was.
+
+Examples:
+  eliverec demo
+  eliverec demo --out work/demo --users 5000")]
+pub(crate) struct Arguments {
+    /// Where everything is left
+    #[arg(long, value_name = "DIR", default_value = "demo")]
+    out: PathBuf,
+    /// Accounts of the world
+    #[arg(long, default_value_t = 2_000)]
+    users: u32,
+    /// Days of its log
+    #[arg(long, default_value_t = 10)]
+    days: u32,
+    /// Of the world and of training
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Experiment files by the name of their run.
+const MODELS: [(&str, &str); 2] = [
+    ("elive", include_str!("../../../../experiments/quick/world-elive.toml")),
+    ("eta", include_str!("../../../../experiments/quick/world-eta-both.toml")),
+];
+
+/// What the results table shows.
+const SHOWN: [&str; 6] =
+    ["auc", "gauc_user", "gauc_feed", "ndcg_at_10", "paper_prec_at_10", "logloss"];
+
+/// Fields that tell a person most about an event or a candidate of the simulated world.
+const FIELDS: &str = "channel_id,product_id,category_id,current_category,stay,viewers_1m";
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let Arguments { out, users, days, seed } = arguments;
+    fs_err::create_dir_all(out)?;
+    check_settings(out, &format!("users = {users}\ndays = {days}\nseed = {seed}\n"))?;
+    let (logs, feeds) = (out.join("logs"), out.join("feeds"));
+    let (users, days) = (users.to_string(), days.to_string());
+
+    // A log appears whole or not at all.
+    if !logs.exists() {
+        let size = ["--users", &users, "--days", &days, "--seed", &seed.to_string()];
+        step("simulate", &[("--out", &logs)], &size)?;
+    }
+    step("samples", &[("--logs", &logs), ("--out", &feeds)], &[])?;
+
+    let directory = FeedDirectory::open(&feeds)?;
+    let mut rows = Vec::new();
+    for (name, experiment) in MODELS {
+        let (config, run) = (out.join(name).with_extension("toml"), out.join(name));
+        durable::write(&config, experiment.as_bytes())?;
+        let paths = [("--config", &*config), ("--feeds", &feeds), ("--out", &run)];
+        let code = step("train", &paths, &["--resume", &format!("seed={seed}")])?;
+        if code != crate::OK {
+            return Ok(code);
+        }
+        let report = Scorer::open(&run)?.evaluate(&run, &directory, Split::Test)?;
+        rows.push(Row { name: name.into(), reports: vec![report] });
+    }
+    let test = TestSplit::read(&directory)?;
+    let ceiling = test.ceiling(&logs.join("truth.parquet"))?;
+    rows.push(Row { name: "best reachable".into(), reports: vec![ceiling] });
+    let metrics: Vec<&Metric> = SHOWN.into_iter().filter_map(metric).collect();
+    let table = render(&rows, metrics, Layout::NamesDown, Format::Text);
+    print(&format!("\nTest split: {} feeds, one seed\n\n{table}", test.requests.len()))?;
+
+    let run = out.join(MODELS[0].0);
+    let request = test.explained.to_string();
+    let short = ["--request", &request, "--top", "5", "--events", "8", "--fields", FIELDS];
+    step("explain", &[("--run", &run), ("--feeds", &feeds)], &short)?;
+    tell(&format!(
+        "\n{} holds the log, the feeds and the runs; `eliverec --help` says what else there is",
+        out.display()
+    ));
+    Ok(crate::OK)
+}
+
+/// Keeps the settings of the first start beside what was made with them, and refuses others.
+fn check_settings(out: &Path, settings: &str) -> anyhow::Result<()> {
+    let path = out.join("demo.toml");
+    match fs_err::read_to_string(&path) {
+        Ok(first) if first == settings => Ok(()),
+        Ok(first) => Err(Error::Run {
+            path: out.into(),
+            reason: format!(
+                "was made with {}; start with the same, give another --out, or remove it",
+                first.trim_end().replace('\n', ", ")
+            ),
+        }
+        .into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(durable::write(&path, settings.as_bytes())?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Prints a command line of this program and runs it.
+fn step(command: &str, paths: &[(&str, &Path)], rest: &[&str]) -> anyhow::Result<u8> {
+    let mut words: Vec<OsString> = vec!["eliverec".into(), command.into()];
+    for (name, path) in paths {
+        words.extend([name.into(), path.into()]);
+    }
+    words.extend(rest.iter().map(Into::into));
+    let line: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    print(&format!("\n$ {}", line.join(" ")))?;
+    crate::run(crate::Cli::try_parse_from(words)?.command)
+}
+
+/// What the test split holds, and the request to tell about.
+struct TestSplit {
+    requests: HashSet<u64>,
+    explained: u64,
+}
+
+impl TestSplit {
+    fn read(feeds: &FeedDirectory) -> anyhow::Result<Self> {
+        let mut requests = HashSet::new();
+        let mut best = (0, 0);
+        for feed in feeds.read(Split::Test)? {
+            let feed = feed?;
+            requests.insert(feed.request_id);
+            best = best.max((telling(&feed), feed.request_id));
+        }
+        Ok(Self { requests, explained: best.1 })
+    }
+
+    /// The metrics of the true probabilities of these requests.
+    fn ceiling(&self, truth: &Path) -> anyhow::Result<Report> {
+        let mut ceiling = Ceiling::new();
+        for record in read_truth(truth)? {
+            let record = record?;
+            if matches!(&record, Truth::Impression { request_id, .. } if self.requests.contains(request_id))
+            {
+                ceiling.add(&record)?;
+            }
+        }
+        Ok(ceiling.finish()?)
+    }
+}
+
+/// How much there is to see in a feed: candidates up to ten, events of the shorter history up to ten, a watch.
+fn telling(feed: &Feed) -> usize {
+    let watched = feed.candidates.labels.watched.iter().any(|watched| *watched);
+    let events = feed.channels.age_s.len().min(feed.products.age_s.len());
+    usize::from(watched) * (feed.impressions().min(10) + events.min(10))
+}
