@@ -4,13 +4,15 @@
 //! - [`train`]: the loop; [`learner`]: one update; [`objective`], [`optimizer`]: its parts; [`read_ahead`]: batches in time.
 //! - [`run`]: the run directory and its lock; [`checkpoint`]: the one commit point; [`log`]: `metrics.jsonl`;
 //!   [`durable`], [`tensor_file`]: files that survive a kill.
-//! - [`evaluate`]: metrics of a split; [`explain`]: one request in detail; [`intent`]: statistics of Eq. 5.
+//! - [`evaluate`]: metrics of a split; [`explain`]: one request in detail; [`intent`]: statistics of Eq. 5;
+//!   [`disentangling`]: what they found, where the truth is known.
 //! - [`progress`]: what a person sees; [`device`]: where the model computes; [`bench`]: how fast it learns.
 
 pub mod bench;
 pub mod checkpoint;
 pub mod config;
 pub mod device;
+pub mod disentangling;
 pub mod durable;
 pub mod error;
 pub mod evaluate;

@@ -40,6 +40,7 @@ enum Command {
     Train(commands::train::Arguments),
     Evaluate(commands::evaluate::Arguments),
     Explain(commands::explain::Arguments),
+    Disentangling(commands::disentangling::Arguments),
     Bench(commands::bench::Arguments),
     Completions(commands::completions::Arguments),
 }
@@ -76,6 +77,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments),
+        Command::Disentangling(arguments) => commands::disentangling::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
     }

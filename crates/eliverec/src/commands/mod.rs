@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod disentangling;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod import;

@@ -163,6 +163,15 @@ fn a_simulated_platform_becomes_feeds_that_a_model_trains_on() {
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["feeds"], table["test"]["feeds"]);
 
+    let words = "disentangling --run run --feeds world --logs logs --json";
+    let found: Value = serde_json::from_str(&sandbox.succeed(words)).unwrap();
+    for domain in ["live", "product"] {
+        assert!(found[domain]["behaviours"].as_u64().unwrap() > 100, "{found}");
+        for share in ["shared", "auc", "consistent_attention", "specific_attention"] {
+            assert!((0.0..=1.0).contains(&found[domain][share].as_f64().unwrap()), "{found}");
+        }
+    }
+
     let backwards = "samples --logs logs --out w2 --from 2022-09-04 --to 2022-09-01";
     let backwards = sandbox.fail(backwards, 2);
     assert!(backwards.contains("which is after to"), "{backwards}");

@@ -1,0 +1,113 @@
+//! `eliverec disentangling`: on a simulated log, whether a run's intents find what they are meant to find.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use comfy_table::CellAlignment;
+use eliverec_core::EventKind;
+use eliverec_sim::{Cause, Truth, read_truth};
+use eliverec_tables::{FeedDirectory, Split};
+use eliverec_train::Error;
+use eliverec_train::disentangling::{Behaviour, Disentangling, What, measure};
+
+use super::{plain_table, print, print_json};
+
+/// Compare a run's intents with the truth of a simulated log
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A behaviour's cause is in LOGS/truth.parquet. Told apart are behaviours that came from an interest shared by both domains
+and those that came from one of the domain's own. auc: of p_c (Eq. 5, mean over its elements) as a score for shared, 0.5
+knows nothing. The attention columns say which share of the attention of z_c and z_s (Eq. 7) falls on shared behaviours.
+
+Example:
+  eliverec disentangling --run demo/elive --feeds demo/feeds --logs demo/logs")]
+pub(crate) struct Arguments {
+    /// Run directory, of a model with intents
+    #[arg(long, value_name = "RUN")]
+    run: PathBuf,
+    /// Feed directory made from the log
+    #[arg(long, value_name = "DIR")]
+    feeds: PathBuf,
+    /// Log directory that `eliverec simulate` made
+    #[arg(long, value_name = "LOGS")]
+    logs: PathBuf,
+    /// train, validation or test
+    #[arg(long, default_value = "test")]
+    split: Split,
+    /// Print one JSON object, a key per domain
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let feeds = FeedDirectory::open(&arguments.feeds)?;
+    let causes = Causes::read(&arguments.logs)?;
+    let measured =
+        measure(&arguments.run, &feeds, arguments.split, |behaviour| causes.is_shared(behaviour))?;
+    if measured.is_empty() {
+        return Err(Error::Run {
+            path: arguments.run.clone(),
+            reason: "the model has no intents; only elive with model.disentangle has".into(),
+        }
+        .into());
+    }
+    if arguments.json {
+        print_json(&measured)?;
+    } else {
+        print(&table(&measured))?;
+    }
+    Ok(crate::OK)
+}
+
+/// When a user did something, and why.
+struct Causes(HashMap<(u64, What), Vec<(i64, Cause)>>);
+
+impl Causes {
+    fn read(logs: &std::path::Path) -> anyhow::Result<Self> {
+        let mut causes: HashMap<_, Vec<_>> = HashMap::new();
+        for record in read_truth(&logs.join("truth.parquet"))? {
+            let Truth::Cause { ts_ms, kind, user_id, channel_id, product_id, cause, .. } = record?
+            else {
+                continue;
+            };
+            let what = match (kind, channel_id, product_id) {
+                (EventKind::Watch, Some(channel), _) => What::Channel(channel),
+                (EventKind::ProductClick, None, Some(product)) => What::Product(product),
+                _ => continue,
+            };
+            causes.entry((user_id, what)).or_default().push((ts_ms, cause));
+        }
+        causes.values_mut().for_each(|all| all.sort_by_key(|(ts_ms, _)| *ts_ms));
+        Ok(Self(causes))
+    }
+
+    /// A history knows when a watch ended, the truth when it began; a user watches one channel at a time, so the last to
+    /// begin is the one that ended. Histories know moments to half a second.
+    fn is_shared(&self, behaviour: Behaviour) -> Option<bool> {
+        let all = self.0.get(&(behaviour.user_id, behaviour.what))?;
+        let after = all.partition_point(|(ts_ms, _)| *ts_ms <= behaviour.ts_ms + 500);
+        match all[after.checked_sub(1)?].1 {
+            Cause::Shared => Some(true),
+            Cause::ProductOnly | Cause::LiveOnly => Some(false),
+            Cause::Loyalty | Cause::Popularity | Cause::Noise => None,
+        }
+    }
+}
+
+fn table(measured: &BTreeMap<&'static str, Disentangling>) -> String {
+    let mut table = plain_table();
+    table.set_header(["", "behaviours", "shared", "auc of p_c", "z_c on shared", "z_s on shared"]);
+    let figure = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
+    for (domain, found) in measured {
+        table.add_row([
+            (*domain).to_string(),
+            found.behaviours.to_string(),
+            figure(Some(found.shared)),
+            figure(found.auc),
+            figure(found.consistent_attention),
+            figure(found.specific_attention),
+        ]);
+    }
+    table.column_iter_mut().skip(1).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
+    table.trim_fmt()
+}
