@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
-use eliverec_core::{Feed, Schema, event::Scalar};
+use eliverec_core::{Feed, Schema};
 use eliverec_samples::SampleConfig;
 use eliverec_sim::{Collected, LoggingPolicy, SCHEMA, World, WorldConfig};
 use eliverec_tables::events::{Dimension, Dimensions};
@@ -47,29 +46,10 @@ proptest! {
 
 /// All columns of the tables of a simulated world.
 fn world_dimensions(schema: &Schema, world: &World) -> Dimensions {
-    fn table<const N: usize>(
-        schema: &Schema,
-        group: Group,
-        rows: impl Iterator<Item = (u64, [Scalar; N])>,
-    ) -> Dimension {
-        let mut columns = Column::empty_group(&Dimension::fields_of(schema, group));
-        let mut ids = Vec::new();
-        for (id, values) in rows {
-            ids.push(id);
-            for (column, value) in columns.iter_mut().zip(values) {
-                match (column, value) {
-                    (Column::Ids(ids), Scalar::Id(id)) => ids.push(id),
-                    (Column::Numbers(numbers), Scalar::Number(x)) => numbers.push(x),
-                    (column, value) => panic!("{value:?} is not a value of {column:?}"),
-                }
-            }
-        }
-        Dimension::new(schema, group, ids, columns).unwrap()
-    }
     Dimensions {
-        users: table(schema, Group::User, world.users()),
-        products: table(schema, Group::Product, world.products()),
-        channels: table(schema, Group::Channel, world.channels()),
+        users: Dimension::from_rows(schema, Group::User, world.users()).unwrap(),
+        products: Dimension::from_rows(schema, Group::Product, world.products()).unwrap(),
+        channels: Dimension::from_rows(schema, Group::Channel, world.channels()).unwrap(),
     }
 }
 

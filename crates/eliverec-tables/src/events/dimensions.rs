@@ -4,12 +4,13 @@
 //! id itself, in the types of a feed file.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StructArray, UInt64Array};
 use arrow::datatypes::{DataType, Field as ArrowField, Schema as ArrowSchema};
 use eliverec_core::Schema;
+use eliverec_core::event::Scalar;
 use eliverec_core::feed::Column;
 use eliverec_core::id::IdHash;
 use eliverec_core::schema::{Field, Group};
@@ -85,6 +86,40 @@ impl Dimension {
         columns: Vec<Column>,
     ) -> Result<Self, Error> {
         Self::of(schema, group, ids, columns, Path::new(&file_name(group)))
+    }
+
+    /// A table of one of the groups user, product and channel, row by row: an id and its values in the order of
+    /// [`Dimension::fields_of`].
+    ///
+    /// # Errors
+    /// As [`Dimension::new`], and a value that is not of its field's kind.
+    pub fn from_rows<const N: usize>(
+        schema: &Schema,
+        group: Group,
+        rows: impl IntoIterator<Item = (u64, [Scalar; N])>,
+    ) -> Result<Self, Error> {
+        let fields = Self::fields_of(schema, group);
+        let path = PathBuf::from(file_name(group));
+        if N != fields.len() {
+            let reason = format!("{N} columns, the schema declares {}", fields.len());
+            return Err(Error::Column { path, field: group.name().into(), reason });
+        }
+        let (mut ids, mut columns) = (Vec::new(), Column::empty_group(&fields));
+        for (id, values) in rows {
+            for ((field, column), value) in fields.iter().zip(&mut columns).zip(values) {
+                match (column, value) {
+                    (Column::Ids(ids), Scalar::Id(id)) => ids.push(id),
+                    (Column::Numbers(numbers), Scalar::Number(x)) => numbers.push(x),
+                    _ => {
+                        let reason = format!("{value:?} is not of its kind {:?}", field.kind);
+                        let (row, field) = (ids.len() as u64, field.name.clone());
+                        return Err(Error::Value { path, row, field, reason });
+                    }
+                }
+            }
+            ids.push(id);
+        }
+        Self::of(schema, group, ids, columns, &path)
     }
 
     fn of(

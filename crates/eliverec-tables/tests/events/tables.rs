@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::UInt64Array;
 use arrow::datatypes::DataType;
 use eliverec_core::Schema;
+use eliverec_core::event::Scalar;
 use eliverec_core::feed::Column;
 use eliverec_core::schema::{Field, Group, Kind, Transform};
 use eliverec_tables::Error;
@@ -75,6 +76,20 @@ fn unknown_ids_have_no_row() {
     assert_eq!(tables.channels.column("channel_id"), None);
     assert_eq!(tables.users.ids(), [8, 2]);
     assert!(Dimensions::empty(&schema()).unwrap().channels.is_empty());
+}
+
+#[test]
+fn rows_make_the_same_table_as_columns() {
+    let table = |rows: &[(u64, [Scalar; 1])]| {
+        Dimension::from_rows(&schema(), Group::Product, rows.iter().copied())
+    };
+    let made = table(&[(4, [Scalar::Id(1)]), (9, [Scalar::Id(2)])]).unwrap();
+    let columns = vec![Column::Ids(vec![1, 2])];
+    assert_eq!(made, Dimension::new(&schema(), Group::Product, vec![4, 9], columns).unwrap());
+    let text = table(&[(4, [Scalar::Id(1)]), (9, [Scalar::Number(2.0)])]).unwrap_err().to_string();
+    assert!(text.starts_with("products.parquet: row 1: category_id: Number(2.0) is not"), "{text}");
+    let text = Dimension::from_rows(&schema(), Group::Product, [(4, [])]).unwrap_err().to_string();
+    assert_eq!(text, "products.parquet: column product: 0 columns, the schema declares 1");
 }
 
 #[test]

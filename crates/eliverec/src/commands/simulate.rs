@@ -4,8 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use comfy_table::CellAlignment;
-use eliverec_core::event::{Event, Scalar};
-use eliverec_core::feed::Column;
+use eliverec_core::event::Event;
 use eliverec_core::schema::{Group, Schema};
 use eliverec_sim::config::DAY_MS;
 use eliverec_sim::{
@@ -146,33 +145,12 @@ impl Reporter {
     }
 }
 
-fn dimensions(world: &World, schema: &Schema) -> anyhow::Result<Dimensions> {
+fn dimensions(world: &World, schema: &Schema) -> Result<Dimensions, eliverec_tables::Error> {
     Ok(Dimensions {
-        users: dimension(schema, Group::User, world.users())?,
-        products: dimension(schema, Group::Product, world.products())?,
-        channels: dimension(schema, Group::Channel, world.channels())?,
+        users: Dimension::from_rows(schema, Group::User, world.users())?,
+        products: Dimension::from_rows(schema, Group::Product, world.products())?,
+        channels: Dimension::from_rows(schema, Group::Channel, world.channels())?,
     })
-}
-
-fn dimension<const N: usize>(
-    schema: &Schema,
-    group: Group,
-    rows: impl Iterator<Item = (u64, [Scalar; N])>,
-) -> anyhow::Result<Dimension> {
-    let fields = Dimension::fields_of(schema, group);
-    let mut columns = Column::empty_group(&fields);
-    let mut ids = Vec::new();
-    for (id, values) in rows {
-        ids.push(id);
-        for (column, value) in columns.iter_mut().zip(values) {
-            match (column, value) {
-                (Column::Ids(ids), Scalar::Id(id)) => ids.push(id),
-                (Column::Numbers(numbers), Scalar::Number(number)) => numbers.push(number),
-                (column, value) => anyhow::bail!("{value:?} does not fit into {column:?}"),
-            }
-        }
-    }
-    Ok(Dimension::new(schema, group, ids, columns)?)
 }
 
 /// Table I of the last days beside the paper's.
