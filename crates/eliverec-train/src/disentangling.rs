@@ -201,11 +201,11 @@ impl Share {
             let found = causes.iter().zip(weights).filter(|(cause, _)| **cause == Some(kind));
             found.map(|(_, weight)| f64::from(*weight)).reduce(|sum, weight| sum + weight)
         };
-        if let (Some(shared), Some(own)) = (of(true), of(false)) {
-            if shared + own > 0.0 {
-                self.sum += shared / (shared + own);
-                self.impressions += 1;
-            }
+        if let (Some(shared), Some(own)) = (of(true), of(false))
+            && shared + own > 0.0
+        {
+            self.sum += shared / (shared + own);
+            self.impressions += 1;
         }
     }
 
@@ -224,7 +224,7 @@ mod tests {
         share.add(&[Some(true), None, Some(false)], &[0.3, 0.6, 0.1]);
         share.add(&[Some(true), Some(true)], &[0.5, 0.5]);
         share.add(&[Some(false), Some(true)], &[0.5, 0.5]);
-        assert!((share.mean().unwrap() - (0.75 + 0.5) / 2.0).abs() < 1e-6);
+        assert!((share.mean().unwrap() - 0.625).abs() < 1e-6);
         assert_eq!(Share::default().mean(), None);
     }
 }

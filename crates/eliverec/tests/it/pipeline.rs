@@ -185,7 +185,7 @@ fn the_demo_goes_from_nothing_to_an_explained_request_and_goes_on_where_it_was()
     let words = "demo --out demo --users 40 --days 4 --seed 3";
     let shown = sandbox.succeed(words);
     for part in
-        ["$ eliverec simulate", "impressions per feed", "best reachable", "gAUC user", "p_c"]
+        ["$ eliverec simulate", "impressions per feed", "best reachable", "gAUC feed", "p_c"]
     {
         assert!(shown.contains(part), "{part} is missing in {shown}");
     }
