@@ -11,6 +11,7 @@
 //! - [`adagrad`]: Adagrad with accumulator decay, on slices.
 //! - [`normalize`]: mean and standard deviation of dense fields, taken once over the training set.
 //! - [`seed`]: named random streams.
+//! - [`table_one`]: the paper's Table I, of feeds or of an event log.
 //! - [`toy`]: small fixtures for tests of every crate.
 
 pub mod adagrad;
@@ -22,6 +23,7 @@ pub mod id;
 pub mod normalize;
 pub mod schema;
 pub mod seed;
+pub mod table_one;
 pub mod toy;
 pub mod unique;
 
@@ -31,3 +33,4 @@ pub use event::{Event, EventKind};
 pub use feed::Feed;
 pub use normalize::Normalization;
 pub use schema::Schema;
+pub use table_one::TableOne;

@@ -52,6 +52,7 @@ mod users;
 mod wire;
 
 pub use config::{LEAST_MEMORY_BYTES, SampleConfig};
+pub use eliverec_features::FeatureConfig;
 pub use error::Error;
 pub use fields::{FeedBuilder, OnSale, Wanted};
 pub use online::OnlineDriver;

@@ -23,7 +23,7 @@ use crate::wire::read_request;
 /// Time between two reports of progress while the log is read.
 const REPORT: Duration = Duration::from_millis(250);
 
-/// Makes the feeds of the log at `logs` in the directory `feeds`, which may hold days of an earlier run with the same
+/// Makes the feeds of the log at `logs`, a path or an address ([`Store::open`]), in the directory `feeds`, which may hold days of an earlier run with the same
 /// settings: they are kept. `progress` is called a few times per second.
 ///
 /// # Errors
@@ -37,7 +37,7 @@ pub fn samples(
     progress: impl Fn(Progress),
 ) -> Result<Summary, Error> {
     config.check()?;
-    let log = EventLog::open(&Store::local(logs)?)?;
+    let log = EventLog::open(&Store::open(logs)?)?;
     let dimensions = Arc::new(log.dimensions()?);
     let schema = log.schema().clone();
     let builder = FeedBuilder::new(&schema, &dimensions)?;

@@ -54,7 +54,7 @@ pub use error::Error;
 pub use log::{Collected, Log};
 pub use output::Totals;
 pub use policy::{LiveChannel, LoggingPolicy, Policy, Request};
-pub use statistics::{TableOne, TableOneBuilder};
+pub use statistics::TableOneBuilder;
 pub use taste::InterestKind;
 pub use truth::{Cause, Ceiling, Truth};
 pub use truth_file::TruthWriter;

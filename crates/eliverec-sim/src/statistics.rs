@@ -4,73 +4,13 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use eliverec_core::id::IdHash;
-use eliverec_core::{Event, EventKind};
-use serde::{Deserialize, Serialize};
+use eliverec_core::table_one::Sums;
+use eliverec_core::{Event, EventKind, TableOne};
 
 use crate::config::parameter::WATCH_THRESHOLD_MS;
 
 /// Both sequences are cut to this many events (Sec. V-A).
 pub const LONGEST_SEQUENCE: usize = 50;
-
-/// Table I, with the distinct channels of Sec. VI-B.5.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TableOne {
-    /// Requests with an impression.
-    pub feeds: u64,
-    /// Their impressions.
-    pub impressions: u64,
-    /// Impressions that became watches of at least the threshold.
-    pub watched: u64,
-    /// Impressions per feed.
-    pub impressions_per_feed: f64,
-    /// Watches per feed.
-    pub watched_per_feed: f64,
-    /// Clicked products before a request, at most 50.
-    pub product_sequence_length: f64,
-    /// Watched channels before a request, at most 50, repeats kept.
-    pub channel_sequence_length: f64,
-    /// Distinct ones among them.
-    pub distinct_channels: f64,
-}
-
-impl TableOne {
-    /// The paper's training set; the counts are in feeds, impressions and watches.
-    pub const PAPER: Self = Self {
-        feeds: 140_000_000,
-        impressions: 1_080_000_000,
-        watched: 127_000_000,
-        impressions_per_feed: 7.71,
-        watched_per_feed: 0.91,
-        product_sequence_length: 47.47,
-        channel_sequence_length: 41.29,
-        distinct_channels: 27.78,
-    };
-
-    /// The rows that do not depend on the size of the set: name, value here, value in the paper.
-    pub fn rows(&self) -> [(&'static str, f64, f64); 5] {
-        let paper = Self::PAPER;
-        [
-            ("impressions_per_feed", self.impressions_per_feed, paper.impressions_per_feed),
-            ("watched_per_feed", self.watched_per_feed, paper.watched_per_feed),
-            (
-                "product_sequence_length",
-                self.product_sequence_length,
-                paper.product_sequence_length,
-            ),
-            (
-                "channel_sequence_length",
-                self.channel_sequence_length,
-                paper.channel_sequence_length,
-            ),
-            ("distinct_channels", self.distinct_channels, paper.distinct_channels),
-        ]
-    }
-
-    /// The largest relative distance from the paper over [`TableOne::rows`].
-    pub fn worst_deviation(&self) -> f64 {
-        self.rows().iter().map(|(_, here, paper)| (here / paper - 1.0).abs()).fold(0.0, f64::max)
-    }
-}
 
 /// Takes a log in the order of event time and ends in a [`TableOne`]. A quick check of a world: sample generation counts
 /// again from what was available at each request. 0.8 KB per user and 16 bytes per request.
@@ -82,11 +22,7 @@ pub struct TableOneBuilder {
     requests: HashSet<u64, IdHash>,
     /// The last event ids, two generations of [`REMEMBERED`].
     seen: [HashSet<u64, IdHash>; 2],
-    impressions: u64,
-    watched: u64,
-    products: u64,
-    channels: u64,
-    distinct: u64,
+    sums: Sums,
 }
 
 /// A second arrival stands at most this many users' events after the first.
@@ -128,37 +64,27 @@ impl TableOneBuilder {
                 }
                 sequences.channels.push_back(channel);
                 let counts = request.is_some_and(|request| self.requests.contains(&request));
-                self.watched += u64::from(counts);
+                self.sums.watched += u64::from(counts);
             }
             (EventKind::Impression, _, Some(request)) if event.ts_ms >= self.from_ms => {
-                self.impressions += 1;
+                self.sums.impressions += 1;
                 if self.requests.insert(request) {
+                    self.sums.feeds += 1;
                     let mut distinct: Vec<u64> = sequences.channels.iter().copied().collect();
                     distinct.sort_unstable();
                     distinct.dedup();
-                    self.products += sequences.products as u64;
-                    self.channels += sequences.channels.len() as u64;
-                    self.distinct += distinct.len() as u64;
+                    self.sums.products += sequences.products as u64;
+                    self.sums.channels += sequences.channels.len() as u64;
+                    self.sums.distinct_channels += distinct.len() as u64;
                 }
             }
             _ => {}
         }
     }
 
-    /// The table; means of an empty log are 0.
+    /// The table of what was taken so far.
     pub fn finish(&self) -> TableOne {
-        let feeds = self.requests.len() as u64;
-        let mean = |sum: u64| sum as f64 / feeds.max(1) as f64;
-        TableOne {
-            feeds,
-            impressions: self.impressions,
-            watched: self.watched,
-            impressions_per_feed: mean(self.impressions),
-            watched_per_feed: mean(self.watched),
-            product_sequence_length: mean(self.products),
-            channel_sequence_length: mean(self.channels),
-            distinct_channels: mean(self.distinct),
-        }
+        self.sums.table()
     }
 }
 

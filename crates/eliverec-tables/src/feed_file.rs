@@ -10,8 +10,9 @@ use crate::arrow_schema::feed_columns;
 use crate::encode;
 use crate::error::Error;
 use crate::layout::Split;
+use crate::partial::parent_of;
 use crate::read::FeedFile;
-use crate::write::{ROW_GROUP_FEEDS, ROW_GROUP_VALUES, parent_of, properties};
+use crate::write::{ROW_GROUP_FEEDS, ROW_GROUP_VALUES, properties};
 
 /// Writes the feeds of one file of a split. Dropped without [`FeedFileWriter::finish`], it leaves nothing behind.
 ///

@@ -22,6 +22,7 @@ pub mod events;
 pub mod feed_file;
 pub mod import;
 pub mod layout;
+mod partial;
 pub mod read;
 pub mod shuffle;
 pub mod statistics;

@@ -2,37 +2,25 @@
 
 use std::collections::HashSet;
 
-use eliverec_core::Feed;
 use eliverec_core::feed::Column;
 use eliverec_core::id::mix;
+use eliverec_core::table_one::Sums;
+use eliverec_core::{Feed, TableOne};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::FeedDirectory;
 use crate::error::Error;
 use crate::layout::Split;
 
-/// The paper's Table I for one split. Averages are over feeds, those with empty histories included.
+/// Table I of one split and its distinct ids.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
-    /// Requests.
-    pub feeds: u64,
-    /// Channels shown.
-    pub impressions: u64,
-    /// Impressions that were watched.
-    pub watched: u64,
-    /// Average channels shown.
-    pub impressions_per_feed: f64,
-    /// Average channels watched.
-    pub watched_per_feed: f64,
-    /// Average number of product clicks.
-    pub product_sequence_length: f64,
-    /// Average number of watches in the history, repeats included.
-    pub channel_sequence_length: f64,
-    /// Average number of different channels in the history, told apart by the schema's first channel field.
-    pub distinct_channels: f64,
+    /// Table I; channels are told apart by the schema's first channel field.
+    #[serde(flatten)]
+    pub table: TableOne,
     /// Different users.
     pub users: u64,
-    /// Different candidates over all feeds, told apart by the schema's first channel field.
+    /// Different candidates over all feeds, told apart as the channels are.
     pub distinct_candidates: u64,
 }
 
@@ -58,12 +46,7 @@ pub fn statistics(directory: &FeedDirectory) -> Result<Vec<(Split, Statistics)>,
 
 #[derive(Debug, Default)]
 struct Tally {
-    feeds: u64,
-    impressions: u64,
-    watched: u64,
-    products: u64,
-    channels: u64,
-    distinct_channels: u64,
+    sums: Sums,
     users: HashSet<u64>,
     candidates: HashSet<u64>,
     /// Channels of one feed, kept for its storage.
@@ -72,34 +55,26 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, feed: &Feed) {
-        self.feeds += 1;
-        self.impressions += feed.impressions() as u64;
         let watched = feed.candidates.labels.watched.iter().filter(|watched| **watched);
-        self.watched += watched.count() as u64;
-        self.products += feed.products.age_s.len() as u64;
-        self.channels += feed.channels.age_s.len() as u64;
+        self.sums.feeds += 1;
+        self.sums.impressions += feed.impressions() as u64;
+        self.sums.watched += watched.count() as u64;
+        self.sums.products += feed.products.age_s.len() as u64;
+        self.sums.channels += feed.channels.age_s.len() as u64;
         self.users.insert(feed.user_id);
         self.history.clear();
         if let Some(column) = feed.channels.entity.first() {
             self.history.extend(identities(column));
         }
-        self.distinct_channels += self.history.len() as u64;
+        self.sums.distinct_channels += self.history.len() as u64;
         if let Some(column) = feed.candidates.channel.first() {
             self.candidates.extend(identities(column));
         }
     }
 
     fn finish(&self) -> Statistics {
-        let per_feed = |count: u64| count as f64 / self.feeds.max(1) as f64;
         Statistics {
-            feeds: self.feeds,
-            impressions: self.impressions,
-            watched: self.watched,
-            impressions_per_feed: per_feed(self.impressions),
-            watched_per_feed: per_feed(self.watched),
-            product_sequence_length: per_feed(self.products),
-            channel_sequence_length: per_feed(self.channels),
-            distinct_channels: per_feed(self.distinct_channels),
+            table: self.sums.table(),
             users: self.users.len() as u64,
             distinct_candidates: self.candidates.len() as u64,
         }
@@ -145,7 +120,7 @@ mod tests {
         let mut tally = Tally::default();
         tally.add(&first);
         tally.add(&second);
-        let expected = Statistics {
+        let table = TableOne {
             feeds: 2,
             impressions: 5,
             watched: 1,
@@ -154,9 +129,8 @@ mod tests {
             product_sequence_length: 0.5,
             channel_sequence_length: 1.5,
             distinct_channels: 1.0,
-            users: 1,
-            distinct_candidates: 4,
         };
+        let expected = Statistics { table, users: 1, distinct_candidates: 4 };
         assert_eq!(tally.finish(), expected);
     }
 

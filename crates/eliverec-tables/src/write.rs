@@ -1,5 +1,4 @@
-//! Writes a feed directory: row by row, into a temporary sibling that takes the directory's name only when all is on
-//! disk, so that a kill leaves no directory that looks whole.
+//! Writes a feed directory row by row; it appears whole or not at all.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,6 +14,7 @@ use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY, feed_columns};
 use crate::encode;
 use crate::error::Error;
 use crate::layout::{SCHEMA_FILE, Split};
+use crate::partial::PartialDirectory;
 
 /// A row group ends at this many feeds. Small, because a shuffle mixes within a few row groups at a time.
 pub const ROW_GROUP_FEEDS: usize = 1_024;
@@ -26,7 +26,6 @@ const FILE_ROW_GROUPS: usize = 64;
 /// Writes a feed directory. Dropped without [`FeedWriter::finish`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct FeedWriter {
-    target: PathBuf,
     partial: PartialDirectory,
     schema: Schema,
     columns: SchemaRef,
@@ -44,13 +43,11 @@ impl FeedWriter {
     pub fn create(dir: &Path, schema: &Schema) -> Result<Self, Error> {
         let schema_path = dir.join(SCHEMA_FILE);
         schema.check().map_err(|source| Error::Schema { path: schema_path, source })?;
-        refuse_taken(dir)?;
         let partial = PartialDirectory::create(dir)?;
-        let schema_file = partial.path.join(SCHEMA_FILE);
+        let schema_file = partial.path().join(SCHEMA_FILE);
         fs_err::write(&schema_file, schema.to_toml())?;
         fs_err::File::open(&schema_file)?.sync_all()?;
         Ok(Self {
-            target: dir.into(),
             partial,
             columns: feed_columns(schema),
             schema: schema.clone(),
@@ -85,16 +82,12 @@ impl FeedWriter {
         for split in Split::ALL {
             self.end_row_group(split)?;
             self.end_file(split)?;
-            let folder = split.folder(&self.partial.path);
+            let folder = split.folder(self.partial.path());
             if folder.exists() {
                 fs_err::File::open(&folder)?.sync_all()?;
             }
         }
-        fs_err::File::open(&self.partial.path)?.sync_all()?;
-        refuse_taken(&self.target)?;
-        fs_err::rename(&self.partial.path, &self.target)?;
-        fs_err::File::open(parent_of(&self.target))?.sync_all()?;
-        Ok(())
+        self.partial.publish()
     }
 
     fn end_row_group(&mut self, split: Split) -> Result<(), Error> {
@@ -102,7 +95,7 @@ impl FeedWriter {
         if pending.feeds.is_empty() {
             return Ok(());
         }
-        let path = part_path(&self.partial.path, split, pending.files);
+        let path = part_path(self.partial.path(), split, pending.files);
         let failed = |reason: String| Error::directory(&path, format!("cannot write: {reason}"));
         let batch = encode::record_batch(&self.schema, &self.columns, &pending.feeds)
             .map_err(|e| failed(e.to_string()))?;
@@ -111,7 +104,7 @@ impl FeedWriter {
         let writer = if let Some(writer) = &mut pending.writer {
             writer
         } else {
-            fs_err::create_dir_all(split.folder(&self.partial.path))?;
+            fs_err::create_dir_all(split.folder(self.partial.path()))?;
             let file = fs_err::File::create(&path)?.into_parts().0;
             let (columns, properties) = (SchemaRef::clone(&self.columns), self.properties.clone());
             let writer = ArrowWriter::try_new(file, columns, Some(properties))
@@ -128,7 +121,7 @@ impl FeedWriter {
     fn end_file(&mut self, split: Split) -> Result<(), Error> {
         let pending = &mut self.splits[split as usize];
         if let Some(writer) = pending.writer.take() {
-            let path = part_path(&self.partial.path, split, pending.files);
+            let path = part_path(self.partial.path(), split, pending.files);
             let failed = |e| Error::directory(&path, format!("cannot write: {e}"));
             writer.into_inner().map_err(failed)?.sync_all()?;
             pending.files += 1;
@@ -158,58 +151,6 @@ struct SplitWriter {
     files: usize,
 }
 
-/// A directory that is removed unless it has been renamed.
-#[derive(Debug)]
-struct PartialDirectory {
-    path: PathBuf,
-}
-
-impl PartialDirectory {
-    /// A new, empty sibling of `dir` whose name ends in `.partial`.
-    fn create(dir: &Path) -> Result<Self, Error> {
-        let name = dir.file_name().ok_or_else(|| {
-            Error::directory(dir, "not a name for a new directory; give a path that ends in a name")
-        })?;
-        let parent = parent_of(dir);
-        fs_err::create_dir_all(&parent)?;
-        let path = parent.join(format!(".{}.partial", name.display()));
-        if path.exists() {
-            fs_err::remove_dir_all(&path)?;
-        }
-        fs_err::create_dir(&path)?;
-        Ok(Self { path })
-    }
-}
-
-impl Drop for PartialDirectory {
-    fn drop(&mut self) {
-        // After the rename there is nothing of that name; otherwise this is best effort on the way out of an error.
-        let _ = fs_err::remove_dir_all(&self.path);
-    }
-}
-
 fn part_path(partial: &Path, split: Split, number: usize) -> PathBuf {
     split.folder(partial).join(format!("part-{number:05}.parquet"))
-}
-
-pub(crate) fn parent_of(dir: &Path) -> PathBuf {
-    match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
-        _ => PathBuf::from("."),
-    }
-}
-
-fn refuse_taken(dir: &Path) -> Result<(), Error> {
-    let taken = match fs_err::read_dir(dir) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => false,
-        Err(e) => return Err(e.into()),
-    };
-    if taken {
-        return Err(Error::directory(
-            dir,
-            "exists and is not empty; remove it or choose another directory",
-        ));
-    }
-    Ok(())
 }

@@ -153,7 +153,8 @@ fn splits_are_apart_and_counted() {
     assert_eq!(read(Split::Test), feeds[1..2]);
     assert_eq!(directory.feeds(Split::Validation).unwrap(), 0);
     let table = statistics(&directory).unwrap();
-    let counted: Vec<_> = table.iter().map(|(split, numbers)| (*split, numbers.feeds)).collect();
+    let counted: Vec<_> =
+        table.iter().map(|(split, numbers)| (*split, numbers.table.feeds)).collect();
     assert_eq!(counted, [(Split::Train, 2), (Split::Test, 1)]);
 }
 

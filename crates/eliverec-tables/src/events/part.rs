@@ -18,6 +18,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::store::Store;
 use crate::error::Error;
+use crate::partial::parent_of;
 
 /// Bytes of an upload that go out together. Stores want at least 5 MiB, and allow 10,000 of them.
 const UPLOAD_BYTES: usize = 8 << 20;
@@ -227,11 +228,19 @@ impl Drop for Upload {
     }
 }
 
+/// Sends a file to a store other than the local disk; the object appears when all of it has arrived.
+pub(super) fn send(store: &Store, name: &str, file: &mut fs_err::File) -> Result<(), Error> {
+    let path = store.path(name);
+    let mut upload = Upload::begin(store, name)?;
+    let sent = io::copy(file, &mut upload).and_then(|_| upload.send_all());
+    sent.and_then(|()| upload.complete()).map_err(|e| cannot_write(&path, &e))
+}
+
 /// Replaces a file of the local disk as a whole: the new bytes are on disk before they have the name.
 pub(crate) fn replace_local(path: &Path, contents: &[u8]) -> Result<(), Error> {
     let name = path.file_name().unwrap_or_default();
     let partial = path.with_file_name(format!(".{}.partial", name.display()));
-    create_directory(&directory_of(path))?;
+    create_directory(&parent_of(path))?;
     let mut file = fs_err::File::create(&partial)?;
     file.write_all(contents)?;
     file.sync_all()?;
@@ -244,7 +253,7 @@ fn create_directory(path: &Path) -> Result<(), Error> {
     if path.is_dir() {
         return Ok(());
     }
-    create_directory(&directory_of(path))?;
+    create_directory(&parent_of(path))?;
     match fs_err::create_dir(path) {
         Ok(()) => sync_directory_of(path),
         // By another writer, meanwhile.
@@ -254,14 +263,7 @@ fn create_directory(path: &Path) -> Result<(), Error> {
 }
 
 fn sync_directory_of(path: &Path) -> Result<(), Error> {
-    Ok(fs_err::File::open(directory_of(path))?.sync_all()?)
-}
-
-fn directory_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
-        _ => PathBuf::from("."),
-    }
+    Ok(fs_err::File::open(parent_of(path))?.sync_all()?)
 }
 
 fn cannot_write(path: &Path, error: &impl ToString) -> Error {

@@ -44,11 +44,12 @@ impl Store {
     ///
     /// # Errors
     /// An address of another kind.
-    pub fn open(location: &str) -> Result<Self, Error> {
-        match location.split_once("://") {
-            None => Self::local(Path::new(location)),
-            Some(("file", path)) => Self::local(Path::new(path)),
-            Some((scheme, _)) => Self::remote(location, scheme),
+    pub fn open(location: impl AsRef<Path>) -> Result<Self, Error> {
+        let location = location.as_ref();
+        match location.to_str().and_then(|text| Some((text, text.split_once("://")?))) {
+            None => Self::local(location),
+            Some((_, ("file", path))) => Self::local(Path::new(path)),
+            Some((text, (scheme, _))) => Self::remote(text, scheme),
         }
     }
 

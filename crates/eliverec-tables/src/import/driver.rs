@@ -9,11 +9,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use eliverec_core::event::{Event, EventKind, Scalar};
+use eliverec_core::schema::Group;
+
 use super::candidates::Sampler;
+use super::log::LogOutput;
 use super::record::{FeedBuilder, Label, Value};
 use super::source::Table;
 use super::timeline::Timeline;
 use super::{Output, calendar};
+use crate::events::{Dimension, Dimensions};
 use crate::{Error, Split};
 
 const MINUTE_MS: i64 = 60_000;
@@ -21,6 +26,8 @@ const VALIDATION_MS: i64 = 2 * 24 * 60 * MINUTE_MS;
 
 /// A room is live as long as no two entries in a row lie further apart.
 const RUN_GAP_MS: i64 = 30 * MINUTE_MS;
+
+const REPEATED: &str = "exact duplicate of an earlier row";
 
 struct Entry {
     row: u64,
@@ -31,8 +38,8 @@ struct Entry {
 }
 
 pub(super) fn read(from: &Path, seed: u64, out: &mut Output<'_>) -> Result<(), Error> {
-    let mut entries = read_entries(from, out)?;
-    entries.sort_by_key(|entry| (entry.ts_ms, entry.row));
+    let (entries, repeats) = read_entries(from)?;
+    (0..repeats).for_each(|_| out.dropped(REPEATED));
     let histories = Timeline::new(entries.iter().map(|e| (e.user, e.ts_ms, e.room)));
     let rooms = Rooms::new(&entries);
     let test_from = entries.iter().filter(|e| e.held_out).map(|e| e.ts_ms).min();
@@ -40,15 +47,13 @@ pub(super) fn read(from: &Path, seed: u64, out: &mut Output<'_>) -> Result<(), E
 
     for entry in &entries {
         let ts_ms = entry.ts_ms;
-        let live = rooms.live(ts_ms);
-        if !live.contains(&entry.room) {
-            out.dropped("nobody had entered the room in the 30 minutes before");
-            continue;
-        }
-        if live.len() == 1 {
-            out.dropped("no other room was live");
-            continue;
-        }
+        let shown = match rooms.shown(entry, sampler) {
+            Ok(shown) => shown,
+            Err(reason) => {
+                out.dropped(reason);
+                continue;
+            }
+        };
         let mut feed = FeedBuilder::new(&out.schema, entry.row, entry.user, ts_ms);
         feed.user(&[("user_id", Value::Id(entry.user))]);
         feed.context(&[
@@ -58,7 +63,7 @@ pub(super) fn read(from: &Path, seed: u64, out: &mut Output<'_>) -> Result<(), E
         for (at, room) in histories.history(entry.user, ts_ms) {
             feed.channel(*at, &[("room_id", Value::Id(*room))], &[]);
         }
-        for room in sampler.list(entry.row, entry.room, &live, |_| true) {
+        for room in shown {
             let entries = |minutes: i64| {
                 Value::Number(rooms.entries.within(room, ts_ms, minutes * MINUTE_MS) as f32)
             };
@@ -80,6 +85,58 @@ pub(super) fn read(from: &Path, seed: u64, out: &mut Output<'_>) -> Result<(), E
         out.feed(split, &feed.finish())?;
     }
     Ok(())
+}
+
+/// The set as a log. A request, the entry and the end of the visit fall on one moment: the set has no other. The stay is
+/// not known, so the leave says that it was at least 0 s; samples with a threshold of 0 s take every entry for a watch.
+/// A stream begins with the first entry of a run and ends half an hour after the last.
+pub(super) fn log(from: &Path, seed: u64, out: &mut LogOutput) -> Result<Dimensions, Error> {
+    let (entries, repeats) = read_entries(from)?;
+    (0..repeats).for_each(|_| out.remark(REPEATED));
+    let rooms = Rooms::new(&entries);
+    let sampler = Sampler::new(seed);
+    let mut last = BTreeMap::new();
+    for entry in &entries {
+        let (room, ts_ms) = (entry.room, entry.ts_ms);
+        let of_room = |kind, ts_ms| Event { channel_id: Some(room), ..Event::new(0, ts_ms, kind) };
+        let ended_ms = last.insert(room, ts_ms).map(|last| last + RUN_GAP_MS);
+        if let Some(ended_ms) = ended_ms.filter(|ended_ms| *ended_ms < ts_ms) {
+            out.event(of_room(EventKind::StreamEnd, ended_ms))?;
+        }
+        if ended_ms.is_none_or(|ended_ms| ended_ms < ts_ms) {
+            out.event(of_room(EventKind::StreamStart, ts_ms))?;
+        }
+        let shown = rooms.shown(entry, sampler);
+        let request_id = shown.is_ok().then_some(entry.row);
+        let of_user = |kind, room| Event {
+            user_id: Some(entry.user),
+            channel_id: Some(room),
+            request_id,
+            ..Event::new(0, ts_ms, kind)
+        };
+        for room in shown.unwrap_or_else(|reason| {
+            out.remark(reason);
+            Vec::new()
+        }) {
+            let context =
+                vec![Scalar::Id(calendar::hour(ts_ms)), Scalar::Id(calendar::weekday(ts_ms))];
+            out.event(Event { context, ..of_user(EventKind::Impression, room) })?;
+        }
+        out.event(of_user(EventKind::Watch, room))?;
+        out.event(Event { value: Some(0.0), ..of_user(EventKind::Leave, room) })?;
+    }
+    for (room, ts_ms) in last {
+        let end = Event::new(0, ts_ms + RUN_GAP_MS, EventKind::StreamEnd);
+        out.event(Event { channel_id: Some(room), ..end })?;
+    }
+    let users: BTreeSet<u64> = entries.iter().map(|entry| entry.user).collect();
+    let users = users.into_iter().map(|user| (user, []));
+    let channels = rooms.ids.iter().map(|room| (*room, [Scalar::Id(*room)]));
+    Ok(Dimensions {
+        users: Dimension::from_rows(&out.schema, Group::User, users)?,
+        products: Dimension::from_rows::<0>(&out.schema, Group::Product, [])?,
+        channels: Dimension::from_rows(&out.schema, Group::Channel, channels)?,
+    })
 }
 
 /// What anyone could know of the rooms at a moment.
@@ -108,6 +165,18 @@ impl Rooms {
         self.ids.iter().copied().filter(|room| self.run_start(*room, ts_ms).is_some()).collect()
     }
 
+    /// The rooms that a request at the moment of an entry shows, or why there is no such request.
+    fn shown(&self, entry: &Entry, sampler: Sampler) -> Result<Vec<u64>, &'static str> {
+        let live = self.live(entry.ts_ms);
+        if !live.contains(&entry.room) {
+            return Err("entries into a room that nobody had entered in the 30 minutes before");
+        }
+        if live.len() == 1 {
+            return Err("entries while no other room was live");
+        }
+        Ok(sampler.list(entry.row, entry.room, &live, |_| true))
+    }
+
     /// When the run that was on just before `ts_ms` began, if one was.
     fn run_start(&self, room: u64, ts_ms: i64) -> Option<i64> {
         let (last, start) = self.entries.before(room, ts_ms).last()?;
@@ -115,10 +184,11 @@ impl Rooms {
     }
 }
 
-fn read_entries(from: &Path, out: &mut Output<'_>) -> Result<Vec<Entry>, Error> {
+/// The entries in order of time, and how many rows repeat an earlier one.
+fn read_entries(from: &Path) -> Result<(Vec<Entry>, u64), Error> {
     let (mut table, [user, room, ts, split]) =
         Table::open(from, "events.csv.gz", ["user_id", "room_id", "ts_s", "split"])?;
-    let (mut entries, mut known) = (Vec::new(), BTreeSet::new());
+    let (mut entries, mut known, mut repeats) = (Vec::new(), BTreeSet::new(), 0);
     for row in 0.. {
         if !table.advance()? {
             break;
@@ -133,10 +203,11 @@ fn read_entries(from: &Path, out: &mut Output<'_>) -> Result<Vec<Entry>, Error> 
         if known.insert((entry.ts_ms, entry.user, entry.room)) {
             entries.push(entry);
         } else {
-            out.dropped("exact duplicate of an earlier row");
+            repeats += 1;
         }
     }
-    Ok(entries)
+    entries.sort_by_key(|entry| (entry.ts_ms, entry.row));
+    Ok((entries, repeats))
 }
 
 #[cfg(test)]

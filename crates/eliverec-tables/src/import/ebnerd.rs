@@ -11,13 +11,18 @@
 //! clicks and impressions only, so that they mean the same in every week. The week of the source's `validation` is the
 //! test split; the day before it is the validation split.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
+use eliverec_core::event::{Event, EventKind, Scalar};
+use eliverec_core::schema::Group;
+
+use super::log::LogOutput;
 use super::record::{FeedBuilder, Label, Value};
 use super::source::Table;
 use super::timeline::Timeline;
 use super::{Output, calendar};
+use crate::events::{Dimension, Dimensions};
 use crate::{Error, Split};
 
 const MINUTE_MS: i64 = 60_000;
@@ -99,6 +104,134 @@ pub(super) fn read(from: &Path, _seed: u64, out: &mut Output<'_>) -> Result<(), 
         out.feed(split, &feed.finish())?;
     }
     Ok(())
+}
+
+/// A visit to an article, with the request whose list led there if one is known.
+struct Visit {
+    user: u64,
+    article: u64,
+    ts_ms: i64,
+    stay_s: Option<f32>,
+    request: Option<u64>,
+    deep_scroll: bool,
+}
+
+/// The set as a log: lists become impressions, visits watches of the article as a channel, with a bag click if at least
+/// half was scrolled. Where the reading time is not known the leave says that it was at least 0 s; samples with a threshold
+/// of 0 s take every click for a watch. A paywalled article is also a product: a visit to it is a product click, and a
+/// watch only where a list showed it.
+pub(super) fn log(from: &Path, _seed: u64, out: &mut LogOutput) -> Result<Dimensions, Error> {
+    let articles = read_articles(from)?;
+    let mut requests = read_requests(from)?;
+    requests.sort_by_key(|request| (request.ts_ms, request.id));
+    let visits = visits(&requests, read_history(from)?);
+    for request in &requests {
+        let context =
+            [calendar::hour(request.ts_ms), calendar::weekday(request.ts_ms), request.device];
+        for (article, _) in &request.shown {
+            out.event(Event {
+                user_id: Some(request.user),
+                channel_id: Some(*article),
+                request_id: Some(request.id),
+                context: context.map(Scalar::Id).to_vec(),
+                ..Event::new(0, request.ts_ms, EventKind::Impression)
+            })?;
+        }
+    }
+    for visit in &visits {
+        let known = articles.get(&visit.article);
+        if known.is_none() {
+            out.remark("visits to articles that items.csv.gz lacks, taken as free");
+        }
+        let premium = known.is_some_and(|article| article.premium);
+        let left_ms =
+            visit.ts_ms + visit.stay_s.map_or(0, |s| (f64::from(s) * 1000.0).round() as i64);
+        let event = |kind, ts_ms| Event {
+            user_id: Some(visit.user),
+            channel_id: Some(visit.article),
+            request_id: visit.request,
+            ..Event::new(0, ts_ms, kind)
+        };
+        if premium {
+            out.event(Event {
+                channel_id: None,
+                product_id: Some(visit.article),
+                request_id: None,
+                ..event(EventKind::ProductClick, visit.ts_ms)
+            })?;
+        }
+        if premium && visit.request.is_none() {
+            continue;
+        }
+        out.event(event(EventKind::Watch, visit.ts_ms))?;
+        if visit.deep_scroll {
+            out.event(event(EventKind::BagClick, left_ms))?;
+        }
+        if visit.stay_s.is_none() {
+            out.remark("visits of unknown reading time, left after 0 s");
+        }
+        let stay_s = visit.stay_s.map_or(0.0, f64::from);
+        out.event(Event { value: Some(stay_s), ..event(EventKind::Leave, left_ms) })?;
+    }
+    let shown = requests.iter().flat_map(|request| &request.shown).map(|(article, _)| *article);
+    let all: BTreeSet<u64> = shown.chain(visits.iter().map(|visit| visit.article)).collect();
+    let rows = all.iter().map(|article| {
+        let length = articles.get(article).map_or(UNKNOWN, |known| known.length);
+        (*article, [Scalar::Id(*article), Scalar::Number(length)])
+    });
+    // The set's week has one subscription and one kind of account per user.
+    let users: BTreeMap<u64, [Scalar; 2]> = requests
+        .iter()
+        .map(|r| (r.user, [r.subscriber, r.sso].map(|flag| Scalar::Id(flag.into()))))
+        .collect();
+    Ok(Dimensions {
+        users: Dimension::from_rows(&out.schema, Group::User, users)?,
+        products: Dimension::from_rows(&out.schema, Group::Product, rows.clone())?,
+        channels: Dimension::from_rows(&out.schema, Group::Channel, rows)?,
+    })
+}
+
+/// The visits that the history tells of, and the clicks that it does not. A click that the history tells of too takes
+/// its moment from there, and the reading time from the request.
+fn visits(requests: &[Request], history: Vec<(u64, i64, Read)>) -> Vec<Visit> {
+    let visit = |(user, ts_ms, Read { article, stay_s }): (u64, i64, Read)| Visit {
+        user,
+        article,
+        ts_ms,
+        stay_s,
+        request: None,
+        deep_scroll: false,
+    };
+    let mut visits: Vec<Visit> = history.into_iter().map(visit).collect();
+    visits.sort_by_key(|visit| visit.ts_ms);
+    let mut told: HashMap<(u64, u64), Vec<usize>> = HashMap::new();
+    for (i, visit) in visits.iter().enumerate() {
+        told.entry((visit.user, visit.article)).or_default().push(i);
+    }
+    for request in requests {
+        let one_click = request.shown.iter().filter(|(_, click)| *click).count() == 1;
+        let stay_s = request.stay_s.filter(|_| one_click);
+        for (article, _) in request.shown.iter().filter(|(_, click)| *click) {
+            let known = told.get(&(request.user, *article)).into_iter().flatten().find(|i| {
+                let delay_ms = visits[**i].ts_ms - request.ts_ms;
+                visits[**i].request.is_none() && (0..=HOUR_MS).contains(&delay_ms)
+            });
+            let place = known.copied().unwrap_or_else(|| {
+                visits.push(visit((
+                    request.user,
+                    request.ts_ms,
+                    Read { article: *article, stay_s },
+                )));
+                visits.len() - 1
+            });
+            let visit = &mut visits[place];
+            visit.request = Some(request.id);
+            visit.stay_s = stay_s.or(visit.stay_s);
+            visit.deep_scroll =
+                one_click && request.scroll.is_some_and(|percent| percent >= DEEP_SCROLL);
+        }
+    }
+    visits
 }
 
 fn feed<'a>(

@@ -1,4 +1,5 @@
-//! Importers: the published real data sets, each from its own files to a feed directory split by time or order.
+//! Importers: the published real data sets, each from its own files to a feed directory split by time or order, and some
+//! to an event log.
 //!
 //! Every importer keeps one rule above all: what a feed says about the time before its request was known strictly
 //! before the request. Sets that hold positives only get sampled candidates, the same for the same seed. Each row of
@@ -16,10 +17,14 @@ mod calendar;
 mod candidates;
 mod driver;
 mod ebnerd;
+mod log;
 mod record;
 mod source;
 mod timeline;
 mod trivago;
+
+pub use log::ImportedLog;
+use log::ToLog;
 
 /// Events of each domain that a feed keeps, the newest: the paper's sequence length.
 pub const HISTORY: usize = 50;
@@ -33,6 +38,7 @@ pub struct Importer {
     pub summary: &'static str,
     schema: &'static str,
     read: fn(&Path, u64, &mut Output<'_>) -> Result<(), Error>,
+    log: Option<ToLog>,
 }
 
 /// Every importer, in the order of the list that help shows.
@@ -42,36 +48,48 @@ pub const IMPORTERS: &[Importer] = &[
         summary: "news impressions (EB-NeRD): free articles live, paywalled ones as products; read time, scroll; by time",
         schema: include_str!("../../schemas/ebnerd.toml"),
         read: ebnerd::read,
+        log: Some(ToLog {
+            target: &["entries_10m", "entries_60m", "channel_popularity", "exposure_age_s"],
+            read: ebnerd::log,
+        }),
     },
     Importer {
         name: "driver-live",
         summary: "live-room entries (DRIVER), no products; 7 sampled rooms live at the time; by time",
         schema: include_str!("../../schemas/driver-live.toml"),
         read: driver::read,
+        log: Some(ToLog {
+            target: &["minutes_live", "entries_10m", "entries_60m"],
+            read: driver::log,
+        }),
     },
     Importer {
         name: "trivago",
         summary: "hotel lists (RecSys 2019): click-outs live, item actions as products; position, price; by time",
         schema: include_str!("../../schemas/trivago.toml"),
         read: trivago::read,
+        log: None,
     },
     Importer {
         name: "amazon-food-kitchen",
         summary: "dated reviews: kitchen live, food as products; 7 sampled items; by time",
         schema: include_str!("../../schemas/amazon-food-kitchen.toml"),
         read: amazon::read_food_kitchen,
+        log: None,
     },
     Importer {
         name: "amazon-food-kitchen-seq",
         summary: "ordered reviews: kitchen live, food as products; 7 sampled items; last events held out",
         schema: include_str!("../../schemas/amazon-food-kitchen-seq.toml"),
         read: amazon::read_food_kitchen_seq,
+        log: None,
     },
     Importer {
         name: "amazon-toy-game-seq",
         summary: "ordered reviews: games live, toys as products; 7 sampled items; last events held out",
         schema: include_str!("../../schemas/amazon-toy-game-seq.toml"),
         read: amazon::read_toy_game_seq,
+        log: None,
     },
 ];
 

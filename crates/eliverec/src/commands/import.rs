@@ -1,15 +1,16 @@
-//! `eliverec import`: a published data set becomes a feed directory.
+//! `eliverec import`: a published data set becomes a feed directory or an event log.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use eliverec_tables::FeedDirectory;
-use eliverec_tables::import::{IMPORTERS, Imported, find};
+use eliverec_tables::events::Store;
+use eliverec_tables::import::{IMPORTERS, Imported, ImportedLog, find};
 
 use super::{inspect, print};
 
-/// Turn a published data set into feeds
+/// Turn a published data set into feeds, or into an event log
 #[derive(Debug, clap::Args)]
 #[command(after_help = after_help())]
 pub(crate) struct Arguments {
@@ -19,9 +20,12 @@ pub(crate) struct Arguments {
     /// Directory with the files of the set
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
-    /// Feed directory to make; must not exist yet
+    /// Feed directory to make, or log; must not exist yet
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Make an event log, for `eliverec samples`
+    #[arg(long)]
+    log: bool,
     /// Seed of sampled candidates
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -33,11 +37,23 @@ fn after_help() -> String {
     for importer in IMPORTERS {
         let _ = writeln!(text, "  {:width$}  {}", importer.name, importer.summary);
     }
-    text + "\nExample:\n  eliverec import ebnerd --from ../shared/data/ebnerd-demo --out work/ebnerd"
+    text + "\
+\nA log's watches are the set's clicks, whatever the stay; docs/logs.md says how its samples differ from the importer's feeds.
+
+Examples:
+  eliverec import ebnerd --from ../shared/data/ebnerd-demo --out work/ebnerd
+  eliverec import ebnerd --from ../shared/data/ebnerd-demo --out work/ebnerd-log --log
+  eliverec samples --logs work/ebnerd-log --out work/ebnerd-samples --stay-threshold 0 --attribution-window 60"
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let importer = find(&arguments.name).expect("clap accepts only names of importers");
+    if arguments.log {
+        let log = Store::open(&arguments.out)?;
+        let imported = importer.run_log(&arguments.from, &log, arguments.seed)?;
+        print(&events(&imported))?;
+        return Ok(crate::OK);
+    }
     let imported = importer.run(&arguments.from, &arguments.out, arguments.seed)?;
     print(&account(&imported))?;
     let directory = FeedDirectory::open(&arguments.out)?;
@@ -56,6 +72,19 @@ fn account(imported: &Imported) -> String {
     );
     for (reason, count) in &imported.dropped {
         let _ = writeln!(text, "  dropped {count}: {reason}");
+    }
+    for (remark, count) in &imported.remarks {
+        let _ = writeln!(text, "  {count}: {remark}");
+    }
+    text
+}
+
+/// The events of a log by kind, and what became of rows that are not in it as they are.
+fn events(imported: &ImportedLog) -> String {
+    let total: u64 = imported.events.values().sum();
+    let mut text = format!("{total} events\n");
+    for (kind, count) in &imported.events {
+        let _ = writeln!(text, "  {count} {kind}");
     }
     for (remark, count) in &imported.remarks {
         let _ = writeln!(text, "  {count}: {remark}");

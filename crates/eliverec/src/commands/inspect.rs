@@ -1,18 +1,22 @@
-//! `eliverec inspect`: the paper's Table I for any feed directory.
+//! `eliverec inspect`: Table I of any feed directory beside the paper's.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use comfy_table::CellAlignment;
+use comfy_table::{CellAlignment, Table};
+use eliverec_core::TableOne;
 use eliverec_tables::{FeedDirectory, Split, Statistics, statistics};
 
 use super::{plain_table, print, print_json};
 
-/// Check a feed directory and print its Table I
+/// Check a feed directory and print its Table I beside the paper's
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Reads every feed, so it also finds every row that breaks the contract.\n\nExample:\n  eliverec inspect work/ebnerd"
-)]
+#[command(after_help = "\
+Reads every feed, so it also finds every row that breaks the contract. The paper's column is its training set, and the
+percentages say how far a split is from it.
+
+Example:
+  eliverec inspect work/ebnerd")]
 pub(crate) struct Arguments {
     /// Feed directory
     path: PathBuf,
@@ -40,28 +44,39 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     Ok(crate::OK)
 }
 
-/// The statistics with a column per split.
+/// The statistics with a column per split, beside the paper's.
 pub(crate) fn table(statistics: &[(Split, Statistics)]) -> String {
-    type Value = fn(&Statistics) -> String;
-    let rows: [(&str, Value); 10] = [
-        ("feeds", |s| s.feeds.to_string()),
-        ("impressions", |s| s.impressions.to_string()),
-        ("watched", |s| s.watched.to_string()),
-        ("impressions per feed", |s| format!("{:.2}", s.impressions_per_feed)),
-        ("watched per feed", |s| format!("{:.2}", s.watched_per_feed)),
-        ("product sequence length", |s| format!("{:.2}", s.product_sequence_length)),
-        ("channel sequence length", |s| format!("{:.2}", s.channel_sequence_length)),
-        ("distinct channels in it", |s| format!("{:.2}", s.distinct_channels)),
-        ("users", |s| s.users.to_string()),
-        ("distinct candidates", |s| s.distinct_candidates.to_string()),
-    ];
+    let columns: Vec<(&str, &TableOne)> =
+        statistics.iter().map(|(split, s)| (split.name(), &s.table)).collect();
+    let mut table = table_one(&columns);
+    let counts: [(&str, fn(&Statistics) -> u64); 2] =
+        [("users", |s| s.users), ("distinct candidates", |s| s.distinct_candidates)];
+    for (name, count) in counts {
+        let counts = statistics.iter().map(|(_, s)| count(s).to_string());
+        table.add_row(std::iter::once(name.to_owned()).chain(counts));
+    }
+    table.trim_fmt()
+}
+
+/// Table I of each column with its relative difference from the paper's, which is the last column.
+pub(crate) fn table_one(columns: &[(&str, &TableOne)]) -> Table {
     let mut table = plain_table();
-    let splits = statistics.iter().map(|(split, _)| split.name());
-    table.set_header(std::iter::once("").chain(splits));
-    for (name, value) in rows {
-        let values = statistics.iter().map(|(_, s)| value(s));
-        table.add_row(std::iter::once(name.to_string()).chain(values));
+    let names = columns.iter().map(|(name, _)| *name);
+    table.set_header(std::iter::once("").chain(names).chain(["paper"]));
+    let counts: [(&str, fn(&TableOne) -> u64); 3] =
+        [("feeds", |t| t.feeds), ("impressions", |t| t.impressions), ("watched", |t| t.watched)];
+    for (name, count) in counts {
+        let here = columns.iter().map(|(_, t)| count(t).to_string());
+        let paper = format!("{:.2e}", count(&TableOne::PAPER) as f64);
+        table.add_row(std::iter::once(name.to_owned()).chain(here).chain([paper]));
+    }
+    for (row, (name, _, paper)) in TableOne::PAPER.rows().into_iter().enumerate() {
+        let here = columns.iter().map(|(_, t)| {
+            let here = t.rows()[row].1;
+            format!("{here:.2} ({:+.1} %)", (here / paper - 1.0) * 100.0)
+        });
+        table.add_row(std::iter::once(name.to_owned()).chain(here).chain([format!("{paper:.2}")]));
     }
     table.column_iter_mut().skip(1).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
-    table.trim_fmt()
+    table
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use eliverec_samples::{Progress, SampleConfig, samples};
+use eliverec_samples::{FeatureConfig, Progress, SampleConfig, samples};
 use eliverec_tables::FeedDirectory;
 use eliverec_tables::events::Day;
 
@@ -32,6 +32,12 @@ pub(crate) struct Arguments {
     /// Memory of sorts, MiB; what needs more goes to disk
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     memory: usize,
+    /// Seconds from which a stay is a watch, in labels and histories
+    #[arg(long, value_name = "SECONDS", default_value_t = FeatureConfig::default().stay_threshold_s)]
+    stay_threshold: f64,
+    /// Minutes after a request in which what a user began counts for it
+    #[arg(long, value_name = "MINUTES", default_value_t = 30)]
+    attribution_window: u32,
     /// Set rows that are no events aside and count them, instead of stopping at the first
     #[arg(long)]
     lenient: bool,
@@ -42,7 +48,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         from: arguments.from,
         to: arguments.to,
         memory_limit_bytes: arguments.memory.saturating_mul(1 << 20),
+        attribution_window_ms: i64::from(arguments.attribution_window) * 60_000,
         lenient: arguments.lenient,
+        features: FeatureConfig {
+            stay_threshold_s: arguments.stay_threshold,
+            ..FeatureConfig::default()
+        },
         ..SampleConfig::default()
     };
     let days_told = std::sync::atomic::AtomicU64::new(0);

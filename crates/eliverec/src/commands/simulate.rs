@@ -3,18 +3,16 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use comfy_table::CellAlignment;
 use eliverec_core::event::Event;
 use eliverec_core::schema::{Group, Schema};
 use eliverec_sim::config::DAY_MS;
 use eliverec_sim::{
-    Ceiling, Log, LoggingPolicy, Progress, TableOne, TableOneBuilder, Truth, TruthWriter, World,
-    WorldConfig,
+    Ceiling, Log, LoggingPolicy, Progress, TableOneBuilder, Truth, TruthWriter, World, WorldConfig,
 };
-use eliverec_tables::events::{Dimension, Dimensions, EventWriter, Store};
+use eliverec_tables::events::{Dimension, Dimensions, EventWriter, NewLog, Store};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{plain_table, print, tell};
+use super::{inspect, print, tell};
 
 /// Days at the end of the log that Table I and the ceiling are taken over.
 const MEASURED_DAYS: u32 = 7;
@@ -51,12 +49,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     };
     let mut world = World::new(&config)?;
     let schema = Schema::parse(eliverec_sim::SCHEMA)?;
-    let store = Store::local(&arguments.out)?;
+    let log_files = NewLog::create(&Store::open(&arguments.out)?)?;
     let measured_from_ms =
         config.start_ms + i64::from(config.days.saturating_sub(MEASURED_DAYS)) * DAY_MS;
     let mut log = FileLog {
-        events: EventWriter::create(&store, &schema)?,
-        truth: TruthWriter::create(&arguments.out.join("truth.parquet"))?,
+        events: EventWriter::create(log_files.store(), &schema)?,
+        truth: TruthWriter::create(&log_files.path().join("truth.parquet"))?,
         table: TableOneBuilder::from(measured_from_ms),
         ceiling: Ceiling::new(),
         measured_from_ms,
@@ -66,16 +64,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         reporter.tell(progress);
     })?;
     reporter.finish();
-    dimensions(&world, &schema)?.write(&store)?;
+    dimensions(&world, &schema)?.write(log_files.store())?;
     log.truth.finish()?;
     let written = log.events.finish()?;
+    log_files.publish()?;
     print(&format!(
         "{} events of {} users in {} days of arrival\n",
         totals.events,
         config.users,
         written.days.len()
     ))?;
-    print(&table(&log.table.finish()))?;
+    print(&inspect::table_one(&[("here", &log.table.finish())]).trim_fmt())?;
     let ceiling = log.ceiling.finish()?;
     let figure = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
     print(&format!(
@@ -151,15 +150,4 @@ fn dimensions(world: &World, schema: &Schema) -> Result<Dimensions, eliverec_tab
         products: Dimension::from_rows(schema, Group::Product, world.products())?,
         channels: Dimension::from_rows(schema, Group::Channel, world.channels())?,
     })
-}
-
-/// Table I of the last days beside the paper's.
-fn table(here: &TableOne) -> String {
-    let mut table = plain_table();
-    table.set_header(["", "here", "paper"]);
-    for (name, here, paper) in here.rows() {
-        table.add_row([name.replace('_', " "), format!("{here:.2}"), format!("{paper:.2}")]);
-    }
-    table.column_iter_mut().skip(1).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
-    table.trim_fmt()
 }
