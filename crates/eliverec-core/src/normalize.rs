@@ -27,6 +27,11 @@ impl Moments {
     pub fn standardise(&self, x: f32) -> f32 {
         (x - self.mean) / self.sd
     }
+
+    /// The inverse of [`Moments::standardise`].
+    pub fn restore(&self, standardised: f32) -> f32 {
+        standardised * self.sd + self.mean
+    }
 }
 
 /// What standardises the numbers of a batch; the identity by default.

@@ -137,6 +137,7 @@ impl Evaluation {
             feeds: self.feeds,
             watched_feeds: self.watched_feeds,
             watched: self.watched,
+            tasks: None,
         }
     }
 }

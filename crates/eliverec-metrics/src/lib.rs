@@ -15,6 +15,7 @@
 //! | [`calibration`] | expected calibration error, PCOC | constant |
 //! | [`regression`] | MAE and RMSE, for stay seconds | constant |
 //! | [`significance`] | paired bootstrap over users | 24 bytes per user |
+//! | [`tasks`] | the inter-channel tasks: AUC of clicks, errors of the stay | 4 bytes per label |
 //! | [`evaluation`] | all of the above that watch predictions have | the sum: 4 bytes per impression, 32 per feed |
 //! | [`report`] | the result, and the list of metrics with their definitions | - |
 //! | [`table`] | reports as text or Markdown, mean and spread over seeds | - |
@@ -34,9 +35,11 @@ pub mod regression;
 pub mod report;
 pub mod significance;
 pub mod table;
+pub mod tasks;
 
 pub use auc::Auc;
 pub use error::Error;
 pub use evaluation::Evaluation;
 pub use gauc::UserAuc;
 pub use report::{METRICS, Metric, Report};
+pub use tasks::{TASK_METRICS, TaskEvaluation, TaskReport};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::tasks::TaskReport;
+
 /// Every metric of watch predictions over a set of feeds. A metric that is undefined there (one class only, nothing seen) is
 /// `None`, in JSON `null`. `METRICS` has the definitions as they are printed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +42,9 @@ pub struct Report {
     pub watched_feeds: u64,
     /// Watched impressions.
     pub watched: u64,
+    /// Predictions of what happens inside a channel, of a model that makes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TaskReport>,
 }
 
 /// One metric of a [`Report`].
@@ -167,6 +172,7 @@ pub(crate) mod tests {
             feeds: 20,
             watched_feeds: 9,
             watched: 12,
+            tasks: None,
         }
     }
 

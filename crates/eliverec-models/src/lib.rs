@@ -3,6 +3,7 @@
 //! - [`settings`]: the `[model]`, `[input]` and `[tower]` tables of an experiment file.
 //! - [`model`]: [`Model`], from a batch to logits; [`registry`]: the list of models.
 //! - [`inputs`]: embedding initialisation (Sec. IV-A); [`rows`]: packed rows of feeds and their padding.
+//! - [`heads`]: the tasks inside a channel (Eq. 12-13), on any trunk.
 //! - [`trunk`]: what every model of `zoo` gives back; [`trace`]: named intermediates for `explain` and for tests.
 //! - [`ops`]: pure functions; [`blocks`]: layers that two or more models use; [`fused`]: the same on the CPU, with
 //!   backward passes of their own.
@@ -11,6 +12,7 @@
 pub mod blocks;
 pub mod error;
 pub mod fused;
+pub mod heads;
 pub mod inputs;
 pub mod model;
 pub mod ops;

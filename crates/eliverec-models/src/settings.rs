@@ -6,6 +6,7 @@ use eliverec_core::{Lengths, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::heads::HeadsConfig;
 use crate::registry::ModelConfig;
 
 /// Everything that decides which function is trained.
@@ -18,6 +19,8 @@ pub struct ModelSettings {
     pub input: InputConfig,
     /// `[tower]`
     pub tower: TowerConfig,
+    /// `[heads]`; `None` builds none, where there are no inter-channel tasks.
+    pub heads: Option<HeadsConfig>,
 }
 
 /// What every model sees.
@@ -120,6 +123,9 @@ impl ModelSettings {
         }
         if self.tower.widths.contains(&0) {
             return wrong("tower.widths", "every layer needs at least one unit".into());
+        }
+        if let Some(heads) = &self.heads {
+            heads.check()?;
         }
         self.model.check(self.input.width)
     }

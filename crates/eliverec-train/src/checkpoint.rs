@@ -20,6 +20,7 @@ use crate::learner::{self, Learner};
 use crate::log::MetricsLog;
 use crate::optimizer::DenseOptimizer;
 use crate::run::RunDirectory;
+use crate::tasks::Weighting;
 use crate::tensor_file;
 
 /// Where training is: everything that the loop knows besides weights, accumulators and rows. Seeds are derived from it.
@@ -85,6 +86,8 @@ pub struct Dense {
     pub parameters: BTreeMap<String, Recorded>,
     /// Accumulators by parameter name.
     pub accumulators: BTreeMap<String, Vec<f32>>,
+    /// State of the weighting of tasks by name.
+    pub weighting: BTreeMap<String, Vec<f32>>,
 }
 
 /// Reads the commit point; `None` if nothing was committed yet.
@@ -132,6 +135,8 @@ pub struct Saved<'a> {
     pub model: &'a Model,
     /// Accumulators.
     pub optimizer: &'a DenseOptimizer,
+    /// What balances the inter-channel tasks.
+    pub weighting: Option<&'a Weighting>,
     /// Rows.
     pub store: &'a Store,
     /// Where training is.
@@ -188,6 +193,12 @@ fn write(directory: &Path, saved: &Saved<'_>) -> Result<(), Error> {
         let accumulator = Recorded { shape: vec![values.len()], values: values.clone() };
         tensors.insert(format!("{ACCUMULATOR}{name}"), accumulator);
     }
+    if let Some(weighting) = saved.weighting {
+        for (name, values) in weighting.clone().state() {
+            let state = Recorded { shape: vec![values.len()], values: values.to_vec() };
+            tensors.insert(format!("{WEIGHTING}{name}"), state);
+        }
+    }
     tensor_file::write(&dense_file(directory), &tensors)?;
     saved.store.save(&directory.join(STORE))?;
     durable::sync_directory(directory)?;
@@ -197,6 +208,7 @@ fn write(directory: &Path, saved: &Saved<'_>) -> Result<(), Error> {
 const STORE: &str = "store";
 const WEIGHT: &str = "weight/";
 const ACCUMULATOR: &str = "accumulator/";
+const WEIGHTING: &str = "weighting/";
 
 fn dense_file(checkpoint: &Path) -> PathBuf {
     checkpoint.join("dense.safetensors")
@@ -208,14 +220,20 @@ fn dense_file(checkpoint: &Path) -> PathBuf {
 /// [`Error::Damaged`] names the file.
 pub fn load_dense(checkpoint: &Path) -> Result<Dense, Error> {
     let path = dense_file(checkpoint);
-    let mut dense = Dense { parameters: BTreeMap::new(), accumulators: BTreeMap::new() };
+    let mut dense = Dense {
+        parameters: BTreeMap::new(),
+        accumulators: BTreeMap::new(),
+        weighting: BTreeMap::new(),
+    };
     for (name, tensor) in tensor_file::read(&path)? {
         if let Some(name) = name.strip_prefix(WEIGHT) {
             dense.parameters.insert(name.into(), tensor);
         } else if let Some(name) = name.strip_prefix(ACCUMULATOR) {
             dense.accumulators.insert(name.into(), tensor.values);
+        } else if let Some(name) = name.strip_prefix(WEIGHTING) {
+            dense.weighting.insert(name.into(), tensor.values);
         } else {
-            let reason = format!("tensor {name:?} is neither a weight nor an accumulator");
+            let reason = format!("tensor {name:?} is no weight, accumulator or weighting");
             return Err(Error::Damaged { path, reason });
         }
     }
@@ -236,6 +254,16 @@ pub fn load(
     learner.model = parameters::import(learner.model.clone(), &dense.parameters)?;
     learner.optimizer = DenseOptimizer::resume(config.training.adagrad, dense.accumulators);
     learner.store = load_store(checkpoint, config, schema)?;
+    let mut state = learner.weighting.as_mut().map(Weighting::state).unwrap_or_default();
+    for (name, values) in &mut state {
+        match dense.weighting.get(name) {
+            Some(stored) if stored.len() == values.len() => values.copy_from_slice(stored),
+            _ => {
+                let reason = format!("the state {name:?} of the tasks' weighting is not in it");
+                return Err(Error::Damaged { path: dense_file(checkpoint), reason });
+            }
+        }
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 use eliverec_core::adagrad::AdagradConfig;
 use eliverec_metrics::Report;
 use eliverec_models::ModelSettings;
+use eliverec_models::heads::HeadsConfig;
 use eliverec_models::registry::{MODELS, ModelConfig};
 use eliverec_models::settings::{InputConfig, TowerConfig};
 use eliverec_store::StoreConfig;
@@ -14,6 +15,8 @@ use toml::{Table, Value};
 
 use crate::error::Error;
 use crate::overrides;
+use crate::tasks::TasksConfig;
+use crate::tasks::config::Mode;
 
 /// A whole experiment file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,13 +35,25 @@ pub struct Config {
     /// `[store]`: embedding tables.
     #[serde(default)]
     pub store: StoreConfig,
+    /// `[tasks]`: inter-channel tasks beside watching, and what balances them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub tasks: TasksConfig,
+    /// `[heads]`: their layers.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub heads: HeadsConfig,
     /// `[training]`: the loop.
     #[serde(default)]
     pub training: TrainingConfig,
 }
 
 /// The keys and tables at the top of a file.
-const TABLES: [&str; 6] = ["seed", "model", "input", "tower", "store", "training"];
+const TABLES: [&str; 8] =
+    ["seed", "model", "input", "tower", "store", "tasks", "heads", "training"];
+
+/// Tables that are left out where they say nothing.
+fn is_default<T: Default + PartialEq>(table: &T) -> bool {
+    *table == T::default()
+}
 
 /// `[training]` of an experiment file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -191,9 +206,12 @@ impl Config {
             input: section(&table, "input", place)?,
             tower: section(&table, "tower", place)?,
             store: section(&table, "store", place)?,
+            tasks: section(&table, "tasks", place)?,
+            heads: section(&table, "heads", place)?,
             training: section(&table, "training", place)?,
         };
         config.training.check().map_err(wrong)?;
+        config.tasks.check().map_err(wrong)?;
         config.settings().check().map_err(|e| wrong(e.to_string()))?;
         config.store.check().map_err(|e| wrong(e.to_string()))?;
         Ok(config)
@@ -210,6 +228,7 @@ impl Config {
             model: self.model.clone(),
             input: self.input.clone(),
             tower: self.tower.clone(),
+            heads: (self.tasks.mode != Mode::Single).then(|| self.heads.clone()),
         }
     }
 

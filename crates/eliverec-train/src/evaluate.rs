@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Tensor};
+use eliverec_core::normalize::Moments;
 use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Batch, Normalization, Schema};
-use eliverec_metrics::{Evaluation, Report};
+use eliverec_metrics::{Evaluation, Report, TaskEvaluation};
 use eliverec_models::trace::Recorded;
 use eliverec_models::{Model, Output, parameters};
 use eliverec_store::Store;
@@ -21,6 +22,7 @@ use crate::error::Error;
 use crate::learner::{blocks, vocabularies};
 use crate::read_ahead::{Prepared, ReadAhead};
 use crate::run::{self, RunDirectory};
+use crate::tasks::TASKS;
 
 /// A trained model with its rows, ready to score.
 #[derive(Debug)]
@@ -142,17 +144,21 @@ impl Scoring<'_> {
         split: Split,
         stop: &AtomicBool,
     ) -> Result<Option<Report>, Error> {
-        let mut evaluation = Evaluation::new();
+        let (mut evaluation, mut tasks) = (Evaluation::new(), None);
         for prepared in self.batches(feeds, split)? {
             let Prepared { batch, unique } = prepared?;
             let rows = self.rows(store, &unique);
             let output = model.forward(self.schema, &batch, &unique, &rows, None);
             add(&mut evaluation, &batch, &output)?;
+            if let Some(outputs) = &output.tasks {
+                let stay = &self.normalization.stay;
+                add_tasks(tasks.get_or_insert_default(), &batch, outputs, stay)?;
+            }
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
         }
-        Ok(Some(evaluation.finish()))
+        Ok(Some(evaluation.finish().with_tasks(tasks.map(TaskEvaluation::finish))))
     }
 }
 
@@ -163,6 +169,38 @@ fn add(evaluation: &mut Evaluation, batch: &Batch, output: &Output) -> Result<()
         evaluation.add_feed(*user, &probabilities[range.clone()], &watched[range])?;
     }
     Ok(())
+}
+
+/// The inter-channel tasks, where the label is known and the channel was entered.
+fn add_tasks(
+    evaluation: &mut TaskEvaluation,
+    batch: &Batch,
+    outputs: &[Tensor<1>; TASKS],
+    stay: &Moments,
+) -> Result<(), Error> {
+    let labels = &batch.labels;
+    let [stays, bag_clicks, product_clicks] =
+        outputs.each_ref().map(|output| Recorded::of(output).values);
+    for i in (0..batch.impressions()).filter(|i| labels.watched[*i] > 0.5) {
+        let known = |label: &[f32]| Some(label[i]).filter(|label| !label.is_nan());
+        if let Some(seconds) = known(&labels.stay_s) {
+            evaluation.add_stay(stay_seconds(stays[i], stay), seconds)?;
+        }
+        if let Some(clicked) = known(&labels.bag_click) {
+            evaluation.add_bag_click(bag_clicks[i], clicked > 0.5)?;
+        }
+        if let Some(clicked) = known(&labels.product_click) {
+            evaluation.add_product_click(product_clicks[i], clicked > 0.5)?;
+        }
+    }
+    Ok(())
+}
+
+/// A stay in seconds from the model's standardised ln(1 + seconds): the median of what it predicts, not the mean.
+pub(crate) fn stay_seconds(output: f32, stay: &Moments) -> f32 {
+    // A day is longer than any stay; without a bound one wild output would be infinite.
+    const LONGEST: f32 = 86_400.0;
+    stay.restore(output).exp_m1().clamp(0.0, LONGEST)
 }
 
 /// The logits of a batch, off the device.

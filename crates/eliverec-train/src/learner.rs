@@ -1,10 +1,10 @@
 //! One update of everything that learns: dense parameters, accumulators, rows. Knows nothing of files and epochs, so that
 //! the benchmark times exactly what training does.
 
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::tensor::{Device, Tensor};
 use eliverec_core::Schema;
+use eliverec_core::normalize::Moments;
 use eliverec_core::seed::{numbered, stream};
-use eliverec_models::trace::Recorded;
 use eliverec_models::{Model, parameters};
 use eliverec_store::{Store, VocabularySpec};
 
@@ -14,6 +14,10 @@ use crate::error::Error;
 use crate::objective::Objective;
 use crate::optimizer::{DenseOptimizer, Gradient, warmed_up};
 use crate::read_ahead::Prepared;
+use crate::tasks::config::Schedule;
+use crate::tasks::gradient::{self, Computed, Pass, Weighed, taken};
+use crate::tasks::losses::TaskRows;
+use crate::tasks::{TasksConfig, Weighting};
 
 /// Weights, accumulators and rows.
 #[derive(Debug)]
@@ -24,6 +28,10 @@ pub struct Learner {
     pub optimizer: DenseOptimizer,
     /// Embedding rows with theirs.
     pub store: Store,
+    /// What balances the inter-channel tasks; `None` without them.
+    pub weighting: Option<Weighting>,
+    /// Of ln(1 + seconds) of a stay, over the training split.
+    stay: Moments,
     vocabularies: Vec<VocabularySpec>,
     device: Device,
 }
@@ -35,6 +43,8 @@ pub struct Measured {
     pub loss: f32,
     /// The terms by name, unweighted.
     pub terms: Vec<(&'static str, f32)>,
+    /// The inter-channel tasks with labels in the batch.
+    pub tasks: Vec<Weighed>,
     /// Norm of the gradient of the sum over the batch, before clipping.
     pub gradient_norm: f64,
 }
@@ -69,17 +79,20 @@ pub fn blocks(
 }
 
 impl Learner {
-    /// Initial values, which depend on the seed, the parameters' names and the ids only.
+    /// Initial values, which depend on the seed, the parameters' names and the ids only. `stay` standardises the stay time
+    /// of the inter-channel tasks.
     ///
     /// # Errors
     /// Settings that cannot be built, a device that this binary lacks.
-    pub fn new(config: &Config, schema: &Schema) -> Result<Self, Error> {
+    pub fn new(config: &Config, schema: &Schema, stay: Moments) -> Result<Self, Error> {
         let device = device::open(config.training.device)?.autodiff();
         let vocabularies = vocabularies(config, schema);
         Ok(Self {
             model: Model::new(&config.settings(), schema, config.seed, &device)?,
             optimizer: DenseOptimizer::new(config.training.adagrad),
             store: Store::new(config.seed, vocabularies.clone(), config.store.clone())?,
+            weighting: Weighting::new(&config.tasks, config.seed),
+            stay,
             vocabularies,
             device,
         })
@@ -107,32 +120,27 @@ impl Learner {
         prepared: &Prepared,
         step: u64,
     ) -> Result<Result<Measured, NotFinite>, Error> {
-        let Prepared { batch, unique } = prepared;
-
         // 1. The rows of the batch's ids become leaves of the graph.
-        let mut gathered = self.store.gather_for_training(unique, step);
+        let mut gathered = self.store.gather_for_training(&prepared.unique, step);
         let rows = std::mem::take(&mut gathered.blocks);
         let leaves: Vec<Tensor<2>> = blocks(rows, &self.vocabularies, &self.device)
             .into_iter()
             .map(Tensor::require_grad)
             .collect();
 
-        // 2. Forward.
-        let sampling = numbered(stream(config.seed, "regulariser rows"), step);
-        let output = self.model.forward(schema, batch, unique, &leaves, Some(sampling));
-
-        // 3. Loss.
-        let objective = Objective::of(&output, &batch.labels.watched, &self.device);
-        drop(output);
-        if let Some((term, value)) = objective.not_finite() {
-            return Ok(Err(NotFinite { term: format!("loss term {term}"), value }));
-        }
-
-        // 4. Backward.
-        let mut gradients = objective.total.backward();
-        let dense = parameters::gradients(&self.model, &gradients);
-        let rows = leaves.iter().map(|leaf| row_gradient(leaf, &mut gradients)).collect();
-        let mut gradient = Gradient { dense, rows };
+        // 2. Forward and backward.
+        let sampling = Some(numbered(stream(config.seed, "regulariser rows"), step));
+        let (batch, unique) = (&prepared.batch, &prepared.unique);
+        let (model, device, leaves) = (&self.model, &self.device, leaves.as_slice());
+        let pass = Pass { model, schema, batch, unique, leaves, sampling, device };
+        let computed = match &mut self.weighting {
+            None => watching_alone(pass),
+            Some(weighting) => with_tasks(pass, &config.tasks, self.stay, weighting, step),
+        };
+        let Computed { mut gradient, loss, terms, tasks } = match computed {
+            Ok(computed) => computed,
+            Err(number) => return Ok(Err(number)),
+        };
         let gradient_norm = gradient.norm();
         if !gradient_norm.is_finite() {
             let names: Vec<&str> = self.vocabularies.iter().map(|v| v.name.as_str()).collect();
@@ -141,26 +149,51 @@ impl Learner {
             return Ok(Err(NotFinite { term: format!("the gradient of {name}"), value }));
         }
 
-        // 5. Clip.
+        // 3. Clip.
         let training = &config.training;
         if let Some(limit) = training.clip_norm {
             gradient.clip(gradient_norm, limit);
         }
 
-        // 6. Update the dense parameters, then the rows.
+        // 4. Update the dense parameters, then the rows.
         let rate = warmed_up(training.learning_rate, step, training.warmup_steps);
         let model = self.model.clone();
         self.model = self.optimizer.update(model, &gradient.dense, step, rate);
         self.store.scatter(&gathered, &gradient.rows, step)?;
 
-        Ok(Ok(Measured { loss: objective.loss, terms: objective.terms, gradient_norm }))
+        Ok(Ok(Measured { loss, terms, tasks, gradient_norm }))
     }
 }
 
-/// The gradient of a block, row-major; zeros where the loss does not depend on it.
-fn row_gradient(leaf: &Tensor<2>, gradients: &mut Gradients) -> Vec<f32> {
-    match leaf.grad_remove(gradients) {
-        Some(gradient) => Recorded::of(&gradient).values,
-        None => vec![0.0; leaf.dims().iter().product()],
+/// L_rec + L_reg, in one graph.
+fn watching_alone(pass: Pass<'_>) -> Result<Computed, NotFinite> {
+    let Pass { model, schema, batch, unique, leaves, sampling, device } = pass;
+    let output = model.forward(schema, batch, unique, leaves, sampling);
+    let objective = Objective::of(&output, &batch.labels.watched, device);
+    drop(output);
+    if let Some((term, value)) = objective.not_finite() {
+        return Err(NotFinite { term: format!("loss term {term}"), value });
     }
+    let mut gradients = objective.total.backward();
+    let dense = parameters::gradients(model, &gradients);
+    let rows = leaves.iter().map(|leaf| taken(leaf, &mut gradients)).collect();
+    let gradient = Gradient { dense, rows };
+    Ok(Computed { gradient, loss: objective.loss, terms: objective.terms, tasks: Vec::new() })
+}
+
+/// L_rec + sum w_i L_i + L_reg; in the alternating schedule updates with an even number are L_reg's.
+fn with_tasks(
+    pass: Pass<'_>,
+    config: &TasksConfig,
+    stay: Moments,
+    weighting: &mut Weighting,
+    step: u64,
+) -> Result<Computed, NotFinite> {
+    let alternating = config.schedule == Schedule::Alternating;
+    if alternating && step.is_multiple_of(2) {
+        return gradient::regularizers(pass);
+    }
+    let pass = if alternating { Pass { sampling: None, ..pass } } else { pass };
+    let rows = TaskRows::of(pass.batch, config.labels, &stay);
+    gradient::compute(pass, config, &rows, weighting)
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`config`]: the experiment file; [`overrides`]: `key=value`.
 //! - [`train`]: the loop; [`learner`]: one update; [`objective`], [`optimizer`]: its parts; [`read_ahead`]: batches in time.
+//! - [`tasks`]: inter-channel tasks: losses, gradients, weights.
 //! - [`run`]: the run directory and its lock; [`checkpoint`]: the one commit point; [`log`]: `metrics.jsonl`;
 //!   [`durable`], [`tensor_file`]: files that survive a kill.
 //! - [`evaluate`]: metrics of a split; [`explain`]: one request in detail; [`intent`]: statistics of Eq. 5;
@@ -26,6 +27,7 @@ pub mod overrides;
 pub mod progress;
 pub mod read_ahead;
 pub mod run;
+pub mod tasks;
 pub mod tensor_file;
 pub mod train;
 

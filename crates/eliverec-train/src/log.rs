@@ -10,6 +10,7 @@ use eliverec_metrics::Report;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::tasks::gradient::Weighed;
 
 /// One line of `metrics.jsonl`.
 #[derive(Debug, Serialize)]
@@ -27,6 +28,9 @@ pub enum Record<'a> {
         loss: f32,
         /// The terms, unweighted, by name.
         terms: BTreeMap<&'a str, f32>,
+        /// The inter-channel tasks with labels in the batch, by name.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        tasks: BTreeMap<&'a str, TaskRecord>,
         /// Where `alignment` (InfoNCE) stands if it has learned nothing, see [`crate::objective::alignment_floor`].
         alignment_floor: f32,
         /// Norm of the gradient of the sum over the batch, before clipping.
@@ -51,6 +55,23 @@ pub enum Record<'a> {
         /// What the model's disentangling looks like on the split's first batch, see [`crate::intent`].
         intent: BTreeMap<String, f64>,
     },
+}
+
+/// A task in one update.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct TaskRecord {
+    /// Its loss, without the weight.
+    pub loss: f32,
+    /// Of its gradient and that of watching.
+    pub cosine: f32,
+    /// w_i
+    pub weight: f32,
+}
+
+impl From<&Weighed> for TaskRecord {
+    fn from(Weighed { signal, weight, .. }: &Weighed) -> Self {
+        Self { loss: signal.loss, cosine: signal.cosine, weight: *weight }
+    }
 }
 
 /// The open file. Each line is handed to the system as it is written.
@@ -113,6 +134,7 @@ mod tests {
             impressions: 4,
             loss: 0.5,
             terms: [("watch", 0.5)].into(),
+            tasks: BTreeMap::new(),
             alignment_floor: 0.0,
             gradient_norm: 1.0,
             rows: 2,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use eliverec_core::Batch;
-use eliverec_models::Output;
+use eliverec_models::{Output, ops};
 
 /// The loss of one batch.
 #[derive(Debug)]
@@ -22,9 +22,7 @@ pub struct Objective {
 impl Objective {
     /// The loss of `output` against `watched`, 0 or 1 per impression `[n]`.
     pub fn of(output: &Output, watched: &[f32], device: &Device) -> Self {
-        let labels = TensorData::new(watched.to_vec(), [watched.len()]);
-        let labels = Tensor::<1>::from_data(labels, device);
-        let watch = cross_entropy(&output.logits, labels);
+        let watch = watch_loss(output.logits.clone(), watched, device);
         let mut terms = vec![("watch", scalar(&watch))];
         let mut loss = watch;
         for penalty in &output.penalties {
@@ -56,14 +54,13 @@ pub fn alignment_floor(batch: &Batch) -> f32 {
     (logs.sum::<f64>() / users.len().max(1) as f64) as f32
 }
 
-/// Mean of `max(z, 0) - z y + ln(1 + exp(-|z|))` over the logits z `[n]`, `[1]`.
-fn cross_entropy(logits: &Tensor<1>, labels: Tensor<1>) -> Tensor<1> {
-    let positive = logits.clone().clamp_min(0.0);
-    let tail = logits.clone().abs().neg().exp().log1p();
-    (positive - logits.clone() * labels + tail).mean()
+/// L_rec (Eq. 11) `[1]` of logits `[n]` against `watched`, 0 or 1 per impression.
+pub(crate) fn watch_loss(logits: Tensor<1>, watched: &[f32], device: &Device) -> Tensor<1> {
+    let labels = TensorData::new(watched.to_vec(), [watched.len()]);
+    ops::binary_cross_entropy(logits, Tensor::from_data(labels, device))
 }
 
-fn scalar(tensor: &Tensor<1>) -> f32 {
+pub(crate) fn scalar(tensor: &Tensor<1>) -> f32 {
     tensor.clone().into_scalar::<f32>()
 }
 
@@ -75,7 +72,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let data = TensorData::new(logits.to_vec(), [logits.len()]);
         let logits = Tensor::<1>::from_data(data, &device).require_grad();
-        let output = Output { logits: logits.clone(), penalties: Vec::new() };
+        let output = Output { logits: logits.clone(), penalties: Vec::new(), tasks: None };
         let objective = Objective::of(&output, watched, &device);
         let gradients = objective.total.backward();
         let gradient = logits.grad(&gradients).expect("the leaf took part");

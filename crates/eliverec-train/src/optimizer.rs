@@ -8,6 +8,8 @@ use eliverec_core::adagrad::AdagradConfig;
 use eliverec_models::{Model, parameters};
 use rayon::prelude::*;
 
+use crate::tasks::gradient::add_dense;
+
 /// Gradients of one update: of the dense parameters by name, of the row blocks by vocabulary.
 #[derive(Debug)]
 pub struct Gradient {
@@ -25,6 +27,14 @@ impl Gradient {
             self.dense.values().chain(&self.rows).flat_map(|values| values.chunks(CHUNK)).collect();
         let squares: Vec<f64> = chunks.par_iter().map(|chunk| sum_of_squares(chunk)).collect();
         squares.iter().sum::<f64>().sqrt()
+    }
+
+    /// Adds `weight` times another gradient of the same batch.
+    pub(crate) fn add(&mut self, other: &Self, weight: f32) {
+        add_dense(&mut self.dense, &other.dense, weight);
+        for (to, from) in self.rows.iter_mut().zip(&other.rows) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to += weight * from);
+        }
     }
 
     /// Scales everything down so that the norm is at most `limit`.
@@ -116,6 +126,7 @@ pub fn warmed_up(rate: f32, step: u64, warmup_steps: u64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eliverec_core::normalize::Moments;
 
     fn gradient() -> Gradient {
         Gradient { dense: [("w".to_string(), vec![3.0, 0.0])].into(), rows: vec![vec![0.0, 4.0]] }
@@ -147,7 +158,8 @@ mod tests {
     fn updates_follow_the_rule() {
         let text = "seed = 1\n[model]\nname = \"din\"\n[input]\nwidth = 4\n[tower]\nwidths = [3]\n";
         let config = crate::Config::parse(text, "test", &[]).unwrap();
-        let learner = crate::learner::Learner::new(&config, &eliverec_core::toy::schema()).unwrap();
+        let (schema, stay) = (eliverec_core::toy::schema(), Moments::default());
+        let learner = crate::learner::Learner::new(&config, &schema, stay).unwrap();
         let rule = AdagradConfig { decay_steps: 2, decay_rate: 0.5, ..AdagradConfig::default() };
         let before = parameters::export(&learner.model);
         let mut optimizer = DenseOptimizer::new(rule);

@@ -137,7 +137,8 @@ impl<'a> Training<'a> {
         let training_feeds = feeds.feeds(Split::Train)?;
         let commit = checkpoint::read_commit(run)?;
         checkpoint::remove_leftovers(run, commit.as_ref())?;
-        let mut learner = Learner::new(&config, &schema)?;
+        let normalization = run.normalization()?;
+        let mut learner = Learner::new(&config, &schema, normalization.stay)?;
         let (mut position, mut metrics_bytes) = (Position::default(), 0);
         if let Some(commit) = commit {
             if commit.training_feeds != training_feeds {
@@ -152,7 +153,6 @@ impl<'a> Training<'a> {
         }
         let log = MetricsLog::open(&run.metrics_file(), metrics_bytes)?;
         let reporter = Reporter::new(progress, config.training.log_every_steps);
-        let normalization = run.normalization()?;
         Ok(Self {
             run,
             config,
@@ -235,6 +235,7 @@ impl<'a> Training<'a> {
             impressions: batch.impressions(),
             loss: measured.loss,
             terms: measured.terms.iter().copied().collect(),
+            tasks: measured.tasks.iter().map(|task| (task.task.name(), task.into())).collect(),
             alignment_floor: alignment_floor(batch),
             gradient_norm: measured.gradient_norm,
             rows: self.learner.store.rows(),
@@ -339,6 +340,7 @@ impl<'a> Training<'a> {
         let saved = Saved {
             model: &self.learner.model,
             optimizer: &self.learner.optimizer,
+            weighting: self.learner.weighting.as_ref(),
             store: &self.learner.store,
             position: &self.position,
             training_feeds: self.feeds_per_epoch,

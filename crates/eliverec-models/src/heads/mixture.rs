@@ -1,0 +1,55 @@
+//! Multi-gate mixture of experts (Eq. 13): the tasks share experts and each mixes them in its own way.
+//!
+//! J. Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, activation};
+
+use super::{HeadsConfig, Task};
+use crate::blocks::{Dense, matrix};
+
+/// Experts of one layer, and a gate and a tower per task.
+#[derive(Module, Debug)]
+pub(super) struct Mixture {
+    /// All experts side by side, `[inputs, experts * width]`.
+    experts: Dense,
+    tasks: Vec<TaskTower>,
+    #[module(skip)]
+    count: usize,
+}
+
+#[derive(Module, Debug)]
+struct TaskTower {
+    gate: Param<Tensor<2>>,
+    hidden: Dense,
+    output: Dense,
+}
+
+impl Mixture {
+    pub(super) fn new(config: &HeadsConfig, inputs: usize, device: &Device) -> Self {
+        let tower = || TaskTower {
+            gate: matrix(inputs, config.experts, device),
+            hidden: Dense::new(config.expert_width, config.tower_hidden, device),
+            output: Dense::new(config.tower_hidden, 1, device),
+        };
+        Self {
+            experts: Dense::new(inputs, config.experts * config.expert_width, device),
+            tasks: Task::ALL.iter().map(|_| tower()).collect(),
+            count: config.experts,
+        }
+    }
+
+    /// eq. 13: f_e(x) = ReLU(x W_e + b_e), g_k(x) = softmax(x G_k), y_k = tower_k(sum_e g_k,e f_e)
+    pub(super) fn forward(&self, x: Tensor<2>) -> [Tensor<1>; Task::ALL.len()] {
+        let experts = activation::relu(self.experts.forward(x.clone()));
+        let [rows, all] = experts.dims();
+        let experts = experts.reshape([rows, self.count, all / self.count]);
+        std::array::from_fn(|k| {
+            let task = &self.tasks[k];
+            let gate = activation::softmax(x.clone().matmul(task.gate.val()), 1); //   [rows, experts]
+            let mixed = (experts.clone() * gate.unsqueeze_dim(2)).sum_dim(1).squeeze_dim(1);
+            let hidden = activation::relu(task.hidden.forward(mixed));
+            task.output.forward(hidden).squeeze_dim(1)
+        })
+    }
+}

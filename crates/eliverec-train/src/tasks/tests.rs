@@ -1,0 +1,207 @@
+//! Gradients with tasks against one plain graph, and the batches in which a task has little to learn from.
+
+use burn::tensor::{Device, Tensor};
+use eliverec_core::normalize::Moments;
+use eliverec_core::toy;
+use eliverec_core::unique::UniqueIds;
+use eliverec_models::heads::Task;
+use eliverec_models::rows::indices;
+use eliverec_models::{Model, parameters};
+use eliverec_store::Store;
+
+use super::gradient::{Computed, Pass, compute, taken};
+use super::losses::TaskRows;
+use super::{TASKS, Weighting};
+use crate::Config;
+use crate::learner::{Learner, blocks, vocabularies};
+use crate::objective::watch_loss;
+use crate::optimizer::Gradient;
+use crate::read_ahead::Prepared;
+
+fn config(settings: &[&str]) -> Config {
+    let text = "seed = 4\n[model]\nname = \"elive\"\nheads = 2\nblocks = 1\n[input]\nwidth = 8\n[tower]\nwidths = [12, 6]\n[tasks]\nmode = \"vanilla\"\n";
+    let settings: Vec<String> = settings.iter().map(|setting| (*setting).into()).collect();
+    Config::parse(text, "test", &settings).unwrap()
+}
+
+fn prepared(change: impl FnOnce(&mut eliverec_core::Batch)) -> Prepared {
+    let mut batch = toy::batch(40, 5);
+    change(&mut batch);
+    Prepared { unique: UniqueIds::of(&toy::schema(), &batch), batch }
+}
+
+struct Fixture {
+    config: Config,
+    model: Model,
+    leaves: Vec<Tensor<2>>,
+    prepared: Prepared,
+    device: Device,
+}
+
+impl Fixture {
+    fn new(config: Config, prepared: Prepared) -> Self {
+        let (schema, device) = (toy::schema(), Device::flex().autodiff());
+        let model = Learner::new(&config, &schema, Moments::default()).unwrap().model;
+        let vocabularies = vocabularies(&config, &schema);
+        let store = Store::new(4, vocabularies.clone(), config.store.clone()).unwrap();
+        let leaves = blocks(store.gather(&prepared.unique), &vocabularies, &device);
+        let leaves = leaves.into_iter().map(Tensor::require_grad).collect();
+        Self { config, model, leaves, prepared, device }
+    }
+
+    fn with<T>(&self, run: impl FnOnce(Pass<'_>, &TaskRows) -> T) -> T {
+        let schema = toy::schema();
+        let rows = TaskRows::of(&self.prepared.batch, self.config.tasks.labels, &stay());
+        let pass = Pass {
+            model: &self.model,
+            schema: &schema,
+            batch: &self.prepared.batch,
+            unique: &self.prepared.unique,
+            leaves: &self.leaves,
+            sampling: Some(9),
+            device: &self.device,
+        };
+        run(pass, &rows)
+    }
+
+    fn compute(&self) -> Computed {
+        let mut weighting = Weighting::new(&self.config.tasks, 4).unwrap();
+        self.with(|pass, rows| compute(pass, &self.config.tasks, rows, &mut weighting)).unwrap()
+    }
+
+    /// L_rec + sum w_i L_i + L_reg in one graph.
+    fn plain(&self, weights: [f32; TASKS]) -> Gradient {
+        self.with(|pass, rows| {
+            let Pass { model, schema, batch, unique, leaves, sampling, device } = pass;
+            let output = model.forward(schema, batch, unique, leaves, sampling);
+            let mut loss = watch_loss(output.logits, &batch.labels.watched, device);
+            for penalty in output.penalties {
+                loss = loss + penalty.value * penalty.weight;
+            }
+            for (task, output) in Task::ALL.into_iter().zip(output.tasks.unwrap()) {
+                let output = output.select(0, indices(rows.impressions.clone(), device));
+                loss = loss + rows.loss(task, output, device) * weights[task as usize];
+            }
+            let mut gradients = (loss * batch.impressions() as f32).backward();
+            let dense = parameters::gradients(model, &gradients);
+            let rows = leaves.iter().map(|leaf| taken(leaf, &mut gradients)).collect();
+            Gradient { dense, rows }
+        })
+    }
+}
+
+fn stay() -> Moments {
+    Moments { mean: 2.0, sd: 1.5 }
+}
+
+fn assert_equal(ours: &Gradient, plain: &Gradient) {
+    assert_eq!(ours.dense.keys().collect::<Vec<_>>(), plain.dense.keys().collect::<Vec<_>>());
+    let largest = |values: &[f32]| values.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
+    let close = |name: &str, a: &[f32], b: &[f32]| {
+        let bound = 1e-5 * largest(b).max(1e-2);
+        for (a, b) in a.iter().zip(b) {
+            assert!((a - b).abs() <= bound, "{name}: {a} and {b}");
+        }
+    };
+    for (name, values) in &plain.dense {
+        close(name, &ours.dense[name], values);
+    }
+    for (v, (a, b)) in ours.rows.iter().zip(&plain.rows).enumerate() {
+        close(&format!("vocabulary {v}"), a, b);
+    }
+}
+
+#[test]
+fn both_scopes_give_the_gradient_of_one_graph() {
+    for labels in ["watched", "impressions"] {
+        for scope in ["representation", "parameters"] {
+            let settings =
+                [format!("tasks.labels={labels}"), format!("tasks.gradient_scope={scope}")];
+            let settings = settings.each_ref().map(String::as_str);
+            let fixture = Fixture::new(config(&settings), prepared(|_| {}));
+            let computed = fixture.compute();
+            assert_equal(&computed.gradient, &fixture.plain([0.3, 0.3, 0.1]));
+            assert_eq!(computed.tasks.len(), TASKS);
+            let norms = computed.tasks.iter().map(|task| task.signal.norms[1]);
+            assert!(norms.into_iter().all(|norm| norm > 0.0));
+        }
+    }
+}
+
+/// A task that has the labels of watching and its whole gradient: the cosine is that of one loss with itself.
+#[test]
+fn cosines_tell_agreement_from_opposition() {
+    let cosine = |rows: &str| {
+        let settings = ["tasks.mode=adaptive", rows];
+        let computed = Fixture::new(config(&settings), prepared(|_| {})).compute();
+        computed.tasks.iter().map(|task| task.signal.cosine).collect::<Vec<f32>>()
+    };
+    let (watched, all) = (cosine("tasks.cosine_rows=watched"), cosine("tasks.cosine_rows=all"));
+    for (watched, all) in watched.iter().zip(&all) {
+        assert!(watched.abs() <= 1.0 && all.abs() < watched.abs(), "{watched} {all}");
+        assert_eq!(watched.signum(), all.signum());
+    }
+}
+
+#[test]
+fn batches_with_little_to_learn_from_are_survived() {
+    let modes = ["vanilla", "adaptive", "uncertainty", "meta_balance"];
+    let nobody = |batch: &mut eliverec_core::Batch| batch.labels.watched.fill(0.0);
+    let unknown = |batch: &mut eliverec_core::Batch| {
+        batch.labels.stay_s.fill(f32::NAN);
+        batch.labels.bag_click.fill(f32::NAN);
+    };
+    let one_class = |batch: &mut eliverec_core::Batch| batch.labels.product_click.fill(1.0);
+    let changes: [(&dyn Fn(&mut eliverec_core::Batch), usize); 3] =
+        [(&nobody, 0), (&unknown, 1), (&one_class, 3)];
+    for mode in modes {
+        for scope in ["representation", "parameters"] {
+            for (change, tasks) in changes {
+                let settings =
+                    [format!("tasks.mode={mode}"), format!("tasks.gradient_scope={scope}")];
+                let settings = settings.each_ref().map(String::as_str);
+                let computed = Fixture::new(config(&settings), prepared(change)).compute();
+                assert_eq!(computed.tasks.len(), tasks, "{mode} {scope}");
+                assert!(computed.loss.is_finite() && computed.gradient.norm().is_finite());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_single_feed_and_an_empty_domain_are_survived() {
+    let schema = toy::schema();
+    let normalization = eliverec_core::Normalization::default();
+    let mut feeds = toy::feeds(30, 5);
+    feeds.iter_mut().for_each(|feed| feed.candidates.labels.watched[0] = true);
+    for (feeds, products) in [(&feeds[..1], 50), (&feeds[..], 0)] {
+        let lengths = eliverec_core::Lengths { products, channels: 50 };
+        let mut builder = eliverec_core::BatchBuilder::new(&schema, &normalization, lengths);
+        feeds.iter().for_each(|feed| builder.push(feed).unwrap());
+        let batch = builder.finish().unwrap();
+        let prepared = Prepared { unique: UniqueIds::of(&schema, &batch), batch };
+        let computed = Fixture::new(config(&["tasks.mode=adaptive"]), prepared).compute();
+        assert!(computed.loss.is_finite() && computed.gradient.norm().is_finite());
+    }
+}
+
+/// Every task by its name, before anything is changed.
+#[test]
+fn a_loss_that_is_no_number_is_named() {
+    for (task, labels) in [("stay", 0), ("bag_click", 1), ("product_click", 2)] {
+        let change = |batch: &mut eliverec_core::Batch| {
+            batch.labels.watched.fill(1.0);
+            let all = [
+                &mut batch.labels.stay_s,
+                &mut batch.labels.bag_click,
+                &mut batch.labels.product_click,
+            ];
+            all.into_iter().nth(labels).unwrap().fill(f32::INFINITY);
+        };
+        let fixture = Fixture::new(config(&["tasks.mode=adaptive"]), prepared(change));
+        let mut weighting = Weighting::new(&fixture.config.tasks, 4).unwrap();
+        let stopped =
+            fixture.with(|pass, rows| compute(pass, &fixture.config.tasks, rows, &mut weighting));
+        assert_eq!(stopped.unwrap_err().term, format!("loss term {task}"));
+    }
+}

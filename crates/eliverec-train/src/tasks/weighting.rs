@@ -1,0 +1,71 @@
+//! What balances the tasks, chosen by the config.
+
+use std::collections::BTreeMap;
+
+use super::adaptive::Adaptive;
+use super::balance::Balance;
+use super::config::Mode;
+use super::uncertainty::Uncertainty;
+use super::{TASKS, TasksConfig};
+
+/// What weighting knows of a task in one batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Signal {
+    /// L_i, a mean over its labels.
+    pub loss: f32,
+    /// Of g_rec and g_i; 0 if either vanishes.
+    pub cosine: f32,
+    /// |g_rec| and |g_i|.
+    pub norms: [f32; 2],
+}
+
+/// Every number that changes from update to update, by name.
+pub type State<'a> = BTreeMap<String, &'a mut [f32]>;
+
+/// From signals to weights, learning on the way.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Weighting {
+    /// The config's weights.
+    Fixed([f32; TASKS]),
+    /// Eq. 14-15.
+    Adaptive(Adaptive),
+    /// Learned variances.
+    Uncertainty(Uncertainty),
+    /// Norms of gradients.
+    Balance(Balance),
+}
+
+impl Weighting {
+    /// As the config asks; `None` without inter-channel tasks.
+    pub fn new(config: &TasksConfig, seed: u64) -> Option<Self> {
+        Some(match config.mode {
+            Mode::Single => return None,
+            Mode::Vanilla => Self::Fixed(config.fixed()),
+            Mode::Adaptive => Self::Adaptive(Adaptive::new(config, seed)),
+            Mode::Uncertainty => Self::Uncertainty(Uncertainty::new(config)),
+            Mode::MetaBalance => Self::Balance(Balance::default()),
+        })
+    }
+
+    /// The weights of one update. A task without labels in the batch has no signal, and its weight counts for nothing.
+    pub fn weigh(&mut self, signals: &[Option<Signal>; TASKS]) -> [f32; TASKS] {
+        match self {
+            Self::Fixed(weights) => *weights,
+            Self::Adaptive(adaptive) => adaptive.weigh(signals),
+            Self::Uncertainty(uncertainty) => uncertainty.weigh(signals),
+            Self::Balance(balance) => balance.weigh(signals),
+        }
+    }
+
+    /// What a checkpoint keeps.
+    pub fn state(&mut self) -> State<'_> {
+        let mut state = State::new();
+        match self {
+            Self::Fixed(_) => {}
+            Self::Adaptive(adaptive) => adaptive.state(&mut state),
+            Self::Uncertainty(uncertainty) => uncertainty.state(&mut state),
+            Self::Balance(balance) => balance.state(&mut state),
+        }
+        state
+    }
+}
