@@ -33,6 +33,15 @@ impl Calibration {
         bin.impressions += 1;
     }
 
+    /// Mean predicted, share watched and impressions of every bin that has any, from low to high.
+    pub fn bins(&self) -> Vec<(f64, f64, u64)> {
+        let filled = self.bins.iter().filter(|bin| bin.impressions > 0);
+        let share = |bin: &Bin, sum: f64| sum / bin.impressions as f64;
+        filled
+            .map(|bin| (share(bin, bin.predicted), share(bin, bin.watched as f64), bin.impressions))
+            .collect()
+    }
+
     /// Expected calibration error: the mean over impressions of |mean predicted - share watched| of their bin, in `[0, 1]`,
     /// 0 for perfect calibration; `None` before the first impression.
     pub fn expected_error(&self) -> Option<f64> {

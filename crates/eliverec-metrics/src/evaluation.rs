@@ -104,6 +104,11 @@ impl Evaluation {
         Ok(())
     }
 
+    /// Predicted against observed, bin by bin.
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
     /// The metrics of all feeds added.
     pub fn finish(self) -> Report {
         self.finish_with(|_| ())

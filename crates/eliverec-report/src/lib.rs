@@ -1,1 +1,19 @@
-//! Results of experiment folders as tables and plots.
+//! Results of experiment folders as tables and plots: in the terminal, as Markdown, and as one HTML page that opens offline.
+//!
+//! - [`result`]: what one finished run leaves, the contract with `eliverec experiment`.
+//! - [`experiment`]: the results of a folder, by row; [`paper`]: the figures that stand beside them.
+//! - [`verdict`]: which rows differ, by a paired bootstrap over users; which of the paper's orderings hold.
+//! - [`text`]: terminal and Markdown; [`plot`]: SVG; [`page`]: HTML.
+
+pub mod error;
+pub mod experiment;
+pub mod page;
+pub mod paper;
+pub mod plot;
+pub mod result;
+pub mod text;
+pub mod verdict;
+
+pub use error::Error;
+pub use experiment::Experiment;
+pub use result::{Curve, RunResult};

@@ -28,6 +28,9 @@ use crate::tensor_file;
 pub struct Position {
     /// Updates made.
     pub step: u64,
+    /// Updates made before the run began, by the run that it goes on from.
+    #[serde(default)]
+    pub first_step: u64,
     /// Epochs finished.
     pub epoch: u64,
     /// Batches used in this epoch.
@@ -44,6 +47,13 @@ pub struct Position {
     pub without_improvement: u32,
     /// Why training is over.
     pub finished: Option<Finish>,
+}
+
+impl Position {
+    /// Updates that the run itself made.
+    pub(crate) const fn own_steps(&self) -> u64 {
+        self.step - self.first_step
+    }
 }
 
 /// Why training ended.
@@ -178,6 +188,50 @@ pub fn save(
     durable::write(&run.commit_file(), &text)?;
     remove_leftovers(run, Some(&commit))?;
     Ok(commit)
+}
+
+/// The number of updates in a checkpoint's name.
+pub(crate) fn step_of(checkpoint: &str) -> Option<u64> {
+    checkpoint.rsplit('-').next()?.parse().ok()
+}
+
+/// Makes a copy of another run's checkpoint the first one of a run, committed with `position`.
+///
+/// # Errors
+/// What the file system says.
+pub(crate) fn adopt(
+    run: &RunDirectory,
+    checkpoint: &Path,
+    position: Position,
+    training_feeds: u64,
+) -> Result<(), Error> {
+    let current = format!("checkpoints/step-{:08}", position.step);
+    let directory = run.path().join(&current);
+    if directory.exists() {
+        fs_err::remove_dir_all(&directory)?;
+    }
+    copy(checkpoint, &directory)?;
+    durable::sync_directory(&run.checkpoints())?;
+    let best = current.clone();
+    let commit =
+        Commit { version: VERSION, current, best, position, metrics_bytes: 0, training_feeds };
+    let text = serde_json::to_vec_pretty(&commit).map_err(std::io::Error::other)?;
+    Ok(durable::write(&run.commit_file(), &text)?)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    fs_err::create_dir_all(to)?;
+    for entry in fs_err::read_dir(from)? {
+        let entry = entry?;
+        let (source, copied) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy(&source, &copied)?;
+        } else {
+            fs_err::copy(&source, &copied)?;
+            fs_err::File::open(&copied)?.sync_all()?;
+        }
+    }
+    Ok(durable::sync_directory(to)?)
 }
 
 fn write(directory: &Path, saved: &Saved<'_>) -> Result<(), Error> {

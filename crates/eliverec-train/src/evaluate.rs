@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor};
 use eliverec_core::normalize::Moments;
 use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Batch, Normalization, Schema};
-use eliverec_metrics::{Evaluation, Report, TaskEvaluation};
+use eliverec_metrics::{Evaluation, Report, TaskEvaluation, UserAuc};
 use eliverec_models::trace::Recorded;
 use eliverec_models::{Model, Output, parameters};
 use eliverec_store::Store;
@@ -91,6 +91,32 @@ impl Scorer {
         Ok(report.expect("nobody asks this one to stop"))
     }
 
+    /// The same, with what a report over several runs compares besides.
+    ///
+    /// # Errors
+    /// As [`Scorer::evaluate`].
+    pub fn evaluate_in_detail(
+        &self,
+        path: &Path,
+        feeds: &FeedDirectory,
+        split: Split,
+    ) -> Result<Detail, Error> {
+        run::check_schema(&RunDirectory::at(path), feeds)?;
+        let never = AtomicBool::new(false);
+        let seen = self.scoring().accumulate(&self.model, &self.store, feeds, split, &never)?;
+        let (evaluation, tasks) = seen.expect("nobody asks this one to stop");
+        let calibration = evaluation.calibration().bins();
+        let (report, users) = evaluation.finish_with_users();
+        let report = report.with_tasks(tasks.map(TaskEvaluation::finish));
+        Ok(Detail { report, users, calibration })
+    }
+
+    /// Dense parameters, numbers.
+    pub fn parameters(&self) -> u64 {
+        let all = parameters::export(&self.model);
+        all.values().map(|parameter| parameter.values.len() as u64).sum()
+    }
+
     /// What scoring needs besides weights and rows.
     pub fn scoring(&self) -> Scoring<'_> {
         Scoring {
@@ -100,6 +126,17 @@ impl Scorer {
             device: &self.device,
         }
     }
+}
+
+/// Metrics of a split and what they are made of.
+#[derive(Clone, Debug)]
+pub struct Detail {
+    /// The metrics.
+    pub report: Report,
+    /// The AUC of every user with both classes.
+    pub users: Vec<UserAuc>,
+    /// Mean predicted, share watched and impressions by bin of the prediction.
+    pub calibration: Vec<(f64, f64, u64)>,
 }
 
 /// What scoring needs besides weights and rows.
@@ -144,6 +181,20 @@ impl Scoring<'_> {
         split: Split,
         stop: &AtomicBool,
     ) -> Result<Option<Report>, Error> {
+        let seen = self.accumulate(model, store, feeds, split, stop)?;
+        Ok(seen.map(|(evaluation, tasks)| {
+            evaluation.finish().with_tasks(tasks.map(TaskEvaluation::finish))
+        }))
+    }
+
+    fn accumulate(
+        &self,
+        model: &Model,
+        store: &Store,
+        feeds: &FeedDirectory,
+        split: Split,
+        stop: &AtomicBool,
+    ) -> Result<Option<(Evaluation, Option<TaskEvaluation>)>, Error> {
         let (mut evaluation, mut tasks) = (Evaluation::new(), None);
         for prepared in self.batches(feeds, split)? {
             let Prepared { batch, unique } = prepared?;
@@ -158,7 +209,7 @@ impl Scoring<'_> {
                 return Ok(None);
             }
         }
-        Ok(Some(evaluation.finish().with_tasks(tasks.map(TaskEvaluation::finish))))
+        Ok(Some((evaluation, tasks)))
     }
 }
 

@@ -3,7 +3,7 @@
 //! - [`config`]: the experiment file; [`overrides`]: `key=value`.
 //! - [`train`]: the loop; [`learner`]: one update; [`objective`], [`optimizer`]: its parts; [`read_ahead`]: batches in time.
 //! - [`tasks`]: inter-channel tasks: losses, gradients, weights.
-//! - [`run`]: the run directory and its lock; [`checkpoint`]: the one commit point; [`log`]: `metrics.jsonl`;
+//! - [`run`]: the run directory and its lock; [`warm_start`]: a run that goes on from another; [`checkpoint`]: the one commit point; [`log`]: `metrics.jsonl`;
 //!   [`durable`], [`tensor_file`]: files that survive a kill.
 //! - [`evaluate`]: metrics of a split; [`explain`]: one request in detail; [`intent`]: statistics of Eq. 5;
 //!   [`disentangling`]: what they found, where the truth is known.
@@ -30,9 +30,10 @@ pub mod run;
 pub mod tasks;
 pub mod tensor_file;
 pub mod train;
+pub mod warm_start;
 
 pub use config::Config;
 pub use error::Error;
-pub use evaluate::Scorer;
+pub use evaluate::{Detail, Scorer};
 pub use progress::Progress;
 pub use train::{Outcome, Request, train};

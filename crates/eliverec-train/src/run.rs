@@ -112,7 +112,7 @@ impl RunDirectory {
     pub fn begin(
         &self,
         config: &Config,
-        overrides: &[String],
+        notes: &[String],
         feeds: &FeedDirectory,
     ) -> Result<(), Error> {
         let schema = feeds.schema();
@@ -120,19 +120,38 @@ impl RunDirectory {
         for feed in feeds.read(Split::Train)? {
             normalizer.add(schema, &feed?);
         }
+        self.prepare(schema, &normalizer.finish())?;
+        self.declare(config, notes)
+    }
+
+    /// Writes what a run has besides its config.
+    ///
+    /// # Errors
+    /// What writing the files says.
+    pub(crate) fn prepare(
+        &self,
+        schema: &Schema,
+        normalization: &Normalization,
+    ) -> Result<(), Error> {
         let normalization =
-            serde_json::to_vec_pretty(&normalizer.finish()).map_err(std::io::Error::other)?;
+            serde_json::to_vec_pretty(normalization).map_err(std::io::Error::other)?;
+        durable::write(&self.path.join("schema.toml"), schema.to_toml().as_bytes())?;
+        Ok(durable::write(&self.path.join("normalization.json"), &normalization)?)
+    }
+
+    /// Writes the config, which makes the directory a run; `notes` become comments above it.
+    ///
+    /// # Errors
+    /// What writing the file says.
+    pub(crate) fn declare(&self, config: &Config, notes: &[String]) -> Result<(), Error> {
         let mut text = String::new();
-        for assignment in overrides {
-            text.push_str("# override: ");
-            text.push_str(assignment);
+        for note in notes {
+            text.push_str("# ");
+            text.push_str(note);
             text.push('\n');
         }
         text.push_str(&config.to_toml());
-        durable::write(&self.path.join("schema.toml"), schema.to_toml().as_bytes())?;
-        durable::write(&self.path.join("normalization.json"), &normalization)?;
-        durable::write(&self.config_file(), text.as_bytes())?;
-        Ok(())
+        Ok(durable::write(&self.config_file(), text.as_bytes())?)
     }
 
     /// Takes the run for this process until the lock is dropped, making the directory if needed.
@@ -144,7 +163,8 @@ impl RunDirectory {
         fs_err::create_dir_all(&self.path)?;
         if !self.exists() {
             // A run that was killed before it had a config has left some of these.
-            const OURS: [&str; 4] = ["lock", "schema", "normalization", "config"];
+            const OURS: [&str; 6] =
+                ["lock", "schema", "normalization", "checkpoints", "checkpoint", "config"];
             for entry in fs_err::read_dir(&self.path)? {
                 let stem = Path::new(&entry?.file_name()).file_stem().map(ToOwned::to_owned);
                 if !OURS.iter().any(|ours| stem.as_deref() == Some((*ours).as_ref())) {

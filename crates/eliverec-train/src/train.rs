@@ -23,6 +23,7 @@ use crate::objective::alignment_floor;
 use crate::progress::{Progress, Reporter, Update};
 use crate::read_ahead::{Prepared, ReadAhead};
 use crate::run::{self, RunDirectory};
+use crate::warm_start;
 
 /// What to train, on what, and where to.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Request {
     pub run: PathBuf,
     /// Whether to go on with a run that exists.
     pub resume: bool,
+    /// Another run whose best checkpoint a new run begins with.
+    pub init_from: Option<PathBuf>,
 }
 
 /// How training ended.
@@ -86,7 +89,12 @@ pub fn train(request: &Request, progress: Progress, stop: &AtomicBool) -> Result
     let pool = pool.build().map_err(std::io::Error::other)?;
     pool.install(|| {
         if !run.exists() {
-            run.begin(&config, &request.overrides, &feeds)?;
+            let notes = request.overrides.iter().map(|override_| format!("override: {override_}"));
+            let notes: Vec<String> = notes.collect();
+            match &request.init_from {
+                None => run.begin(&config, &notes, &feeds)?,
+                Some(from) => warm_start::begin(&run, &config, &notes, &feeds, from)?,
+            }
         }
         Training::open(&run, config, feeds, has_validation, progress)?.run(stop)
     })
@@ -315,7 +323,8 @@ impl<'a> Training<'a> {
             0 => position.batches == 0,
             every => position.step.is_multiple_of(every),
         };
-        let last = training.max_steps == Some(position.step) || position.epoch == training.epochs;
+        let last =
+            training.max_steps == Some(position.own_steps()) || position.epoch == training.epochs;
         self.has_validation
             && (scheduled || last)
             && position.step > 0
@@ -327,7 +336,7 @@ impl<'a> Training<'a> {
         let (training, position) = (&self.config.training, &self.position);
         if training.patience > 0 && position.without_improvement >= training.patience {
             Some(Finish::Patience)
-        } else if training.max_steps.is_some_and(|max| position.step >= max) {
+        } else if training.max_steps.is_some_and(|max| position.own_steps() >= max) {
             Some(Finish::MaxSteps)
         } else if position.epoch >= training.epochs {
             Some(Finish::Epochs)

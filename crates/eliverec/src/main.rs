@@ -40,6 +40,8 @@ enum Command {
     Train(commands::train::Arguments),
     Evaluate(commands::evaluate::Arguments),
     Explain(commands::explain::Arguments),
+    Experiment(commands::experiment::Arguments),
+    Report(commands::report::Arguments),
     Disentangling(commands::disentangling::Arguments),
     Bench(commands::bench::Arguments),
     Completions(commands::completions::Arguments),
@@ -77,6 +79,8 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments),
+        Command::Experiment(arguments) => commands::experiment::run(&arguments),
+        Command::Report(arguments) => commands::report::run(&arguments),
         Command::Disentangling(arguments) => commands::disentangling::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
@@ -99,6 +103,13 @@ fn exit_code(error: &anyhow::Error) -> u8 {
                 | Error::Field { .. }
                 | Error::Feeds { .. } => true,
             };
+        }
+        if let Some(error) = cause.downcast_ref::<eliverec_report::Error>() {
+            use eliverec_report::Error;
+            return matches!(
+                error,
+                Error::NoResults(_) | Error::Damaged { .. } | Error::Metrics(_)
+            );
         }
         if cause.is::<eliverec_sim::Error>() {
             return true;

@@ -20,7 +20,8 @@ first. RUN/metrics.jsonl has every update and evaluation.
 Examples:
   eliverec train --config experiments/quick/ebnerd-elive.toml --feeds work/ebnerd --out work/run
   eliverec train --config experiments/quick/ebnerd-elive.toml --feeds work/ebnerd --out work/run2 seed=2 training.epochs=1
-  eliverec train --feeds work/ebnerd --out work/run --resume")]
+  eliverec train --feeds work/ebnerd --out work/run --resume
+  eliverec train --config experiments/quick/world-elive.toml --feeds work/today --out work/today-run --init-from work/run")]
 pub(crate) struct Arguments {
     /// Experiment file; with --resume the run's own if omitted
     #[arg(long, value_name = "FILE", required_unless_present = "resume")]
@@ -34,6 +35,9 @@ pub(crate) struct Arguments {
     /// Go on with the run if there is one
     #[arg(long)]
     resume: bool,
+    /// Begin with the best checkpoint of this run, on newer feeds; --resume needs it no more
+    #[arg(long, value_name = "RUN", requires = "config")]
+    init_from: Option<PathBuf>,
     /// No progress on standard error
     #[arg(long)]
     quiet: bool,
@@ -51,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         feeds: arguments.feeds.clone(),
         run: arguments.out.clone(),
         resume: arguments.resume,
+        init_from: arguments.init_from.clone(),
     };
     let progress = if arguments.quiet {
         Progress::Silent
@@ -88,7 +93,7 @@ fn reason(finish: Finish) -> &'static str {
 }
 
 /// Set by the first Ctrl-C (or SIGTERM); the second one ends the process at once.
-fn stop_on_interrupt() -> anyhow::Result<&'static AtomicBool> {
+pub(super) fn stop_on_interrupt() -> anyhow::Result<&'static AtomicBool> {
     static STOP: AtomicBool = AtomicBool::new(false);
     static LISTENING: Once = Once::new();
     let mut listening = Ok(());

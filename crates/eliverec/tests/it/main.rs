@@ -6,6 +6,8 @@
 mod feed_files;
 
 mod bad_inputs;
+mod experiment;
 mod interruption;
 mod pipeline;
 mod sandbox;
+mod warm_start;

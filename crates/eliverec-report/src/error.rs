@@ -1,0 +1,28 @@
+//! The crate's errors.
+
+use std::path::PathBuf;
+
+/// What can go wrong between results on disk and a report.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A directory without results.
+    #[error("{}: holds no results; `eliverec experiment FOLDER --feeds DIR --out RESULTS` makes them", .0.display())]
+    NoResults(PathBuf),
+    /// A file that is no result.
+    #[error("{}: {reason}; remove it and run the experiment again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not parse.
+        reason: String,
+    },
+    /// A plot that cannot be drawn.
+    #[error("a plot: {0}")]
+    Plot(String),
+    /// Metrics that cannot be compared.
+    #[error(transparent)]
+    Metrics(#[from] eliverec_metrics::Error),
+    /// The file system.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}

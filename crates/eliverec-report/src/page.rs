@@ -1,0 +1,214 @@
+//! A report as one HTML page with its plots inside: opens offline, reads on a phone and in the dark.
+
+use std::collections::BTreeSet;
+
+use eliverec_metrics::table::{Format, Layout, render};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::Error;
+use crate::experiment::{Experiment, Row};
+use crate::paper;
+use crate::plot::{self, Axes, Line};
+use crate::text;
+use crate::verdict::Ordering;
+
+const STYLE: &str = "\
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem; }
+h1 { font-size: 1.5rem; line-height: 1.2; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
+th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #8884; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: Canvas; }
+tr.main td { font-weight: 600; }
+.paper { opacity: .65; font-size: .85em; display: block; font-weight: 400; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.2rem; }
+figure { margin: 0; } figcaption { font-size: .85rem; display: flex; flex-wrap: wrap; gap: .2rem 1rem; }
+.swatch { display: inline-block; width: .8em; height: .8em; border-radius: .15em; margin-right: .35em; }
+ul, .note { font-size: .85rem; opacity: .85; } code { font-size: .85em; }
+details pre { font-size: .8rem; overflow-x: auto; }
+";
+
+/// The whole page.
+///
+/// # Errors
+/// Plots that cannot be drawn.
+pub fn page(experiment: &Experiment, orderings: &[Ordering], main: &Row) -> Result<String, Error> {
+    let title = text::title(experiment);
+    let metrics = text::metrics(experiment);
+    let plots = plots(experiment, main)?;
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { (title) }
+                p { (text::seeds(experiment)) }
+                div.scroll { table {
+                    thead { tr { th { "" } @for metric in &metrics { th { (metric.title) } } } }
+                    tbody { @for row in &experiment.rows {
+                        tr.main[row.name == main.name] {
+                            td { (row.name) (paper_name(experiment, row)) }
+                            @for metric in &metrics { td {
+                                (figure(row, metric))
+                                (paper_figure(experiment, row, metric.name))
+                            } }
+                        }
+                    } }
+                } }
+                p.note { "Mean ± sample standard deviation over seeds. Small: the paper's figure, on its own data." }
+                @if !orderings.is_empty() {
+                    h2 { "Which orderings hold here" }
+                    (table(&text::ORDERING_HEAD, orderings.iter().map(text::ordering_cells)))
+                    p.note {
+                        "Difference of gAUC per user, " (main.name) " minus the other row; seeds averaged per user, 95 % interval of a bootstrap over users. "
+                        (text::summary(orderings))
+                    }
+                }
+                h2 { "Plots" }
+                div.plots { @for plot in plots { (plot) } }
+                h2 { "Definitions" }
+                ul { @for metric in &metrics { li { (metric.title) ": " (metric.definition) "." } } }
+                h2 { "Configs and data" }
+                (table(&text::FINGERPRINT_HEAD, experiment.rows.iter().map(text::fingerprint_cells)))
+                @for row in &experiment.rows {
+                    details { summary { code { (row.name) } } pre { (row.runs[0].config) } }
+                }
+            }
+        }
+    };
+    Ok(page.into_string())
+}
+
+fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Markup {
+    html! { div.scroll { table {
+        thead { tr { @for name in head { th { (name) } } } }
+        tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
+    } } }
+}
+
+/// A cell as the text report has it.
+fn figure(row: &Row, metric: &'static eliverec_metrics::Metric) -> String {
+    let text = render(&[text::table_row(row)], [metric], Layout::NamesDown, Format::Text);
+    let line = text.lines().nth(2).unwrap_or_default();
+    line.strip_prefix(&row.name).unwrap_or(line).trim().to_string()
+}
+
+fn paper_name(experiment: &Experiment, row: &Row) -> Markup {
+    let found = experiment.source().and_then(|source| source.row(&row.name));
+    html! { @if let Some((name, _)) = found { span.paper { (name) } } }
+}
+
+fn paper_figure(experiment: &Experiment, row: &Row, metric: &str) -> Markup {
+    let place = paper::METRICS.iter().position(|name| *name == metric);
+    let figures = experiment.source().and_then(|source| source.row(&row.name)?.1);
+    html! {
+        @if let (Some(place), Some(figures)) = (place, figures) {
+            span.paper { (format!("{:.4}", figures[place])) }
+        }
+    }
+}
+
+fn plots(experiment: &Experiment, main: &Row) -> Result<Vec<Markup>, Error> {
+    let mut plots = Vec::new();
+    let lengths: BTreeSet<usize> =
+        experiment.rows.iter().map(|row| row.runs[0].product_length).collect();
+    for (metric, name) in [("auc", "AUC"), ("gauc_user", "gAUC")] {
+        if lengths.len() > 1 {
+            plots.push(sweep(experiment, metric, name)?);
+        } else {
+            let value = |row: &Row| {
+                let (mean, spread) = row.mean_and_spread(metric)?;
+                Some((row.name.clone(), mean, spread))
+            };
+            let values: Vec<_> = experiment.rows.iter().filter_map(value).collect();
+            let svg = plot::bars(&format!("{name}, test split"), name, &values)?;
+            plots.push(html! { figure { (PreEscaped(svg)) } });
+        }
+    }
+    let axes = Axes { title: "Training loss", x: "update", y: "watch, nats" };
+    plots.push(curves(experiment.rows.iter(), axes, |name| name == "watch")?);
+    let of_main = |title, y| Axes { title, x: "update", y };
+    let own = || std::iter::once(main);
+    let terms = |name: &str| !name.contains('.') && name != "loss" && name != "watch";
+    plots.push(curves(own(), of_main("Other terms of the main row", "value, unweighted"), terms)?);
+    if main.runs[0].curves.keys().any(|name| name.starts_with("weight.")) {
+        let weights = |name: &str| name.starts_with("weight.");
+        plots.push(curves(own(), of_main("Task weights of the main row", "weight"), weights)?);
+        let cosines = |name: &str| name.starts_with("cosine.");
+        plots.push(curves(own(), of_main("Gradient cosines of the main row", "cosine"), cosines)?);
+    }
+    plots.push(calibration(experiment)?);
+    Ok(plots)
+}
+
+fn with_legend(svg: &str, lines: &[Line]) -> Markup {
+    html! { figure {
+        (PreEscaped(svg))
+        figcaption { @for (n, line) in lines.iter().enumerate() {
+            span { span.swatch style=(format!("background:{}", plot::colour(n))) {} (line.name) }
+        } }
+    } }
+}
+
+fn sweep(experiment: &Experiment, metric: &str, name: &str) -> Result<Markup, Error> {
+    let mut points: Vec<(f64, f64, f64)> = experiment
+        .rows
+        .iter()
+        .filter_map(|row| {
+            let (mean, spread) = row.mean_and_spread(metric)?;
+            Some((row.runs[0].product_length as f64, mean, spread))
+        })
+        .collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let line = Line {
+        name: format!("{name}, mean and standard deviation over seeds"),
+        points: points.iter().map(|(x, y, _)| (*x, *y)).collect(),
+        spread: points.iter().map(|(_, _, spread)| *spread).collect(),
+    };
+    let title = format!("{name} by length of the product sequence");
+    let svg = plot::lines(Axes { title: &title, x: "products kept", y: name }, &[line.clone()])?;
+    Ok(with_legend(&svg, &[line]))
+}
+
+/// The first seed's curves of the chosen names.
+fn curves<'a>(
+    rows: impl Iterator<Item = &'a Row>,
+    axes: Axes<'_>,
+    chosen: impl Fn(&str) -> bool,
+) -> Result<Markup, Error> {
+    let mut lines = Vec::new();
+    for row in rows {
+        let run = &row.runs[0];
+        for (name, curve) in run.curves.iter().filter(|(name, _)| chosen(name)) {
+            let name = if name == "watch" { &row.name } else { name };
+            let points = curve.steps.iter().copied().zip(curve.values.iter().copied()).collect();
+            lines.push(Line { name: name.clone(), points, spread: Vec::new() });
+        }
+    }
+    Ok(with_legend(&plot::lines(axes, &lines)?, &lines))
+}
+
+/// Mean predicted against share watched, bins with at least a hundredth of the impressions.
+fn calibration(experiment: &Experiment) -> Result<Markup, Error> {
+    let line = |row: &Row| {
+        let bins = &row.runs[0].calibration;
+        let all: u64 = bins.iter().map(|(_, _, n)| n).sum();
+        let points = bins.iter().filter(|(_, _, n)| n * 100 >= all).map(|(x, y, _)| (*x, *y));
+        Line { name: row.name.clone(), points: points.collect(), spread: Vec::new() }
+    };
+    let mut lines: Vec<Line> = experiment.rows.iter().map(line).collect();
+    let ends = lines.iter().flat_map(|line| &line.points).map(|(x, _)| *x).fold(0.0, f64::max);
+    lines.push(Line {
+        name: "perfect".into(),
+        points: vec![(0.0, 0.0), (ends, ends)],
+        spread: Vec::new(),
+    });
+    let axes = Axes { title: "Calibration, test split", x: "mean predicted", y: "share watched" };
+    Ok(with_legend(&plot::lines(axes, &lines)?, &lines))
+}

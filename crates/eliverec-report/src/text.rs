@@ -1,0 +1,246 @@
+//! A report as text: the paper's table layout with our figures and the paper's, orderings, definitions, fingerprints.
+
+use std::fmt::Write as _;
+
+use eliverec_metrics::table::{Format, Layout, Row as TableRow, render};
+use eliverec_metrics::{METRICS, Metric, TASK_METRICS};
+
+use crate::Error;
+use crate::experiment::{Experiment, Row};
+use crate::paper;
+use crate::verdict::{Ordering, Verdict};
+
+/// The columns of the first table, in its order.
+const SHOWN: [&str; 6] =
+    ["auc", "gauc_user", "gauc_feed", "paper_prec_at_10", "ndcg_at_10", "logloss"];
+
+/// The whole report.
+///
+/// # Errors
+/// None that reading the experiment did not have.
+pub fn report(
+    experiment: &Experiment,
+    orderings: &[Ordering],
+    format: Format,
+) -> Result<String, Error> {
+    let mut text = String::new();
+    let heading = |text: &mut String, level: &str, title: &str| {
+        let _ = match format {
+            Format::Markdown => writeln!(text, "{level} {title}\n"),
+            Format::Text => writeln!(text, "{title}\n"),
+        };
+    };
+    heading(&mut text, "#", title(experiment));
+    let _ = writeln!(text, "{}\n", seeds(experiment));
+    let rows: Vec<TableRow> = experiment.rows.iter().map(table_row).collect();
+    text += &render(&rows, metrics(experiment), Layout::NamesDown, format);
+
+    if let Some(paper) = paper_table(experiment, format) {
+        heading(&mut text, "\n##", "The paper's figures, on its own data");
+        text += &paper;
+    }
+    if !orderings.is_empty() {
+        heading(&mut text, "\n##", "Which orderings hold here");
+        text += &orderings_table(orderings, format);
+        let _ = writeln!(
+            text,
+            "\nDifference of gAUC per user, {} minus the other row; seeds averaged per user, 95 % interval of a bootstrap over users.\n{}",
+            orderings[0].main,
+            summary(orderings)
+        );
+    } else {
+        let _ = writeln!(text, "\nNo comparison: the users' AUCs are not beside the results.");
+    }
+    if experiment.rows.iter().any(|row| !intents(row).is_empty()) {
+        heading(&mut text, "\n##", "Intents at the last evaluation");
+        text += &intent_table(experiment, format);
+    }
+    heading(&mut text, "\n##", "Configs and data");
+    text += &fingerprints(experiment, format);
+    Ok(text)
+}
+
+/// What the report is about.
+pub fn title(experiment: &Experiment) -> &str {
+    experiment.source().map_or(&experiment.name, |source| source.title)
+}
+
+/// How many seeds, on what.
+pub fn seeds(experiment: &Experiment) -> String {
+    let counts: Vec<usize> = experiment.rows.iter().map(|row| row.runs.len()).collect();
+    let (fewest, most) = (counts.iter().min().unwrap_or(&0), counts.iter().max().unwrap_or(&0));
+    let seeds =
+        if fewest == most { format!("{most}") } else { format!("{fewest} to {most}, see below") };
+    let report = &experiment.rows[0].runs[0].report;
+    format!(
+        "Test split: {} feeds, {} impressions, {} watched. Seeds per row: {seeds}.",
+        report.feeds, report.impressions, report.watched
+    )
+}
+
+/// The metrics that have a value in some row.
+pub fn metrics(experiment: &Experiment) -> Vec<&'static Metric> {
+    let shown = METRICS.iter().filter(|metric| SHOWN.contains(&metric.name));
+    let runs = || experiment.rows.iter().flat_map(|row| &row.runs);
+    let has = |metric: &&Metric| runs().any(|run| (metric.value)(&run.report).is_some());
+    shown.chain(TASK_METRICS).filter(has).collect()
+}
+
+/// A row for [`render`].
+pub fn table_row(row: &Row) -> TableRow {
+    let reports = row.runs.iter().map(|run| run.report.clone()).collect();
+    TableRow { name: row.name.clone(), reports }
+}
+
+/// How many of the paper's orderings hold.
+pub fn summary(orderings: &[Ordering]) -> String {
+    let count = |verdict| orderings.iter().filter(|o| o.verdict == verdict).count();
+    let of_paper = orderings.len() - count(Verdict::NotInPaper);
+    if of_paper == 0 {
+        return "The paper gives no figures for these rows.".into();
+    }
+    format!(
+        "Of {of_paper} orderings of the paper {} hold here, {} are reversed, {} are undecided.",
+        count(Verdict::Holds),
+        count(Verdict::Reversed),
+        count(Verdict::Undecided)
+    )
+}
+
+/// Cells as a table of the format.
+fn grid(head: &[&str], rows: &[Vec<String>], format: Format) -> String {
+    let cells: Vec<Vec<String>> = std::iter::once(head.iter().map(|h| (*h).to_string()).collect())
+        .chain(rows.iter().cloned())
+        .collect();
+    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..head.len()).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for (i, row) in cells.iter().enumerate() {
+        let padded: Vec<String> =
+            row.iter()
+                .zip(&widths)
+                .enumerate()
+                .map(|(column, (cell, &width))| {
+                    if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                })
+                .collect();
+        let rule = |column: usize, width: &usize| match (format, column) {
+            (Format::Text, _) => "-".repeat(*width),
+            (Format::Markdown, 0) => "-".repeat(width + 2),
+            (Format::Markdown, _) => format!("{}:", "-".repeat(width + 1)),
+        };
+        let rules: Vec<String> =
+            widths.iter().enumerate().map(|(column, width)| rule(column, width)).collect();
+        let _ = match format {
+            Format::Text => writeln!(text, "{}", padded.join("  ").trim_end()),
+            Format::Markdown => writeln!(text, "| {} |", padded.join(" | ")),
+        };
+        if i == 0 {
+            let _ = match format {
+                Format::Text => writeln!(text, "{}", rules.join("  ")),
+                Format::Markdown => writeln!(text, "|{}|", rules.join("|")),
+            };
+        }
+    }
+    text
+}
+
+fn paper_table(experiment: &Experiment, format: Format) -> Option<String> {
+    let source = experiment.source()?;
+    let figures = source.rows.iter().filter_map(|(row, name, figures)| {
+        let figures = figures.as_ref()?;
+        let mut cells = vec![(*row).to_string(), (*name).to_string()];
+        cells.extend(figures.iter().map(|figure| format!("{figure:.4}")));
+        Some(cells)
+    });
+    let rows: Vec<Vec<String>> = figures.collect();
+    let mut head = vec!["row", "the paper's name"];
+    let titles = paper::METRICS
+        .iter()
+        .filter_map(|name| Some(eliverec_metrics::report::metric(name)?.title));
+    head.extend(titles);
+    (!rows.is_empty()).then(|| grid(&head, &rows, format))
+}
+
+fn orderings_table(orderings: &[Ordering], format: Format) -> String {
+    let rows: Vec<Vec<String>> =
+        orderings.iter().map(|ordering| ordering_cells(ordering)).collect();
+    grid(&ORDERING_HEAD, &rows, format)
+}
+
+/// The head of the table of orderings.
+pub const ORDERING_HEAD: [&str; 5] = ["against", "paper", "here", "95 % interval", "verdict"];
+
+/// The cells of an ordering.
+pub fn ordering_cells(ordering: &Ordering) -> Vec<String> {
+    let here = &ordering.here;
+    vec![
+        ordering.other.clone(),
+        ordering.paper.map_or("-".into(), |paper| format!("{paper:+.4}")),
+        format!("{:+.4}", here.difference),
+        format!("{:+.4} to {:+.4}", here.low, here.high),
+        ordering.verdict.name().into(),
+    ]
+}
+
+/// Statistics of a row's intents, a mean over its seeds.
+fn intents(row: &Row) -> Vec<(String, f64)> {
+    let Some(first) = row.runs.first() else { return Vec::new() };
+    let mean = |name: &String| {
+        let values: Vec<f64> =
+            row.runs.iter().filter_map(|run| run.intent.get(name)).copied().collect();
+        (name.clone(), values.iter().sum::<f64>() / values.len().max(1) as f64)
+    };
+    first.intent.keys().map(mean).collect()
+}
+
+fn intent_table(experiment: &Experiment, format: Format) -> String {
+    let all: Vec<(&Row, Vec<(String, f64)>)> =
+        experiment.rows.iter().map(|row| (row, intents(row))).collect();
+    let mut names: Vec<&str> =
+        all.iter().flat_map(|(_, found)| found.iter().map(|(name, _)| name.as_str())).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut head = vec!["row"];
+    head.extend(&names);
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .filter(|(_, found)| !found.is_empty())
+        .map(|(row, found)| {
+            let value = |name: &&str| {
+                let found = found.iter().find(|(own, _)| own == name);
+                found.map_or("-".into(), |(_, value)| format!("{value:.3}"))
+            };
+            std::iter::once(row.name.clone()).chain(names.iter().map(value)).collect()
+        })
+        .collect();
+    grid(&head, &rows, format)
+}
+
+/// The head of the table of fingerprints.
+pub const FINGERPRINT_HEAD: [&str; 7] =
+    ["row", "seeds", "updates", "parameters", "seconds", "config", "data"];
+
+/// The cells of a row's fingerprints; numbers are means over its seeds.
+pub fn fingerprint_cells(row: &Row) -> Vec<String> {
+    let mean = |value: fn(&crate::RunResult) -> f64| {
+        row.runs.iter().map(value).sum::<f64>() / row.runs.len() as f64
+    };
+    let seeds: Vec<String> = row.runs.iter().map(|run| run.seed.to_string()).collect();
+    let first = &row.runs[0];
+    vec![
+        row.name.clone(),
+        seeds.join(" "),
+        format!("{:.0}", mean(|run| run.steps as f64)),
+        first.parameters.to_string(),
+        format!("{:.0}", mean(|run| run.seconds)),
+        first.config_fingerprint.clone(),
+        first.data_fingerprint.clone(),
+    ]
+}
+
+fn fingerprints(experiment: &Experiment, format: Format) -> String {
+    let rows: Vec<Vec<String>> = experiment.rows.iter().map(fingerprint_cells).collect();
+    grid(&FINGERPRINT_HEAD, &rows, format)
+        + "\nThe config's fingerprint leaves the seed out; the whole configs are in the runs' JSON files.\n"
+}

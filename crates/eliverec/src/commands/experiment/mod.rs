@@ -1,0 +1,79 @@
+//! `eliverec experiment`: every config of a folder under several seeds, each finished run kept as one small file.
+
+mod folder;
+mod outcome;
+mod schedule;
+
+use std::path::PathBuf;
+
+use eliverec_tables::FeedDirectory;
+
+use self::folder::Folder;
+use self::schedule::{Ended, Schedule};
+use super::{tell, train};
+
+/// Run a folder of configs over seeds
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+RESULTS gets one JSON file per row and seed. Finished runs are not repeated, a killed one goes on from its last checkpoint, a
+failed one does not stop the others (exit code 1 at the end). Results with another config are made anew; other feeds are
+refused.
+
+Examples:
+  eliverec experiment experiments/table3 --feeds work/world --out results/world/table3
+  eliverec experiment experiments/fig6 --feeds work/ebnerd --out work/fig6 --seeds 1 --jobs 2 training.epochs=2
+  eliverec report results/world/table3")]
+pub(crate) struct Arguments {
+    /// Folder of experiment files; a row is named after its file
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+    /// Feed directory
+    #[arg(long, value_name = "DIR")]
+    feeds: PathBuf,
+    /// Where results are kept
+    #[arg(long, value_name = "RESULTS")]
+    out: PathBuf,
+    /// Seeds 1 to N for every row
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// Runs at a time; with more than one each has one thread
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: u16,
+    /// Keep every run directory under RESULTS/runs
+    #[arg(long)]
+    keep_runs: bool,
+    /// Replaces a key of every config, for example training.epochs=2
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let feeds = FeedDirectory::open(&arguments.feeds)?;
+    let mut overrides = arguments.overrides.clone();
+    if arguments.jobs > 1 {
+        overrides.push("training.threads=1".into());
+    }
+    let folder = Folder::read(&arguments.folder, &overrides, arguments.seeds)?;
+    let schedule = Schedule::open(folder, feeds, &arguments.out, arguments.keep_runs)?;
+    let stop = train::stop_on_interrupt()?;
+    match schedule.run(usize::from(arguments.jobs), stop)? {
+        Ended::Interrupted => {
+            tell("interrupted; the same command goes on");
+            Ok(crate::INTERRUPTED)
+        }
+        Ended::Done { failures } if failures.is_empty() => {
+            super::print(&format!(
+                "{}: all runs are finished; next: eliverec report {0}",
+                arguments.out.display()
+            ))?;
+            Ok(crate::OK)
+        }
+        Ended::Done { failures } => {
+            for (run, reason) in &failures {
+                tell(&format!("failed: {run}: {reason}"));
+            }
+            tell(&format!("{} runs failed, the others are finished", failures.len()));
+            Ok(crate::FAILED)
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! From a finished run directory to the file that stays.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use eliverec_report::result::{USERS, file_name, users_to_json};
+use eliverec_report::{Curve, RunResult};
+use eliverec_tables::{FeedDirectory, Split};
+use eliverec_train::{Scorer, durable};
+use serde_json::Value;
+
+use super::folder::Job;
+
+/// Points of a curve.
+const POINTS: usize = 120;
+
+/// Evaluates a finished run and writes its result; the users' side file first, so that a result never lacks it.
+pub(super) fn keep(
+    experiment: &str,
+    job: &Job,
+    run: &Path,
+    feeds: &FeedDirectory,
+    data_fingerprint: &str,
+    results: &Path,
+    trained: Duration,
+) -> anyhow::Result<()> {
+    let begun = std::time::Instant::now();
+    let scorer = Scorer::open(run)?;
+    let detail = scorer.evaluate_in_detail(run, feeds, Split::Test)?;
+    let log = fs_err::read_to_string(run.join("metrics.jsonl"))?;
+    let log = Log::read(&log).with_context(|| format!("{}/metrics.jsonl", run.display()))?;
+    let result = RunResult {
+        experiment: experiment.into(),
+        row: job.row.clone(),
+        seed: job.seed,
+        config: job.config.to_toml(),
+        config_fingerprint: job.fingerprint.clone(),
+        data_fingerprint: data_fingerprint.into(),
+        product_length: job.config.settings().lengths().products,
+        report: detail.report,
+        validation: scorer.commit.position.best_value,
+        steps: scorer.commit.position.step,
+        parameters: scorer.parameters(),
+        seconds: (trained + begun.elapsed()).as_secs_f64().round(),
+        curves: log.curves,
+        calibration: detail.calibration,
+        intent: log.intent,
+    };
+    let name = file_name(&job.row, job.seed);
+    fs_err::create_dir_all(results.join(USERS))?;
+    durable::write(&results.join(USERS).join(&name), users_to_json(&detail.users).as_bytes())?;
+    durable::write(&results.join(name), serde_json::to_string_pretty(&result)?.as_bytes())?;
+    Ok(())
+}
+
+/// What of `metrics.jsonl` a report shows.
+struct Log {
+    curves: BTreeMap<String, Curve>,
+    intent: BTreeMap<String, f64>,
+}
+
+impl Log {
+    fn read(text: &str) -> anyhow::Result<Self> {
+        let mut values: BTreeMap<String, Vec<(u64, f64)>> = BTreeMap::new();
+        let mut intent = BTreeMap::new();
+        for line in text.lines() {
+            let line: Value = serde_json::from_str(line)?;
+            if line["kind"] == "evaluation" {
+                intent = serde_json::from_value(line["intent"].clone())?;
+                continue;
+            }
+            let step = line["step"].as_u64().unwrap_or_default();
+            let mut add = |name: String, value: &Value| {
+                if let Some(value) = value.as_f64() {
+                    values.entry(name).or_default().push((step, value));
+                }
+            };
+            add("loss".into(), &line["loss"]);
+            for (name, value) in line["terms"].as_object().into_iter().flatten() {
+                add(name.clone(), value);
+            }
+            for (task, record) in line["tasks"].as_object().into_iter().flatten() {
+                add(format!("weight.{task}"), &record["weight"]);
+                add(format!("cosine.{task}"), &record["cosine"]);
+            }
+        }
+        let curve = |(name, values): (String, Vec<(u64, f64)>)| (name, Curve::of(&values, POINTS));
+        Ok(Self { curves: values.into_iter().map(curve).collect(), intent })
+    }
+}
