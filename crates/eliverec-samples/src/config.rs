@@ -95,11 +95,11 @@ impl SampleConfig {
 pub(crate) struct Recipe {
     attribution_window_ms: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    history_days: Option<u32>,
+    pub(crate) history_days: Option<u32>,
     /// The first day, where the history is counted from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     from: Option<String>,
-    features: FeatureConfig,
+    pub(crate) features: FeatureConfig,
 }
 
 #[cfg(test)]

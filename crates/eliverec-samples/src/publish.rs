@@ -220,6 +220,15 @@ fn check_recipe(path: &Path, recipe: &Recipe) -> Result<(), Error> {
     }
 }
 
+/// The settings that the feeds beside it were made with.
+pub(crate) fn read_recipe(path: &Path) -> Result<Recipe, Error> {
+    let wrong = |reason: String| Error::Feeds { path: path.into(), reason };
+    let text = read(path)?.ok_or_else(|| {
+        wrong("is not there, so the feeds beside it were not made by `eliverec samples`".into())
+    })?;
+    toml::from_str(&text).map_err(|e| wrong(format!("does not parse: {}", e.message())))
+}
+
 fn read(path: &Path) -> Result<Option<String>, Error> {
     match fs_err::read_to_string(path) {
         Ok(text) => Ok(Some(text)),

@@ -1,11 +1,16 @@
 //! Logs that cannot be used as they are, and fields that nothing can fill.
 
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch, TimestampMillisecondArray};
+use arrow::datatypes::TimestampMillisecondType;
 use eliverec_core::Schema;
 use eliverec_core::event::Event;
 use eliverec_samples::{FeedBuilder, SampleConfig, samples};
 use eliverec_tables::events::{Day, Dimensions, Reason};
 
-use crate::logs::{Shape, Site, config, day, dimensions, events, files, first_day, schema};
+use crate::feed_files::{rows_of, write_foreign};
+use crate::logs::{DAY_MS, Shape, Site, config, day, dimensions, events, files, first_day, schema};
 
 const SHAPE: Shape = Shape { requests: 50, events: 300, days: 2, grain_ms: 1_000 };
 
@@ -69,7 +74,27 @@ fn a_torn_file_is_named() {
 }
 
 #[test]
-fn a_clock_that_is_ahead_by_a_day_is_rejected() {}
+fn a_clock_that_is_ahead_by_a_day_is_rejected() {
+    const ROW: usize = 7;
+    let site = Site::new(&events(SHAPE, 3));
+    let path = site.logs().join("events/date=2024-05-31/part-00000.parquet");
+    let rows = rows_of(&path);
+    let place = rows.schema().index_of("ts").unwrap();
+    let times = rows.column(place).as_primitive::<TimestampMillisecondType>();
+    let jumped =
+        times.iter().enumerate().map(|(i, ts)| Some(ts? + if i == ROW { DAY_MS } else { 0 }));
+    let jumped: TimestampMillisecondArray = jumped.collect();
+    let mut columns = rows.columns().to_vec();
+    columns[place] = Arc::new(jumped.with_timezone("UTC"));
+    write_foreign(&path, &RecordBatch::try_new(rows.schema(), columns).unwrap(), 100);
+
+    let message = fails(&site, &config());
+    assert!(message.contains("row group 0, row 7: ts: "), "{message}");
+    assert!(message.contains("one of the clocks is wrong"), "{message}");
+    let summary = site.run(&SampleConfig { lenient: true, ..config() });
+    assert_eq!(summary.rejected.get(&("ts".to_owned(), Reason::Clock)), Some(&1), "{summary}");
+    assert_eq!(summary.rows_rejected(), 1);
+}
 
 #[test]
 fn days_without_events_are_an_error() {

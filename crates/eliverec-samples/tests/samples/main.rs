@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
 #![expect(unreachable_pub, reason = "fixtures are shared by the modules of this binary")]
 
+#[path = "../../../eliverec-tables/tests/feed_files/mod.rs"]
+mod feed_files;
+
 mod bad_input;
 mod days;
 mod labels;

@@ -9,6 +9,7 @@ pub(crate) mod experiment;
 pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod inspect;
+pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod samples;
 pub(crate) mod simulate;

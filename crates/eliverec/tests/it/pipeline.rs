@@ -153,6 +153,8 @@ fn a_simulated_platform_becomes_feeds_that_a_model_trains_on() {
     let made = sandbox.succeed(words);
     assert!(made.contains("2022-09-04 test") && !made.contains("kept"), "{made}");
     assert!(sandbox.succeed(words).contains("kept"), "a rerun keeps what is there");
+    let replayed = sandbox.succeed("replay --logs logs --feeds world");
+    assert!(replayed.contains("0 differ") && replayed.contains("duplicate"), "{replayed}");
     let table: Value = serde_json::from_str(&sandbox.succeed("inspect world --json")).unwrap();
     for split in ["train", "validation", "test"] {
         assert!(table[split]["impressions_per_feed"].as_f64().unwrap() > 1.0, "{table}");

@@ -1,32 +1,16 @@
-//! `eliverec bench`: how fast this machine trains, as a share of what its matrix product allows.
+//! `eliverec bench train`: how fast this machine trains, as a share of what its matrix product allows.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use clap::Subcommand;
 use eliverec_train::bench::{self, Sizes, Timing};
 use eliverec_train::{Config, Error};
 
-use super::{print, print_json, read_config, tell};
-
-/// Measure speed
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  eliverec bench train\n  eliverec bench train --json input.width=64 training.threads=1"
-)]
-pub(crate) struct Arguments {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
-    Train(TrainArguments),
-}
+use crate::commands::{print, print_json, read_config, tell};
 
 /// Time whole updates on a synthetic batch: rows, forward, backward, optimiser
 #[derive(Debug, clap::Args)]
-struct TrainArguments {
+pub(super) struct Arguments {
     /// Experiment file; elive with d=128, 2 blocks and 8 heads if omitted
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -56,8 +40,7 @@ struct TrainArguments {
     overrides: Vec<String>,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
-    let What::Train(arguments) = &arguments.what;
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let config = match &arguments.config {
         Some(path) => read_config(path, &arguments.overrides)?,
         None => Config::parse("[model]\nname = \"elive\"\n", "bench", &arguments.overrides)?,

@@ -1,0 +1,178 @@
+//! `eliverec bench samples`: how fast logs become feeds, and how that grows with the log.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context;
+use eliverec_samples::{Progress, SampleConfig, samples};
+use eliverec_tables::events::{EventLog, Store};
+use serde::Serialize;
+
+use super::log;
+use crate::commands::{print, print_json, tell};
+
+/// Time the way from synthetic logs to feeds: 50-event histories, channel windows, one hot channel
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Sizes of the logs
+    #[arg(value_name = "IMPRESSIONS", default_values_t = [200_000_u64, 2_000_000], value_parser = clap::value_parser!(u64).range(1..))]
+    impressions: Vec<u64>,
+    /// Where logs and feeds are written, and removed again
+    #[arg(long, value_name = "DIR")]
+    work: PathBuf,
+    /// Share of all events on one channel
+    #[arg(long, default_value_t = 0.2)]
+    hot_share: f64,
+    /// Memory of sorts, MiB
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    memory: usize,
+    /// Threads; all cores if omitted
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// One log.
+#[derive(Debug, Serialize)]
+struct Timing {
+    impressions: u64,
+    events: u64,
+    /// Share of the events that are one channel's, counted.
+    hot_share: f64,
+    /// One pass over the files, warm.
+    read_s: f64,
+    /// The whole pipeline on the same warm files.
+    samples_s: f64,
+    impressions_per_s: f64,
+    events_per_s: f64,
+    /// Most that sorts had on disk at a time.
+    spilled_mib: u64,
+    /// Of the process so far.
+    peak_memory_mib: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    threads: usize,
+    memory_mib: usize,
+    timings: Vec<Timing>,
+    /// From one size to the next: ln(time ratio) / ln(size ratio); 1 is linear.
+    exponents: Vec<f64>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let config = SampleConfig {
+        memory_limit_bytes: arguments.memory.saturating_mul(1 << 20),
+        threads: arguments.threads.unwrap_or(SampleConfig::default().threads),
+        ..SampleConfig::default()
+    };
+    config.check()?;
+    let mut timings: Vec<Timing> = Vec::new();
+    for impressions in &arguments.impressions {
+        timings.push(time(*impressions, arguments, &config)?);
+    }
+    let exponents = timings.windows(2).map(|pair| {
+        let ratio = |of: fn(&Timing) -> f64| (of(&pair[1]) / of(&pair[0])).ln();
+        ratio(|timing| timing.samples_s) / ratio(|timing| timing.impressions as f64)
+    });
+    let report = Report {
+        threads: config.threads,
+        memory_mib: arguments.memory,
+        exponents: exponents.collect(),
+        timings,
+    };
+    if arguments.json {
+        print_json(&report)?;
+    } else {
+        print(&text(&report))?;
+    }
+    Ok(crate::OK)
+}
+
+fn time(impressions: u64, arguments: &Arguments, config: &SampleConfig) -> anyhow::Result<Timing> {
+    let logs = arguments.work.join(format!("logs-{impressions}"));
+    let feeds = arguments.work.join(format!("feeds-{impressions}"));
+    for path in [&logs, &feeds] {
+        clear(path)?;
+    }
+    tell(&format!("writing a log of {impressions} impressions"));
+    let written = log::write(&Store::local(&logs)?, impressions, arguments.hot_share)?;
+    let log = EventLog::open(&Store::local(&logs)?)?;
+    let pass = || -> anyhow::Result<f64> {
+        let begun = Instant::now();
+        for event in log.read(..)?.strict() {
+            event?;
+        }
+        Ok(begun.elapsed().as_secs_f64())
+    };
+    // The first pass brings the files into memory and is not counted.
+    pass()?;
+    let read_s = pass()?;
+    tell("making samples");
+    let spilled = std::cell::Cell::new(0);
+    let begun = Instant::now();
+    let summary = samples(&logs, &feeds, config, |progress: Progress| {
+        spilled.set(spilled.get().max(progress.spilled_bytes));
+    })?;
+    let samples_s = begun.elapsed().as_secs_f64();
+    anyhow::ensure!(summary.adds_up(), "not every row is accounted for: {summary}");
+    for path in [&logs, &feeds] {
+        clear(path)?;
+    }
+    Ok(Timing {
+        impressions: written.impressions,
+        events: written.events,
+        hot_share: written.hot_share,
+        read_s,
+        samples_s,
+        impressions_per_s: written.impressions as f64 / samples_s,
+        events_per_s: written.events as f64 / samples_s,
+        spilled_mib: spilled.get() >> 20,
+        peak_memory_mib: peak_memory_mib(),
+    })
+}
+
+fn clear(path: &Path) -> anyhow::Result<()> {
+    match fs_err::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).context("bench"),
+        _ => Ok(()),
+    }
+}
+
+/// From the system's own account, where there is one.
+fn peak_memory_mib() -> Option<u64> {
+    let status = fs_err::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib >> 10)
+}
+
+fn text(report: &Report) -> String {
+    let mut text = format!(
+        "samples, {} threads, {} MiB for sorts, files warm\n\
+         impressions    events  hot %  read s  samples s  impressions/s   events/s  spilled MiB  peak MiB",
+        report.threads, report.memory_mib,
+    );
+    for timing in &report.timings {
+        let _ = write!(
+            text,
+            "\n{:>11} {:>9} {:>6.1} {:>7.1} {:>10.1} {:>14.0} {:>10.0} {:>12} {:>9}",
+            timing.impressions,
+            timing.events,
+            100.0 * timing.hot_share,
+            timing.read_s,
+            timing.samples_s,
+            timing.impressions_per_s,
+            timing.events_per_s,
+            timing.spilled_mib,
+            timing.peak_memory_mib.map_or("-".into(), |mib| mib.to_string())
+        );
+    }
+    if !report.exponents.is_empty() {
+        let all: Vec<String> = report.exponents.iter().map(|e| format!("{e:.2}")).collect();
+        let _ = write!(text, "\ntime grows with size to the power of {}", all.join(", "));
+    }
+    text
+}

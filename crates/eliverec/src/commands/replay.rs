@@ -1,0 +1,48 @@
+//! `eliverec replay`: do training and serving see the same features? A log through the online driver, against its feeds.
+
+use std::path::PathBuf;
+
+use eliverec_samples::replay;
+
+use super::{print, tell};
+
+/// Replay a log event by event and compare every feature with its feeds
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Events go through the online driver in the order of their arrival, and what it knows at each request is compared, bit by bit,
+with the feed that `eliverec samples` made. Exit code 1 if a value differs.
+
+Example:
+  eliverec replay --logs work/logs --feeds work/world")]
+pub(crate) struct Arguments {
+    /// Event log
+    #[arg(long, value_name = "LOGS")]
+    logs: PathBuf,
+    /// Feeds that `eliverec samples` made of it
+    #[arg(long, value_name = "DIR")]
+    feeds: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let found = replay(&arguments.logs, &arguments.feeds, |requests| {
+        tell(&format!("{requests} requests"));
+    })?;
+    let fates = found.fates;
+    print(&format!(
+        "{} events = {} used + {} late + {} duplicate\n{} requests, {} values compared, {} differ",
+        fates.admitted + fates.late + fates.duplicate,
+        fates.admitted,
+        fates.late,
+        fates.duplicate,
+        found.requests,
+        found.cells,
+        found.differing
+    ))?;
+    match found.first {
+        None => Ok(crate::OK),
+        Some(place) => {
+            print(&format!("the first: {place}"))?;
+            Ok(crate::FAILED)
+        }
+    }
+}
