@@ -41,6 +41,9 @@ pub struct EliveConfig {
     pub position: Position,
     /// Where the prototypes of Eq. 5 come from; `learned` is the variant wo.P.
     pub prototypes: PrototypeSource,
+    /// Whether the tower also sees z * e_vt, element by element, of every z, as DIN's reference code does with its interest.
+    /// Not in the paper.
+    pub target_product: bool,
     /// `false` is the variant wo.D: plain target attention per domain.
     pub disentangle: bool,
     /// Reading of Eq. 5.
@@ -72,6 +75,7 @@ impl Default for EliveConfig {
             attention_scale: AttentionScale::Width,
             position: Position::None,
             prototypes: PrototypeSource::Pooled,
+            target_product: false,
             disentangle: true,
             intention_weight: IntentWeight::Elementwise,
             intention_scale: IntentScale::None,
@@ -139,6 +143,7 @@ impl EliveConfig {
             live: side(),
             product: products.then(side),
             disentangler: self.disentangle.then(|| self.disentangler(width)),
+            target_product: self.target_product,
             regularizer: self.regularizer(),
         }
     }
@@ -188,6 +193,8 @@ pub struct Elive {
     #[module(skip)]
     disentangler: Option<Disentangler>,
     #[module(skip)]
+    target_product: bool,
+    #[module(skip)]
     regularizer: Regularizer,
 }
 
@@ -202,30 +209,39 @@ struct Side {
 
 impl Elive {
     pub(crate) fn fields(&self) -> usize {
-        let per_domain = 1 + usize::from(self.disentangler.is_some());
+        let vectors = 1 + usize::from(self.disentangler.is_some());
+        let per_domain = vectors * (1 + usize::from(self.target_product));
         per_domain * (1 + usize::from(self.product.is_some()))
     }
 
     /// Fields: those that all models share, and z_cV, z_sV, z_cS, z_sS, each `[n, d]` (one vector per domain without
-    /// disentangling).
+    /// disentangling), each followed by its product with the target if asked for.
     pub fn encode(&self, inputs: &Inputs, trace: &mut Trace) -> Encoded {
         let mut fields = inputs.shared_fields();
+        let mut push = |[name, with_target]: [&'static str; 2], z: &Tensor<2>| {
+            fields.push((name, z.clone()));
+            if self.target_product {
+                fields.push((with_target, z.clone() * inputs.target.clone()));
+            }
+        };
         let Some(disentangler) = &self.disentangler else {
-            fields.push(("live", self.live.attend(inputs, &inputs.live, "live", trace)));
+            let live = self.live.attend(inputs, &inputs.live, "live", trace);
+            push(["live", "live_target"], &live);
             if let (Some(side), Some(history)) = (&self.product, &inputs.product) {
-                fields.push(("product", side.attend(inputs, history, "product", trace)));
+                let product = side.attend(inputs, history, "product", trace);
+                push(["product", "product_target"], &product);
             }
             return Encoded { fields, penalties: Vec::new() };
         };
 
         let live = self.live.disentangle(disentangler, inputs, &inputs.live, "live", trace);
-        fields.push(("z_c_live", live.consistent.clone()));
-        fields.push(("z_s_live", live.specific.clone()));
+        push(["z_c_live", "z_c_live_target"], &live.consistent);
+        push(["z_s_live", "z_s_live_target"], &live.specific);
         let mut domains = vec![(live, &inputs.live)];
         if let (Some(side), Some(history)) = (&self.product, &inputs.product) {
             let product = side.disentangle(disentangler, inputs, history, "product", trace);
-            fields.push(("z_c_product", product.consistent.clone()));
-            fields.push(("z_s_product", product.specific.clone()));
+            push(["z_c_product", "z_c_product_target"], &product.consistent);
+            push(["z_s_product", "z_s_product_target"], &product.specific);
             domains.push((product, history));
         }
         let penalties = match &inputs.sampled {
