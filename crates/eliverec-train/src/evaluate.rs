@@ -202,7 +202,7 @@ impl Scoring<'_> {
             let output = model.forward(self.schema, &batch, &unique, &rows, None);
             add(&mut evaluation, &batch, &output)?;
             if let Some(outputs) = &output.tasks {
-                let stay = &self.normalization.stay;
+                let stay = self.normalization.stay;
                 add_tasks(tasks.get_or_insert_default(), &batch, outputs, stay)?;
             }
             if stop.load(Ordering::Relaxed) {
@@ -227,7 +227,7 @@ fn add_tasks(
     evaluation: &mut TaskEvaluation,
     batch: &Batch,
     outputs: &[Tensor<1>; TASKS],
-    stay: &Moments,
+    stay: Moments,
 ) -> Result<(), Error> {
     let labels = &batch.labels;
     let [stays, bag_clicks, product_clicks] =
@@ -248,7 +248,7 @@ fn add_tasks(
 }
 
 /// A stay in seconds from the model's standardised ln(1 + seconds): the median of what it predicts, not the mean.
-pub(crate) fn stay_seconds(output: f32, stay: &Moments) -> f32 {
+pub(crate) fn stay_seconds(output: f32, stay: Moments) -> f32 {
     // A day is longer than any stay; without a bound one wild output would be infinite.
     const LONGEST: f32 = 86_400.0;
     stay.restore(output).exp_m1().clamp(0.0, LONGEST)

@@ -17,9 +17,9 @@ use std::path::Path;
 use eliverec_core::event::{Event, EventKind, Scalar};
 use eliverec_core::schema::Group;
 
+use super::ebnerd_tables::{Read, Request, UNKNOWN, read_articles, read_history, read_requests};
 use super::log::LogOutput;
 use super::record::{FeedBuilder, Label, Value};
-use super::source::Table;
 use super::timeline::Timeline;
 use super::{Output, calendar};
 use crate::events::{Dimension, Dimensions};
@@ -29,38 +29,8 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// What the buckets of the schema take for unknown.
-const UNKNOWN: f32 = -1.0;
-
 /// Scroll depth in percent from which `bag_click` is true.
 const DEEP_SCROLL: f32 = 50.0;
-
-#[derive(Clone, Copy)]
-struct Article {
-    premium: bool,
-    length: f32,
-}
-
-struct Request {
-    id: u64,
-    user: u64,
-    ts_ms: i64,
-    held_out: bool,
-    device: u64,
-    sso: bool,
-    subscriber: bool,
-    stay_s: Option<f32>,
-    scroll: Option<f32>,
-    /// Article and whether it was clicked.
-    shown: Vec<(u64, bool)>,
-}
-
-/// A read article of a user's past.
-#[derive(Clone, Copy)]
-struct Read {
-    article: u64,
-    stay_s: Option<f32>,
-}
 
 /// Everything that is asked with "before the request".
 struct Past {
@@ -338,76 +308,4 @@ fn gather(
         ),
         read,
     }
-}
-
-fn read_articles(from: &Path) -> Result<HashMap<u64, Article>, Error> {
-    let (mut table, [id, premium, length]) =
-        Table::open(from, "items.csv.gz", ["article_id", "premium", "article_length"])?;
-    let mut articles = HashMap::new();
-    while table.advance()? {
-        let length = table.known_amount(length)?.unwrap_or(UNKNOWN);
-        articles.insert(table.number(id)?, Article { premium: table.flag(premium)?, length });
-    }
-    Ok(articles)
-}
-
-fn read_requests(from: &Path) -> Result<Vec<Request>, Error> {
-    let (mut table, [id, split, user, ts, device, sso, subscriber, stay, scroll]) = Table::open(
-        from,
-        "requests.csv.gz",
-        [
-            "request_id",
-            "split",
-            "user_id",
-            "ts_ms",
-            "device_type",
-            "is_sso_user",
-            "is_subscriber",
-            "click_read_time_s",
-            "click_scroll_pct",
-        ],
-    )?;
-    let (mut requests, mut rows) = (Vec::new(), HashMap::new());
-    while table.advance()? {
-        let request = Request {
-            id: table.number(id)?,
-            user: table.number(user)?,
-            ts_ms: table.number(ts)?,
-            held_out: table.choice(split, ["train", "validation"])? == 1,
-            device: table.number(device)?,
-            sso: table.flag(sso)?,
-            subscriber: table.flag(subscriber)?,
-            stay_s: table.known_amount(stay)?,
-            scroll: table.known_amount(scroll)?,
-            shown: Vec::new(),
-        };
-        if rows.insert(request.id, requests.len()).is_some() {
-            return Err(table.wrong(id, format!("request {} stands there twice", request.id)));
-        }
-        requests.push(request);
-    }
-    let (mut table, [id, article, click]) =
-        Table::open(from, "impressions.csv.gz", ["request_id", "article_id", "click"])?;
-    while table.advance()? {
-        let request: u64 = table.number(id)?;
-        let row = rows.get(&request).ok_or_else(|| {
-            table.wrong(id, format!("request {request} is not in requests.csv.gz"))
-        })?;
-        requests[*row].shown.push((table.number(article)?, table.flag(click)?));
-    }
-    Ok(requests)
-}
-
-fn read_history(from: &Path) -> Result<Vec<(u64, i64, Read)>, Error> {
-    let (mut table, [user, ts, article, stay]) = Table::open(
-        from,
-        "history_events.csv.gz",
-        ["user_id", "ts_ms", "article_id", "read_time_s"],
-    )?;
-    let mut history = Vec::new();
-    while table.advance()? {
-        let read = Read { article: table.number(article)?, stay_s: table.known_amount(stay)? };
-        history.push((table.number(user)?, table.number(ts)?, read));
-    }
-    Ok(history)
 }

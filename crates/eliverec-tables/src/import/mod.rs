@@ -17,6 +17,7 @@ mod calendar;
 mod candidates;
 mod driver;
 mod ebnerd;
+mod ebnerd_tables;
 mod log;
 mod record;
 mod source;

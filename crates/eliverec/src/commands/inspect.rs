@@ -49,7 +49,8 @@ pub(crate) fn table(statistics: &[(Split, Statistics)]) -> String {
     let columns: Vec<(&str, &TableOne)> =
         statistics.iter().map(|(split, s)| (split.name(), &s.table)).collect();
     let mut table = table_one(&columns);
-    let counts: [(&str, fn(&Statistics) -> u64); 2] =
+    type Count = (&'static str, fn(&Statistics) -> u64);
+    let counts: [Count; 2] =
         [("users", |s| s.users), ("distinct candidates", |s| s.distinct_candidates)];
     for (name, count) in counts {
         let counts = statistics.iter().map(|(_, s)| count(s).to_string());
