@@ -73,22 +73,29 @@ pub fn render<'a>(
     text
 }
 
-fn cell(metric: &Metric, reports: &[Report]) -> String {
+/// A metric over the reports of a row: `-` where it is undefined in one, mean ± standard deviation over several.
+pub fn cell(metric: &Metric, reports: &[Report]) -> String {
     let values: Option<Vec<f64>> = reports.iter().map(metric.value).collect();
     match values.as_deref() {
         None | Some([]) => "-".to_owned(),
         Some([value]) => format!("{value:.4}"),
         Some(values) => {
-            let n = values.len() as f64;
-            let mean = values.iter().sum::<f64>() / n;
-            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
-            format!("{mean:.4} ± {:.4}", variance.sqrt())
+            let (mean, deviation) = mean_and_deviation(values);
+            format!("{mean:.4} ± {deviation:.4}")
         }
     }
 }
 
-/// Names to the left, numbers to the right.
-fn aligned(grid: &[Vec<String>], format: Format) -> String {
+/// Mean and sample standard deviation, which is 0 for one value; NaN for none.
+pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
+    (mean, if n > 1.0 { (squares / (n - 1.0)).sqrt() } else { 0.0 })
+}
+
+/// Cells as a table, the first row being its head: names to the left, numbers to the right.
+pub fn aligned(grid: &[Vec<String>], format: Format) -> String {
     let width = |column: usize| grid.iter().map(|cells| cells[column].chars().count()).max();
     let widths: Vec<usize> = (0..grid[0].len()).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use eliverec_metrics::UserAuc;
+use eliverec_metrics::table::mean_and_deviation;
+use eliverec_metrics::{Report, UserAuc};
 
 use crate::Error;
 use crate::paper::{self, Source};
@@ -89,12 +90,12 @@ impl Row {
     /// Mean and sample standard deviation over the seeds; `None` where the metric is undefined.
     pub fn mean_and_spread(&self, metric: &str) -> Option<(f64, f64)> {
         let values = self.values(metric);
-        let n = values.len() as f64;
-        (!values.is_empty()).then(|| {
-            let mean = values.iter().sum::<f64>() / n;
-            let squares = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
-            (mean, if n > 1.0 { (squares / (n - 1.0)).sqrt() } else { 0.0 })
-        })
+        (!values.is_empty()).then(|| mean_and_deviation(&values))
+    }
+
+    /// One per seed.
+    pub fn reports(&self) -> Vec<Report> {
+        self.runs.iter().map(|run| run.report.clone()).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use eliverec_metrics::table::{Format, Layout, render};
+use eliverec_metrics::table::cell;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::Error;
@@ -55,7 +55,7 @@ pub fn page(experiment: &Experiment, orderings: &[Ordering], main: &Row) -> Resu
                         tr.main[row.name == main.name] {
                             td { (row.name) (paper_name(experiment, row)) }
                             @for metric in &metrics { td {
-                                (figure(row, metric))
+                                (cell(metric, &row.reports()))
                                 (paper_figure(experiment, row, metric.name))
                             } }
                         }
@@ -90,13 +90,6 @@ fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Markup {
         thead { tr { @for name in head { th { (name) } } } }
         tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
     } } }
-}
-
-/// A cell as the text report has it.
-fn figure(row: &Row, metric: &'static eliverec_metrics::Metric) -> String {
-    let text = render(&[text::table_row(row)], [metric], Layout::NamesDown, Format::Text);
-    let line = text.lines().nth(2).unwrap_or_default();
-    line.strip_prefix(&row.name).unwrap_or(line).trim().to_string()
 }
 
 fn paper_name(experiment: &Experiment, row: &Row) -> Markup {
@@ -172,7 +165,10 @@ fn sweep(experiment: &Experiment, metric: &str, name: &str) -> Result<Markup, Er
         spread: points.iter().map(|(_, _, spread)| *spread).collect(),
     };
     let title = format!("{name} by length of the product sequence");
-    let svg = plot::lines(Axes { title: &title, x: "products kept", y: name }, &[line.clone()])?;
+    let svg = plot::lines(
+        Axes { title: &title, x: "products kept", y: name },
+        std::slice::from_ref(&line),
+    )?;
     Ok(with_legend(&svg, &[line]))
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use eliverec_metrics::table::{Format, Layout, Row as TableRow, render};
+use eliverec_metrics::table::{Format, Layout, Row as TableRow, aligned, render};
 use eliverec_metrics::{METRICS, Metric, TASK_METRICS};
 
 use crate::Error;
@@ -39,7 +39,9 @@ pub fn report(
         heading(&mut text, "\n##", "The paper's figures, on its own data");
         text += &paper;
     }
-    if !orderings.is_empty() {
+    if orderings.is_empty() {
+        let _ = writeln!(text, "\nNo comparison: the users' AUCs are not beside the results.");
+    } else {
         heading(&mut text, "\n##", "Which orderings hold here");
         text += &orderings_table(orderings, format);
         let _ = writeln!(
@@ -48,8 +50,6 @@ pub fn report(
             orderings[0].main,
             summary(orderings)
         );
-    } else {
-        let _ = writeln!(text, "\nNo comparison: the users' AUCs are not beside the results.");
     }
     if experiment.rows.iter().any(|row| !intents(row).is_empty()) {
         heading(&mut text, "\n##", "Intents at the last evaluation");
@@ -87,9 +87,8 @@ pub fn metrics(experiment: &Experiment) -> Vec<&'static Metric> {
 }
 
 /// A row for [`render`].
-pub fn table_row(row: &Row) -> TableRow {
-    let reports = row.runs.iter().map(|run| run.report.clone()).collect();
-    TableRow { name: row.name.clone(), reports }
+fn table_row(row: &Row) -> TableRow {
+    TableRow { name: row.name.clone(), reports: row.reports() }
 }
 
 /// How many of the paper's orderings hold.
@@ -107,42 +106,11 @@ pub fn summary(orderings: &[Ordering]) -> String {
     )
 }
 
-/// Cells as a table of the format.
-fn grid(head: &[&str], rows: &[Vec<String>], format: Format) -> String {
-    let cells: Vec<Vec<String>> = std::iter::once(head.iter().map(|h| (*h).to_string()).collect())
-        .chain(rows.iter().cloned())
-        .collect();
-    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..head.len()).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for (i, row) in cells.iter().enumerate() {
-        let padded: Vec<String> =
-            row.iter()
-                .zip(&widths)
-                .enumerate()
-                .map(|(column, (cell, &width))| {
-                    if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-                })
-                .collect();
-        let rule = |column: usize, width: &usize| match (format, column) {
-            (Format::Text, _) => "-".repeat(*width),
-            (Format::Markdown, 0) => "-".repeat(width + 2),
-            (Format::Markdown, _) => format!("{}:", "-".repeat(width + 1)),
-        };
-        let rules: Vec<String> =
-            widths.iter().enumerate().map(|(column, width)| rule(column, width)).collect();
-        let _ = match format {
-            Format::Text => writeln!(text, "{}", padded.join("  ").trim_end()),
-            Format::Markdown => writeln!(text, "| {} |", padded.join(" | ")),
-        };
-        if i == 0 {
-            let _ = match format {
-                Format::Text => writeln!(text, "{}", rules.join("  ")),
-                Format::Markdown => writeln!(text, "|{}|", rules.join("|")),
-            };
-        }
-    }
-    text
+/// A head and rows as a table of the format.
+fn grid(head: &[&str], rows: Vec<Vec<String>>, format: Format) -> String {
+    let head = head.iter().map(|name| (*name).to_string()).collect();
+    let cells: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    aligned(&cells, format)
 }
 
 fn paper_table(experiment: &Experiment, format: Format) -> Option<String> {
@@ -159,13 +127,12 @@ fn paper_table(experiment: &Experiment, format: Format) -> Option<String> {
         .iter()
         .filter_map(|name| Some(eliverec_metrics::report::metric(name)?.title));
     head.extend(titles);
-    (!rows.is_empty()).then(|| grid(&head, &rows, format))
+    (!rows.is_empty()).then(|| grid(&head, rows, format))
 }
 
 fn orderings_table(orderings: &[Ordering], format: Format) -> String {
-    let rows: Vec<Vec<String>> =
-        orderings.iter().map(|ordering| ordering_cells(ordering)).collect();
-    grid(&ORDERING_HEAD, &rows, format)
+    let rows = orderings.iter().map(ordering_cells).collect();
+    grid(&ORDERING_HEAD, rows, format)
 }
 
 /// The head of the table of orderings.
@@ -214,7 +181,7 @@ fn intent_table(experiment: &Experiment, format: Format) -> String {
             std::iter::once(row.name.clone()).chain(names.iter().map(value)).collect()
         })
         .collect();
-    grid(&head, &rows, format)
+    grid(&head, rows, format)
 }
 
 /// The head of the table of fingerprints.
@@ -241,6 +208,6 @@ pub fn fingerprint_cells(row: &Row) -> Vec<String> {
 
 fn fingerprints(experiment: &Experiment, format: Format) -> String {
     let rows: Vec<Vec<String>> = experiment.rows.iter().map(fingerprint_cells).collect();
-    grid(&FINGERPRINT_HEAD, &rows, format)
+    grid(&FINGERPRINT_HEAD, rows, format)
         + "\nThe config's fingerprint leaves the seed out; the whole configs are in the runs' JSON files.\n"
 }

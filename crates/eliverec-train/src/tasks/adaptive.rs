@@ -155,8 +155,8 @@ mod tests {
         }
     }
 
-    fn signal(loss: f32, cosine: f32) -> Option<Signal> {
-        Some(Signal { loss, cosine, norms: [1.0; 2] })
+    fn signal(loss: f32, cosine: f32) -> Signal {
+        Signal { loss, cosine, norms: [1.0; 2] }
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
         let run = |update, cosine| {
             let config = TasksConfig { weight_update: update, ..TasksConfig::default() };
             let mut adaptive = Adaptive::new(&config, 1);
-            let signals = [signal(0.7, cosine), None, None];
+            let signals = [Some(signal(0.7, cosine)), None, None];
             let first = adaptive.weigh(&signals)[0];
             for _ in 0..200 {
                 adaptive.weigh(&signals);

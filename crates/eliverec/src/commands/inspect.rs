@@ -44,13 +44,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     Ok(crate::OK)
 }
 
+/// A count and what it is called.
+type Named<T> = (&'static str, fn(&T) -> u64);
+
 /// The statistics with a column per split, beside the paper's.
 pub(crate) fn table(statistics: &[(Split, Statistics)]) -> String {
     let columns: Vec<(&str, &TableOne)> =
         statistics.iter().map(|(split, s)| (split.name(), &s.table)).collect();
     let mut table = table_one(&columns);
-    type Count = (&'static str, fn(&Statistics) -> u64);
-    let counts: [Count; 2] =
+    let counts: [Named<Statistics>; 2] =
         [("users", |s| s.users), ("distinct candidates", |s| s.distinct_candidates)];
     for (name, count) in counts {
         let counts = statistics.iter().map(|(_, s)| count(s).to_string());
@@ -64,7 +66,7 @@ pub(crate) fn table_one(columns: &[(&str, &TableOne)]) -> Table {
     let mut table = plain_table();
     let names = columns.iter().map(|(name, _)| *name);
     table.set_header(std::iter::once("").chain(names).chain(["paper"]));
-    let counts: [(&str, fn(&TableOne) -> u64); 3] =
+    let counts: [Named<TableOne>; 3] =
         [("feeds", |t| t.feeds), ("impressions", |t| t.impressions), ("watched", |t| t.watched)];
     for (name, count) in counts {
         let here = columns.iter().map(|(_, t)| count(t).to_string());

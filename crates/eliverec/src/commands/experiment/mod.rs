@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let folder = Folder::read(&arguments.folder, &overrides, arguments.seeds)?;
     let schedule = Schedule::open(folder, feeds, &arguments.out, arguments.keep_runs)?;
     let stop = train::stop_on_interrupt()?;
-    match schedule.run(usize::from(arguments.jobs), stop)? {
+    match schedule.run(usize::from(arguments.jobs), stop) {
         Ended::Interrupted => {
             tell("interrupted; the same command goes on");
             Ok(crate::INTERRUPTED)

@@ -85,7 +85,7 @@ impl Schedule {
     }
 
     /// Runs what is left, `workers` at a time.
-    pub(super) fn run(self, workers: usize, stop: &AtomicBool) -> Result<Ended, Error> {
+    pub(super) fn run(self, workers: usize, stop: &AtomicBool) -> Ended {
         if self.left.len() < self.all {
             tell(&format!(
                 "{} of {} runs were finished before",
@@ -105,11 +105,11 @@ impl Schedule {
             }
         });
         if stop.load(Ordering::Relaxed) {
-            return Ok(Ended::Interrupted);
+            return Ended::Interrupted;
         }
         let progressing =
             progressing.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok(Ended::Done { failures: progressing.failures })
+        Ended::Done { failures: progressing.failures }
     }
 
     fn work(&self, progressing: &Mutex<Progressing>, workers: usize, stop: &AtomicBool) {
