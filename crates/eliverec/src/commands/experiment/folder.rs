@@ -7,6 +7,7 @@ use std::path::Path;
 
 use eliverec_core::id::{IdHash, text_id};
 use eliverec_tables::{FeedDirectory, Split};
+use eliverec_train::config::TrainingConfig;
 use eliverec_train::{Config, Error};
 
 /// A folder of experiment files, read.
@@ -27,6 +28,15 @@ pub(super) struct Job {
     /// Of the config without its seed.
     pub(super) fingerprint: String,
     pub(super) overrides: Vec<String>,
+}
+
+impl Job {
+    /// Whether a run of that resolved config has the numbers of this one. A config written before an option existed means
+    /// the option's default.
+    pub(super) fn has_config(&self, resolved: &str) -> bool {
+        Config::parse(resolved, "a result", &[])
+            .is_ok_and(|found| numbers_of(&found).differences(&numbers_of(&self.config)).is_empty())
+    }
 }
 
 impl Folder {
@@ -68,14 +78,18 @@ impl Folder {
     }
 }
 
-/// Of everything in a config that changes a number.
-fn fingerprint(config: &Config) -> String {
+/// The config with what changes no number at its default.
+fn numbers_of(config: &Config) -> Config {
     let mut config = config.clone();
-    let defaults = eliverec_train::config::TrainingConfig::default();
+    let defaults = TrainingConfig::default();
     config.training.threads = defaults.threads;
     config.training.log_every_steps = defaults.log_every_steps;
     config.training.checkpoint_every_steps = defaults.checkpoint_every_steps;
-    format!("{:016x}", text_id(&config.to_toml()))
+    config
+}
+
+fn fingerprint(config: &Config) -> String {
+    format!("{:016x}", text_id(&numbers_of(config).to_toml()))
 }
 
 /// Of the schema and of every file's name, size and content.

@@ -75,7 +75,7 @@ impl Schedule {
                     found.experiment
                 )));
             }
-            if found.config_fingerprint != job.fingerprint {
+            if !job.has_config(&found.config) {
                 tell(&format!("{} seed {}: the config has changed, made anew", job.row, job.seed));
                 left.push(job);
             }
