@@ -209,9 +209,12 @@ fn batch(schema: &Schema, sizes: Sizes, lengths: Lengths, seed: u64) -> Prepared
         feed.candidates.position = vec![None; sizes.candidates];
         let labels = &mut feed.candidates.labels;
         labels.watched = (0..sizes.candidates).map(|_| random.below(8) == 0).collect();
-        labels.stay_s = vec![None; sizes.candidates];
-        labels.bag_click = vec![None; sizes.candidates];
-        labels.product_click = vec![None; sizes.candidates];
+        // For configs with inter-channel tasks: every watch has a stay and a known answer to both clicks.
+        let known = |i: usize, every: usize| labels.watched[i].then_some(i.is_multiple_of(every));
+        let all = 0..sizes.candidates;
+        labels.stay_s = all.clone().map(|i| labels.watched[i].then_some(20.0 + i as f32)).collect();
+        labels.bag_click = all.clone().map(|i| known(i, 2)).collect();
+        labels.product_click = all.map(|i| known(i, 3)).collect();
         builder.push(&feed).expect("synthetic feeds keep the contract");
     }
     let batch = builder.finish().expect("at least one feed");
