@@ -59,6 +59,22 @@ def model_inputs(domains: tuple[str, ...]) -> dict[str, Tensor]:
     return inputs
 
 
+def task_labels(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Labels of what happened inside the channel, `[n]`: whole seconds, and clicks of both kinds; -1 where unknown.
+
+    More impressions are watched than in `model_inputs`, so that every task has known and unknown labels.
+    """
+    n = len(inputs["watched"])
+    known = {task: normal(f"{task}.known", n) > -0.8 for task in ("stay", "bag_click", "product_click")}
+    labels = {
+        "stay": torch.exp(3.5 + 1.2 * normal("stay", n)).round(),
+        "bag_click": (normal("bag_click", n) > 0.2).double(),
+        "product_click": (normal("product_click", n) > 0.5).double(),
+    }
+    found = {task: torch.where(known[task], label, -1.0) for task, label in labels.items()}
+    return {"watched": (normal("watched", n) > -0.4).double()} | found
+
+
 def parameter(name: str, shape: tuple[int, ...]) -> Tensor:
     """Values of a size that keeps every layer away from saturation."""
     values = normal(name, *shape)

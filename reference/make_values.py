@@ -1,6 +1,6 @@
 """Writes the reference values that the Rust tests compare with: forward values and gradients, as safetensors.
 
-    python reference/make_values.py            write crates/eliverec-models/tests/reference/*.safetensors
+    python reference/make_values.py            write crates/eliverec-{models,train}/tests/reference/*.safetensors
     python reference/make_values.py --check    compare them with the stored ones instead, to 1e-6
 
 Everything is computed in float64 from inputs that float32 represents exactly, and stored as float32.
@@ -18,10 +18,11 @@ from safetensors.torch import load_file, save
 
 import models
 import op_cases
-from fixed_inputs import WIDTH, model_inputs, parameter
+import tasks
+from fixed_inputs import WIDTH, model_inputs, normal, parameter, representable, task_labels
 from models import Din, Elive, Eta, Tensors
 
-FOLDER = Path(__file__).resolve().parents[1] / "crates/eliverec-models/tests/reference"
+CRATES = Path(__file__).resolve().parents[1] / "crates"
 
 MODELS: dict[str, models.Model] = {
     "elive_default": Elive(blocks=2),
@@ -50,15 +51,31 @@ MODELS: dict[str, models.Model] = {
 }
 
 
+WITH_TASKS: dict[str, models.Model] = {
+    "elive_tasks": Elive(),
+    "elive_tasks_dynamic": Elive(intra_dynamic=True),
+    "eta_tasks": Eta(),
+}
+
+
 # Models
 
 
-def model_values(model: models.Model) -> Tensors:
-    """Inputs, parameters, outputs, and the gradients of the total loss."""
+def prepared(model: models.Model, with_tasks: bool) -> tuple[Tensors, Tensors]:
+    """Inputs and parameters."""
     inputs = model_inputs(model.domains)
     shapes = models.shapes(model, WIDTH)
-    parameters = {name: parameter(name, shape) for name, shape in shapes.items()}
-    outputs = models.forward(model, inputs, parameters)
+    if with_tasks:
+        inputs |= task_labels(inputs)
+        shapes |= tasks.shapes(model, WIDTH)
+    return inputs, {name: parameter(name, shape) for name, shape in shapes.items()}
+
+
+def model_values(model: models.Model, with_tasks: bool = False) -> Tensors:
+    """Inputs, parameters, outputs, and the gradients of the total loss."""
+    inputs, parameters = prepared(model, with_tasks)
+    forward = tasks.forward if with_tasks else models.forward
+    outputs = forward(model, inputs, parameters)
     outputs["loss.total"].backward()
 
     leaves = {f"input.{name}": x for name, x in inputs.items()} | parameters
@@ -89,6 +106,57 @@ def options(model: models.Model) -> dict[str, str]:
     found["model"] = type(model).__name__.lower()
     found["lambda_correlation"] = str(models.LAMBDA_CORRELATION)
     found["lambda_contrast"] = str(models.LAMBDA_CONTRAST)
+    return found
+
+
+TASK_OPTIONS = {
+    "experts": str(tasks.EXPERTS),
+    "expert_width": str(tasks.EXPERT_WIDTH),
+    "gate_hidden": str(tasks.GATE_HIDDEN),
+    "tower_hidden": str(tasks.TOWER_HIDDEN),
+    "stay_mean": str(tasks.STAY_MEAN),
+    "stay_sd": str(tasks.STAY_SD),
+    **{f"{task}_weight": str(weight) for task, weight in tasks.WEIGHTS.items()},
+}
+
+
+# The weighting of tasks
+
+
+def gradient_values() -> Tensors:
+    """Losses, cosines and norms of the tasks of a model, and the gradient of rec + sum w_i L_i, without L_reg."""
+    model = Elive()
+    inputs, parameters = prepared(model, with_tasks=True)
+    outputs = tasks.cosines(model, inputs, parameters)
+    weighed = (weight * outputs[f"loss.{task}"] for task, weight in tasks.WEIGHTS.items())
+    (outputs["loss.rec"] + sum(weighed)).backward()
+    leaves = {f"input.{name}": x for name, x in inputs.items()} | parameters
+    return (
+        {f"input.{name}": x.double() for name, x in inputs.items()}
+        | {f"param.{name}": x for name, x in parameters.items()}
+        | {f"output.{name}": x for name, x in outputs.items()}
+        | {f"grad.{name}": x.grad for name, x in leaves.items() if x.grad is not None}
+    )
+
+
+def weighting_values() -> Tensors:
+    """Ten updates of every task's weighting network in both ways, from the same parameters."""
+    steps, count = 10, len(tasks.NAMES)
+    cosines = torch.tanh(normal("weighting.cosine", steps, count))
+    losses = torch.exp(0.4 * normal("weighting.loss", steps, count))
+    losses[3, 1] = -1
+    cosines, losses = representable(cosines).detach(), representable(losses).detach()
+    found = {"input.cosine": cosines, "input.loss": losses}
+    for update in ("joint", "meta"):
+        weights = []
+        for i, task in enumerate(tasks.NAMES):
+            names = {name: f"{task}.{name}" for name in tasks.network_shapes()}
+            shapes = tasks.network_shapes()
+            own = {name: parameter(f"weighting.{names[name]}", shapes[name]) for name in names}
+            found |= {f"param.{names[name]}": x.detach().clone() for name, x in own.items()}
+            weights.append(tasks.weigh(update, tasks.Network(**own), cosines[:, i], losses[:, i]))
+            found |= {f"output.{update}.{names[name]}": x for name, x in own.items()}
+        found[f"output.{update}.weight"] = torch.stack(weights, 1)
     return found
 
 
@@ -130,13 +198,24 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare with the stored values")
     check = parser.parse_args().check
 
-    files = {name: (model_values(model), options(model)) for name, model in MODELS.items()}
-    files["ops"] = (op_cases.all_ops(), op_cases.METADATA)
+    of_models = {name: (model_values(model), options(model)) for name, model in MODELS.items()}
+    for name, model in WITH_TASKS.items():
+        of_models[name] = (model_values(model, True), options(model) | TASK_OPTIONS)
+    of_models["ops"] = (op_cases.all_ops(), op_cases.METADATA)
+    of_training = {
+        "task_gradients": (gradient_values(), options(Elive()) | TASK_OPTIONS),
+        "weighting": (weighting_values(), {}),
+    }
+    folders = {"eliverec-models": of_models, "eliverec-train": of_training}
+    files = {
+        CRATES / crate / "tests/reference" / f"{name}.safetensors": file
+        for crate, named in folders.items()
+        for name, file in named.items()
+    }
 
-    FOLDER.mkdir(parents=True, exist_ok=True)
     failed = False
-    for name, (tensors, metadata) in files.items():
-        path = FOLDER / f"{name}.safetensors"
+    for path, (tensors, metadata) in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         if check:
             difference = largest_difference(path, tensors) if path.exists() else float("inf")
             failed |= not difference <= 1e-6

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use burn::tensor::Tensor;
 use eliverec_core::toy;
 use eliverec_models::blocks::AttentionScale;
+use eliverec_models::heads::{HeadsConfig, Task};
 use eliverec_models::inputs::{History, Inputs};
 use eliverec_models::ops;
 use eliverec_models::parameters;
 use eliverec_models::registry::ModelConfig;
+use eliverec_models::rows::indices;
 use eliverec_models::settings::{Domain, FieldNorm};
 use eliverec_models::trace::Trace;
 use eliverec_models::zoo::din::Normalize;
@@ -33,7 +36,7 @@ fn whole_models() {
             seen += 1;
         }
     }
-    assert!(seen >= 21, "only {seen} files of reference values");
+    assert!(seen >= 24, "only {seen} files of reference values");
 }
 
 /// `fused`: with the fused operations or composed; `traced`: recording, for which the disentangled encoder is always composed.
@@ -66,6 +69,13 @@ fn check_model(r: &Reference, fused: bool, traced: bool) {
         assert_eq!(r.tensors.contains_key(&name), ours.is_some(), "{}: {name}", r.name);
         ours.into_iter().for_each(|ours| r.check_values(&name, &[ours]));
     }
+    for (task, output) in Task::ALL.into_iter().zip(output.tasks.into_iter().flatten()) {
+        let name = task.name();
+        r.check(&format!("output.task.{name}"), &output);
+        let loss = task_loss(r, task, output);
+        r.check(&format!("output.loss.{name}"), &loss);
+        total = total + loss * r.number::<f32>(&format!("{name}_weight"));
+    }
     r.check("output.loss.total", &total);
     if traced {
         check_trace(r, trace, &inputs);
@@ -81,9 +91,32 @@ fn check_model(r: &Reference, fused: bool, traced: bool) {
     r.check_gradient("grad.input.context", inputs.context.as_ref().unwrap(), &gradients);
     r.check_gradient("grad.input.target", &inputs.target, &gradients);
     r.check_gradient("grad.input.target_state", inputs.target_state.as_ref().unwrap(), &gradients);
+    if settings.heads.is_some() {
+        r.check_gradient("grad.input.dynamic", inputs.dynamic.as_ref().unwrap(), &gradients);
+    }
     r.check_gradient("grad.input.live.items", &inputs.live.items, &gradients);
     if let Some(product) = &inputs.product {
         r.check_gradient("grad.input.product.items", &product.items, &gradients);
+    }
+}
+
+/// A mean over the watched impressions whose label is known, which are those that are not negative.
+fn task_loss(r: &Reference, task: Task, output: Tensor<1>) -> Tensor<1> {
+    let labels = r.values(&format!("input.{}", task.name()));
+    let known = labels.iter().zip(r.values("input.watched")).zip(0..);
+    let known = known.filter(|((label, watched), _)| **label >= 0.0 && **watched > 0.5);
+    let (labels, rows): (Vec<f32>, Vec<u32>) = known.map(|((label, _), i)| (*label, i)).unzip();
+    let output = output.select(0, indices(rows, &device()));
+    let (mean, sd): (f32, f32) = (r.number("stay_mean"), r.number("stay_sd"));
+    let standard = |seconds: &f32| (seconds.ln_1p() - mean) / sd;
+    match task {
+        Task::Stay => {
+            let labels: Vec<f32> = labels.iter().map(standard).collect();
+            (output - Tensor::from_data(&labels[..], &device())).square().mean()
+        }
+        Task::BagClick | Task::ProductClick => {
+            ops::binary_cross_entropy(output, Tensor::from_data(&labels[..], &device()))
+        }
     }
 }
 
@@ -126,7 +159,7 @@ fn inputs(r: &Reference, fused: bool) -> Inputs {
         context: Some(r.leaf("input.context")),
         target: r.leaf("input.target"),
         target_state: Some(r.leaf("input.target_state")),
-        dynamic: Some(r.tensor("input.dynamic")),
+        dynamic: Some(r.leaf("input.dynamic")),
         candidates: rows("input.candidate_lengths"),
         live: history("live"),
         product: r.option("domains").contains("product").then(|| history("product")),
@@ -146,6 +179,12 @@ fn settings(r: &Reference) -> ModelSettings {
     settings.tower.field_norm =
         if r.option("field_norm") == "layer" { FieldNorm::Layer } else { FieldNorm::None };
     settings.model = ModelConfig::of(r.option("model")).unwrap();
+    settings.heads = (!r.option("experts").is_empty()).then(|| HeadsConfig {
+        experts: r.number("experts"),
+        expert_width: r.number("expert_width"),
+        gate_hidden: r.number("gate_hidden"),
+        tower_hidden: r.number("tower_hidden"),
+    });
     let scale =
         |name| if r.option(name) == "none" { IntentScale::None } else { IntentScale::Width };
     match &mut settings.model {
@@ -215,6 +254,16 @@ fn reference_names(model: &Model, r: &Reference) -> BTreeMap<String, String> {
                 ["tower", "slopes", layer] => format!("tower.{layer}.slope"),
                 ["tower", "field_norms", field, kind] => {
                     format!("field_norm.{}.{kind}", fields[field.parse::<usize>().unwrap()])
+                }
+                ["heads", "gate", "hidden", kind] => format!("heads.gate.hidden_{kind}"),
+                ["heads", "gate", "weights", field, kind] => format!("heads.gate.{field}.{kind}"),
+                ["heads", "mixture", "experts", kind] => format!("heads.expert_{kind}"),
+                ["heads", "mixture", "tasks", task, "gate"] => {
+                    format!("heads.{}.gate", Task::ALL[task.parse::<usize>().unwrap()].name())
+                }
+                ["heads", "mixture", "tasks", task, layer, kind] => {
+                    let task = Task::ALL[task.parse::<usize>().unwrap()].name();
+                    format!("heads.{task}.{layer}_{kind}")
                 }
                 _ => panic!("{name} has no reference name"),
             };
