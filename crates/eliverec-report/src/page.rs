@@ -18,7 +18,7 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; p
 h1 { font-size: 1.5rem; line-height: 1.2; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #8884; }
+th, td { padding: .3rem .7rem; text-align: right; vertical-align: top; white-space: nowrap; border-bottom: 1px solid #8884; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: Canvas; }
 tr.main td { font-weight: 600; }
 .paper { opacity: .65; font-size: .85em; display: block; font-weight: 400; }
@@ -120,7 +120,7 @@ fn plots(experiment: &Experiment, main: &Row) -> Result<Vec<Markup>, Error> {
                 Some((row.name.clone(), mean, spread))
             };
             let values: Vec<_> = experiment.rows.iter().filter_map(value).collect();
-            let svg = plot::bars(&format!("{name}, test split"), name, &values)?;
+            let svg = plot::points(&format!("{name}, test split"), name, &values)?;
             plots.push(html! { figure { (PreEscaped(svg)) } });
         }
     }
@@ -128,9 +128,13 @@ fn plots(experiment: &Experiment, main: &Row) -> Result<Vec<Markup>, Error> {
     plots.push(curves(experiment.rows.iter(), axes, |name| name == "watch")?);
     let of_main = |title, y| Axes { title, x: "update", y };
     let own = || std::iter::once(main);
+    let has = |chosen: fn(&str) -> bool| main.runs[0].curves.keys().any(|name| chosen(name));
     let terms = |name: &str| !name.contains('.') && name != "loss" && name != "watch";
-    plots.push(curves(own(), of_main("Other terms of the main row", "value, unweighted"), terms)?);
-    if main.runs[0].curves.keys().any(|name| name.starts_with("weight.")) {
+    if has(terms) {
+        let axes = of_main("Other terms of the main row", "value, unweighted");
+        plots.push(curves(own(), axes, terms)?);
+    }
+    if has(|name| name.starts_with("weight.")) {
         let weights = |name: &str| name.starts_with("weight.");
         plots.push(curves(own(), of_main("Task weights of the main row", "weight"), weights)?);
         let cosines = |name: &str| name.starts_with("cosine.");

@@ -91,7 +91,7 @@ pub fn lines(axes: Axes<'_>, lines: &[Line]) -> Result<String, Error> {
             .y_labels(6)
             .label_style(("sans-serif", 12).into_font().color(&AXIS))
             .axis_desc_style(("sans-serif", 13).into_font().color(&AXIS))
-            .x_label_formatter(&|x| format!("{x}"))
+            .x_label_formatter(&|x| short(*x))
             .y_label_formatter(&|y| short(*y))
             .x_desc(axes.x)
             .y_desc(axes.y)
@@ -125,11 +125,11 @@ fn short(value: f64) -> String {
     if text == "-0" { "0".into() } else { text.into() }
 }
 
-/// One value with its spread per name, as points with error bars under the names.
+/// One value with its spread per name: points with error bars, since the axis does not begin at 0.
 ///
 /// # Errors
 /// What the drawing library says.
-pub fn bars(title: &str, y: &str, values: &[(String, f64, f64)]) -> Result<String, Error> {
+pub fn points(title: &str, y: &str, values: &[(String, f64, f64)]) -> Result<String, Error> {
     let ends = values.iter().flat_map(|(_, mean, spread)| [mean - spread, mean + spread]);
     let y_range = range(ends);
     let mut svg = String::new();
@@ -140,7 +140,7 @@ pub fn bars(title: &str, y: &str, values: &[(String, f64, f64)]) -> Result<Strin
             .margin(8)
             .x_label_area_size(40)
             .y_label_area_size(64)
-            .build_cartesian_2d((0..values.len().max(1)).into_segmented(), y_range.clone())
+            .build_cartesian_2d((0..values.len().max(1)).into_segmented(), y_range)
             .map_err(failed)?;
         let name = |place: &SegmentValue<usize>| match place {
             SegmentValue::CenterOf(i) => {
@@ -156,7 +156,7 @@ pub fn bars(title: &str, y: &str, values: &[(String, f64, f64)]) -> Result<Strin
             .axis_style(AXIS)
             .x_labels(values.len() + 1)
             .y_labels(6)
-            .label_style(("sans-serif", 12).into_font().color(&AXIS))
+            .label_style(("sans-serif", 11).into_font().color(&AXIS))
             .axis_desc_style(("sans-serif", 13).into_font().color(&AXIS))
             .x_label_formatter(&name)
             .y_label_formatter(&|y| short(*y))
@@ -166,16 +166,11 @@ pub fn bars(title: &str, y: &str, values: &[(String, f64, f64)]) -> Result<Strin
         for (i, (_, mean, spread)) in values.iter().enumerate() {
             let colour = COLOURS[i % COLOURS.len()];
             let centre = SegmentValue::CenterOf(i);
-            let column =
-                [(SegmentValue::Exact(i), y_range.start), (SegmentValue::Exact(i + 1), *mean)];
-            let mut column = Rectangle::new(column, colour.mix(0.6).filled());
-            column.set_margin(0, 0, 18, 18);
-            chart.draw_series(std::iter::once(column)).map_err(failed)?;
-            let bar = PathElement::new(
-                vec![(centre.clone(), mean - spread), (centre, mean + spread)],
-                AXIS.stroke_width(2),
-            );
+            let ends = vec![(centre.clone(), mean - spread), (centre.clone(), mean + spread)];
+            let bar = PathElement::new(ends, colour.stroke_width(2));
             chart.draw_series(std::iter::once(bar)).map_err(failed)?;
+            let point = Circle::new((centre, *mean), 5, colour.filled());
+            chart.draw_series(std::iter::once(point)).map_err(failed)?;
         }
         area.present().map_err(failed)?;
     }
@@ -204,8 +199,8 @@ mod tests {
             let svg = lines(axes, &[line]).unwrap();
             assert!(svg.starts_with("<svg role=\"img\" width=\"100%\" viewBox"), "{}", &svg[..80]);
         }
-        assert!(bars("t", "AUC", &[]).unwrap().contains("</svg>"));
-        assert!(bars("t", "AUC", &[("din".into(), 0.7, 0.01)]).unwrap().contains("din"));
+        assert!(points("t", "AUC", &[]).unwrap().contains("</svg>"));
+        assert!(points("t", "AUC", &[("din".into(), 0.7, 0.01)]).unwrap().contains("din"));
     }
 
     #[test]

@@ -27,7 +27,10 @@ pub fn report(
     let heading = |text: &mut String, level: &str, title: &str| {
         let _ = match format {
             Format::Markdown => writeln!(text, "{level} {title}\n"),
-            Format::Text => writeln!(text, "{title}\n"),
+            Format::Text => {
+                let apart = if level.starts_with('\n') { "\n" } else { "" };
+                writeln!(text, "{apart}{title}\n")
+            }
         };
     };
     heading(&mut text, "#", title(experiment));
@@ -39,9 +42,9 @@ pub fn report(
         heading(&mut text, "\n##", "The paper's figures, on its own data");
         text += &paper;
     }
-    if orderings.is_empty() {
+    if orderings.is_empty() && experiment.rows.len() > 1 {
         let _ = writeln!(text, "\nNo comparison: the users' AUCs are not beside the results.");
-    } else {
+    } else if !orderings.is_empty() {
         heading(&mut text, "\n##", "Which orderings hold here");
         text += &orderings_table(orderings, format);
         let _ = writeln!(
