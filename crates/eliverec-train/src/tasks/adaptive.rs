@@ -130,6 +130,7 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks::reference::Reference;
 
     fn weight(network: &Network, inputs: [f32; 2]) -> f32 {
         network.clone().step(inputs, 0.0, 0.0)
@@ -174,6 +175,40 @@ mod tests {
         assert!(run(WeightUpdate::Joint, 0.5) < -0.01);
         assert!(run(WeightUpdate::Meta, 0.5) > 0.01);
         assert!(run(WeightUpdate::Meta, -0.5) < -0.01);
+    }
+
+    /// Ten updates from the same parameters, in both ways.
+    #[test]
+    fn weights_and_parameters_equal_the_reference_values() {
+        let r = Reference::read("weighting.safetensors");
+        let steps =
+            r.values("input.loss").chunks(TASKS).zip(r.values("input.cosine").chunks(TASKS));
+        for (update, name) in [(WeightUpdate::Joint, "joint"), (WeightUpdate::Meta, "meta")] {
+            let config = TasksConfig { weight_update: update, ..TasksConfig::default() };
+            let mut adaptive = Adaptive::new(&config, 1);
+            let parts = ["kind", "hidden_weight", "hidden_bias", "output_weight", "output_bias"];
+            for (network, task) in adaptive.networks.iter_mut().zip(Task::ALL) {
+                let stored = parts.map(|part| r.values(&format!("param.{}.{part}", task.name())));
+                *network = Network::of(stored.concat());
+            }
+            let mut weights = Vec::new();
+            for (losses, cosines) in steps.clone() {
+                // A loss of -1 stands for a batch without labels of the task.
+                weights.extend(adaptive.weigh(&std::array::from_fn(|i| {
+                    (losses[i] >= 0.0).then(|| signal(losses[i], cosines[i]))
+                })));
+            }
+            r.check(&format!("output.{name}.weight"), &weights);
+            for (network, task) in adaptive.networks.iter().zip(Task::ALL) {
+                let mut from = 0;
+                for part in parts {
+                    let part = format!("output.{name}.{}.{part}", task.name());
+                    let count = r.values(&part).len();
+                    r.check(&part, &network.parameters[from..from + count]);
+                    from += count;
+                }
+            }
+        }
     }
 
     #[test]

@@ -257,10 +257,10 @@ fn at_parameters(
         let output = outputs[task as usize].clone();
         let loss = finite(task.name(), rows.loss(task, output, pass.device))?;
         let (value, own) = (scalar(&loss), apart.backward(loss));
-        *found =
-            Some(TaskGradient { loss: value, at_fields: shared(&own), at_dynamic: vec![], own });
+        let at_fields = shared(&gradient, &own);
+        *found = Some(TaskGradient { loss: value, at_fields, at_dynamic: vec![], own });
     }
-    let main = shared(&gradient);
+    let main = shared(&gradient, &gradient);
     let comparison =
         Comparison { main: &main, rows: &[0], width: main.len(), compared: |_: usize| true };
     let signals = found.each_ref().map(|task| task.as_ref().map(|t| comparison.signal(t)));
@@ -282,11 +282,15 @@ fn at_parameters(
     Ok(Computed { gradient, loss, terms, tasks })
 }
 
-/// The gradient of the parameters that no task has for itself, one after the other.
-fn shared(gradient: &Gradient) -> Vec<f32> {
+/// The gradient `of` the parameters that watching, whose gradient is `main`, shares with the tasks, one after the other. Neither
+/// a tower is among them nor the map of an e_d that only the heads read.
+fn shared(main: &Gradient, of: &Gradient) -> Vec<f32> {
     let own = |name: &str| name.starts_with("tower.") || name.starts_with("heads.");
-    let shared = gradient.dense.iter().filter(|(name, _)| !own(name));
-    shared.flat_map(|(_, values)| values.iter().copied()).collect()
+    let shared = main.dense.iter().filter(|(name, _)| !own(name));
+    let values = |(name, main): (&String, &Vec<f32>)| {
+        of.dense.get(name).cloned().unwrap_or_else(|| vec![0.0; main.len()])
+    };
+    shared.flat_map(values).collect()
 }
 
 fn weighed(

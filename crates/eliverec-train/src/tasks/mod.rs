@@ -22,4 +22,6 @@ use eliverec_models::heads::Task;
 pub const TASKS: usize = Task::ALL.len();
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

@@ -146,6 +146,38 @@ fn cosines_tell_agreement_from_opposition() {
     }
 }
 
+/// The toy schema's e_d has a map of its own, which watching does not read: the gradients have different parameters.
+#[test]
+fn cosines_at_parameters_compare_parameters_of_one_name() {
+    let settings = [
+        "tasks.gradient_scope=parameters",
+        "model.correlation_weight=0",
+        "model.alignment_weight=0",
+    ];
+    let fixture = Fixture::new(config(&settings), prepared(|_| {}));
+    let watching = fixture.plain([0.0; TASKS]).dense;
+    let computed = fixture.compute();
+    for (i, weighed) in computed.tasks.iter().enumerate() {
+        let with = fixture.plain(std::array::from_fn(|k| f32::from(u8::from(k == i)))).dense;
+        let (mut product, mut squares) = (0.0_f64, [0.0; 2]);
+        for (name, main) in &watching {
+            let shared = !name.starts_with("tower.") && !name.starts_with("heads.");
+            if !shared || name == "entities.dynamic.weight" {
+                continue;
+            }
+            for (main, with) in main.iter().zip(&with[name]) {
+                let (main, own) = (f64::from(*main), f64::from(with - main));
+                product += main * own;
+                squares[0] += main * main;
+                squares[1] += own * own;
+            }
+        }
+        let expected = product / (squares[0] * squares[1]).sqrt();
+        let cosine = f64::from(weighed.signal.cosine);
+        assert!((cosine - expected).abs() < 1e-3, "{cosine}, expected {expected}");
+    }
+}
+
 #[test]
 fn batches_with_little_to_learn_from_are_survived() {
     let modes = ["vanilla", "adaptive", "uncertainty", "meta_balance"];
@@ -176,8 +208,8 @@ fn a_single_feed_and_an_empty_domain_are_survived() {
     let normalization = eliverec_core::Normalization::default();
     let mut feeds = toy::feeds(30, 5);
     feeds.iter_mut().for_each(|feed| feed.candidates.labels.watched[0] = true);
-    for (feeds, products) in [(&feeds[..1], 50), (&feeds[..], 0)] {
-        let lengths = eliverec_core::Lengths { products, channels: 50 };
+    for (feeds, products, channels) in [(&feeds[..1], 50, 50), (&feeds, 0, 50), (&feeds, 50, 0)] {
+        let lengths = eliverec_core::Lengths { products, channels };
         let mut builder = eliverec_core::BatchBuilder::new(&schema, &normalization, lengths);
         feeds.iter().for_each(|feed| builder.push(feed).unwrap());
         let batch = builder.finish().unwrap();
