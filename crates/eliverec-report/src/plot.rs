@@ -27,7 +27,7 @@ pub struct Axes<'a> {
 }
 
 /// Colours that differ in lightness, too, on a light and on a dark page.
-const COLOURS: [RGBColor; 8] = [
+const COLOURS: [RGBColor; 10] = [
     RGBColor(31, 119, 180),
     RGBColor(214, 90, 20),
     RGBColor(44, 160, 44),
@@ -36,6 +36,8 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(150, 110, 60),
     RGBColor(20, 160, 170),
     RGBColor(120, 120, 120),
+    RGBColor(200, 170, 30),
+    RGBColor(90, 60, 90),
 ];
 const AXIS: RGBColor = RGBColor(128, 128, 128);
 const SIZE: (u32, u32) = (560, 340);

@@ -85,10 +85,7 @@ impl Scorer {
         feeds: &FeedDirectory,
         split: Split,
     ) -> Result<Report, Error> {
-        run::check_schema(&RunDirectory::at(path), feeds)?;
-        let never = AtomicBool::new(false);
-        let report = self.scoring().run(&self.model, &self.store, feeds, split, &never)?;
-        Ok(report.expect("nobody asks this one to stop"))
+        Ok(self.evaluate_in_detail(path, feeds, split)?.report)
     }
 
     /// The same, with what a report over several runs compares besides.
