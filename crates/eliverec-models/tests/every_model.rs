@@ -10,6 +10,7 @@ use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Lengths, Normalization, toy};
 use eliverec_models::registry::{MODELS, ModelConfig};
 use eliverec_models::settings::Domain;
+use eliverec_models::zoo::elive::EliveConfig;
 use eliverec_models::{Model, ModelSettings, ops, parameters};
 
 const WIDTH: usize = 8;
@@ -29,6 +30,10 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
             check(&settings(name, domain));
         }
     }
+    let mut with_product = settings("elive", Domain::Both);
+    with_product.model =
+        ModelConfig::Elive(EliveConfig { target_product: true, ..EliveConfig::default() });
+    check(&with_product);
 }
 
 fn batch(settings: &ModelSettings, feeds: &[Feed]) -> Batch {
