@@ -51,7 +51,7 @@ pub(super) fn keep(
     let name = file_name(&job.row, job.seed);
     fs_err::create_dir_all(results.join(USERS))?;
     durable::write(&results.join(USERS).join(&name), users_to_json(&detail.users).as_bytes())?;
-    durable::write(&results.join(name), serde_json::to_string_pretty(&result)?.as_bytes())?;
+    durable::write(&results.join(name), serde_json::to_string(&result)?.as_bytes())?;
     Ok(())
 }
 
