@@ -32,6 +32,8 @@ MODELS: dict[str, models.Model] = {
     "elive_scalar_scaled": Elive(
         intention_weight="scalar", intention_scale="width", retrieval_scale="width"
     ),
+    "elive_encoder_din": Elive(encoder="din"),
+    "elive_encoder_hgn": Elive(encoder="hgn"),
     "elive_wo_p": Elive(prototypes="learned"),
     "elive_wo_c": Elive(correlation="none"),
     "elive_wo_n": Elive(contrast="none"),

@@ -45,6 +45,11 @@ class Model(Protocol):
     def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded: ...
 
 
+def din_unit(width: int) -> dict[str, tuple[int, int]]:
+    """The layers of DIN's attention unit."""
+    return {"hidden1": (4 * width, 80), "hidden2": (80, 40), "score": (40, 1)}
+
+
 # eLiveRec
 
 
@@ -53,6 +58,7 @@ class Elive:
     """eLiveRec, Eq. 3-11, and the variants of Table III."""
 
     domains: tuple[str, ...] = ("live", "product")
+    encoder: str = "transformer"  # or "din", "hgn" (Fig. 5)
     blocks: int = 1
     heads: int = 2
     feed_forward_ratio: int = 2
@@ -75,7 +81,16 @@ class Elive:
             root = f"elive.{domain}"
             if self.position == "recency":
                 shapes[f"{root}.recency"] = (ops.RECENCY_BUCKETS, d)
-            for i in range(self.blocks):
+            if self.encoder == "din":
+                for name, (rows, columns) in din_unit(width).items():
+                    shapes[f"{root}.unit.{name}_weight"] = (rows, columns)
+                    shapes[f"{root}.unit.{name}_bias"] = (columns,)
+            if self.encoder == "hgn":
+                shapes |= {f"{root}.gating.feature_{n}": (d, d) for n in ("item", "user")}
+                shapes[f"{root}.gating.feature_bias"] = (d,)
+                shapes[f"{root}.gating.instance_item"] = (d, 1)
+                shapes[f"{root}.gating.instance_user"] = (ops.HGN_PLACES, d)
+            for i in range(self.blocks if self.encoder == "transformer" else 0):
                 block = f"{root}.blocks.{i}"
                 shapes |= {f"{block}.{n}": (d, d) for n in ("query", "key", "value", "output")}
                 shapes |= {f"{block}.expand_weight": (d, f), f"{block}.expand_bias": (f,)}
@@ -92,6 +107,9 @@ class Elive:
             encoded.fields["dynamic"] = inputs["dynamic"]
         for domain in self.domains:
             items, h = self.encode_history(inputs, parameters, domain)
+            if self.encoder == "din":
+                self.per_candidate(inputs, parameters, domain, items, encoded)
+                continue
             encoded.intermediates[f"{domain}.encoded"] = h
             if self.disentangle:
                 self.disentangle_history(inputs, parameters, domain, items, h, encoded)
@@ -109,12 +127,44 @@ class Elive:
         items, lengths = inputs[f"{domain}.items"], inputs[f"{domain}.lengths"]
         if self.position == "recency":
             items = items + w["recency"][ops.recency_buckets(inputs[f"{domain}.age_s"])]
+        if self.encoder == "din":
+            return items, items  # H depends on the target: see `per_candidate`
+        if self.encoder == "hgn":
+            feeds = zip(per_feed(items, lengths), inputs["context"])
+            return items, torch.cat([ops.hgn_gates(e, u, scope(w, "gating")) for e, u in feeds])
         d = items.shape[1]
         scale = 1 / math.sqrt(d if self.attention_scale == "width" else d / self.heads)
         h = items
         for i in range(self.blocks):
             h = ops.transformer_block(h, lengths, scope(w, f"blocks.{i}"), self.heads, scale)
         return items, h
+
+    def per_candidate(
+        self, inputs: Tensors, parameters: Tensors, domain: str, items: Tensor, encoded: Encoded
+    ) -> None:
+        """eLive-DIN: h_i = a_i e_i with DIN's softmax weights for the target, then Eq. 5-7, candidate by candidate."""
+        w = scope(parameters, f"elive.{domain}")
+        lengths = inputs[f"{domain}.lengths"]
+        o_c, o_s = ops.prototypes(items, lengths)  # [b, d] each
+        targets = per_feed(inputs["target"], inputs["candidate_lengths"])
+        z: dict[str, list[Tensor]] = {"c": [], "s": []}
+        for feed, (shown, events) in enumerate(zip(targets, per_feed(items, lengths))):
+            for target in shown:
+                if len(events) == 0:
+                    z["c"].append(torch.zeros_like(target))
+                    z["s"].append(torch.zeros_like(target))
+                    continue
+                scores = ops.din_scores(target[None], events, scope(w, "unit"))
+                a = ops.din_weights(scores, "softmax", len(target))[0]
+                h = a[:, None] * events
+                scale = factor(self.intention_scale, len(target))
+                p_c = ops.intention(h, o_c[feed], o_s[feed], self.intention_weight, scale)
+                scale = factor(self.retrieval_scale, len(target))
+                for part, p in (("c", p_c), ("s", 1 - p_c)):
+                    z[part].append(ops.target_attention(target[None], p * h, scale)[0])
+        for part, vectors in z.items():
+            name = f"z_{part}_{domain}"
+            encoded.intermediates[name] = encoded.fields[name] = torch.stack(vectors)
 
     def disentangle_history(
         self,
@@ -211,8 +261,7 @@ class Din:
     field_norm: str = "none"
 
     def shapes(self, width: int) -> Shapes:
-        sizes = {"hidden1": (4 * width, 80), "hidden2": (80, 40), "score": (40, 1)}
-        sizes["output"] = (width, width)
+        sizes = din_unit(width) | {"output": (width, width)}
         shapes: Shapes = {}
         for domain in self.domains:
             for name, (rows, columns) in sizes.items():

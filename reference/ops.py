@@ -23,6 +23,9 @@ TEMPERATURE = 0.5
 RECENCY_BUCKETS = 32
 """Rows of the recency embedding."""
 
+HGN_PLACES = 50
+"""Places with their own weights in HGN's instance gate, counted from the newest event."""
+
 
 # Softmax and normalisation
 
@@ -261,6 +264,18 @@ def din_weights(scores: Tensor, normalize: str, width: int) -> Tensor:
         case "none":
             return scores
     raise ValueError(f"unknown normalisation {normalize!r}")
+
+
+# HGN, Ma et al., KDD 2019, its gates
+
+
+def hgn_gates(events: Tensor, user: Tensor, w: dict[str, Tensor]) -> Tensor:
+    """s_i (e_i g_i): feature gate sigmoid(e W1 + u W2 + b), instance gate sigmoid(x_i w3 + u p_i). `[l, d]`, `[d]`."""
+    feature = events @ w["feature_item"] + user @ w["feature_user"] + w["feature_bias"]
+    gated = events * torch.sigmoid(feature)
+    ages = torch.arange(len(events) - 1, -1, -1).clamp(max=HGN_PLACES - 1)  # oldest first
+    scores = (gated @ w["instance_item"]).squeeze(-1) + w["instance_user"][ages] @ user
+    return torch.sigmoid(scores)[:, None] * gated
 
 
 # Prediction, Eq. 11

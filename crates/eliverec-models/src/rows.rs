@@ -30,6 +30,13 @@ impl Rows {
         Self { fused, ..self }
     }
 
+    /// Each row by itself: as many feeds as there are rows, of one row each.
+    #[must_use]
+    pub(crate) fn each(&self) -> Self {
+        let offsets = Offsets::from_lengths(std::iter::repeat_n(1, self.total()));
+        Self { offsets: Arc::new(offsets), ..self.clone() }
+    }
+
     /// Feeds, `b`.
     pub fn feeds(&self) -> usize {
         self.offsets.feeds()

@@ -10,7 +10,7 @@ use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Lengths, Normalization, toy};
 use eliverec_models::registry::{MODELS, ModelConfig};
 use eliverec_models::settings::Domain;
-use eliverec_models::zoo::elive::EliveConfig;
+use eliverec_models::zoo::elive::{EliveConfig, EncoderKind};
 use eliverec_models::{Model, ModelSettings, ops, parameters};
 
 const WIDTH: usize = 8;
@@ -30,10 +30,16 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
             check(&settings(name, domain));
         }
     }
-    let mut with_product = settings("elive", Domain::Both);
-    with_product.model =
-        ModelConfig::Elive(EliveConfig { target_product: true, ..EliveConfig::default() });
-    check(&with_product);
+    let elive = EliveConfig::default;
+    for config in [
+        EliveConfig { target_product: true, ..elive() },
+        EliveConfig { encoder: EncoderKind::Din, ..elive() },
+        EliveConfig { encoder: EncoderKind::Hgn, ..elive() },
+    ] {
+        let mut variant = settings("elive", Domain::Both);
+        variant.model = ModelConfig::Elive(config);
+        check(&variant);
+    }
 }
 
 fn batch(settings: &ModelSettings, feeds: &[Feed]) -> Batch {

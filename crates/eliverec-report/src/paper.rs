@@ -58,6 +58,7 @@ pub static SOURCES: &[Source] = &[
             ("din", "eLive-DIN", None),
             ("hgn", "eLive-HGN", None),
             ("transformer", "eLive-BST", None),
+            ("din-both", "DIN", None),
         ],
     },
     Source {

@@ -153,7 +153,11 @@ fn gemm() -> f64 {
 /// attention and tower of `elive`.
 fn operations(config: &Config, schema: &Schema, sizes: Sizes) -> Option<f64> {
     use eliverec_models::registry::ModelConfig;
+    use eliverec_models::zoo::elive::EncoderKind;
     let ModelConfig::Elive(model) = &config.model else { return None };
+    if model.encoder != EncoderKind::Transformer {
+        return None;
+    }
     let (d, l, c) = (config.input.width as f64, sizes.length as f64, sizes.candidates as f64);
     let domains = if config.settings().has_products(schema) { 2.0 } else { 1.0 };
     let f = d * model.ffn_ratio as f64;

@@ -1,10 +1,12 @@
 //! Layers that two or more models use.
 
+mod attention_unit;
 mod dense;
 mod target_attention;
 mod tower;
 mod transformer;
 
+pub use attention_unit::{AttentionUnit, Normalize, WeightedEvents};
 pub use dense::Dense;
 pub use target_attention::TargetAttention;
 pub use tower::Tower;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 use eliverec_core::toy;
-use eliverec_models::blocks::AttentionScale;
+use eliverec_models::blocks::{AttentionScale, Normalize};
 use eliverec_models::heads::{HeadsConfig, Task};
 use eliverec_models::inputs::{History, Inputs};
 use eliverec_models::ops;
@@ -13,9 +13,8 @@ use eliverec_models::registry::ModelConfig;
 use eliverec_models::rows::indices;
 use eliverec_models::settings::{Domain, FieldNorm};
 use eliverec_models::trace::Trace;
-use eliverec_models::zoo::din::Normalize;
 use eliverec_models::zoo::elive::{
-    Alignment, Correlation, IntentScale, IntentWeight, Position, PrototypeSource,
+    Alignment, Correlation, EncoderKind, IntentScale, IntentWeight, Position, PrototypeSource,
 };
 use eliverec_models::{Model, ModelSettings};
 
@@ -36,7 +35,7 @@ fn whole_models() {
             seen += 1;
         }
     }
-    assert!(seen >= 24, "only {seen} files of reference values");
+    assert!(seen >= 26, "only {seen} files of reference values");
 }
 
 /// `fused`: with the fused operations or composed; `traced`: recording, for which the disentangled encoder is always composed.
@@ -198,6 +197,12 @@ fn settings(r: &Reference) -> ModelSettings {
         }
         ModelConfig::Eta(config) => config.heads = r.number("heads"),
         ModelConfig::Elive(config) => {
+            config.encoder = match r.option("encoder") {
+                "transformer" => EncoderKind::Transformer,
+                "din" => EncoderKind::Din,
+                "hgn" => EncoderKind::Hgn,
+                other => panic!("encoder = {other}"),
+            };
             config.heads = r.number("heads");
             config.blocks = r.number("blocks");
             config.ffn_ratio = r.number("feed_forward_ratio");
@@ -248,6 +253,9 @@ fn reference_names(model: &Model, r: &Reference) -> BTreeMap<String, String> {
             let theirs = match parts[..] {
                 ["trunk", domain, layer @ ("hidden1" | "hidden2" | "score" | "output"), kind] => {
                     format!("din.{domain}.{layer}_{kind}")
+                }
+                ["trunk", domain, "unit", layer, kind] => {
+                    format!("elive.{domain}.unit.{layer}_{kind}")
                 }
                 ["trunk", ..] => format!("{}.{}", r.option("model"), parts[1..].join(".")),
                 ["tower", "layers", layer, kind] => format!("tower.{layer}.{kind}"),

@@ -4,10 +4,9 @@
 use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
+use super::side::Sequence;
 use crate::fused::{self, RetrievalOptions};
-use crate::inputs::{History, Inputs};
 use crate::ops;
-use crate::rows::Rows;
 use crate::trace::Trace;
 
 /// How Eq. 5's exponent is read.
@@ -50,15 +49,15 @@ pub(super) struct Prototypes {
 
 impl Prototypes {
     /// o_c = mean(E), o_s = max(E) over the real events.
-    pub(super) fn pooled(embedded: &History) -> Self {
-        if embedded.rows.fused {
-            let (consistent, specific) =
-                fused::prototypes(embedded.items.clone(), &embedded.rows.offsets);
+    pub(super) fn pooled(sequence: &Sequence) -> Self {
+        let (items, rows) = (&sequence.embedded, &sequence.rows);
+        if rows.fused {
+            let (consistent, specific) = fused::prototypes(items.clone(), &rows.offsets);
             return Self { consistent, specific };
         }
         Self {
-            consistent: ops::masked_mean(embedded.items.clone(), &embedded.rows),
-            specific: ops::masked_max(embedded.items.clone(), &embedded.rows),
+            consistent: ops::masked_mean(items.clone(), rows),
+            specific: ops::masked_max(items.clone(), rows),
         }
     }
 
@@ -87,18 +86,18 @@ pub(super) struct Disentangler {
 }
 
 impl Disentangler {
-    /// From H `[m, d]` to z_c and z_s. Records p_c as `{name}.intention`, the attentions `[b, c, l]`.
+    /// From H to z_c and z_s for `target` `[n, d]`. Records p_c as `{name}.intention`, the attentions `[b, c, l]`.
     pub(super) fn retrieve(
         &self,
-        encoded: Tensor<2>,
+        sequence: &Sequence,
         prototypes: Prototypes,
-        events: &Rows,
-        inputs: &Inputs,
+        target: &Tensor<2>,
         name: &str,
         trace: &mut Trace,
     ) -> Retrieval {
+        let (events, encoded) = (&sequence.rows, sequence.encoded.clone());
         if events.fused && !trace.is_on() {
-            return self.fused(encoded, prototypes, events, inputs);
+            return self.fused(sequence, prototypes, target);
         }
 
         // eq. 5: p(z_c|v_i) = sigmoid(h_i * (o_c - o_s)), p(z_s|v_i) = 1 - p(z_c|v_i)    [m, d] or [m, 1]
@@ -109,17 +108,17 @@ impl Disentangler {
             IntentWeight::Scalar => exponent.sum_dim(1),
         };
         let intention = activation::sigmoid(exponent);
-        trace.record(&format!("{name}.intention"), &intention);
+        if trace.is_on() {
+            trace.record(&format!("{name}.intention"), &sequence.per_event(intention.clone()));
+        }
         let consistent = encoded.clone() * intention; //                               z_c,i [m, d]
         let specific = encoded - consistent.clone();
 
         // eq. 6-7: a_c,i = softmax_i(e_vt . z_c,i), z_c = sum_i a_c,i z_c,i
         let mut retrieve = |components: Tensor<2>, part: &str| {
-            let target = inputs.candidates.pad(inputs.target.clone()); //              [b, c, d]
-            let (attention, pooled) =
-                attend(target, events.pad(components), events, self.retrieval_scale);
-            trace.record(&format!("{name}.{part}_attention"), &attention);
-            inputs.candidates.pack(pooled) //                                          [n, d]
+            attend(sequence, components, target, self.retrieval_scale, |attention| {
+                trace.record(&format!("{name}.{part}_attention"), attention);
+            })
         };
         Retrieval {
             consistent: retrieve(consistent, "consistent"),
@@ -129,41 +128,40 @@ impl Disentangler {
 }
 
 impl Disentangler {
-    fn fused(
-        &self,
-        encoded: Tensor<2>,
-        prototypes: Prototypes,
-        events: &Rows,
-        inputs: &Inputs,
-    ) -> Retrieval {
+    fn fused(&self, sequence: &Sequence, prototypes: Prototypes, target: &Tensor<2>) -> Retrieval {
         let options = RetrievalOptions {
             elementwise: self.weight == IntentWeight::Elementwise,
             intention_scale: self.intention_scale,
             retrieval_scale: self.retrieval_scale,
         };
         let both = fused::disentangled_retrieval(
-            encoded,
+            sequence.encoded.clone(),
             [prototypes.consistent, prototypes.specific],
-            inputs.target.clone(),
-            &events.offsets,
-            &inputs.candidates.offsets,
+            target.clone(),
+            &sequence.rows.offsets,
+            &sequence.candidates.offsets,
             options,
         );
-        let [_, d] = inputs.target.dims();
+        let [_, d] = target.dims();
         Retrieval { consistent: both.clone().narrow(1, 0, d), specific: both.narrow(1, d, d) }
     }
 }
 
-/// `softmax_i(scale * q . k_i)` `[b, c, l]` over the real events and the mean of k under it `[b, c, d]`.
+/// `a_i = softmax_i(scale * q . k_i)` over the real events and `sum_i a_i k_i`, of `target` and vectors of the events: `[n, d]` each.
+/// `record` sees the weights `[b, c, l]`.
 pub(super) fn attend(
-    target: Tensor<3>,
-    items: Tensor<3>,
-    events: &Rows,
+    sequence: &Sequence,
+    vectors: Tensor<2>,
+    target: &Tensor<2>,
     scale: f32,
-) -> (Tensor<3>, Tensor<3>) {
-    let scores = target.matmul(items.clone().transpose()) * scale;
+    record: impl FnOnce(&Tensor<3>),
+) -> Tensor<2> {
+    let events = sequence.rows.pad(vectors); //                                        [b, l, d]
+    let target = sequence.candidates.pad(target.clone()); //                           [b, c, d]
+    let scores = target.matmul(events.clone().transpose()) * scale;
     let [b, c, l] = scores.dims();
-    let mask = events.mask().reshape([b, 1, l]).expand([b, c, l]);
+    let mask = sequence.rows.mask().reshape([b, 1, l]).expand([b, c, l]);
     let attention = ops::masked_softmax(scores, mask);
-    (attention.clone(), attention.matmul(items))
+    record(&sequence.per_candidate(attention.clone()));
+    sequence.candidates.pack(attention.matmul(events))
 }

@@ -6,22 +6,25 @@
 //! Where the paper leaves something open, the reading is fixed in `docs/paper.md`.
 
 mod disentangle;
+mod gating;
 mod regularize;
+mod side;
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 pub use disentangle::{IntentScale, IntentWeight, Retrieval};
 pub use regularize::{Alignment, Correlation};
+pub use side::EncoderKind;
 
 use self::disentangle::{Disentangler, Prototypes};
 use self::regularize::Regularizer;
+use self::side::Side;
 use super::check_heads;
-use crate::blocks::{AttentionScale, TransformerBlock, TransformerConfig, matrix, vector};
+use crate::blocks::AttentionScale;
 use crate::error::Error;
 use crate::inputs::{History, Inputs};
-use crate::rows::indices;
 use crate::trace::Trace;
 use crate::trunk::Encoded;
 
@@ -29,9 +32,11 @@ use crate::trunk::Encoded;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EliveConfig {
+    /// The basic sequence encoder (Fig. 5).
+    pub encoder: EncoderKind,
     /// Attention heads h; must divide the width. 8 in the paper.
     pub heads: usize,
-    /// Blocks of the basic sequence encoder, per domain.
+    /// Blocks of the transformer, per domain; `heads`, `ffn_ratio` and `attention_scale` are its settings, too.
     pub blocks: usize,
     /// Feed-forward width over d.
     pub ffn_ratio: usize,
@@ -69,6 +74,7 @@ pub struct EliveConfig {
 impl Default for EliveConfig {
     fn default() -> Self {
         Self {
+            encoder: EncoderKind::Transformer,
             heads: 8,
             blocks: 2,
             ffn_ratio: 4,
@@ -138,30 +144,13 @@ impl EliveConfig {
 
     /// Builds the model for entity embeddings of `width`.
     pub(crate) fn init(&self, width: usize, products: bool, device: &Device) -> Elive {
-        let side = || self.side(width, device);
+        let side = || Side::new(self, width, device);
         Elive {
             live: side(),
             product: products.then(side),
             disentangler: self.disentangle.then(|| self.disentangler(width)),
             target_product: self.target_product,
             regularizer: self.regularizer(),
-        }
-    }
-
-    fn side(&self, width: usize, device: &Device) -> Side {
-        let block = TransformerConfig {
-            width,
-            heads: self.heads,
-            ffn_ratio: self.ffn_ratio,
-            scale: self.attention_scale,
-        };
-        let learned = self.disentangle && self.prototypes == PrototypeSource::Learned;
-        Side {
-            recency: (self.position == Position::Recency)
-                .then(|| matrix(RECENCY_BUCKETS, width, device)),
-            blocks: (0..self.blocks).map(|_| block.init(device)).collect(),
-            consistent: learned.then(|| vector(width, 0.0, device)),
-            specific: learned.then(|| vector(width, 0.0, device)),
         }
     }
 
@@ -196,15 +185,6 @@ pub struct Elive {
     target_product: bool,
     #[module(skip)]
     regularizer: Regularizer,
-}
-
-/// One domain's encoder; the two never share weights.
-#[derive(Module, Debug)]
-struct Side {
-    recency: Option<Param<Tensor<2>>>,
-    blocks: Vec<TransformerBlock>,
-    consistent: Option<Param<Tensor<1>>>,
-    specific: Option<Param<Tensor<1>>>,
 }
 
 impl Elive {
@@ -253,25 +233,6 @@ impl Elive {
 }
 
 impl Side {
-    /// E with recency, and H = the blocks' output (Eq. 3-4), both `[m, d]`.
-    fn encode(&self, history: &History, name: &str, trace: &mut Trace) -> (History, Tensor<2>) {
-        let mut history = history.clone();
-        if let Some(recency) = &self.recency {
-            let buckets = history.age_s.iter().map(|age| age.max(1.0).log2() as u32);
-            let buckets = buckets.map(|bucket| bucket.min(RECENCY_BUCKETS as u32 - 1)).collect();
-            let vectors = recency.val().select(0, indices(buckets, &history.items.device()));
-            history.items = history.items + vectors;
-        }
-        let embedded = history.clone();
-        if history.rows.total() > 0 {
-            for block in &self.blocks {
-                history.items = block.forward(&history);
-            }
-        }
-        trace.record(&format!("{name}.encoded"), &history.items);
-        (embedded, history.items)
-    }
-
     fn disentangle(
         &self,
         disentangler: &Disentangler,
@@ -280,16 +241,16 @@ impl Side {
         name: &str,
         trace: &mut Trace,
     ) -> Retrieval {
-        let (embedded, encoded) = self.encode(history, name, trace);
+        let sequence = self.encode(inputs, history, name, trace);
         let prototypes = match (&self.consistent, &self.specific) {
             (Some(consistent), Some(specific)) => {
-                Prototypes::learned(consistent.val(), specific.val(), history.rows.feeds())
+                Prototypes::learned(consistent.val(), specific.val(), sequence.rows.feeds())
             }
-            _ => Prototypes::pooled(&embedded),
+            _ => Prototypes::pooled(&sequence),
         };
         trace.record(&format!("{name}.consistent_prototype"), &prototypes.consistent);
         trace.record(&format!("{name}.specific_prototype"), &prototypes.specific);
-        disentangler.retrieve(encoded, prototypes, &history.rows, inputs, name, trace)
+        disentangler.retrieve(&sequence, prototypes, &inputs.target, name, trace)
     }
 
     /// wo.D: plain target attention over H, `[n, d]`.
@@ -300,12 +261,10 @@ impl Side {
         name: &str,
         trace: &mut Trace,
     ) -> Tensor<2> {
-        let (_, encoded) = self.encode(history, name, trace);
-        let candidates = &inputs.candidates;
-        let target = candidates.pad(inputs.target.clone());
-        let (attention, pooled) =
-            disentangle::attend(target, history.rows.pad(encoded), &history.rows, 1.0);
-        trace.record(&format!("{name}.attention"), &attention);
-        candidates.pack(pooled)
+        let sequence = self.encode(inputs, history, name, trace);
+        let encoded = sequence.encoded.clone();
+        disentangle::attend(&sequence, encoded, &inputs.target, 1.0, |attention| {
+            trace.record(&format!("{name}.attention"), attention);
+        })
     }
 }

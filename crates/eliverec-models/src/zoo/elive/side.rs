@@ -1,0 +1,156 @@
+//! One domain's side: the basic sequence encoder (Eq. 3-4), or what takes its place in Fig. 5, a vector per event and not one
+//! per history, and the learned prototypes of wo.P.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::gating::Gating;
+use super::{EliveConfig, Position, PrototypeSource, RECENCY_BUCKETS};
+use crate::blocks::{
+    AttentionUnit, Normalize, TransformerBlock, TransformerConfig, matrix, vector,
+};
+use crate::inputs::{History, Inputs};
+use crate::ops;
+use crate::rows::{Rows, indices};
+use crate::trace::Trace;
+
+/// See [`EliveConfig::encoder`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EncoderKind {
+    /// eLive-BST: `blocks` blocks of self-attention, the paper's own.
+    #[default]
+    Transformer,
+    /// eLive-DIN: h_i = a_i e_i, with the weight that DIN's unit gives to event i for the target, softmax over the
+    /// events; so H is another one for each candidate.
+    Din,
+    /// eLive-HGN: h_i = s_i (e_i * g_i), with HGN's gates of features g_i and of instances s_i.
+    Hgn,
+}
+
+/// From E to H, by one of the three of [`EncoderKind`]; the two domains never share weights.
+#[derive(Module, Debug)]
+pub(super) struct Side {
+    recency: Option<Param<Tensor<2>>>,
+    blocks: Vec<TransformerBlock>,
+    unit: Option<AttentionUnit>,
+    gating: Option<Gating>,
+    pub(super) consistent: Option<Param<Tensor<1>>>,
+    pub(super) specific: Option<Param<Tensor<1>>>,
+}
+
+/// The events of a domain, encoded. With DIN there is a copy of a feed's events for each of its impressions.
+pub(super) struct Sequence {
+    /// E with recency `[m, d]`.
+    pub(super) embedded: Tensor<2>,
+    /// H `[m, d]`.
+    pub(super) encoded: Tensor<2>,
+    /// From feed, or impression, to events.
+    pub(super) rows: Rows,
+    /// From feed to impressions, or from each impression to itself.
+    pub(super) candidates: Rows,
+    /// From feed to impressions, where there is a copy for each.
+    copies: Option<Rows>,
+    /// From feed to events.
+    history: Rows,
+}
+
+impl Side {
+    pub(super) fn new(config: &EliveConfig, width: usize, device: &Device) -> Self {
+        let block = TransformerConfig {
+            width,
+            heads: config.heads,
+            ffn_ratio: config.ffn_ratio,
+            scale: config.attention_scale,
+        };
+        let blocks = match config.encoder {
+            EncoderKind::Transformer => config.blocks,
+            EncoderKind::Din | EncoderKind::Hgn => 0,
+        };
+        let learned = config.disentangle && config.prototypes == PrototypeSource::Learned;
+        Self {
+            recency: (config.position == Position::Recency)
+                .then(|| matrix(RECENCY_BUCKETS, width, device)),
+            blocks: (0..blocks).map(|_| block.init(device)).collect(),
+            unit: (config.encoder == EncoderKind::Din)
+                .then(|| AttentionUnit::new(width, Normalize::Softmax, false, device)),
+            gating: (config.encoder == EncoderKind::Hgn).then(|| Gating::new(width, device)),
+            consistent: learned.then(|| vector(width, 0.0, device)),
+            specific: learned.then(|| vector(width, 0.0, device)),
+        }
+    }
+
+    /// Records H as `{name}.encoded`.
+    pub(super) fn encode(
+        &self,
+        inputs: &Inputs,
+        history: &History,
+        name: &str,
+        trace: &mut Trace,
+    ) -> Sequence {
+        let mut history = history.clone();
+        if let Some(recency) = &self.recency {
+            let buckets = history.age_s.iter().map(|age| age.max(1.0).log2() as u32);
+            let buckets = buckets.map(|bucket| bucket.min(RECENCY_BUCKETS as u32 - 1)).collect();
+            let vectors = recency.val().select(0, indices(buckets, &history.items.device()));
+            history.items = history.items + vectors;
+        }
+        let sequence = if let Some(unit) = &self.unit {
+            Sequence::of_impressions(unit, inputs, &history)
+        } else {
+            let embedded = history.items.clone();
+            if history.rows.total() > 0 {
+                for block in &self.blocks {
+                    history.items = block.forward(&history);
+                }
+                if let Some(gating) = &self.gating {
+                    history.items = gating.forward(inputs.context.as_ref(), &history);
+                }
+            }
+            Sequence {
+                embedded,
+                encoded: history.items,
+                rows: history.rows.clone(),
+                candidates: inputs.candidates.clone(),
+                copies: None,
+                history: history.rows,
+            }
+        };
+        trace.record(&format!("{name}.encoded"), &sequence.encoded);
+        sequence
+    }
+}
+
+impl Sequence {
+    fn of_impressions(unit: &AttentionUnit, inputs: &Inputs, history: &History) -> Self {
+        let events = unit.weighted(inputs, history);
+        Self {
+            embedded: events.items,
+            encoded: events.weighted,
+            rows: events.rows,
+            candidates: inputs.candidates.each(),
+            copies: Some(inputs.candidates.clone()),
+            history: history.rows.clone(),
+        }
+    }
+
+    /// `[m, w]` of the events as they stand in the history: the mean over copies.
+    pub(super) fn per_event(&self, values: Tensor<2>) -> Tensor<2> {
+        let Some(copies) = self.copies.as_ref().filter(|_| self.history.total() > 0) else {
+            return values;
+        };
+        let [n, l, w] = self.rows.pad(values.clone()).dims();
+        let of_impressions = self.rows.pad(values).reshape([n, l * w]);
+        let of_feeds = ops::masked_mean(of_impressions, copies);
+        self.history.pack(of_feeds.reshape([self.history.feeds(), l, w]))
+    }
+
+    /// `[b, c, l]` with one row per candidate of a feed, from attention as the sequence has it.
+    pub(super) fn per_candidate(&self, attention: Tensor<3>) -> Tensor<3> {
+        match &self.copies {
+            Some(copies) => copies.pad(self.candidates.pack(attention)),
+            None => attention,
+        }
+    }
+}
