@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use eliverec_core::event::Event;
 use eliverec_core::schema::{Group, Schema};
@@ -60,10 +61,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         measured_from_ms,
     };
     let reporter = Reporter::new(world.total_days());
+    let begun = Instant::now();
     let totals = world.run(&mut LoggingPolicy::new(config.seed), &mut log, &mut |progress| {
         reporter.tell(progress);
     })?;
     reporter.finish();
+    let seconds = begun.elapsed().as_secs_f64();
+    tell(&format!("{:.0} events/s", totals.events as f64 / seconds.max(f64::MIN_POSITIVE)));
     dimensions(&world, &schema)?.write(log_files.store())?;
     log.truth.finish()?;
     let written = log.events.finish()?;
