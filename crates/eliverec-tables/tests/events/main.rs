@@ -7,6 +7,8 @@ mod bad_input;
 mod feed_files;
 mod logs;
 mod round_trip;
+#[cfg(feature = "s3")]
+mod s3;
 mod tables;
 mod types;
 mod writers;
