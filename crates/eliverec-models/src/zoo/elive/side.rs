@@ -140,8 +140,9 @@ impl Sequence {
         let Some(copies) = self.copies.as_ref().filter(|_| self.history.total() > 0) else {
             return values;
         };
-        let [n, l, w] = self.rows.pad(values.clone()).dims();
-        let of_impressions = self.rows.pad(values).reshape([n, l * w]);
+        let padded = self.rows.pad(values);
+        let [n, l, w] = padded.dims();
+        let of_impressions = padded.reshape([n, l * w]);
         let of_feeds = ops::masked_mean(of_impressions, copies);
         self.history.pack(of_feeds.reshape([self.history.feeds(), l, w]))
     }
