@@ -8,15 +8,13 @@ use eliverec_features::{ChannelState, FeatureConfig, Snapshot};
 use crate::context::Context;
 use crate::drive::Drive;
 use crate::gate::Gate;
-use crate::requests::OF_CANDIDATE;
-use crate::rows::{Row, RowsBuilder};
-use crate::scan::PROBE;
+use crate::rows::{PROBE, Row, RowsBuilder};
 use crate::snapshots::{on_sale, values};
-use crate::wire::{Reader, Writer, read_event};
+use crate::wire::{Reader, Shown, Writer, read_event, write_candidate};
 
-/// Rows in: [`PROBE`], id = impression, payload = request; events of the channel. Rows out: one per impression, payload
-/// = the channel's features and the bag, keyed by request; or, if the clicks of the current product are wanted too,
-/// keyed by that product for [`crate::products`], with whether there is one and the request before it.
+/// Rows in: impressions, as [`Shown`] without features; events of the channel. Rows out: one per impression, keyed by user,
+/// with the features of the candidate; or, if the clicks of the current product are wanted too, keyed by that product for
+/// [`crate::products`], behind the user and whether there is a product.
 pub(crate) struct ChannelDrive {
     context: Arc<Context>,
     config: FeatureConfig,
@@ -35,33 +33,31 @@ impl ChannelDrive {
 
 impl Drive for ChannelDrive {
     fn row(&mut self, row: Row<'_>, out: &mut RowsBuilder) -> Result<()> {
-        if row.rank != PROBE {
-            let event = read_event(row.id, row.at, &mut Reader(row.payload))?;
+        let mut from = Reader(row.payload);
+        if !row.is_probe() {
+            let event = read_event(&mut from)?;
             if self.gate.admit(&event, true)? {
                 self.state.apply(&event, &self.config);
             }
             return Ok(());
         }
-        let wanted = &self.context.wanted;
-        let request = Reader(row.payload).u64()?;
+        let (wanted, at) = (&self.context.wanted, row.at());
+        let user = from.u64()?;
         let mut snapshot = Snapshot::unknown();
-        self.state.snapshot(row.at, &mut snapshot);
+        self.state.snapshot(at, &mut snapshot);
         self.payload.clear();
         let current = self.state.bag().current();
         let mut to = Writer(&mut self.payload);
         if wanted.popularity {
+            to.u64(user);
             to.u8(u8::from(current.is_some()));
-            to.u64(request);
         }
-        to.numbers(&values(&snapshot, &wanted.channel));
-        to.ids(&on_sale(Some(&self.state), wanted.on_sale));
-        let payload = &self.payload;
-        out.push(if wanted.popularity {
-            // Without a product the row only passes through, anywhere.
-            Row { key: current.unwrap_or(row.id), payload, ..row }
-        } else {
-            Row { key: request, at: row.at, rank: OF_CANDIDATE, id: row.id, payload }
-        })
+        to.0.extend_from_slice(from.rest());
+        let on_sale = on_sale(Some(&self.state), wanted.on_sale);
+        write_candidate(&values(&snapshot, &wanted.channel), &on_sale, to.0);
+        // Without a product the row only passes through, anywhere.
+        let key = if wanted.popularity { current.unwrap_or(user) } else { user };
+        out.push(Row::new(key, at, PROBE, &self.payload))
     }
 
     fn end_key(&mut self, _: &mut RowsBuilder) -> Result<()> {

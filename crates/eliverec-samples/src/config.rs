@@ -29,7 +29,7 @@ pub struct SampleConfig {
     pub memory_limit_bytes: usize,
 }
 
-/// Memory that each thread needs: the batches that its five sorts take in and merge.
+/// Memory that each thread needs: the batches that its four sorts take in and merge.
 pub const LEAST_MEMORY_BYTES: usize = 64 << 20;
 
 impl Default for SampleConfig {

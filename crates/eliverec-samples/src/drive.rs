@@ -25,11 +25,11 @@ use datafusion_physical_plan::{
 };
 use futures::StreamExt;
 
-use crate::rows::{ORDER, Row, Rows, RowsBuilder, columns};
+use crate::rows::{BATCH_ROWS, KEY, PLACE, Row, Rows, RowsBuilder, columns};
 
 /// What is done with the rows of a partition, key by key.
 pub(crate) trait Drive: Send {
-    /// The next row; the rows of a key follow each other in the order of time.
+    /// The next row; the rows of a key follow each other in the order of places.
     fn row(&mut self, row: Row<'_>, out: &mut RowsBuilder) -> Result<()>;
 
     /// There are no more rows of that key.
@@ -63,15 +63,10 @@ impl DriveExec {
     }
 }
 
-/// The ordering by some columns of a row, ascending.
-pub(crate) fn ordering(names: &[&str]) -> Result<LexOrdering> {
-    let schema = columns();
-    let sorted = |name: &&str| -> Result<PhysicalSortExpr> {
-        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new_with_schema(name, &schema)?);
-        Ok(PhysicalSortExpr::new_default(column))
-    };
-    let columns: Vec<_> = names.iter().map(sorted).collect::<Result<_>>()?;
-    LexOrdering::new(columns)
+/// The order of places, ascending.
+pub(crate) fn ordering() -> Result<LexOrdering> {
+    let place: Arc<dyn PhysicalExpr> = Arc::new(Column::new_with_schema(PLACE, &columns())?);
+    LexOrdering::new([PhysicalSortExpr::new_default(place)])
         .ok_or_else(|| DataFusionError::Internal("an ordering by no column".into()))
 }
 
@@ -101,12 +96,12 @@ impl ExecutionPlan for DriveExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        let key: Arc<dyn PhysicalExpr> = Arc::new(Column::new(ORDER[0], 0));
+        let key: Arc<dyn PhysicalExpr> = Arc::new(Column::new(KEY, 0));
         InputDistributionRequirements::new(vec![Distribution::KeyPartitioned(vec![key])])
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        vec![ordering(&ORDER).ok().map(OrderingRequirements::from)]
+        vec![ordering().ok().map(OrderingRequirements::from)]
     }
 
     fn replace_children(
@@ -139,8 +134,9 @@ impl ExecutionPlan for DriveExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
+        // Below here rows are small.
         let running = Running {
-            input: self.input.execute(partition, context)?,
+            input: self.input.execute(partition, with_batch_size(&context, BATCH_ROWS))?,
             drive: (self.make)(),
             key: None,
             out: RowsBuilder::default(),
@@ -151,6 +147,20 @@ impl ExecutionPlan for DriveExec {
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(columns(), batches)))
     }
+}
+
+/// The same context with other batches.
+fn with_batch_size(context: &TaskContext, rows: usize) -> Arc<TaskContext> {
+    Arc::new(TaskContext::new(
+        context.task_id(),
+        context.session_id(),
+        context.session_config().clone().with_batch_size(rows),
+        context.scalar_functions().clone(),
+        context.higher_order_functions().clone(),
+        context.aggregate_functions().clone(),
+        context.window_functions().clone(),
+        context.runtime_env(),
+    ))
 }
 
 /// A drive at work on a partition.

@@ -10,6 +10,8 @@
 //!
 //! What a table does not know is 0, and so is the current product of a channel that has none.
 
+use std::sync::Arc;
+
 use eliverec_core::event::Scalar;
 use eliverec_core::feed::{Column, Feed};
 use eliverec_core::schema::{Field, Group, Kind, Schema};
@@ -66,19 +68,19 @@ enum Source {
 
 /// Makes feeds of requests.
 #[derive(Debug)]
-pub struct FeedBuilder<'a> {
-    schema: &'a Schema,
-    dimensions: &'a Dimensions,
+pub struct FeedBuilder {
+    schema: Schema,
+    dimensions: Arc<Dimensions>,
     wanted: Wanted,
     sources: Vec<(Group, Vec<Source>)>,
 }
 
-impl<'a> FeedBuilder<'a> {
+impl FeedBuilder {
     /// Finds the source of every field.
     ///
     /// # Errors
     /// [`Error::Field`] names a field that has none.
-    pub fn new(schema: &'a Schema, dimensions: &'a Dimensions) -> Result<Self, Error> {
+    pub fn new(schema: &Schema, dimensions: &Arc<Dimensions>) -> Result<Self, Error> {
         let mut sources = Vec::new();
         for group in Group::ALL {
             let of_group = schema.fields(group).iter().enumerate().map(|(i, field)| {
@@ -108,7 +110,7 @@ impl<'a> FeedBuilder<'a> {
             list.sort_unstable();
             list.dedup();
         }
-        Ok(Self { schema, dimensions, wanted, sources })
+        Ok(Self { schema: schema.clone(), dimensions: Arc::clone(dimensions), wanted, sources })
     }
 
     /// The features that have to be computed.
@@ -118,7 +120,7 @@ impl<'a> FeedBuilder<'a> {
 
     /// The feed of a request.
     pub fn feed(&self, request: &Request, features: &RequestFeatures) -> Feed {
-        let mut feed = Feed::empty(self.schema);
+        let mut feed = Feed::empty(&self.schema);
         feed.request_id = request.request_id;
         feed.user_id = request.user_id;
         feed.ts_ms = request.ts_ms;

@@ -4,10 +4,12 @@
 //! # Plans
 //! | plan | rows by | gives, per request |
 //! | --- | --- | --- |
-//! | users | user | both histories, features of the user and of each candidate's anchor |
 //! | channels | channel | features of each candidate, what is in its goods bag |
 //! | products | product | clicks of each candidate's current product |
-//! | requests | request | the channels shown, the labels, all of the above: the feed |
+//! | users | user | both histories, features of the user and of each candidate's anchor, the labels |
+//!
+//! Each hands its rows to the next: an impression goes to its channel, from there, with what was known of the candidate, to its
+//! user, where those of one request meet. A request has one user, so no plan by request is needed.
 //!
 //! The plans are of DataFusion's physical operators and two of our own: the leaf that reads the log, and the
 //! operator that drives a fold. The latter declares the key by which it wants its input spread and the order in which it
@@ -30,6 +32,7 @@
 //! arrivals of that day and the next, so feeds of the last day of a log that still grows lack what arrives tomorrow.
 
 mod channels;
+mod chunks;
 mod config;
 mod context;
 mod drive;

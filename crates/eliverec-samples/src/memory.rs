@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use datafusion_common::{DataFusionError, Result};
 use datafusion_execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
 
-/// Sorts of each thread: users, channels, products, requests, feeds.
-const SORTS: usize = 5;
+/// Sorts of each thread: channels, products, users, requests.
+const SORTS: usize = 4;
 /// Reservations of each sort: rows that wait, and the merge.
 const RESERVATIONS: usize = 2;
 

@@ -1,9 +1,8 @@
 //! The plans by name, and the engine that runs them.
 //!
 //! ```text
-//! scan users     > users    ┐
-//! scan channels  > channels [> products < scan products] ┤
-//! scan requests ────────────┴> requests > sorted feeds
+//! scan channels > channels [> products < scan products] > users < scan users
+//!                                                         users > sorted requests
 //! ```
 //!
 //! `>` into a drive is an exchange by key and a sort, which the engine's own rule puts where [`DriveExec`] asks for
@@ -32,8 +31,7 @@ use crate::context::Context;
 use crate::drive::{Drive, DriveExec, MakeDrive, ordering};
 use crate::memory::EqualShares;
 use crate::products::ProductDrive;
-use crate::requests::RequestDrive;
-use crate::rows::{BATCH_ROWS, FEED_ORDER};
+use crate::rows::BATCH_REQUESTS;
 use crate::scan::{Route, ScanExec};
 use crate::users::UserDrive;
 
@@ -51,22 +49,21 @@ fn drive<D: Drive + 'static>(
 }
 
 /// One row per request, sorted by moment and id, in one partition.
-pub(crate) fn feeds(context: &Arc<Context>, session: &SessionConfig) -> Result<Plan> {
+pub(crate) fn requests(context: &Arc<Context>, session: &SessionConfig) -> Result<Plan> {
     let scan =
         |route| -> Plan { Arc::new(ScanExec::new(&context.source, route, context.config.threads)) };
-    let users = drive("users", scan(Route::Users), context, UserDrive::new);
     let mut channels = drive("channels", scan(Route::Channels), context, ChannelDrive::new);
     if context.wanted.popularity {
         let both = UnionExec::try_new(vec![channels, scan(Route::Products)])?;
         channels = drive("products", both, context, ProductDrive::new);
     }
-    let all = UnionExec::try_new(vec![scan(Route::Requests), users, channels])?;
-    let requests = drive("requests", all, context, RequestDrive::new);
+    let both = UnionExec::try_new(vec![channels, scan(Route::Users)])?;
+    let users = drive("users", both, context, UserDrive::new);
     let options = session.options();
-    let requests = EnsureRequirements::new().optimize(requests, options)?;
+    let users = EnsureRequirements::new().optimize(users, options)?;
     // After the rule, which takes away a merge that no operator asks for.
-    let order = ordering(&FEED_ORDER)?;
-    let sorted = SortExec::new(order.clone(), requests).with_preserve_partitioning(true);
+    let order = ordering()?;
+    let sorted = SortExec::new(order.clone(), users).with_preserve_partitioning(true);
     let merged: Plan = Arc::new(SortPreservingMergeExec::new(order, Arc::new(sorted)));
     SanityCheckPlan::new().optimize(merged, options)
 }
@@ -76,7 +73,7 @@ pub(crate) fn session(config: &SampleConfig) -> SessionConfig {
     // What a sort sets aside for its merge while it takes rows in.
     let reserved = shares(config).share() / 2;
     SessionConfig::new()
-        .with_batch_size(BATCH_ROWS)
+        .with_batch_size(BATCH_REQUESTS)
         .with_target_partitions(config.threads)
         .with_round_robin_repartition(false)
         .with_sort_spill_reservation_bytes(reserved)

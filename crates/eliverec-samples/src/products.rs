@@ -8,13 +8,11 @@ use eliverec_features::Popularity;
 use crate::context::Context;
 use crate::drive::Drive;
 use crate::gate::Gate;
-use crate::requests::OF_CANDIDATE;
-use crate::rows::{Row, RowsBuilder};
-use crate::scan::PROBE;
+use crate::rows::{PROBE, Row, RowsBuilder};
 use crate::wire::{Reader, Writer, read_event};
 
-/// Rows in: [`PROBE`], id = impression, payload as [`crate::channels`] makes it; clicks of the product. Rows out: one per
-/// impression, keyed by request, payload = that of the channel and the clicks.
+/// Rows in: impressions, as [`crate::channels`] gives them; clicks of the product. Rows out: one per impression, keyed by
+/// user, with the clicks behind the candidate's other features.
 pub(crate) struct ProductDrive {
     gate: Gate,
     state: Popularity,
@@ -30,22 +28,21 @@ impl ProductDrive {
 
 impl Drive for ProductDrive {
     fn row(&mut self, row: Row<'_>, out: &mut RowsBuilder) -> Result<()> {
-        if row.rank != PROBE {
-            let event = read_event(row.id, row.at, &mut Reader(row.payload))?;
+        let mut from = Reader(row.payload);
+        if !row.is_probe() {
+            let event = read_event(&mut from)?;
             if self.gate.admit(&event, false)? {
                 self.state.add(event.ts_ms);
             }
             return Ok(());
         }
-        let mut from = Reader(row.payload);
+        let (at, user) = (row.at(), from.u64()?);
         let known = from.u8()? != 0;
-        let request = from.u64()?;
-        let clicks = if known { self.state.count(row.at) as f32 } else { 0.0 };
+        let clicks = if known { self.state.count(at) as f32 } else { 0.0 };
         self.payload.clear();
         self.payload.extend_from_slice(from.rest());
         Writer(&mut self.payload).f32(clicks);
-        let payload = &self.payload;
-        out.push(Row { key: request, at: row.at, rank: OF_CANDIDATE, id: row.id, payload })
+        out.push(Row::new(user, at, PROBE, &self.payload))
     }
 
     fn end_key(&mut self, _: &mut RowsBuilder) -> Result<()> {

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use eliverec_core::{Feed, Schema};
+use eliverec_core::Schema;
 use eliverec_tables::events::Day;
 use eliverec_tables::layout::SCHEMA_FILE;
-use eliverec_tables::{FeedFileWriter, Split};
+use eliverec_tables::{FeedFileWriter, RowGroup, Split};
 
 use crate::config::Recipe;
 use crate::error::Error;
@@ -100,7 +100,7 @@ impl FeedDays {
             let reason = "is whole already; feeds came out of order".into();
             return Err(Error::Feeds { path, reason });
         }
-        let writer = FeedFileWriter::create(&path, split, &self.schema)?;
+        let writer = FeedFileWriter::create(&path, &self.schema)?;
         let summary = DaySummary { day, split, feeds: 0, impressions: 0, watched: 0, kept: false };
         Ok(DayWriter { writer, summary })
     }
@@ -132,13 +132,21 @@ impl DayWriter {
         self.summary.day
     }
 
-    pub(crate) fn push(&mut self, feed: Feed) -> Result<(), Error> {
-        let watched = &feed.candidates.labels.watched;
-        self.summary.feeds += 1;
-        self.summary.impressions += watched.len() as u64;
-        self.summary.watched += watched.iter().filter(|watched| **watched).count() as u64;
-        Ok(self.writer.push(feed)?)
+    pub(crate) fn push(&mut self, encoded: Encoded) -> Result<(), Error> {
+        self.summary.feeds += encoded.feeds;
+        self.summary.impressions += encoded.impressions;
+        self.summary.watched += encoded.watched;
+        Ok(self.writer.append(encoded.group)?)
     }
+}
+
+/// Feeds of one day as a row group, and how many of what is in it.
+pub(crate) struct Encoded {
+    pub(crate) day: Day,
+    pub(crate) group: RowGroup,
+    pub(crate) feeds: u64,
+    pub(crate) impressions: u64,
+    pub(crate) watched: u64,
 }
 
 /// A folder for what the engine puts on disk, removed at the end; what a killed run left there goes first.

@@ -1,5 +1,4 @@
-//! The drive by request: what was shown, what the user did with it, and the features that the other drives found,
-//! become one row per request.
+//! The requests of a user, from what was shown to a row with features and labels.
 //!
 //! # Labels
 //! Joined by request and channel. What a user did counts if it **began** from the request to the end of the attribution
@@ -7,220 +6,206 @@
 //! of leaving would call whoever stays longer than the window uninterested. Late events count: lateness is a limit of
 //! what serving can wait for, and labels wait. They wait until the end of the day that follows the request's, so a
 //! day's feeds are a function of two days of arrivals and of the days before. A second arrival changes no label.
+//!
+//! Memory: the requests of one user on two days.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use datafusion_common::{DataFusionError, Result};
-use eliverec_core::event::Scalar;
+use datafusion_common::Result;
+use eliverec_core::event::CLOCK_TOLERANCE_MS;
+use eliverec_core::id::IdHash;
 use eliverec_core::{Event, EventKind};
 use eliverec_tables::events::Day;
 
 use crate::context::Context;
-use crate::drive::Drive;
-use crate::request::{Candidate, CandidateFeatures, Outcome, Request, RequestFeatures};
+use crate::request::{Candidate, Outcome};
 use crate::rows::{Row, RowsBuilder};
-use crate::scan::{IMPRESSION, OUTCOME, arrived_in_time};
+use crate::scan::arrived_in_time;
 use crate::summary::Refusal;
-use crate::wire::{Reader, read_context, read_event, read_user, write_request};
+use crate::wire::write_answer;
 
-/// Rows from [`crate::users`].
-pub(crate) const OF_USER: u8 = 1;
-/// Rows from [`crate::channels`] or [`crate::products`].
-pub(crate) const OF_CANDIDATE: u8 = 2;
+/// A request whose outcomes may still arrive.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) ts_ms: i64,
+    /// As [`crate::wire::write_request`] makes it.
+    pub(crate) head: Vec<u8>,
+    /// By position, each channel once.
+    pub(crate) candidates: Vec<OpenCandidate>,
+}
 
-/// Rows in: [`IMPRESSION`], [`OF_USER`], [`OF_CANDIDATE`], [`OUTCOME`]. Rows out: one per request, at = its moment, id =
-/// its id, payload = [`write_request`].
-pub(crate) struct RequestDrive {
+#[derive(Debug)]
+pub(crate) struct OpenCandidate {
+    pub(crate) candidate: Candidate,
+    /// Whether the user is known to have left, and hence for how long the user stayed.
+    left: bool,
+    /// As [`crate::wire::Shown`] has them.
+    features: Vec<u8>,
+    /// Of the user and the candidate's anchor.
+    anchor: Vec<u8>,
+}
+
+impl OpenCandidate {
+    /// Nothing has been done.
+    pub(crate) const fn new(candidate: Candidate, features: Vec<u8>, anchor: Vec<u8>) -> Self {
+        Self { candidate, left: false, features, anchor }
+    }
+
+    fn take_in(&mut self, event: &Event, stay_s: f64, stay_threshold_s: f64) {
+        let outcome = &mut self.candidate.outcome;
+        match event.kind {
+            // A known stay wins over the entry alone, whichever arrives first.
+            EventKind::Watch if !self.left => outcome.stay_s = None,
+            EventKind::Leave => {
+                self.left = true;
+                outcome.watched |= stay_s >= stay_threshold_s;
+                let stay_s = (stay_s as f32).min(f32::MAX);
+                outcome.stay_s = Some(outcome.stay_s.unwrap_or(0.0).max(stay_s));
+            }
+            EventKind::BagClick => outcome.bag_click = true,
+            EventKind::ProductClick => outcome.product_click = true,
+            _ => {}
+        }
+    }
+}
+
+/// The open requests of one user.
+#[derive(Debug)]
+pub(crate) struct Requests {
     context: Arc<Context>,
-    impressions: Vec<(Event, Vec<Scalar>)>,
-    outcomes: Vec<Event>,
-    /// User, moment and features, with the anchor features of each impression in the order of ids.
-    users: Vec<(u64, i64, RequestFeatures, AnchorFeatures)>,
-    /// Impression, moment and features.
-    channels: Vec<(u64, i64, CandidateFeatures)>,
+    by_id: HashMap<u64, Open, IdHash>,
+    /// Moments and ids, in the order of moments.
+    order: VecDeque<(i64, u64)>,
+    /// Feeds of each day, of all users.
     feeds: BTreeMap<Day, u64>,
     payload: Vec<u8>,
 }
 
-/// Features of the user and a candidate's anchor, by impression.
-type AnchorFeatures = Vec<(u64, Vec<f32>)>;
-
-impl RequestDrive {
+impl Requests {
     pub(crate) fn new(context: Arc<Context>) -> Self {
         Self {
             context,
-            impressions: Vec::new(),
-            outcomes: Vec::new(),
-            users: Vec::new(),
-            channels: Vec::new(),
+            by_id: HashMap::default(),
+            order: VecDeque::new(),
             feeds: BTreeMap::new(),
             payload: Vec::new(),
         }
     }
 
-    /// The request, unless its impressions contradict each other; counts those that are left out.
-    fn request(&mut self) -> Option<Request> {
-        let counters = &self.context.source.counters;
-        // The first arrival of each impression.
-        let before = self.impressions.len();
-        self.impressions.sort_by_key(|(event, _)| (event.event_id, event.available_at_ms));
-        self.impressions.dedup_by_key(|(event, _)| event.event_id);
-        counters.refuse(Refusal::Duplicate, (before - self.impressions.len()) as u64);
-        self.impressions.sort_by_key(|(event, _)| {
-            (event.position.unwrap_or(u16::MAX), event.position.is_none(), event.event_id)
-        });
-        let (first, context) = self.impressions.first_mut()?;
-        let context = std::mem::take(context);
-        let (user, ts_ms) = (first.user_id, first.ts_ms);
-        let (Some(user_id), Some(request_id)) = (user, first.request_id) else { return None };
-        let others = || self.impressions.iter().map(|(event, _)| event);
-        let refusal = if others().any(|event| event.user_id != user) {
-            Some(Refusal::UsersDiffer)
-        } else if others().any(|event| event.ts_ms != ts_ms) {
-            Some(Refusal::MomentsDiffer)
+    /// Takes in a request; requests come in the order of their moments.
+    pub(crate) fn open(&mut self, request_id: u64, request: Open) {
+        if let Some(other) = self.by_id.get_mut(&request_id) {
+            let shown = other.candidates.len() + request.candidates.len();
+            other.candidates.clear();
+            self.context.source.counters.refuse(Refusal::MomentsDiffer, shown as u64);
         } else {
-            None
-        };
-        if let Some(refusal) = refusal {
-            counters.refuse(refusal, self.impressions.len() as u64);
-            return None;
+            self.order.push_back((request.ts_ms, request_id));
+            self.by_id.insert(request_id, request);
         }
-        let mut candidates: Vec<Candidate> = Vec::with_capacity(self.impressions.len());
-        for (event, _) in &self.impressions {
-            let Some(channel_id) = event.channel_id else { continue };
-            if candidates.iter().any(|candidate| candidate.channel_id == channel_id) {
-                counters.refuse(Refusal::ChannelTwice, 1);
-                continue;
-            }
-            let outcome = Outcome::NONE;
-            let (event_id, position) = (event.event_id, event.position);
-            candidates.push(Candidate { event_id, channel_id, position, outcome });
-        }
-        Some(Request { request_id, user_id, ts_ms, context, candidates })
     }
 
-    /// Joins what the user did to the candidates.
-    fn label(&self, request: &mut Request) {
+    /// Joins what the user did to the request.
+    pub(crate) fn outcome(&mut self, event: &Event) {
         let config = &self.context.config;
-        let Some(day) = Day::of(request.ts_ms) else { return };
+        let Some(request) = event.request_id.and_then(|id| self.by_id.get_mut(&id)) else { return };
+        let stay_s = event.value.filter(|_| event.kind == EventKind::Leave).unwrap_or(0.0);
+        let began_ms = event.ts_ms.saturating_sub((stay_s * 1000.0).round() as i64);
         let last_ms = request.ts_ms.saturating_add(config.attribution_window_ms);
-        // Leaves last: a known stay wins over the entry alone, whichever arrived first.
-        let leaves = |leave: bool| {
-            self.outcomes.iter().filter(move |event| leave == (event.kind == EventKind::Leave))
-        };
-        for event in leaves(false).chain(leaves(true)) {
-            let stay_s = event.value.filter(|_| event.kind == EventKind::Leave).unwrap_or(0.0);
-            let began_ms = event.ts_ms.saturating_sub((stay_s * 1000.0).round() as i64);
-            let counts = event.user_id == Some(request.user_id)
-                && event.ts_ms >= request.ts_ms
-                && began_ms <= last_ms
-                && arrived_in_time(day, event.available_at_ms);
-            let candidate = request
-                .candidates
-                .iter_mut()
-                .find(|candidate| counts && Some(candidate.channel_id) == event.channel_id);
-            let Some(candidate) = candidate else { continue };
-            let outcome = &mut candidate.outcome;
-            match event.kind {
-                EventKind::Watch => outcome.stay_s = None,
-                EventKind::Leave => {
-                    outcome.watched |= stay_s >= config.features.stay_threshold_s;
-                    let stay_s = (stay_s as f32).min(f32::MAX);
-                    outcome.stay_s = Some(outcome.stay_s.unwrap_or(0.0).max(stay_s));
-                }
-                EventKind::BagClick => outcome.bag_click = true,
-                EventKind::ProductClick => outcome.product_click = true,
-                _ => {}
-            }
+        let in_time = |day| arrived_in_time(day, event.available_at_ms);
+        if event.ts_ms < request.ts_ms
+            || began_ms > last_ms
+            || !Day::of(request.ts_ms).is_some_and(in_time)
+        {
+            return;
+        }
+        let mut candidates = request.candidates.iter_mut();
+        if let Some(of) = candidates.find(|of| Some(of.candidate.channel_id) == event.channel_id) {
+            of.take_in(event, stay_s, config.features.stay_threshold_s);
         }
     }
 
-    /// The features of every candidate.
-    fn features(&mut self, request: &Request) -> Result<RequestFeatures> {
-        let lost = |what: &str, id: u64| {
-            let request_id = request.request_id;
-            let reason = format!("request {request_id} has lost the features of {what} {id}");
-            DataFusionError::Internal(reason)
+    /// Hands on the requests of which nothing more can arrive at `at_ms`.
+    pub(crate) fn close(&mut self, at_ms: i64, user: u64, out: &mut RowsBuilder) -> Result<()> {
+        let closed = |ts_ms| {
+            // What arrives in time may stand where it happened.
+            let end = Day::of(ts_ms).and_then(|day| day.plus(2));
+            end.is_some_and(|end| end.start_ms() + CLOCK_TOLERANCE_MS < at_ms)
         };
-        let place = self
-            .users
-            .iter()
-            .position(|(user, at, ..)| (*user, *at) == (request.user_id, request.ts_ms));
-        let place = place.ok_or_else(|| lost("user", request.user_id))?;
-        let (_, _, mut features, mut anchors) = self.users.swap_remove(place);
-        // Copies of an impression that disagree on the moment were asked for at each.
-        self.channels.retain(|(_, at, _)| *at == request.ts_ms);
-        self.channels.sort_by_key(|(event_id, ..)| *event_id);
-        for candidate in &request.candidates {
-            let event_id = candidate.event_id;
-            let channel = self.channels.binary_search_by_key(&event_id, |of| of.0);
-            let anchor = anchors.binary_search_by_key(&event_id, |of| of.0);
-            let (Ok(channel), Ok(anchor)) = (channel, anchor) else {
-                return Err(lost("impression", event_id));
-            };
-            let mut of_candidate = std::mem::take(&mut self.channels[channel].2);
-            of_candidate.anchor = std::mem::take(&mut anchors[anchor].1);
-            features.candidates.push(of_candidate);
+        while let Some((_, id)) = self.order.pop_front_if(|(ts_ms, _)| closed(*ts_ms)) {
+            self.send(id, user, out)?;
         }
-        Ok(features)
+        Ok(())
+    }
+
+    /// Hands on all requests.
+    pub(crate) fn close_all(&mut self, user: u64, out: &mut RowsBuilder) -> Result<()> {
+        while let Some((_, id)) = self.order.pop_front() {
+            self.send(id, user, out)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, request_id: u64, user: u64, out: &mut RowsBuilder) -> Result<()> {
+        let Some(request) = self.by_id.remove(&request_id) else { return Ok(()) };
+        if request.candidates.is_empty() {
+            return Ok(());
+        }
+        self.payload.clear();
+        self.payload.extend_from_slice(&request.head);
+        for of in &request.candidates {
+            write_answer(of.candidate, &of.features, &of.anchor, &mut self.payload);
+        }
+        if let Some(day) = Day::of(request.ts_ms) {
+            *self.feeds.entry(day).or_default() += 1;
+        }
+        out.push(Row::request(user, request.ts_ms, request_id, &self.payload))
+    }
+
+    /// There are no more users.
+    pub(crate) fn finish(&self) {
+        self.context.source.counters.add_feeds(&self.feeds);
     }
 }
 
-impl Drive for RequestDrive {
-    fn row(&mut self, row: Row<'_>, _: &mut RowsBuilder) -> Result<()> {
-        let mut from = Reader(row.payload);
-        match row.rank {
-            IMPRESSION => {
-                let event = read_event(row.id, row.at, &mut from)?;
-                self.impressions.push((event, read_context(&mut from)?));
-            }
-            OF_USER => {
-                let features = read_user(&mut from)?;
-                let anchors = from.list(|from| Ok((from.u64()?, from.numbers()?)))?;
-                self.users.push((row.id, row.at, features, anchors));
-            }
-            OF_CANDIDATE => {
-                let (channel, on_sale) = (from.numbers()?, from.ids()?);
-                let popularity = if self.context.wanted.popularity { from.f32()? } else { 0.0 };
-                let features =
-                    CandidateFeatures { channel, popularity, on_sale, anchor: Vec::new() };
-                let known = self
-                    .channels
-                    .last()
-                    .is_some_and(|(event_id, at, _)| (*event_id, *at) == (row.id, row.at));
-                if !known {
-                    self.channels.push((row.id, row.at, features));
-                }
-            }
-            OUTCOME => self.outcomes.push(read_event(row.id, row.at, &mut from)?),
-            rank => {
-                return Err(DataFusionError::Internal(format!("a request has no rows of {rank}")));
-            }
-        }
-        Ok(())
-    }
+/// One impression as it waits for the others of its request.
+#[derive(Debug)]
+pub(crate) struct Impression {
+    pub(crate) request_id: u64,
+    pub(crate) event_id: u64,
+    pub(crate) channel_id: u64,
+    pub(crate) available_at_ms: i64,
+    pub(crate) position: Option<u16>,
+    /// As [`crate::wire::Shown`] has them.
+    pub(crate) context: Vec<u8>,
+    pub(crate) features: Vec<u8>,
+}
 
-    fn end_key(&mut self, out: &mut RowsBuilder) -> Result<()> {
-        if let Some(mut request) = self.request() {
-            self.label(&mut request);
-            let features = self.features(&request)?;
-            self.payload.clear();
-            write_request(&request, &features, &mut self.payload);
-            let (id, at, payload) = (request.request_id, request.ts_ms, &self.payload);
-            out.push(Row { key: id, at, rank: 0, id, payload })?;
-            if let Some(day) = Day::of(request.ts_ms) {
-                *self.feeds.entry(day).or_default() += 1;
-            }
-        }
-        self.impressions.clear();
-        self.outcomes.clear();
-        self.users.clear();
-        self.channels.clear();
-        Ok(())
-    }
+/// The impressions of one request by position, each once and each channel once; counts those that are left out.
+pub(crate) fn in_order(mut impressions: Vec<Impression>, context: &Context) -> Vec<Impression> {
+    let counters = &context.source.counters;
+    // The first arrival of each impression.
+    let before = impressions.len();
+    impressions.sort_by_key(|of| (of.event_id, of.available_at_ms));
+    impressions.dedup_by_key(|of| of.event_id);
+    counters.refuse(Refusal::Duplicate, (before - impressions.len()) as u64);
+    impressions.sort_by_key(|of| {
+        (of.position.unwrap_or(u16::MAX), of.position.is_none(), of.event_id)
+    });
+    let before = impressions.len();
+    let mut seen: Vec<u64> = Vec::with_capacity(before);
+    impressions.retain(|of| {
+        let first = !seen.contains(&of.channel_id);
+        seen.push(of.channel_id);
+        first
+    });
+    counters.refuse(Refusal::ChannelTwice, (before - impressions.len()) as u64);
+    impressions
+}
 
-    fn finish(&mut self) {
-        self.context.source.counters.add_feeds(&self.feeds);
+impl From<&Impression> for Candidate {
+    fn from(of: &Impression) -> Self {
+        let Impression { event_id, channel_id, position, .. } = *of;
+        Self { event_id, channel_id, position, outcome: Outcome::NONE }
     }
 }

@@ -1,5 +1,6 @@
 //! From a log to its feeds: plans, run, days.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,18 +8,19 @@ use std::time::Duration;
 use datafusion_physical_plan::execute_stream;
 use eliverec_tables::events::rejected::REJECTED_FOLDER;
 use eliverec_tables::events::{Day, EventLog, RejectedWriter, Store};
+use eliverec_tables::Split;
 use futures::StreamExt;
+use tokio::task::JoinHandle;
 
+use crate::chunks::{Cutter, FeedMaker};
 use crate::config::SampleConfig;
 use crate::context::{Anchors, Context};
 use crate::error::Error;
-use crate::fields::FeedBuilder;
 use crate::plan;
-use crate::publish::{DayWriter, FeedDays, SpillFolder};
+use crate::publish::{DayWriter, Encoded, FeedDays, SpillFolder};
 use crate::rows::Rows;
 use crate::scan::{RejectedRows, Requests, Source};
-use crate::summary::{Counters, DaySummary, Progress, Summary, lock};
-use crate::wire::read_request;
+use crate::summary::{Counters, DaySummary, Progress, Refusal, Summary, lock};
 
 /// Time between two reports of progress while the log is read.
 const REPORT: Duration = Duration::from_millis(250);
@@ -40,13 +42,13 @@ pub fn samples(
     let log = EventLog::open(&Store::open(logs)?)?;
     let dimensions = Arc::new(log.dimensions()?);
     let schema = log.schema().clone();
-    let builder = FeedBuilder::new(&schema, &dimensions)?;
+    let maker = Arc::new(FeedMaker::new(&schema, &dimensions)?);
     let mut days = FeedDays::open(feeds, &schema, &config.recipe())?;
     let source = source(log, &days, feeds, config)?;
     let context = Arc::new(Context {
         config: config.clone(),
         source: Arc::new(source),
-        wanted: builder.wanted().clone(),
+        wanted: maker.wanted().clone(),
         anchors: Anchors::new(&dimensions),
     });
     let spill = SpillFolder::create(feeds)?;
@@ -54,7 +56,7 @@ pub fn samples(
         .worker_threads(config.threads)
         .enable_time()
         .build()?;
-    let written = runtime.block_on(run(&context, &builder, &mut days, spill.path(), &progress));
+    let written = runtime.block_on(run(&context, &maker, &mut days, spill.path(), &progress));
     // The operators' threads hold the log and the spilled files until they have ended.
     drop(runtime);
     let written = written?;
@@ -117,60 +119,106 @@ fn source(
     })
 }
 
-/// Runs the plans and writes the feeds as they come, in order.
+/// Runs the plans and writes the feeds as they come, in order. Row groups are encoded on other threads meanwhile.
 async fn run(
     context: &Arc<Context>,
-    builder: &FeedBuilder<'_>,
+    maker: &Arc<FeedMaker>,
     days: &mut FeedDays,
     spill: &Path,
     progress: &impl Fn(Progress),
 ) -> Result<Vec<DaySummary>, Error> {
     let session = plan::session(&context.config);
-    let feeds = plan::feeds(context, &session)?;
+    let requests = plan::requests(context, &session)?;
     let task = plan::task(&context.config, session, spill)?;
-    let mut batches = execute_stream(feeds, Arc::clone(&task))?;
+    let mut batches = execute_stream(requests, Arc::clone(&task))?;
     let counters = &context.source.counters;
     let report = |feeds| {
         let spilled_bytes = task.runtime_env().spilling_progress().current_bytes;
         progress(counters.progress(feeds, spilled_bytes));
     };
-    let (mut splits, mut open, mut written) = (None, None::<DayWriter>, Vec::new());
-    let mut count = 0;
-    loop {
+    let mut cutter = Cutter::default();
+    let mut encoding = VecDeque::new();
+    let mut writing = Writing { days, open: None, splits: BTreeMap::new(), written: Vec::new() };
+    let (mut begun, mut ended, mut count) = (false, false, 0);
+    while !ended {
         let Ok(batch) = tokio::time::timeout(REPORT, batches.next()).await else {
             report(count);
             continue;
         };
-        // The first batch comes when all requests have been sorted, so the days that have feeds are known.
-        if splits.is_none() {
-            splits = Some(days.split(counters.days_with_feeds())?);
+        if !std::mem::replace(&mut begun, true) {
+            // The first batch comes when all requests have been sorted, so the days that have feeds are known.
+            writing.splits = writing.days.split(counters.days_with_feeds())?;
         }
-        let Some(batch) = batch else { break };
-        let batch = batch?;
-        for row in Rows::of(&batch)?.iter() {
-            let (request, features) = read_request(row.id, row.at, row.payload)?;
-            let feed = builder.feed(&request, &features);
-            let Some(day) = Day::of(row.at) else { continue };
-            if open.as_ref().is_none_or(|open| open.day() != day) {
-                if let Some(done) = open.take() {
-                    written.push(days.finish(done)?);
-                }
-                let split = splits.as_ref().and_then(|splits| splits.get(&day)).copied();
-                let split = split.ok_or_else(|| {
-                    Error::Engine(format!("the feeds of {day} came before they were counted"))
-                })?;
-                open = Some(days.writer(day, split)?);
+        let mut chunks = Vec::new();
+        if let Some(batch) = batch.transpose()? {
+            for row in Rows::of(&batch)?.iter() {
+                chunks.extend(cutter.push(row)?);
             }
-            if let Some(open) = &mut open {
-                open.push(feed)?;
-                count += 1;
-            }
+        } else {
+            ended = true;
+            counters.refuse(Refusal::UsersDiffer, cutter.contradicting());
+            chunks.extend(cutter.take());
         }
-        report(count);
+        for chunk in chunks {
+            if encoding.len() == context.config.threads
+                && let Some(first) = encoding.pop_front()
+            {
+                count += writing.push(encoded(first).await?)?;
+                report(count);
+            }
+            let (maker, split) = (Arc::clone(maker), writing.split(chunk.day())?);
+            encoding.push_back(tokio::task::spawn_blocking(move || maker.encode(&chunk, split)));
+        }
     }
-    if let Some(done) = open {
-        written.push(days.finish(done)?);
+    for next in encoding {
+        count += writing.push(encoded(next).await?)?;
     }
     report(count);
-    Ok(written)
+    writing.finish()
+}
+
+async fn encoded(task: JoinHandle<Result<Encoded, Error>>) -> Result<Encoded, Error> {
+    task.await.map_err(|e| Error::Engine(format!("feeds could not be encoded: {e}")))?
+}
+
+/// The days on their way to disk.
+struct Writing<'a> {
+    days: &'a mut FeedDays,
+    open: Option<DayWriter>,
+    splits: BTreeMap<Day, Split>,
+    written: Vec<DaySummary>,
+}
+
+impl Writing<'_> {
+    fn split(&self, day: Day) -> Result<Split, Error> {
+        self.splits.get(&day).copied().ok_or_else(|| {
+            Error::Engine(format!("the feeds of {day} came before they were counted"))
+        })
+    }
+
+    /// Writes a row group, which follows the one before; gives the number of its feeds.
+    fn push(&mut self, encoded: Encoded) -> Result<u64, Error> {
+        let (day, feeds) = (encoded.day, encoded.feeds);
+        if self.open.as_ref().is_none_or(|open| open.day() != day) {
+            self.close()?;
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            closed => closed.insert(self.days.writer(day, self.splits[&day])?),
+        };
+        open.push(encoded)?;
+        Ok(feeds)
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        if let Some(done) = self.open.take() {
+            self.written.push(self.days.finish(done)?);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<DaySummary>, Error> {
+        self.close()?;
+        Ok(self.written)
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! One reader decodes and checks rows for the whole system (`eliverec_tables::events`), so the plans read through it
 //! and not through the engine's own Parquet source: a bad row is named by file, row group and row either way. Each
-//! plan reads the log again, which costs less than keeping the events between plans would. The plan of requests also
-//! counts the rows and sets rejected ones aside.
+//! plan reads the log again, which costs less than keeping the events between plans would. That of channels also counts the
+//! rows and sets rejected ones aside.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,27 +21,20 @@ use eliverec_tables::events::read::Row as LogRow;
 use eliverec_tables::events::{Day, EventLog, ReadCounts, Rejected, RejectedWriter};
 
 use crate::error::Error;
-use crate::rows::{Row, RowsBuilder, columns};
+use crate::rows::{EVENT, PROBE, Row, RowsBuilder, columns};
 use crate::summary::{Counters, Refusal, lock};
-use crate::wire::{Writer, write_context, write_event};
+use crate::wire::{Shown, Writer, write_context, write_event};
 
 /// What a plan's rows are keyed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// Users: what changes their state, and the requests at which it is asked for.
-    Users,
-    /// Channels, likewise.
+    /// Channels: what changes their state, and the impressions at which it is asked for.
     Channels,
     /// Products clicked.
     Products,
-    /// Requests: what was shown, and what the user did with it.
-    Requests,
+    /// Users: what changes their state, and what they did with what they were shown.
+    Users,
 }
-
-/// Rows of users, channels and products: a request sees what arrived before its very millisecond.
-pub(crate) const PROBE: u8 = 0;
-/// See [`PROBE`].
-pub(crate) const EVENT: u8 = 1;
 
 /// Which requests become feeds.
 #[derive(Clone, Debug, Default)]
@@ -149,7 +142,7 @@ impl Source {
                 }
                 LogRow::Rejected(row) if !self.lenient => return Err(row.into_error().into()),
                 LogRow::Rejected(row) => {
-                    if route == Route::Requests {
+                    if route == Route::Channels {
                         let key = (row.fault.column.clone(), row.fault.reason);
                         *counts.rejected.entry(key).or_default() += 1;
                         rejected.push(row);
@@ -161,7 +154,7 @@ impl Source {
         send(&mut rows);
         Counters::add(&self.counters.rows_read, read % PROGRESS_ROWS);
         Counters::add(&self.counters.days_read, 1);
-        if route == Route::Requests {
+        if route == Route::Channels {
             self.counters.add_read(counts);
             lock(&self.rejected).day_is_read(day, rejected)?;
         }
@@ -175,21 +168,19 @@ impl Source {
         payload: &mut Vec<u8>,
         rows: &mut RowsBuilder,
     ) -> Result<()> {
-        let (id, arrival) = (event.event_id, event.available_at_ms);
+        let arrival = event.available_at_ms;
         payload.clear();
         let key = match route {
-            Route::Users => event.user_id.filter(|_| concerns_user(event)),
             Route::Channels => event.channel_id,
             Route::Products => event.product_id.filter(|_| event.kind == EventKind::ProductClick),
-            Route::Requests => event.request_id.filter(|_| is_outcome(event)),
+            Route::Users => return send_to_user(event, payload, rows),
         };
         if let Some(key) = key {
             write_event(event, payload);
-            let rank = if route == Route::Requests { OUTCOME } else { EVENT };
-            rows.push(Row { key, at: arrival, rank, id, payload })?;
+            rows.push(Row::new(key, arrival, EVENT, payload))?;
         }
-        if event.kind == EventKind::Impression {
-            self.send_impression(event, route, payload, rows)?;
+        if event.kind == EventKind::Impression && route == Route::Channels {
+            self.send_impression(event, payload, rows)?;
         }
         Ok(())
     }
@@ -197,51 +188,80 @@ impl Source {
     fn send_impression(
         &self,
         event: &Event,
-        route: Route,
         payload: &mut Vec<u8>,
         rows: &mut RowsBuilder,
     ) -> Result<()> {
         let refusal = self.requests.refuse(event);
-        if route == Route::Requests {
-            self.counters.add_impressions(1);
-            if let Some(refusal) = refusal {
-                self.counters.refuse(refusal, 1);
-            }
+        self.counters.add_impressions(1);
+        if let Some(refusal) = refusal {
+            self.counters.refuse(refusal, 1);
         }
         let ids = (event.user_id, event.channel_id, event.request_id);
-        let (None, (Some(user), Some(channel), Some(request))) = (refusal, ids) else {
+        let (None, (Some(user), Some(channel_id), Some(request_id))) = (refusal, ids) else {
             return Ok(());
         };
+        let mut context = Vec::new();
+        write_context(&event.context, &mut context);
         payload.clear();
-        let (at, rank, event_id) = (event.ts_ms, PROBE, event.event_id);
-        match route {
-            Route::Users => {
-                Writer(payload).u64(event_id);
-                Writer(payload).u64(channel);
-                rows.push(Row { key: user, at, rank, id: request, payload })
-            }
-            Route::Channels => {
-                Writer(payload).u64(request);
-                rows.push(Row { key: channel, at, rank, id: event_id, payload })
-            }
-            Route::Products => Ok(()),
-            Route::Requests => {
-                write_event(event, payload);
-                write_context(&event.context, payload);
-                let (at, rank) = (event.available_at_ms, IMPRESSION);
-                rows.push(Row { key: request, at, rank, id: event_id, payload })
-            }
+        Writer(payload).u64(user);
+        let shown = Shown {
+            event_id: event.event_id,
+            request_id,
+            channel_id,
+            available_at_ms: event.available_at_ms,
+            position: event.position,
+            context: &context,
+            features: &[],
+        };
+        shown.write(payload);
+        rows.push(Row::new(channel_id, event.ts_ms, PROBE, payload))
+    }
+}
+
+/// What a user did stands where it arrived, and, if that is before it happened, once more where it happened: a request
+/// looks for its outcomes among the rows behind it.
+fn send_to_user(event: &Event, payload: &mut Vec<u8>, rows: &mut RowsBuilder) -> Result<()> {
+    let Some(user) = event.user_id else { return Ok(()) };
+    let (folds, outcome) = (concerns_user(event), is_outcome(event));
+    let (arrival, happened) = (event.available_at_ms, event.ts_ms);
+    let mut send = |at, use_: Use| {
+        payload.clear();
+        payload.push(use_ as u8);
+        write_event(event, payload);
+        rows.push(Row::new(user, at, EVENT, payload))
+    };
+    match (folds, outcome) {
+        (true, true) if arrival >= happened => send(arrival, Use::Both),
+        (true, true) => {
+            send(arrival, Use::Folds)?;
+            send(happened, Use::Outcome)
         }
+        (true, false) => send(arrival, Use::Folds),
+        (false, true) => send(arrival.max(happened), Use::Outcome),
+        (false, false) => Ok(()),
+    }
+}
+
+/// What a row of a user's event is for: the first byte of its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// The user's state.
+    Folds,
+    /// The labels of a request.
+    Outcome,
+    /// Both.
+    Both,
+}
+
+impl Use {
+    /// Of a byte, if it is one of these.
+    pub(crate) fn of(byte: u8) -> Option<Self> {
+        [Self::Folds, Self::Outcome, Self::Both].into_iter().find(|one| *one as u8 == byte)
     }
 }
 
 /// Rows between two reports of progress.
 const PROGRESS_ROWS: u64 = 4_096;
-
-/// Rows of a request; those of features stand between (see [`crate::requests`]).
-pub(crate) const IMPRESSION: u8 = 0;
-/// See [`IMPRESSION`].
-pub(crate) const OUTCOME: u8 = 3;
 
 /// What a user's folds look at, and what no channel counts.
 fn concerns_user(event: &Event) -> bool {
@@ -251,7 +271,9 @@ fn concerns_user(event: &Event) -> bool {
 /// What a label is made of.
 fn is_outcome(event: &Event) -> bool {
     use EventKind::{BagClick, Leave, ProductClick, Watch};
-    event.channel_id.is_some() && matches!(event.kind, Watch | Leave | BagClick | ProductClick)
+    event.channel_id.is_some()
+        && event.request_id.is_some()
+        && matches!(event.kind, Watch | Leave | BagClick | ProductClick)
 }
 
 /// Reads the log; partition i of n has the days i, i + n, ...

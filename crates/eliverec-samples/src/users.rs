@@ -1,91 +1,117 @@
-//! The drive by user: both histories, the user's features, and those of the user and each candidate's anchor.
+//! The drive by user: requests are put together from the impressions, each with both histories, the user's features and
+//! those of the user and each candidate's anchor, and wait for what the user did.
 
 use std::sync::Arc;
 
-use datafusion_common::Result;
+use datafusion_common::{DataFusionError, Result};
 use eliverec_features::{FeatureConfig, Snapshot, UserState};
 
 use crate::context::Context;
 use crate::drive::Drive;
 use crate::gate::Gate;
-use crate::requests::OF_USER;
+use crate::request::Candidate;
+use crate::requests::{Impression, Open, OpenCandidate, Requests, in_order};
 use crate::rows::{Row, RowsBuilder};
-use crate::scan::PROBE;
+use crate::scan::Use;
 use crate::snapshots::{history, values};
-use crate::wire::{Reader, Writer, read_event, write_user};
+use crate::wire::{Reader, Shown, Writer, read_event, write_request};
 
-/// Rows in: [`PROBE`], id = request, payload = impression and channel; events of the user. Rows out: one per request,
-/// payload = [`write_user`], then the impressions in the order of their ids, each with its anchor's features.
+/// Rows in: impressions with the features of their candidates; events of the user, behind their [`Use`]. Rows out: one per
+/// request ([`Row::request`]).
 pub(crate) struct UserDrive {
     context: Arc<Context>,
     config: FeatureConfig,
     gate: Gate,
     state: UserState,
     user: u64,
-    /// The request whose impressions are being gathered, its moment, and impressions with channels.
-    request: Option<(u64, i64)>,
-    shown: Vec<(u64, u64)>,
-    payload: Vec<u8>,
+    /// The impressions of one moment, and which.
+    shown: Vec<Impression>,
+    at_ms: i64,
+    requests: Requests,
 }
 
 impl UserDrive {
     pub(crate) fn new(context: Arc<Context>) -> Self {
         let config = context.config.features;
         Self {
+            requests: Requests::new(Arc::clone(&context)),
             context,
             config,
             gate: Gate::new(config),
             state: UserState::default(),
             user: 0,
-            request: None,
             shown: Vec::new(),
-            payload: Vec::new(),
+            at_ms: 0,
         }
     }
 
-    /// Answers the request whose impressions have been gathered.
-    fn answer(&mut self, out: &mut RowsBuilder) -> Result<()> {
-        let Some((request, at_ms)) = self.request.take() else { return Ok(()) };
-        let wanted = &self.context.wanted;
+    /// Opens the requests whose impressions have been gathered.
+    fn answer(&mut self) {
+        // Rows of one place come in any order, and nearly always there is one request.
+        self.shown.sort_by_key(|of| of.request_id);
+        let mut shown = std::mem::take(&mut self.shown);
+        while let Some(request_id) = shown.last().map(|of| of.request_id) {
+            let first = shown.partition_point(|of| of.request_id < request_id);
+            let impressions = in_order(shown.split_off(first), &self.context);
+            let request = self.request(&impressions);
+            self.requests.open(request_id, request);
+        }
+        // For its memory.
+        self.shown = shown;
+    }
+
+    fn request(&self, impressions: &[Impression]) -> Open {
+        let (at_ms, wanted) = (self.at_ms, &self.context.wanted);
         let mut features = history(Some(&self.state), at_ms);
         let mut snapshot = Snapshot::unknown();
         self.state.snapshot(at_ms, &mut snapshot);
         features.user = values(&snapshot, &wanted.user);
-        self.payload.clear();
-        write_user(&features, &mut self.payload);
-        // Copies of an impression stand here too.
-        self.shown.sort_unstable();
-        self.shown.dedup_by_key(|(event_id, _)| *event_id);
-        let mut to = Writer(&mut self.payload);
-        to.length(self.shown.len());
-        for (event_id, channel) in self.shown.drain(..) {
+        let context = impressions.first().map_or(&[][..], |first| &first.context);
+        let mut head = Vec::new();
+        write_request(self.user, impressions.len(), context, &features, &mut head);
+        let candidate = |of: &Impression| {
             let mut snapshot = Snapshot::unknown();
-            if let Some(anchor) = self.context.anchor_of(channel) {
+            if let Some(anchor) = self.context.anchor_of(of.channel_id) {
                 self.state.snapshot_anchor(anchor, at_ms, &mut snapshot);
             }
-            to.u64(event_id);
-            to.numbers(&values(&snapshot, &wanted.anchor));
-        }
-        let payload = &self.payload;
-        out.push(Row { key: request, at: at_ms, rank: OF_USER, id: self.user, payload })
+            let mut anchor = Vec::new();
+            Writer(&mut anchor).numbers(&values(&snapshot, &wanted.anchor));
+            OpenCandidate::new(Candidate::from(of), of.features.clone(), anchor)
+        };
+        Open { ts_ms: at_ms, head, candidates: impressions.iter().map(candidate).collect() }
     }
 }
 
 impl Drive for UserDrive {
     fn row(&mut self, row: Row<'_>, out: &mut RowsBuilder) -> Result<()> {
+        let at_ms = row.at();
+        if !self.shown.is_empty() && (at_ms != self.at_ms || !row.is_probe()) {
+            self.answer();
+        }
         self.user = row.key;
-        if row.rank == PROBE {
-            if self.request != Some((row.id, row.at)) {
-                self.answer(out)?;
-                self.request = Some((row.id, row.at));
-            }
-            let mut from = Reader(row.payload);
-            self.shown.push((from.u64()?, from.u64()?));
+        self.at_ms = at_ms;
+        self.requests.close(at_ms, row.key, out)?;
+        let mut from = Reader(row.payload);
+        if row.is_probe() {
+            let shown = Shown::read(from)?;
+            self.shown.push(Impression {
+                request_id: shown.request_id,
+                event_id: shown.event_id,
+                channel_id: shown.channel_id,
+                available_at_ms: shown.available_at_ms,
+                position: shown.position,
+                context: shown.context.to_vec(),
+                features: shown.features.to_vec(),
+            });
             return Ok(());
         }
-        self.answer(out)?;
-        let event = read_event(row.id, row.at, &mut Reader(row.payload))?;
-        if self.gate.admit(&event, event.channel_id.is_none())? {
+        let of = Use::of(from.u8()?)
+            .ok_or_else(|| DataFusionError::Internal("an event of no use to a user".into()))?;
+        let event = read_event(&mut from)?;
+        if of != Use::Folds {
+            self.requests.outcome(&event);
+        }
+        if of != Use::Outcome && self.gate.admit(&event, event.channel_id.is_none())? {
             let anchor = event.channel_id.and_then(|channel| self.context.anchor_of(channel));
             self.state.apply(&event, anchor, &self.config);
         }
@@ -93,7 +119,8 @@ impl Drive for UserDrive {
     }
 
     fn end_key(&mut self, out: &mut RowsBuilder) -> Result<()> {
-        self.answer(out)?;
+        self.answer();
+        self.requests.close_all(self.user, out)?;
         self.state = UserState::default();
         self.gate.end_key();
         Ok(())
@@ -101,5 +128,6 @@ impl Drive for UserDrive {
 
     fn finish(&mut self) {
         self.context.source.counters.add_fates(self.gate.counted());
+        self.requests.finish();
     }
 }

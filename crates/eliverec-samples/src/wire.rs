@@ -41,6 +41,11 @@ impl Writer<'_> {
         self.length(ids.len());
         ids.iter().for_each(|id| self.u64(*id));
     }
+    /// A part that [`Reader::bytes`] gives back unread.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.length(bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
     fn optional<T>(&mut self, value: Option<T>, write: fn(&mut Self, T)) {
         self.u8(u8::from(value.is_some()));
         if let Some(value) = value {
@@ -89,6 +94,13 @@ impl<'a> Reader<'a> {
     pub(crate) fn ids(&mut self) -> Result<Vec<u64>> {
         self.list(Self::u64)
     }
+    /// See [`Writer::bytes`].
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8]> {
+        let length = self.length()?;
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or_else(short)?;
+        self.0 = rest;
+        Ok(bytes)
+    }
     /// Everything that is left.
     pub(crate) const fn rest(self) -> &'a [u8] {
         self.0
@@ -102,37 +114,95 @@ fn short() -> DataFusionError {
     DataFusionError::Internal("a row ends early".into())
 }
 
-/// Everything of an event but its id, its arrival and its context.
+/// Everything of an event but its context.
 pub(crate) fn write_event(event: &Event, to: &mut Vec<u8>) {
+    let ids = [event.user_id, event.channel_id, event.product_id, event.request_id];
+    let mut there = u8::from(event.position.is_some()) << 4 | u8::from(event.value.is_some()) << 5;
+    for (bit, id) in ids.iter().enumerate() {
+        there |= u8::from(id.is_some()) << bit;
+    }
     let mut to = Writer(to);
     to.u8(event.kind as u8);
+    to.u8(there);
+    to.u64(event.event_id);
     to.i64(event.ts_ms);
-    for id in [event.user_id, event.channel_id, event.product_id, event.request_id] {
-        to.optional(id, Writer::u64);
-    }
-    to.optional(event.position, Writer::u16);
-    to.optional(event.value, Writer::f64);
+    to.i64(event.available_at_ms);
+    ids.into_iter().flatten().for_each(|id| to.u64(id));
+    event.position.into_iter().for_each(|position| to.u16(position));
+    event.value.into_iter().for_each(|value| to.f64(value));
 }
 
 /// The event of a row; without its context, which no fold looks at.
-pub(crate) fn read_event(
-    event_id: u64,
-    available_at_ms: i64,
-    from: &mut Reader<'_>,
-) -> Result<Event> {
+pub(crate) fn read_event(from: &mut Reader<'_>) -> Result<Event> {
     let kind = usize::from(from.u8()?);
     let kind = EventKind::ALL.get(kind).ok_or_else(short)?;
-    let event = Event::new(event_id, from.i64()?, *kind);
-    Ok(Event {
-        available_at_ms,
-        user_id: from.optional(Reader::u64)?,
-        channel_id: from.optional(Reader::u64)?,
-        product_id: from.optional(Reader::u64)?,
-        request_id: from.optional(Reader::u64)?,
-        position: from.optional(Reader::u16)?,
-        value: from.optional(Reader::f64)?,
-        ..event
-    })
+    let there = from.u8()?;
+    let mut event = Event::new(from.u64()?, from.i64()?, *kind);
+    event.available_at_ms = from.i64()?;
+    let ids = [
+        &mut event.user_id,
+        &mut event.channel_id,
+        &mut event.product_id,
+        &mut event.request_id,
+    ];
+    for (bit, id) in ids.into_iter().enumerate() {
+        if there & 1 << bit != 0 {
+            *id = Some(from.u64()?);
+        }
+    }
+    if there & 1 << 4 != 0 {
+        event.position = Some(from.u16()?);
+    }
+    if there & 1 << 5 != 0 {
+        event.value = Some(from.f64()?);
+    }
+    Ok(event)
+}
+
+/// An impression as its request will have it, and what comes after it.
+pub(crate) struct Shown<'a> {
+    pub(crate) event_id: u64,
+    pub(crate) request_id: u64,
+    pub(crate) channel_id: u64,
+    pub(crate) available_at_ms: i64,
+    pub(crate) position: Option<u16>,
+    /// As [`write_context`] makes it.
+    pub(crate) context: &'a [u8],
+    /// The candidate's features, as [`write_candidate`] makes them.
+    pub(crate) features: &'a [u8],
+}
+
+impl<'a> Shown<'a> {
+    /// Its features may follow.
+    pub(crate) fn write(&self, to: &mut Vec<u8>) {
+        let mut to = Writer(to);
+        to.u64(self.event_id);
+        to.u64(self.request_id);
+        to.u64(self.channel_id);
+        to.i64(self.available_at_ms);
+        to.optional(self.position, Writer::u16);
+        to.bytes(self.context);
+        to.0.extend_from_slice(self.features);
+    }
+
+    pub(crate) fn read(mut from: Reader<'a>) -> Result<Self> {
+        Ok(Self {
+            event_id: from.u64()?,
+            request_id: from.u64()?,
+            channel_id: from.u64()?,
+            available_at_ms: from.i64()?,
+            position: from.optional(Reader::u16)?,
+            context: from.bytes()?,
+            features: from.rest(),
+        })
+    }
+}
+
+/// A candidate's features but those of the user and its anchor.
+pub(crate) fn write_candidate(channel: &[f32], on_sale: &[u64], to: &mut Vec<u8>) {
+    let mut to = Writer(to);
+    to.numbers(channel);
+    to.ids(on_sale);
 }
 
 /// The context of an impression.
@@ -190,55 +260,68 @@ pub(crate) fn read_user(from: &mut Reader<'_>) -> Result<RequestFeatures> {
     })
 }
 
-/// A request with its features; the request id and the moment are those of the row.
-pub(crate) fn write_request(request: &Request, features: &RequestFeatures, to: &mut Vec<u8>) {
-    Writer(to).u64(request.user_id);
-    write_context(&request.context, to);
+/// A request but for its candidates; they follow, see [`write_answer`].
+pub(crate) fn write_request(
+    user_id: u64,
+    candidates: usize,
+    context: &[u8],
+    features: &RequestFeatures,
+    to: &mut Vec<u8>,
+) {
+    Writer(to).length(candidates);
+    Writer(to).u64(user_id);
+    to.extend_from_slice(context);
     write_user(features, to);
-    let mut to = Writer(to);
-    to.length(request.candidates.len());
-    for (candidate, features) in request.candidates.iter().zip(&features.candidates) {
-        to.u64(candidate.event_id);
-        to.u64(candidate.channel_id);
-        to.optional(candidate.position, Writer::u16);
-        let outcome = candidate.outcome;
-        for done in [outcome.watched, outcome.bag_click, outcome.product_click] {
-            to.u8(u8::from(done));
-        }
-        to.optional(outcome.stay_s, Writer::f32);
-        to.numbers(&features.channel);
-        to.numbers(&features.anchor);
-        to.f32(features.popularity);
-        to.ids(&features.on_sale);
-    }
 }
 
+/// A candidate with what the user did; `features` as [`Shown`] has them, `anchor` those of the user and its anchor.
+pub(crate) fn write_answer(candidate: Candidate, features: &[u8], anchor: &[u8], to: &mut Vec<u8>) {
+    let mut to = Writer(to);
+    to.u64(candidate.event_id);
+    to.u64(candidate.channel_id);
+    to.optional(candidate.position, Writer::u16);
+    let outcome = candidate.outcome;
+    for done in [outcome.watched, outcome.bag_click, outcome.product_click] {
+        to.u8(u8::from(done));
+    }
+    to.optional(outcome.stay_s, Writer::f32);
+    to.0.extend_from_slice(anchor);
+    to.0.extend_from_slice(features);
+}
+
+/// How many candidates the request of a row has.
+pub(crate) fn candidates(payload: &[u8]) -> Result<u64> {
+    Ok(Reader(payload).length()? as u64)
+}
+
+/// The request of a row that [`write_request`] and [`write_answer`] made; `popularity` tells whether candidates have it.
 pub(crate) fn read_request(
     request_id: u64,
     ts_ms: i64,
+    popularity: bool,
     payload: &[u8],
 ) -> Result<(Request, RequestFeatures)> {
     let mut from = Reader(payload);
+    let count = from.length()?;
     let user_id = from.u64()?;
     let context = read_context(&mut from)?;
     let mut features = read_user(&mut from)?;
-    let both = from.list(|from| {
+    let mut candidates = Vec::with_capacity(count);
+    for _ in 0..count {
         let (event_id, channel_id) = (from.u64()?, from.u64()?);
         let position = from.optional(Reader::u16)?;
         let mut done = || Ok::<_, DataFusionError>(from.u8()? != 0);
         let (watched, bag_click, product_click) = (done()?, done()?, done()?);
         let stay_s = from.optional(Reader::f32)?;
         let outcome = Outcome { watched, stay_s, bag_click, product_click };
-        let features = CandidateFeatures {
-            channel: from.numbers()?,
+        candidates.push(Candidate { event_id, channel_id, position, outcome });
+        features.candidates.push(CandidateFeatures {
             anchor: from.numbers()?,
-            popularity: from.f32()?,
+            channel: from.numbers()?,
             on_sale: from.ids()?,
-        };
-        Ok((Candidate { event_id, channel_id, position, outcome }, features))
-    })?;
-    let (candidates, of_candidates) = both.into_iter().unzip();
-    features.candidates = of_candidates;
+            popularity: if popularity { from.f32()? } else { 0.0 },
+        });
+    }
     Ok((Request { request_id, user_id, ts_ms, context, candidates }, features))
 }
 
@@ -260,11 +343,11 @@ mod tests {
         };
         let mut bytes = Vec::new();
         write_event(&event, &mut bytes);
-        assert_eq!(read_event(3, 9, &mut Reader(&bytes)).unwrap(), event);
-        assert!(read_event(3, 9, &mut Reader(&bytes[..bytes.len() - 1])).is_err());
+        assert_eq!(read_event(&mut Reader(&bytes)).unwrap(), event);
+        assert!(read_event(&mut Reader(&bytes[..bytes.len() - 1])).is_err());
 
         let outcome = Outcome { watched: true, stay_s: None, ..Outcome::NONE };
-        let candidate = Candidate { event_id: 5, channel_id: 6, position: None, outcome };
+        let candidate = Candidate { event_id: 5, channel_id: 6, position: Some(1), outcome };
         let request = Request {
             request_id: 1,
             user_id: 2,
@@ -282,10 +365,29 @@ mod tests {
             products: vec![Click { product_id: 1, age_s: 2.0 }],
             channels: vec![Watch { channel_id: 3, stay_s: 4.0, age_s: 5.0 }; 3],
             user: vec![6.0],
-            candidates: vec![of_candidate, CandidateFeatures::default()],
+            candidates: vec![of_candidate; 2],
         };
-        let mut bytes = Vec::new();
-        write_request(&request, &features, &mut bytes);
-        assert_eq!(read_request(1, 3, &bytes).unwrap(), (request, features));
+        let (mut context, mut of_channel, mut of_anchor) = (Vec::new(), Vec::new(), Vec::new());
+        write_context(&request.context, &mut context);
+        write_candidate(&[1.0, 2.0], &[7, 8], &mut of_channel);
+        Writer(&mut of_channel).f32(4.0);
+        Writer(&mut of_anchor).numbers(&[3.0]);
+        let shown = Shown {
+            event_id: 5,
+            request_id: 1,
+            channel_id: 6,
+            available_at_ms: 8,
+            position: Some(1),
+            context: &context,
+            features: &of_channel,
+        };
+        let (mut row, mut bytes) = (Vec::new(), Vec::new());
+        shown.write(&mut row);
+        let shown = Shown::read(Reader(&row)).unwrap();
+        write_request(2, 2, shown.context, &features, &mut bytes);
+        for _ in 0..2 {
+            write_answer(candidate, shown.features, &of_anchor, &mut bytes);
+        }
+        assert_eq!(read_request(1, 3, true, &bytes).unwrap(), (request, features));
     }
 }

@@ -1,10 +1,16 @@
 //! Writes one feed file on its own, for feeds that are made day by day: the file gets its name when all of it is on
-//! disk, so a kill leaves the whole file or none.
+//! disk, so a kill leaves the whole file or none. Encoding takes most of the time and may run on any threads; the encoded
+//! row groups are then appended in order.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use arrow::datatypes::SchemaRef;
 use eliverec_core::{Feed, Schema};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::errors::Result as ParquetResult;
+use parquet::file::writer::SerializedFileWriter;
 
 use crate::arrow_schema::feed_columns;
 use crate::encode;
@@ -12,30 +18,79 @@ use crate::error::Error;
 use crate::layout::Split;
 use crate::partial::parent_of;
 use crate::read::FeedFile;
-use crate::write::{ROW_GROUP_FEEDS, ROW_GROUP_VALUES, properties};
+use crate::write::properties;
+
+/// Makes row groups of feeds.
+#[derive(Debug)]
+pub struct FeedEncoder {
+    schema: Schema,
+    columns: SchemaRef,
+    factory: ArrowRowGroupWriterFactory,
+}
+
+/// The encoded columns of some feeds.
+pub struct RowGroup(Vec<ArrowColumnChunk>);
+
+impl FeedEncoder {
+    /// An encoder of feeds of `schema`.
+    ///
+    /// # Errors
+    /// None that a schema can cause.
+    pub fn new(schema: &Schema) -> Result<Self, Error> {
+        let columns = feed_columns(schema);
+        // The factory of any file makes columns for all files of the same schema.
+        let nowhere =
+            ArrowWriter::try_new(std::io::sink(), columns.clone(), Some(properties(schema)));
+        let (_, factory) = nowhere
+            .and_then(ArrowWriter::into_serialized_writer)
+            .map_err(|e| cannot_write(Path::new("feeds"), &e))?;
+        Ok(Self { schema: schema.clone(), columns, factory })
+    }
+
+    /// The feeds as a row group; `split` is where they belong, for messages.
+    ///
+    /// # Errors
+    /// A feed that breaks the contract.
+    pub fn encode(&self, split: Split, feeds: &[Feed]) -> Result<RowGroup, Error> {
+        for feed in feeds {
+            let request_id = feed.request_id;
+            feed.check(&self.schema).map_err(|source| Error::Feed { split, request_id, source })?;
+        }
+        self.columns(feeds).map(RowGroup).map_err(|e| cannot_write(Path::new(split.name()), &e))
+    }
+
+    fn columns(&self, feeds: &[Feed]) -> ParquetResult<Vec<ArrowColumnChunk>> {
+        let rows = encode::record_batch(&self.schema, &self.columns, feeds)?;
+        let mut writers = self.factory.create_column_writers(0)?.into_iter();
+        let mut chunks = Vec::with_capacity(writers.len());
+        for (field, column) in self.columns.fields().iter().zip(rows.columns()) {
+            for (leaf, mut writer) in compute_leaves(field, column)?.iter().zip(&mut writers) {
+                writer.write(leaf)?;
+                chunks.push(writer.close()?);
+            }
+        }
+        Ok(chunks)
+    }
+}
 
 /// Writes the feeds of one file of a split. Dropped without [`FeedFileWriter::finish`], it leaves nothing behind.
 ///
 /// # Memory
-/// One row group, as [`crate::FeedWriter`], and the footer of the file.
+/// The footer of the file.
 #[derive(Debug)]
 pub struct FeedFileWriter {
     path: PathBuf,
-    split: Split,
-    schema: Schema,
-    pending: Vec<Feed>,
-    values: usize,
     partial: PartialFile,
-    writer: ArrowWriter<std::fs::File>,
+    writer: SerializedFileWriter<File>,
 }
 
 impl FeedFileWriter {
-    /// A writer of the file `path`, which lies in the folder of `split` and has a name that ends in `.parquet`. It
+    /// A writer of the file `path`, which lies in the folder of a split and has a name that ends in `.parquet`. It
     /// takes the place of a file of that name.
     ///
     /// # Errors
     /// What the file system refuses.
-    pub fn create(path: &Path, split: Split, schema: &Schema) -> Result<Self, Error> {
+    pub fn create(path: &Path, schema: &Schema) -> Result<Self, Error> {
         let Some(name) = path.file_name() else {
             return Err(Error::directory(path, "not a name for a feed file"));
         };
@@ -46,57 +101,38 @@ impl FeedFileWriter {
         }
         let partial = PartialFile(folder.join(format!(".{}.partial", name.display())));
         let file = fs_err::File::create(&partial.0)?.into_parts().0;
-        let writer = ArrowWriter::try_new(file, feed_columns(schema), Some(properties(schema)))
-            .map_err(|e| cannot_write(path, &e))?;
-        Ok(Self {
-            path: path.into(),
-            split,
-            schema: schema.clone(),
-            pending: Vec::new(),
-            values: 0,
-            partial,
-            writer,
-        })
+        let (writer, _) =
+            ArrowWriter::try_new(file, feed_columns(schema), Some(properties(schema)))
+                .and_then(ArrowWriter::into_serialized_writer)
+                .map_err(|e| cannot_write(path, &e))?;
+        Ok(Self { path: path.into(), partial, writer })
     }
 
-    /// Adds a feed; feeds keep their order.
+    /// Adds the feeds of a row group, made by an encoder of the same schema.
     ///
     /// # Errors
-    /// A feed that breaks the contract, and what the file system refuses.
-    pub fn push(&mut self, feed: Feed) -> Result<(), Error> {
-        let (split, request_id) = (self.split, feed.request_id);
-        feed.check(&self.schema).map_err(|source| Error::Feed { split, request_id, source })?;
-        self.values += encode::values(&feed);
-        self.pending.push(feed);
-        if self.pending.len() >= ROW_GROUP_FEEDS || self.values >= ROW_GROUP_VALUES {
-            self.end_row_group()?;
-        }
-        Ok(())
+    /// What the file system refuses.
+    pub fn append(&mut self, group: RowGroup) -> Result<(), Error> {
+        let mut append = || -> ParquetResult<()> {
+            let mut row_group = self.writer.next_row_group()?;
+            for chunk in group.0 {
+                chunk.append_to_row_group(&mut row_group)?;
+            }
+            row_group.close().map(drop)
+        };
+        append().map_err(|e| cannot_write(&self.path, &e))
     }
 
     /// Puts everything on disk and gives the file its name.
     ///
     /// # Errors
     /// What the file system refuses.
-    pub fn finish(mut self) -> Result<(), Error> {
-        self.end_row_group()?;
+    pub fn finish(self) -> Result<(), Error> {
         let file = self.writer.into_inner().map_err(|e| cannot_write(&self.path, &e))?;
         file.sync_all()?;
         fs_err::rename(&self.partial.0, &self.path)?;
         fs_err::File::open(parent_of(&self.path))?.sync_all()?;
         Ok(())
-    }
-
-    fn end_row_group(&mut self) -> Result<(), Error> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let rows = encode::record_batch(&self.schema, &feed_columns(&self.schema), &self.pending)
-            .map_err(|e| cannot_write(&self.path, &e))?;
-        self.pending.clear();
-        self.values = 0;
-        let written = self.writer.write(&rows).and_then(|()| self.writer.flush());
-        written.map_err(|e| cannot_write(&self.path, &e))
     }
 }
 

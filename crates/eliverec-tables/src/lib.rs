@@ -32,7 +32,7 @@ pub mod write;
 pub use batches::{BATCH_IMPRESSIONS, Batches};
 pub use directory::FeedDirectory;
 pub use error::Error;
-pub use feed_file::FeedFileWriter;
+pub use feed_file::{FeedEncoder, FeedFileWriter, RowGroup};
 pub use layout::Split;
 pub use read::FeedReader;
 pub use shuffle::{Shuffle, ShuffledFeeds};

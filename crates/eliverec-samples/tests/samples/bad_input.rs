@@ -109,7 +109,7 @@ fn days_without_events_are_an_error() {
 fn fields_without_a_source_are_named() {
     let broken = |change: &dyn Fn(String) -> String| {
         let schema = Schema::parse(&change(schema().to_toml())).unwrap();
-        let dimensions: Dimensions = dimensions(&schema);
+        let dimensions = Arc::new(dimensions(&schema));
         FeedBuilder::new(&schema, &dimensions).unwrap_err().to_string()
     };
     let cases = [
