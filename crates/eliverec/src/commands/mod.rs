@@ -15,6 +15,9 @@ pub(crate) mod samples;
 pub(crate) mod simulate;
 pub(crate) mod train;
 
+mod fingerprint;
+mod queue;
+
 use std::io::Write;
 use std::path::Path;
 
