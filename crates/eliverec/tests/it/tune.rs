@@ -51,7 +51,7 @@ fn a_search_chooses_a_config_that_trains() {
     fs_err::remove_dir_all(sandbox.path("feeds/test")).unwrap();
     let shown = sandbox.succeed(&format!("{COMMAND} seed=3 --write chosen/toy/elive.toml"));
     for part in
-        ["Rung 1 of 2: 5 updates", "Rung 2 of 2: 10 updates", "1 (base)", "model.alignment_weight"]
+        ["rung 1 of 2, 5 updates", "rung 2 of 2, 10 updates", "1 (base)", "model.alignment_weight"]
     {
         assert!(shown.contains(part), "{part} is missing in {shown}");
     }
@@ -135,14 +135,15 @@ fn a_failing_configuration_ranks_last_and_only_all_of_them_fail_a_search() {
     let (shown, told_first) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{told_first}");
     assert!(told_first.contains("failed: step"), "{told_first}");
-    let rung = shown.split("Rung 2").next().unwrap();
+    let rung = shown.split("rung 2").next().unwrap();
     assert!(rung.trim_end().ends_with("failed"), "{rung}");
+    assert!(tuned(&sandbox).contains("4 for 5 updates (1 failed), then 2"), "{}", tuned(&sandbox));
     assert!(!told(&sandbox, COMMAND, 0).contains("begun"));
 
     let all = COMMAND.replace("--out tuned", "--out all store.learning_rate=1e30");
     for _ in 0..2 {
         let told = told(&sandbox, &all, 1);
-        for part in ["rung 1: all 4 configurations failed", "step ", "space.toml"] {
+        for part in ["rung 1 of 2: all 4 configurations failed", "step ", "space.toml"] {
             assert!(told.lines().last().unwrap().contains(part), "{told}");
         }
     }

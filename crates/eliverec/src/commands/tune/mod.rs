@@ -71,8 +71,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let (mut best, mut sizes) = ((0, 0.0), Vec::new());
     for (rung, budget) in space.rungs.iter().enumerate() {
         let last = rung + 1 == space.rungs.len();
-        let title = format!("Rung {} of {}: {} for each", rung + 1, space.rungs.len(), budget);
-        tell(&title);
+        let place = format!("rung {} of {}", rung + 1, space.rungs.len());
+        tell(&format!("{place}: {} configurations, {budget} for each", going.len()));
         let Some(ranking) = search.rung(rung, &going, usize::from(arguments.jobs), stop)? else {
             tell("interrupted; the same command goes on");
             return Ok(crate::INTERRUPTED);
@@ -81,16 +81,21 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         best = match &ranking[0] {
             Ranked { trial, outcome: Ok(value) } => (*trial, *value),
             Ranked { trial, outcome: Err(reason) } => anyhow::bail!(
-                "rung {}: all {} configurations failed, config {} with: {reason}; nothing is chosen, see the base config and the ranges of {}",
-                rung + 1,
+                "{place}: all {} configurations failed, config {} with: {reason}; nothing is chosen, see the base config and the ranges of {}",
                 ranking.len(),
                 trial + 1,
                 space.place
             ),
         };
         let on = if last { 1 } else { space.survivors(ranking.len()).min(valued) };
-        print(&format!("{title}\n\n{}\n", table(&search, &keys, &ranking, metric, on)))?;
-        sizes.push(format!("{} for {budget}", ranking.len()));
+        let marked = if last { "chosen" } else { "goes on" };
+        let table = table(&search, &keys, &ranking, metric, on);
+        print(&format!("\n{place}, {budget} for each (* {marked})\n\n{table}"))?;
+        let failed = match ranking.len() - valued {
+            0 => String::new(),
+            failed => format!(" ({failed} failed)"),
+        };
+        sizes.push(format!("{} for {budget}{failed}", ranking.len()));
         going = ranking[..on].iter().map(|ranked| ranked.trial).collect();
     }
     write(arguments, &search, metric, best, &sizes.join(", then "))

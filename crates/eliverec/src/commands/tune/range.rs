@@ -156,7 +156,7 @@ mod tests {
     fn whole_ends_give_whole_numbers_and_lists_give_every_value() {
         let blocks = range("low = 1\nhigh = 3\nscale = \"linear\"").unwrap();
         let mut draws = blocks.draw(5, "model.blocks", 6);
-        draws.sort_by_key(|x| x.as_integer());
+        draws.sort_by_key(Value::as_integer);
         assert_eq!(draws, [1, 1, 2, 2, 3, 3].map(Value::Integer));
         assert_eq!(blocks.ends(), [1, 3].map(Value::Integer));
         let kinds = range("values = [\"a\", [8, 4], true]").unwrap();

@@ -26,8 +26,8 @@ impl Base {
         Ok(Self { text, place, overrides: overrides.into(), config })
     }
 
-    /// The keys that `space` draws for this config's model, and the configurations: the base config itself, so that a search
-    /// never ends with worse than it began with, then the drawn ones.
+    /// The keys that `space` draws for this config's model, and the configurations: the base config itself, so that what
+    /// stands is tried with the rest, then the drawn ones.
     ///
     /// # Errors
     /// [`Error::Config`] names a range that the model or the config cannot have.
