@@ -14,6 +14,10 @@ pub(crate) mod report;
 pub(crate) mod samples;
 pub(crate) mod simulate;
 pub(crate) mod train;
+pub(crate) mod tune;
+
+mod fingerprint;
+mod queue;
 
 use std::io::Write;
 use std::path::Path;
@@ -46,14 +50,17 @@ fn plain_table() -> Table {
     table
 }
 
+/// Reads the text of a TOML file that somebody named.
+fn read_text(path: &Path) -> Result<String, Error> {
+    fs_err::read_to_string(path).map_err(|e| Error::Config {
+        place: path.display().to_string(),
+        reason: format!("cannot be read ({}); give a TOML file, see experiments/", e.kind()),
+    })
+}
+
 /// Reads a config file and applies overrides, each of which is told.
 fn read_config(path: &Path, overrides: &[String]) -> Result<Config, Error> {
-    let place = path.display().to_string();
-    let text = fs_err::read_to_string(path).map_err(|e| Error::Config {
-        place: place.clone(),
-        reason: format!("cannot be read ({}); give a TOML file, see experiments/", e.kind()),
-    })?;
-    let config = Config::parse(&text, &place, overrides)?;
+    let config = Config::parse(&read_text(path)?, &path.display().to_string(), overrides)?;
     overrides.iter().for_each(|assignment| tell(&format!("override {assignment}")));
     Ok(config)
 }

@@ -10,4 +10,5 @@ mod experiment;
 mod interruption;
 mod pipeline;
 mod sandbox;
+mod tune;
 mod warm_start;

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use eliverec_tables::FeedDirectory;
 
 use self::folder::Folder;
-use self::schedule::{Ended, Schedule};
+use self::schedule::Schedule;
+use super::queue::Ended;
 use super::{tell, train};
 
 /// Run a folder of configs over seeds

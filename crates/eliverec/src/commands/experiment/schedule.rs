@@ -1,19 +1,17 @@
 //! Which runs are left, and running them: some at a time, each from where it was.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use eliverec_report::result::{self, file_name};
 use eliverec_tables::FeedDirectory;
 use eliverec_train::{Error, Outcome, Progress, Request, train};
-use indicatif::HumanDuration;
 
-use super::folder::{Folder, Job, fingerprint_of_feeds};
+use super::folder::{Folder, Job};
 use super::outcome;
-use crate::commands::tell;
+use crate::commands::queue::{self, Ended};
+use crate::commands::{fingerprint, tell};
 
 /// Runs of a folder that have no result yet.
 pub(super) struct Schedule {
@@ -28,23 +26,6 @@ pub(super) struct Schedule {
     _lock: fs_err::File,
 }
 
-/// How running ended.
-pub(super) enum Ended {
-    Interrupted,
-    /// Runs and why they failed.
-    Done {
-        failures: Vec<(String, String)>,
-    },
-}
-
-/// Shared by the workers.
-struct Progressing {
-    waiting: VecDeque<Job>,
-    finished: usize,
-    seconds: Vec<f64>,
-    failures: Vec<(String, String)>,
-}
-
 impl Schedule {
     /// Looks at what `results` holds already.
     pub(super) fn open(
@@ -54,12 +35,8 @@ impl Schedule {
         keep_runs: bool,
     ) -> Result<Self, Error> {
         let wrong = |reason: String| Error::Run { path: results.into(), reason };
-        fs_err::create_dir_all(results)?;
-        let lock = fs_err::File::create(results.join(".lock"))?;
-        lock.try_lock().map_err(|_| {
-            wrong("another process is running it; wait for that or choose another --out".into())
-        })?;
-        let data_fingerprint = fingerprint_of_feeds(&feeds)?;
+        let lock = queue::lock(results)?;
+        let data_fingerprint = fingerprint::of_feeds(&feeds)?;
         let all = folder.jobs.len();
         let mut left = Vec::new();
         for job in folder.jobs {
@@ -75,8 +52,9 @@ impl Schedule {
                     found.experiment
                 )));
             }
-            if !job.has_config(&found.config) {
-                tell(&format!("{} seed {}: the config has changed, made anew", job.row, job.seed));
+            let differences = fingerprint::differences(&found.config, &job.config);
+            if !differences.is_ok_and(|keys| keys.is_empty()) {
+                tell(&format!("{job}: the config has changed, made anew"));
                 left.push(job);
             }
         }
@@ -85,67 +63,8 @@ impl Schedule {
     }
 
     /// Runs what is left, `workers` at a time.
-    pub(super) fn run(self, workers: usize, stop: &AtomicBool) -> Ended {
-        if self.left.len() < self.all {
-            tell(&format!(
-                "{} of {} runs were finished before",
-                self.all - self.left.len(),
-                self.all
-            ));
-        }
-        let progressing = Mutex::new(Progressing {
-            waiting: self.left.iter().cloned().collect(),
-            finished: self.all - self.left.len(),
-            seconds: Vec::new(),
-            failures: Vec::new(),
-        });
-        std::thread::scope(|scope| {
-            for _ in 0..workers {
-                scope.spawn(|| self.work(&progressing, workers, stop));
-            }
-        });
-        if stop.load(Ordering::Relaxed) {
-            return Ended::Interrupted;
-        }
-        let progressing =
-            progressing.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ended::Done { failures: progressing.failures }
-    }
-
-    fn work(&self, progressing: &Mutex<Progressing>, workers: usize, stop: &AtomicBool) {
-        let locked = || progressing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        loop {
-            if stop.load(Ordering::Relaxed) {
-                return;
-            }
-            let Some(job) = locked().waiting.pop_front() else { return };
-            let name = format!("{} seed {}", job.row, job.seed);
-            tell(&format!("{name}: begun"));
-            let begun = Instant::now();
-            let ended = self.one(&job, stop);
-            let mut progressing = locked();
-            match ended {
-                Ok(false) => return,
-                Ok(true) => {
-                    progressing.finished += 1;
-                    progressing.seconds.push(begun.elapsed().as_secs_f64());
-                    let mean =
-                        progressing.seconds.iter().sum::<f64>() / progressing.seconds.len() as f64;
-                    let rounds = (progressing.waiting.len() as f64 / workers as f64).ceil();
-                    let left = HumanDuration(Duration::from_secs_f64(mean * rounds));
-                    tell(&format!(
-                        "{name}: finished in {}; {} of {} runs, {left} left",
-                        HumanDuration(begun.elapsed()),
-                        progressing.finished,
-                        self.all
-                    ));
-                }
-                Err(error) => {
-                    tell(&format!("{name}: failed: {error:#}"));
-                    progressing.failures.push((name, format!("{error:#}")));
-                }
-            }
-        }
+    pub(super) fn run(self, workers: usize, stop: &AtomicBool) -> Ended<Job> {
+        queue::run(self.left.clone(), self.all, workers, stop, |job| self.one(job, stop))
     }
 
     /// Trains and evaluates one run; `false` if it was interrupted.

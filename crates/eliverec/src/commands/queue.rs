@@ -1,0 +1,112 @@
+//! Runs that are left to make, some at a time: progress is told, a failure stops nobody, an interruption stops everybody.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use eliverec_train::Error;
+use indicatif::HumanDuration;
+
+use super::tell;
+
+/// How running ended.
+pub(super) enum Ended<J> {
+    Interrupted,
+    /// Every run was tried.
+    Done {
+        /// Those that failed, and why.
+        failures: Vec<(J, String)>,
+    },
+}
+
+/// Shared by the workers.
+struct Progressing<J> {
+    waiting: VecDeque<J>,
+    finished: usize,
+    seconds: Vec<f64>,
+    failures: Vec<(J, String)>,
+}
+
+/// Makes the runs that are `left` of `all`, `workers` at a time. `make` makes one and returns `false` if `stop` interrupted it.
+pub(super) fn run<J: Display + Send>(
+    left: Vec<J>,
+    all: usize,
+    workers: usize,
+    stop: &AtomicBool,
+    make: impl Fn(&J) -> anyhow::Result<bool> + Sync,
+) -> Ended<J> {
+    let finished = all - left.len();
+    if finished > 0 {
+        tell(&format!("{finished} of {all} runs were finished before"));
+    }
+    let progressing = Mutex::new(Progressing {
+        waiting: left.into(),
+        finished,
+        seconds: Vec::new(),
+        failures: Vec::new(),
+    });
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| work(&progressing, all, workers, stop, &make));
+        }
+    });
+    if stop.load(Ordering::Relaxed) {
+        return Ended::Interrupted;
+    }
+    let progressing = progressing.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    Ended::Done { failures: progressing.failures }
+}
+
+fn work<J: Display>(
+    progressing: &Mutex<Progressing<J>>,
+    all: usize,
+    workers: usize,
+    stop: &AtomicBool,
+    make: impl Fn(&J) -> anyhow::Result<bool>,
+) {
+    let locked = || progressing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(job) = locked().waiting.pop_front() else { return };
+        tell(&format!("{job}: begun"));
+        let begun = Instant::now();
+        let ended = make(&job);
+        let mut progressing = locked();
+        match ended {
+            Ok(false) => return,
+            Ok(true) => {
+                progressing.finished += 1;
+                progressing.seconds.push(begun.elapsed().as_secs_f64());
+                let mean =
+                    progressing.seconds.iter().sum::<f64>() / progressing.seconds.len() as f64;
+                let rounds = (progressing.waiting.len() as f64 / workers as f64).ceil();
+                let left = HumanDuration(Duration::from_secs_f64(mean * rounds));
+                tell(&format!(
+                    "{job}: finished in {}; {} of {all} runs, {left} left",
+                    HumanDuration(begun.elapsed()),
+                    progressing.finished,
+                ));
+            }
+            Err(error) => {
+                tell(&format!("{job}: failed: {error:#}"));
+                progressing.failures.push((job, format!("{error:#}")));
+            }
+        }
+    }
+}
+
+/// Makes a directory of results and takes it for this process, until the file is dropped.
+pub(super) fn lock(results: &Path) -> Result<fs_err::File, Error> {
+    fs_err::create_dir_all(results)?;
+    let lock = fs_err::File::create(results.join(".lock"))?;
+    lock.try_lock().map_err(|_| Error::Run {
+        path: results.into(),
+        reason: "another process is running it; wait for that or choose another --out".into(),
+    })?;
+    Ok(lock)
+}

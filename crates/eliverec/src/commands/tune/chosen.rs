@@ -1,0 +1,94 @@
+//! The file of the chosen config: what `eliverec train` reads, below a comment that says where it comes from.
+
+use std::path::Path;
+
+use eliverec_train::Config;
+
+use super::Arguments;
+
+/// Where a config comes from.
+pub(super) struct Origin<'a> {
+    /// As typed.
+    pub(super) command: String,
+    pub(super) data_fingerprint: &'a str,
+    /// How many were tried, and how.
+    pub(super) search: String,
+    /// What was measured.
+    pub(super) result: String,
+}
+
+/// The text of the file.
+pub(super) fn text(origin: &Origin<'_>, config: &Config) -> String {
+    let lines = [
+        format!("{}, chosen on the validation split by", config.model.name()),
+        String::new(),
+        format!("  {}", origin.command),
+        String::new(),
+        format!("Feeds {}. {}", origin.data_fingerprint, origin.search),
+        origin.result.clone(),
+    ];
+    let mut text = String::new();
+    for line in lines {
+        // A path may hold what a comment may not.
+        let line = line.replace(char::is_control, " ");
+        text.push_str(format!("# {line}").trim_end());
+        text.push('\n');
+    }
+    format!("{text}\n{}", config.to_toml())
+}
+
+/// The command line of a search, but for what changes no number.
+pub(super) fn command(arguments: &Arguments) -> String {
+    let mut words = vec!["eliverec".to_string(), "tune".into(), path(&arguments.space)];
+    let paths = [
+        ("--config", Some(&arguments.config)),
+        ("--feeds", Some(&arguments.feeds)),
+        ("--out", Some(&arguments.out)),
+        ("--write", arguments.write.as_ref()),
+    ];
+    for (name, value) in paths {
+        words.extend(value.into_iter().flat_map(|value| [name.to_string(), path(value)]));
+    }
+    words.extend(arguments.overrides.iter().map(|word| quoted(word)));
+    words.join(" ")
+}
+
+fn path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_reads_back_as_the_config_whatever_the_command_was() {
+        let config = Config::parse("[model]\nname = \"eta\"\n", "", &["seed=9".into()]).unwrap();
+        let origin = Origin {
+            command: "eliverec tune 'odd\nname'".into(),
+            data_fingerprint: "0123",
+            search: "3 tried.".into(),
+            result: "0.7".into(),
+        };
+        let text = text(&origin, &config);
+        assert!(text.starts_with("# eta, chosen on the validation split by\n#\n#   eliverec tune"));
+        assert_eq!(Config::parse(&text, "", &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_split_them() {
+        assert_eq!(quoted("training.epochs=2"), "training.epochs=2");
+        assert_eq!(quoted("tower.widths=[8, 4]"), "'tower.widths=[8, 4]'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

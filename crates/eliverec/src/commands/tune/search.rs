@@ -1,0 +1,237 @@
+//! Running the rungs of a search. Every finished run is one small file, and what is left follows from those files alone.
+
+use std::collections::HashMap;
+use std::fmt::{self, Display};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use anyhow::anyhow;
+use eliverec_tables::{FeedDirectory, Split};
+use eliverec_train::run::RunDirectory;
+use eliverec_train::{Config, Error, Outcome, Progress, Request, checkpoint, durable, train};
+use serde::{Deserialize, Serialize};
+
+use super::space::Budget;
+use crate::commands::fingerprint;
+use crate::commands::queue::{self, Ended};
+
+/// A search in its directory.
+pub(super) struct Search {
+    /// What a run of each rung may cost.
+    pub(super) rungs: Vec<Budget>,
+    /// The base config first.
+    pub(super) trials: Vec<Config>,
+    /// Of the feeds.
+    pub(super) data_fingerprint: String,
+    feeds: FeedDirectory,
+    out: PathBuf,
+    /// Held while this lives.
+    _lock: fs_err::File,
+}
+
+/// One run: a configuration with the budget of a rung, both from 0.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    rung: usize,
+    trial: usize,
+}
+
+impl Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rung {} config {}", self.rung + 1, self.trial + 1)
+    }
+}
+
+/// A configuration's place in a rung.
+#[derive(Debug)]
+pub(super) struct Ranked {
+    /// From 0.
+    pub(super) trial: usize,
+    /// The best validation value, larger being better, or why there is none.
+    pub(super) outcome: Result<f64, String>,
+}
+
+/// What stays of a finished run.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tried {
+    config: String,
+    data_fingerprint: String,
+    verdict: Verdict,
+    /// Wall time, on whatever else the machine did.
+    seconds: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    /// The best value of the stop metric, larger being better.
+    Validation(f64),
+    /// A number that is none: the same run would end the same way, so it is not made again either.
+    Diverged(String),
+}
+
+impl Search {
+    /// Takes `out`, and checks that what it holds belongs to this search.
+    pub(super) fn open(
+        rungs: Vec<Budget>,
+        trials: Vec<Config>,
+        feeds: FeedDirectory,
+        out: &Path,
+    ) -> Result<Self, Error> {
+        if feeds.feeds(Split::Validation)? == 0 {
+            let reason = "has no validation feeds, by which configurations are chosen".into();
+            return Err(Error::Run { path: feeds.path().into(), reason });
+        }
+        let lock = queue::lock(out)?;
+        let data_fingerprint = fingerprint::of_feeds(&feeds)?;
+        let search = Self { rungs, trials, data_fingerprint, feeds, out: out.into(), _lock: lock };
+        for rung in 0..search.rungs.len() {
+            for trial in 0..search.trials.len() {
+                search.known(Job { rung, trial })?;
+            }
+        }
+        Ok(search)
+    }
+
+    /// Makes the runs of a rung that are left and ranks its configurations; `None` if `stop` was set.
+    pub(super) fn rung(
+        &self,
+        rung: usize,
+        trials: &[usize],
+        workers: usize,
+        stop: &AtomicBool,
+    ) -> anyhow::Result<Option<Vec<Ranked>>> {
+        let mut left = Vec::new();
+        for &trial in trials {
+            let job = Job { rung, trial };
+            if self.known(job)?.is_none() {
+                left.push(job);
+            }
+        }
+        let ended =
+            queue::run(left, trials.len(), workers, stop, |job| self.make(*job, workers, stop));
+        let Ended::Done { failures } = ended else { return Ok(None) };
+        let mut failures: HashMap<usize, String> =
+            failures.into_iter().map(|(job, reason)| (job.trial, reason)).collect();
+        let mut ranking = Vec::new();
+        for &trial in trials {
+            let outcome = match self.known(Job { rung, trial })?.map(|tried| tried.verdict) {
+                Some(Verdict::Validation(value)) => Ok(value),
+                Some(Verdict::Diverged(reason)) => Err(reason),
+                None => Err(failures.remove(&trial).unwrap_or_default()),
+            };
+            ranking.push(Ranked { trial, outcome });
+        }
+        rank(&mut ranking);
+        Ok(Some(ranking))
+    }
+
+    fn config(&self, job: Job) -> Config {
+        self.rungs[job.rung].of(&self.trials[job.trial])
+    }
+
+    fn file(&self, job: Job) -> PathBuf {
+        self.out.join(format!("rung-{}", job.rung + 1)).join(format!("{:03}.json", job.trial + 1))
+    }
+
+    /// What is known of a run, if it was made.
+    fn known(&self, job: Job) -> Result<Option<Tried>, Error> {
+        let path = self.file(job);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let wrong = |reason: String| Error::Run { path: path.clone(), reason };
+        let tried: Tried = serde_json::from_slice(&fs_err::read(&path)?)
+            .map_err(|e| wrong(format!("{e}; remove the file, and its run is made again")))?;
+        if tried.data_fingerprint != self.data_fingerprint {
+            return Err(wrong("was made on other feeds; choose another --out".into()));
+        }
+        let differences = fingerprint::differences(&tried.config, &self.config(job))?;
+        if differences.is_empty() {
+            return Ok(Some(tried));
+        }
+        Err(wrong(format!(
+            "was made by another space or base config: {}; choose another --out, or ask for the same as before",
+            differences.join(", ")
+        )))
+    }
+
+    /// Trains one run and keeps its verdict; `false` if it was interrupted.
+    fn make(&self, job: Job, workers: usize, stop: &AtomicBool) -> anyhow::Result<bool> {
+        let mut config = self.config(job);
+        let resolved = config.to_toml();
+        // By config, so that a run of a changed one never resumes from the old.
+        let name = format!("{job}-{}", fingerprint::of_config(&config)).replace(' ', "-");
+        let run = self.out.join("runs").join(name);
+        if workers > 1 {
+            config.training.threads = Some(1);
+        }
+        let metric = config.training.stop_metric.name();
+        let request = Request {
+            config: Some(config),
+            overrides: Vec::new(),
+            feeds: self.feeds.path().into(),
+            run: run.clone(),
+            resume: true,
+            init_from: None,
+        };
+        let begun = Instant::now();
+        let verdict = match train(&request, Progress::Silent, stop) {
+            Ok(Outcome::Interrupted { .. }) => return Ok(false),
+            Ok(Outcome::Finished(_) | Outcome::AlreadyFinished(_)) => {
+                let commit = checkpoint::read_commit(&RunDirectory::at(&run))?;
+                let value = commit.and_then(|commit| commit.position.best_value);
+                Verdict::Validation(value.ok_or_else(|| {
+                    anyhow!("training.stop_metric {metric} is undefined on the validation split")
+                })?)
+            }
+            Err(error @ Error::NotFinite { .. }) => Verdict::Diverged(error.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        let failure = match &verdict {
+            Verdict::Validation(_) => None,
+            Verdict::Diverged(reason) => Some(anyhow!(reason.clone())),
+        };
+        let tried = Tried {
+            config: resolved,
+            data_fingerprint: self.data_fingerprint.clone(),
+            verdict,
+            seconds: begun.elapsed().as_secs_f64().round(),
+        };
+        let file = self.file(job);
+        fs_err::create_dir_all(self.out.join(format!("rung-{}", job.rung + 1)))?;
+        durable::write(&file, serde_json::to_string(&tried)?.as_bytes())?;
+        fs_err::remove_dir_all(&run)?;
+        failure.map_or(Ok(true), Err)
+    }
+}
+
+/// Best first, failures last; equals by their number.
+fn rank(ranking: &mut [Ranked]) {
+    ranking.sort_by(|a, b| {
+        let value = |ranked: &Ranked| ranked.outcome.as_ref().map_or(f64::NEG_INFINITY, |v| *v);
+        let failed = a.outcome.is_err().cmp(&b.outcome.is_err());
+        failed.then(value(b).total_cmp(&value(a))).then(a.trial.cmp(&b.trial))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_are_by_value_then_number_with_failures_last() {
+        let outcomes = [Err("no"), Ok(-0.4), Ok(-0.2), Err("no"), Ok(-0.2)];
+        let outcomes = outcomes.map(|outcome| outcome.map_err(str::to_string));
+        let mut ranking: Vec<Ranked> = outcomes
+            .into_iter()
+            .enumerate()
+            .map(|(trial, outcome)| Ranked { trial, outcome })
+            .collect();
+        rank(&mut ranking);
+        let order: Vec<usize> = ranking.iter().map(|ranked| ranked.trial).collect();
+        assert_eq!(order, [2, 4, 1, 0, 3]);
+    }
+}
