@@ -80,6 +80,14 @@ impl Freshness {
         }
     }
 
+    /// Nothing seen, again; keeps the memory.
+    pub fn forget(&mut self) {
+        self.newest_arrival_ms = None;
+        self.fates = Fates::default();
+        self.remembered.clear();
+        self.minutes.clear();
+    }
+
     /// Decides about the next event to arrive.
     pub fn admit(&mut self, event: &Event) -> Admission {
         if let Err(error) = event.check() {
@@ -140,7 +148,10 @@ impl Freshness {
     }
 
     fn advance(&mut self, arrival_ms: i64) {
-        self.newest_arrival_ms = self.newest_arrival_ms.max(Some(arrival_ms));
+        if self.newest_arrival_ms.is_some_and(|newest| newest >= arrival_ms) {
+            return;
+        }
+        self.newest_arrival_ms = Some(arrival_ms);
         while let Some(oldest) = self.minutes.first_entry().map(|entry| *entry.key()) {
             if !self.is_over(oldest) {
                 break;

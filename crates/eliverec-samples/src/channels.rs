@@ -43,6 +43,11 @@ impl Drive for ChannelDrive {
         }
         let (wanted, at) = (&self.context.wanted, row.at());
         let user = from.u64()?;
+        let shown = from.rest();
+        if !self.context.source.exposures {
+            let shown = Shown::read(Reader(shown))?;
+            self.gate.count_copies(shown.event_id, at, shown.available_at_ms);
+        }
         let mut snapshot = Snapshot::unknown();
         self.state.snapshot(at, &mut snapshot);
         self.payload.clear();
@@ -52,7 +57,7 @@ impl Drive for ChannelDrive {
             to.u64(user);
             to.u8(u8::from(current.is_some()));
         }
-        to.0.extend_from_slice(from.rest());
+        to.0.extend_from_slice(shown);
         let on_sale = on_sale(Some(&self.state), wanted.on_sale);
         write_candidate(&values(&snapshot, &wanted.channel), &on_sale, to.0);
         // Without a product the row only passes through, anywhere.

@@ -168,16 +168,14 @@ impl FeedBuilder {
         };
         match source {
             Source::Entity(of) => match group {
-                Group::User => push(column, table, of, request.user_id),
+                Group::User => extend(column, table, of, [request.user_id]),
                 Group::Product => {
-                    features.products.iter().for_each(|e| push(column, table, of, e.product_id));
+                    extend(column, table, of, features.products.iter().map(|e| e.product_id));
                 }
                 Group::Channel => {
-                    features.channels.iter().for_each(|e| push(column, table, of, e.channel_id));
+                    extend(column, table, of, features.channels.iter().map(|e| e.channel_id));
                 }
-                _ => {
-                    request.candidates.iter().for_each(|c| push(column, table, of, c.channel_id));
-                }
+                _ => extend(column, table, of, request.candidates.iter().map(|c| c.channel_id)),
             },
             Source::Context(i) => match (column, request.context.get(i)) {
                 (Column::Ids(ids), Some(Scalar::Id(id))) => ids.push(*id),
@@ -185,22 +183,19 @@ impl FeedBuilder {
                 // The reader of the log gives every impression the context that the schema declares.
                 _ => {}
             },
-            Source::Stay => {
-                features.channels.iter().for_each(|watch| push_number(column, watch.stay_s));
-            }
+            Source::Stay => extend_numbers(column, features.channels.iter().map(|e| e.stay_s)),
             Source::Feature(id) if group == Group::User => {
-                push_number(column, value(&self.wanted.user, &features.user, id));
+                extend_numbers(column, [value(&self.wanted.user, &features.user, id)]);
             }
             Source::Feature(id) => {
-                for candidate in &features.candidates {
-                    push_number(column, self.candidate_value(id, features, candidate));
-                }
+                let candidates = features.candidates.iter();
+                extend_numbers(column, candidates.map(|of| self.candidate_value(id, features, of)));
             }
             Source::Current(of) => {
                 let products = &self.dimensions.products;
                 for candidate in &features.candidates {
                     match candidate.on_sale.last() {
-                        Some(product) => push(column, products, of, *product),
+                        Some(product) => extend(column, products, of, [*product]),
                         None => push_unknown(column),
                     }
                 }
@@ -254,9 +249,9 @@ fn value(wanted: &[FeatureId], values: &[f32], id: FeatureId) -> f32 {
         .unwrap_or(id.feature().never)
 }
 
-fn push_number(column: &mut Column, x: f32) {
+fn extend_numbers(column: &mut Column, values: impl IntoIterator<Item = f32>) {
     if let Column::Numbers(numbers) = column {
-        numbers.push(x);
+        numbers.extend(values);
     }
 }
 
@@ -268,22 +263,30 @@ fn push_unknown(column: &mut Column) {
     }
 }
 
-/// Adds the value of entity `id`.
-fn push(column: &mut Column, table: &Dimension, of: Of, id: u64) {
+/// Adds the values of some entities.
+fn extend(column: &mut Column, table: &Dimension, of: Of, entities: impl IntoIterator<Item = u64>) {
+    let entities = entities.into_iter();
     let Of::Table(i) = of else {
         if let Column::Ids(ids) = column {
-            ids.push(id);
+            ids.extend(entities);
         }
         return;
     };
-    let Some(row) = table.row(id) else { return push_unknown(column) };
     match (column, &table.columns()[i]) {
-        (Column::Ids(ids), Column::Ids(known)) => ids.push(known[row]),
-        (Column::Numbers(numbers), Column::Numbers(known)) => numbers.push(known[row]),
+        (Column::Ids(ids), Column::Ids(known)) => {
+            ids.extend(entities.map(|id| table.row(id).map_or(0, |row| known[row])));
+        }
+        (Column::Numbers(numbers), Column::Numbers(known)) => {
+            numbers.extend(entities.map(|id| table.row(id).map_or(0.0, |row| known[row])));
+        }
         (Column::Lists { ends, ids }, Column::Lists { ends: known_ends, ids: known }) => {
-            let start = row.checked_sub(1).map_or(0, |before| known_ends[before] as usize);
-            ids.extend_from_slice(&known[start..known_ends[row] as usize]);
-            ends.push(ids.len() as u32);
+            for row in entities.map(|id| table.row(id)) {
+                if let Some(row) = row {
+                    let start = row.checked_sub(1).map_or(0, |before| known_ends[before] as usize);
+                    ids.extend_from_slice(&known[start..known_ends[row] as usize]);
+                }
+                ends.push(ids.len() as u32);
+            }
         }
         // A table's columns have the kinds of the schema's fields.
         _ => {}

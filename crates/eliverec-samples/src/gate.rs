@@ -6,21 +6,36 @@
 //! meets the same fate under each of its keys as in the whole log, and no plan that removes duplicates by id has to
 //! come before the folds.
 
+use std::collections::HashSet;
+
 use datafusion_common::{DataFusionError, Result};
 use eliverec_core::Event;
+use eliverec_core::id::IdHash;
 use eliverec_features::freshness::Fates;
 use eliverec_features::{Admission, FeatureConfig, Freshness};
 
+/// Events of one moment that the set of them keeps room for.
+const MOMENT_EVENTS: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct Gate {
-    config: FeatureConfig,
     freshness: Freshness,
     counted: Fates,
+    allowed_lateness_ms: i64,
+    /// Events at one moment that no fold takes in, and that moment.
+    copies: HashSet<u64, IdHash>,
+    at_ms: i64,
 }
 
 impl Gate {
     pub(crate) fn new(config: FeatureConfig) -> Self {
-        Self { config, freshness: Freshness::new(&config), counted: Fates::default() }
+        Self {
+            freshness: Freshness::new(&config),
+            counted: Fates::default(),
+            allowed_lateness_ms: config.allowed_lateness_ms,
+            copies: HashSet::default(),
+            at_ms: i64::MIN,
+        }
     }
 
     /// Whether the folds take the event. `counts` is true under one of an event's keys.
@@ -41,11 +56,27 @@ impl Gate {
         Ok(false)
     }
 
+    /// Counts an event that no fold takes in. Events come in the order of when they happened, so copies of one, which share
+    /// that moment, come together.
+    pub(crate) fn count_copies(&mut self, event_id: u64, ts_ms: i64, available_at_ms: i64) {
+        if std::mem::replace(&mut self.at_ms, ts_ms) != ts_ms {
+            self.copies.clear();
+            // Clearing costs what the set once held.
+            self.copies.shrink_to(MOMENT_EVENTS);
+        }
+        if available_at_ms.saturating_sub(ts_ms) > self.allowed_lateness_ms {
+            self.counted.late += 1;
+        } else if self.copies.insert(event_id) {
+            self.counted.admitted += 1;
+        } else {
+            self.counted.duplicate += 1;
+        }
+    }
+
     /// Another key follows.
     pub(crate) fn end_key(&mut self) {
-        if self.freshness.fates() != Fates::default() {
-            self.freshness = Freshness::new(&self.config);
-        }
+        self.freshness.forget();
+        self.at_ms = i64::MIN;
     }
 
     /// What became of the events counted.

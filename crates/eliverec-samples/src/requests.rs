@@ -189,9 +189,8 @@ pub(crate) fn in_order(mut impressions: Vec<Impression>, context: &Context) -> V
     impressions.sort_by_key(|of| (of.event_id, of.available_at_ms));
     impressions.dedup_by_key(|of| of.event_id);
     counters.refuse(Refusal::Duplicate, (before - impressions.len()) as u64);
-    impressions.sort_by_key(|of| {
-        (of.position.unwrap_or(u16::MAX), of.position.is_none(), of.event_id)
-    });
+    impressions
+        .sort_by_key(|of| (of.position.unwrap_or(u16::MAX), of.position.is_none(), of.event_id));
     let before = impressions.len();
     let mut seen: Vec<u64> = Vec::with_capacity(before);
     impressions.retain(|of| {

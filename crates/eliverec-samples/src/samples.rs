@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use datafusion_physical_plan::execute_stream;
+use eliverec_features::FeatureId;
+use eliverec_tables::Split;
 use eliverec_tables::events::rejected::REJECTED_FOLDER;
 use eliverec_tables::events::{Day, EventLog, RejectedWriter, Store};
-use eliverec_tables::Split;
 use futures::StreamExt;
+use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use crate::chunks::{Cutter, FeedMaker};
@@ -44,7 +46,8 @@ pub fn samples(
     let schema = log.schema().clone();
     let maker = Arc::new(FeedMaker::new(&schema, &dimensions)?);
     let mut days = FeedDays::open(feeds, &schema, &config.recipe())?;
-    let source = source(log, &days, feeds, config)?;
+    let exposures = maker.wanted().channel.contains(&FeatureId::ExposureAgeS);
+    let source = source(log, exposures, &days, feeds, config)?;
     let context = Arc::new(Context {
         config: config.clone(),
         source: Arc::new(source),
@@ -56,7 +59,12 @@ pub fn samples(
         .worker_threads(config.threads)
         .enable_time()
         .build()?;
-    let written = runtime.block_on(run(&context, &maker, &mut days, spill.path(), &progress));
+    // Few threads that stay: each new one would begin with memory that the kernel has to clear.
+    let encoders = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(config.threads)
+        .build()?;
+    let run = run(&context, &maker, &encoders, &mut days, spill.path(), &progress);
+    let written = runtime.block_on(run);
     // The operators' threads hold the log and the spilled files until they have ended.
     drop(runtime);
     let written = written?;
@@ -77,6 +85,7 @@ pub fn samples(
 /// What is read of the log, and for which requests.
 fn source(
     log: EventLog,
+    exposures: bool,
     days: &FeedDays,
     feeds: &Path,
     config: &SampleConfig,
@@ -115,6 +124,7 @@ fn source(
         days: of_log,
         requests: Requests { from: config.from, to: config.to, kept: days.days() },
         lenient: config.lenient,
+        exposures,
         counters: Counters::default(),
     })
 }
@@ -123,6 +133,7 @@ fn source(
 async fn run(
     context: &Arc<Context>,
     maker: &Arc<FeedMaker>,
+    encoders: &Runtime,
     days: &mut FeedDays,
     spill: &Path,
     progress: &impl Fn(Progress),
@@ -167,7 +178,7 @@ async fn run(
                 report(count);
             }
             let (maker, split) = (Arc::clone(maker), writing.split(chunk.day())?);
-            encoding.push_back(tokio::task::spawn_blocking(move || maker.encode(&chunk, split)));
+            encoding.push_back(encoders.spawn_blocking(move || maker.encode(&chunk, split)));
         }
     }
     for next in encoding {

@@ -112,6 +112,8 @@ pub(crate) struct Source {
     pub(crate) days: Vec<Day>,
     pub(crate) requests: Requests,
     pub(crate) lenient: bool,
+    /// Whether a channel's state takes impressions in; otherwise those of feeds are probes only.
+    pub(crate) exposures: bool,
     pub(crate) rejected: Mutex<RejectedRows>,
     pub(crate) counters: Counters,
 }
@@ -127,7 +129,11 @@ impl Source {
         let (mut rows, mut payload) = (RowsBuilder::default(), Vec::new());
         let (mut counts, mut rejected) = (ReadCounts::default(), Vec::new());
         let mut read = 0;
-        for row in self.log.read(day..=day)? {
+        let mut log = self.log.read(day..=day)?;
+        if route != Route::Channels {
+            log = log.without(EventKind::Impression);
+        }
+        for row in log {
             read += 1;
             if read % PROGRESS_ROWS == 0 {
                 Counters::add(&self.counters.rows_read, PROGRESS_ROWS);
@@ -175,22 +181,25 @@ impl Source {
             Route::Products => event.product_id.filter(|_| event.kind == EventKind::ProductClick),
             Route::Users => return send_to_user(event, payload, rows),
         };
-        if let Some(key) = key {
+        let shown = event.kind == EventKind::Impression
+            && route == Route::Channels
+            && self.send_impression(event, payload, rows)?;
+        if let Some(key) = key.filter(|_| !shown || self.exposures) {
+            payload.clear();
             write_event(event, payload);
             rows.push(Row::new(key, arrival, EVENT, payload))?;
         }
-        if event.kind == EventKind::Impression && route == Route::Channels {
-            self.send_impression(event, payload, rows)?;
-        }
         Ok(())
     }
+
+    /// Whether the impression is one of a request that becomes a feed.
 
     fn send_impression(
         &self,
         event: &Event,
         payload: &mut Vec<u8>,
         rows: &mut RowsBuilder,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let refusal = self.requests.refuse(event);
         self.counters.add_impressions(1);
         if let Some(refusal) = refusal {
@@ -198,7 +207,7 @@ impl Source {
         }
         let ids = (event.user_id, event.channel_id, event.request_id);
         let (None, (Some(user), Some(channel_id), Some(request_id))) = (refusal, ids) else {
-            return Ok(());
+            return Ok(false);
         };
         let mut context = Vec::new();
         write_context(&event.context, &mut context);
@@ -214,7 +223,8 @@ impl Source {
             features: &[],
         };
         shown.write(payload);
-        rows.push(Row::new(channel_id, event.ts_ms, PROBE, payload))
+        rows.push(Row::new(channel_id, event.ts_ms, PROBE, payload))?;
+        Ok(true)
     }
 }
 

@@ -53,14 +53,14 @@ impl UserDrive {
         while let Some(request_id) = shown.last().map(|of| of.request_id) {
             let first = shown.partition_point(|of| of.request_id < request_id);
             let impressions = in_order(shown.split_off(first), &self.context);
-            let request = self.request(&impressions);
+            let request = self.request(impressions);
             self.requests.open(request_id, request);
         }
         // For its memory.
         self.shown = shown;
     }
 
-    fn request(&self, impressions: &[Impression]) -> Open {
+    fn request(&self, impressions: Vec<Impression>) -> Open {
         let (at_ms, wanted) = (self.at_ms, &self.context.wanted);
         let mut features = history(Some(&self.state), at_ms);
         let mut snapshot = Snapshot::unknown();
@@ -69,16 +69,19 @@ impl UserDrive {
         let context = impressions.first().map_or(&[][..], |first| &first.context);
         let mut head = Vec::new();
         write_request(self.user, impressions.len(), context, &features, &mut head);
-        let candidate = |of: &Impression| {
-            let mut snapshot = Snapshot::unknown();
-            if let Some(anchor) = self.context.anchor_of(of.channel_id) {
+        let candidate = |of: Impression| {
+            let anchor =
+                self.context.anchor_of(of.channel_id).filter(|_| !wanted.anchor.is_empty());
+            if let Some(anchor) = anchor {
                 self.state.snapshot_anchor(anchor, at_ms, &mut snapshot);
+            } else {
+                snapshot = Snapshot::unknown();
             }
             let mut anchor = Vec::new();
             Writer(&mut anchor).numbers(&values(&snapshot, &wanted.anchor));
-            OpenCandidate::new(Candidate::from(of), of.features.clone(), anchor)
+            OpenCandidate::new(Candidate::from(&of), of.features, anchor)
         };
-        Open { ts_ms: at_ms, head, candidates: impressions.iter().map(candidate).collect() }
+        Open { ts_ms: at_ms, head, candidates: impressions.into_iter().map(candidate).collect() }
     }
 }
 

@@ -86,7 +86,13 @@ impl<'a> Reader<'a> {
         Ok(u32::from_le_bytes(self.take()?) as usize)
     }
     pub(crate) fn list<T>(&mut self, read: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
-        (0..self.length()?).map(|_| read(self)).collect()
+        let length = self.length()?;
+        // An element has a byte at least, so no damaged length reserves more than there is.
+        let mut list = Vec::with_capacity(length.min(self.0.len()));
+        for _ in 0..length {
+            list.push(read(self)?);
+        }
+        Ok(list)
     }
     pub(crate) fn numbers(&mut self) -> Result<Vec<f32>> {
         self.list(Self::f32)
@@ -139,12 +145,8 @@ pub(crate) fn read_event(from: &mut Reader<'_>) -> Result<Event> {
     let there = from.u8()?;
     let mut event = Event::new(from.u64()?, from.i64()?, *kind);
     event.available_at_ms = from.i64()?;
-    let ids = [
-        &mut event.user_id,
-        &mut event.channel_id,
-        &mut event.product_id,
-        &mut event.request_id,
-    ];
+    let ids =
+        [&mut event.user_id, &mut event.channel_id, &mut event.product_id, &mut event.request_id];
     for (bit, id) in ids.into_iter().enumerate() {
         if there & 1 << bit != 0 {
             *id = Some(from.u64()?);

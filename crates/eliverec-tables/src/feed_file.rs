@@ -2,6 +2,7 @@
 //! disk, so a kill leaves the whole file or none. Encoding takes most of the time and may run on any threads; the encoded
 //! row groups are then appended in order.
 
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,12 @@ pub struct FeedEncoder {
 
 /// The encoded columns of some feeds.
 pub struct RowGroup(Vec<ArrowColumnChunk>);
+
+impl fmt::Debug for RowGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowGroup").field("columns", &self.0.len()).finish_non_exhaustive()
+    }
+}
 
 impl FeedEncoder {
     /// An encoder of feeds of `schema`.
@@ -113,7 +120,7 @@ impl FeedFileWriter {
     /// # Errors
     /// What the file system refuses.
     pub fn append(&mut self, group: RowGroup) -> Result<(), Error> {
-        let mut append = || -> ParquetResult<()> {
+        let append = || -> ParquetResult<()> {
             let mut row_group = self.writer.next_row_group()?;
             for chunk in group.0 {
                 chunk.append_to_row_group(&mut row_group)?;

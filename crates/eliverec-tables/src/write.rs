@@ -9,6 +9,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 
 use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY, feed_columns};
 use crate::encode;
@@ -134,7 +135,13 @@ impl FeedWriter {
 pub(crate) fn properties(schema: &Schema) -> WriterProperties {
     let metadata = [(FINGERPRINT_KEY, schema.fingerprint()), (SCHEMA_TEXT_KEY, schema.to_toml())];
     let metadata = metadata.into_iter().map(|(k, v)| KeyValue::new(k.to_owned(), v)).collect();
+    // Ages hardly repeat: a dictionary would hold every value once and an index besides.
+    let of_age = |events: &str| {
+        ColumnPath::from([events, "list", "element", "age_s"].map(String::from).to_vec())
+    };
     WriterProperties::builder()
+        .set_column_dictionary_enabled(of_age("products"), false)
+        .set_column_dictionary_enabled(of_age("channels"), false)
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)

@@ -154,6 +154,11 @@ impl EventBatch {
         self.len() == 0
     }
 
+    /// Whether row `i` calls itself of this kind.
+    pub(super) fn is_of(&self, i: usize, kind: EventKind) -> bool {
+        !self.kind.is_null(i) && self.kind.value(i) == kind.name()
+    }
+
     /// Row `i` as an event that keeps the contract. Context columns of other events than impressions are ignored.
     ///
     /// # Errors

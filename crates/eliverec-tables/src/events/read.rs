@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use eliverec_core::{Event, Schema};
+use eliverec_core::{Event, EventKind, Schema};
 
 use super::day::Day;
 use super::decode::{EventBatch, Fault, Reason};
@@ -33,6 +33,7 @@ pub struct EventReader {
     store: Store,
     schema: Arc<Schema>,
     columns: Vec<String>,
+    left_out: Option<EventKind>,
     ahead: VecDeque<(Day, StoredFile)>,
     current: Option<OpenFile>,
 }
@@ -67,9 +68,17 @@ impl EventReader {
             store: store.clone(),
             schema: Arc::clone(schema),
             columns: columns.fields().iter().map(|field| field.name().clone()).collect(),
+            left_out: None,
             ahead: files.into_iter().collect(),
             current: None,
         }
+    }
+
+    /// Passes over the rows that call themselves of this kind, unchecked: for whoever has no use for them.
+    #[must_use]
+    pub const fn without(mut self, kind: EventKind) -> Self {
+        self.left_out = Some(kind);
+        self
     }
 
     /// The events alone, where the first row that is none is an error.
@@ -85,7 +94,7 @@ impl EventReader {
     fn advance(&mut self) -> Result<Option<Row>, Error> {
         loop {
             if let Some(file) = &mut self.current {
-                if let Some(row) = file.next_row(&self.schema, &self.columns)? {
+                if let Some(row) = file.next_row(&self.schema, &self.columns, self.left_out)? {
                     return Ok(Some(row));
                 }
                 self.current = None;
@@ -121,13 +130,21 @@ impl Iterator for EventReader {
 }
 
 impl OpenFile {
-    fn next_row(&mut self, schema: &Schema, columns: &[String]) -> Result<Option<Row>, Error> {
+    fn next_row(
+        &mut self,
+        schema: &Schema,
+        columns: &[String],
+        left_out: Option<EventKind>,
+    ) -> Result<Option<Row>, Error> {
         loop {
             if let Some(decoded) = &mut self.decoded
                 && decoded.next < decoded.events.len()
             {
                 decoded.next += 1;
                 let i = decoded.next - 1;
+                if left_out.is_some_and(|kind| decoded.events.is_of(i, kind)) {
+                    continue;
+                }
                 let event = decoded.events.event(i).and_then(|event| in_day(event, self.day));
                 return Ok(Some(match event {
                     Ok(event) => Row::Event(event),
