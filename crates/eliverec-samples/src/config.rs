@@ -84,7 +84,7 @@ impl SampleConfig {
             features: self.features,
             attribution_window_ms: self.attribution_window_ms,
             history_days: self.history_days,
-            from: self.from.filter(|_| self.history_days.is_some()).map(|day| day.to_string()),
+            from: self.from.filter(|_| self.history_days.is_some()),
         }
     }
 }
@@ -95,11 +95,45 @@ impl SampleConfig {
 pub(crate) struct Recipe {
     attribution_window_ms: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) history_days: Option<u32>,
+    history_days: Option<u32>,
     /// The first day, where the history is counted from it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text")]
+    from: Option<Day>,
     pub(crate) features: FeatureConfig,
+}
+
+impl Recipe {
+    /// The first day of the log that features draw on; all there are if `None`.
+    pub(crate) fn first_day(&self) -> Option<Day> {
+        first_day(self.from, self.history_days)
+    }
+}
+
+/// A limited history is counted from the first day asked for.
+pub(crate) fn first_day(from: Option<Day>, history_days: Option<u32>) -> Option<Day> {
+    from?.plus(-i32::try_from(history_days?).unwrap_or(i32::MAX))
+}
+
+/// Days as text.
+mod day_text {
+    use super::{Day, Deserialize};
+
+    pub(super) fn serialize<S: serde::Serializer>(
+        day: &Option<Day>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match day {
+            Some(day) => serializer.collect_str(day),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Day>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Some).map_err(serde::de::Error::custom)
+    }
 }
 
 #[cfg(test)]

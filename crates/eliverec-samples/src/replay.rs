@@ -62,13 +62,9 @@ pub fn replay(logs: &Path, feeds: &Path, mut progress: impl FnMut(u64)) -> Resul
     let schema = directory.schema();
     let builder = FeedBuilder::new(schema, &dimensions)?;
     let recipe = read_recipe(&feeds.join(RECIPE_FILE))?;
-    if recipe.history_days.is_some() {
-        let reason = "was made with a limited history; a replay starts with the log".into();
-        return Err(Error::Feeds { path: feeds.join(RECIPE_FILE), reason });
-    }
     let mut driver = OnlineDriver::new(recipe.features, &dimensions, builder.wanted())?;
     let channel_id = channel_id(schema)?;
-    let mut arrivals = Arrivals::new(&log);
+    let mut arrivals = Arrivals::new(&log, recipe.first_day());
     let mut found = Replay::default();
     for split in Split::ALL {
         if directory.feeds(split)? == 0 {
@@ -103,8 +99,10 @@ struct Arrivals<'a> {
 }
 
 impl<'a> Arrivals<'a> {
-    fn new(log: &'a EventLog) -> Self {
-        Self { log, days: log.days().collect(), waiting: VecDeque::new() }
+    /// From the first day that the feeds drew on.
+    fn new(log: &'a EventLog, first: Option<Day>) -> Self {
+        let days = log.days().filter(|day| first.is_none_or(|first| *day >= first));
+        Self { log, days: days.collect(), waiting: VecDeque::new() }
     }
 
     /// The next event, if it arrived before that moment.

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use crate::chunks::{Cutter, FeedMaker};
-use crate::config::SampleConfig;
+use crate::config::{SampleConfig, first_day};
 use crate::context::{Anchors, Context};
 use crate::error::Error;
 use crate::plan;
@@ -90,10 +90,7 @@ fn source(
     feeds: &Path,
     config: &SampleConfig,
 ) -> Result<Source, Error> {
-    let first = match (config.from, config.history_days) {
-        (Some(from), Some(history)) => from.plus(-(history.min(i32::MAX as u32) as i32)),
-        _ => None,
-    };
+    let first = first_day(config.from, config.history_days);
     // What happened on the last day may arrive on the next.
     let last = config.to.and_then(|to| to.plus(1));
     let of_log: Vec<Day> = log

@@ -146,13 +146,13 @@ impl Source {
                         return Ok(());
                     }
                 }
+                // The pass that takes in every row speaks of it.
+                LogRow::Rejected(_) if route != Route::Channels => {}
                 LogRow::Rejected(row) if !self.lenient => return Err(row.into_error().into()),
                 LogRow::Rejected(row) => {
-                    if route == Route::Channels {
-                        let key = (row.fault.column.clone(), row.fault.reason);
-                        *counts.rejected.entry(key).or_default() += 1;
-                        rejected.push(row);
-                    }
+                    let key = (row.fault.column.clone(), row.fault.reason);
+                    *counts.rejected.entry(key).or_default() += 1;
+                    rejected.push(row);
                 }
             }
         }

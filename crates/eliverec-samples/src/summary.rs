@@ -12,7 +12,7 @@ use eliverec_tables::events::{Day, ReadCounts, Reason};
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Rows read, over all passes over the log.
+    /// Rows taken in, over all passes over the log; some pass over impressions.
     pub rows_read: u64,
     /// Days of the log read, over all passes.
     pub days_read: u64,

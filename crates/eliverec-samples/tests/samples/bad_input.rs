@@ -7,7 +7,7 @@ use arrow::datatypes::TimestampMillisecondType;
 use eliverec_core::Schema;
 use eliverec_core::event::Event;
 use eliverec_samples::{FeedBuilder, SampleConfig, samples};
-use eliverec_tables::events::{Day, Dimensions, Reason};
+use eliverec_tables::events::{Day, Reason};
 
 use crate::feed_files::{rows_of, write_foreign};
 use crate::logs::{DAY_MS, Shape, Site, config, day, dimensions, events, files, first_day, schema};

@@ -9,7 +9,7 @@ use eliverec_sim::{Collected, LoggingPolicy, SCHEMA, World, WorldConfig};
 use eliverec_tables::events::{Dimension, Dimensions};
 use proptest::prelude::*;
 
-use crate::logs::{Shape, Site, config, dimensions, events, read, schema};
+use crate::logs::{Shape, Site, config, day, dimensions, events, read, schema};
 use crate::oracle::oracle;
 
 fn feeds(site: &Site) -> Vec<Feed> {
@@ -28,10 +28,14 @@ proptest! {
         grain_ms in prop::sample::select(vec![100_i64, 1_000, 60_000, 3_600_000]),
         threads in 1_usize..4,
         window_ms in prop::sample::select(vec![0_i64, 60_000, 1_800_000]),
+        exposures in any::<bool>(),
     ) {
         let shape = Shape { requests, events: other, days, grain_ms };
         let events = events(shape, seed);
-        let (schema, site) = (schema(), Site::new(&events));
+        let mut schema = schema();
+        // Without the age of exposures, no fold takes impressions in.
+        schema.dynamic.retain(|field| exposures || field.name != "exposure_age_s");
+        let site = Site::with(schema.clone(), &dimensions(&schema), &events);
         let config = SampleConfig { threads, attribution_window_ms: window_ms, ..config() };
         let summary = site.run(&config);
         let expected = oracle(&schema, &Arc::new(dimensions(&schema)), &events, &config);
@@ -42,6 +46,19 @@ proptest! {
         prop_assert_eq!(summary.duplicates, expected.fates.duplicate);
         prop_assert_eq!(summary.feeds(), expected.feeds.len() as u64);
     }
+}
+
+/// A replay of feeds that drew on one day before their first starts with that day.
+#[test]
+fn a_limited_history_is_replayed() {
+    let log = events(Shape { requests: 60, events: 400, days: 3, grain_ms: 1_000 }, 5);
+    let site = Site::new(&log);
+    let from = Some(day(2));
+    let config = SampleConfig { from, history_days: Some(1), ..config() };
+    let summary = site.run(&config);
+    let found = eliverec_samples::replay(&site.logs(), &site.feeds(), |_| ()).unwrap();
+    assert_eq!((found.requests, found.differing), (summary.feeds(), 0), "{found:?}");
+    assert!(found.requests > 0 && summary.events_used < log.len() as u64, "{summary}");
 }
 
 /// All columns of the tables of a simulated world.
