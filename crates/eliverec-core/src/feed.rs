@@ -34,6 +34,18 @@ impl Column {
         fields.iter().map(|field| Self::empty(&field.kind)).collect()
     }
 
+    /// Takes all values out and keeps the memory.
+    pub fn clear(&mut self) {
+        match self {
+            Self::Ids(ids) => ids.clear(),
+            Self::Numbers(numbers) => numbers.clear(),
+            Self::Lists { ends, ids } => {
+                ends.clear();
+                ids.clear();
+            }
+        }
+    }
+
     /// How many entities it describes.
     pub fn len(&self) -> usize {
         match self {
@@ -134,6 +146,24 @@ impl Feed {
             },
             ..Self::default()
         }
+    }
+
+    /// Takes all values out; the columns stay, and their memory.
+    pub fn clear(&mut self) {
+        let Self { user, context, products, channels, candidates, .. } = self;
+        let Candidates { channel, target, dynamic, position, labels } = candidates;
+        for events in [products, channels] {
+            events.entity.iter_mut().chain(&mut events.event).for_each(Column::clear);
+            events.age_s.clear();
+        }
+        for columns in [user, context, channel, target, dynamic] {
+            columns.iter_mut().for_each(Column::clear);
+        }
+        position.clear();
+        labels.watched.clear();
+        labels.stay_s.clear();
+        labels.bag_click.clear();
+        labels.product_click.clear();
     }
 
     /// The columns of a group.

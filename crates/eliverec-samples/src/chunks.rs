@@ -1,6 +1,6 @@
 //! From sorted requests to row groups of feeds.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use datafusion_common::Result;
 use eliverec_core::{Feed, Schema};
@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::fields::{FeedBuilder, Wanted};
 use crate::publish::Encoded;
 use crate::rows::Row;
+use crate::summary::lock;
 use crate::wire::{candidates, read_request};
 
 /// Bytes of requests after which a row group ends: a value of a history or a list is eight of them or more.
@@ -102,12 +103,14 @@ impl Cutter {
 pub(crate) struct FeedMaker {
     builder: FeedBuilder,
     encoder: FeedEncoder,
+    /// Feeds of chunks that are done, for their memory: one list for each thread that has made some.
+    feeds: Mutex<Vec<Vec<Feed>>>,
 }
 
 impl FeedMaker {
     pub(crate) fn new(schema: &Schema, dimensions: &Arc<Dimensions>) -> Result<Self, Error> {
         let builder = FeedBuilder::new(schema, dimensions)?;
-        Ok(Self { builder, encoder: FeedEncoder::new(schema)? })
+        Ok(Self { builder, encoder: FeedEncoder::new(schema)?, feeds: Mutex::default() })
     }
 
     /// What has to be known of a request.
@@ -117,18 +120,24 @@ impl FeedMaker {
 
     pub(crate) fn encode(&self, chunk: &Chunk, split: Split) -> Result<Encoded, Error> {
         let popularity = self.wanted().popularity;
-        let mut feeds: Vec<Feed> = Vec::with_capacity(chunk.requests.len());
-        for (at, id, payload) in chunk.iter() {
+        let mut memory = lock(&self.feeds).pop().unwrap_or_default();
+        for (i, (at, id, payload)) in chunk.iter().enumerate() {
             let (request, features) = read_request(id, at, popularity, payload)?;
-            feeds.push(self.builder.feed(&request, &features));
+            match memory.get_mut(i) {
+                Some(feed) => self.builder.replace_feed(feed, &request, &features),
+                None => memory.push(self.builder.feed(&request, &features)),
+            }
         }
+        let feeds = &memory[..chunk.requests.len()];
         let labels = || feeds.iter().flat_map(|feed| &feed.candidates.labels.watched);
-        Ok(Encoded {
+        let encoded = Encoded {
             day: chunk.day,
-            group: self.encoder.encode(split, &feeds)?,
+            group: self.encoder.encode(split, feeds)?,
             feeds: feeds.len() as u64,
             impressions: labels().count() as u64,
             watched: labels().filter(|watched| **watched).count() as u64,
-        })
+        };
+        lock(&self.feeds).push(memory);
+        Ok(encoded)
     }
 }

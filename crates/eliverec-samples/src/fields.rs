@@ -121,6 +121,22 @@ impl FeedBuilder {
     /// The feed of a request.
     pub fn feed(&self, request: &Request, features: &RequestFeatures) -> Feed {
         let mut feed = Feed::empty(&self.schema);
+        self.fill_feed(&mut feed, request, features);
+        feed
+    }
+
+    /// The feed of a request in place of another feed of the schema, in its memory.
+    pub(crate) fn replace_feed(
+        &self,
+        feed: &mut Feed,
+        request: &Request,
+        features: &RequestFeatures,
+    ) {
+        feed.clear();
+        self.fill_feed(feed, request, features);
+    }
+
+    fn fill_feed(&self, feed: &mut Feed, request: &Request, features: &RequestFeatures) {
         feed.request_id = request.request_id;
         feed.user_id = request.user_id;
         feed.ts_ms = request.ts_ms;
@@ -140,8 +156,8 @@ impl FeedBuilder {
                 self.fill(column, *group, *source, request, features);
             }
         }
-        feed.products.age_s = features.products.iter().map(|click| click.age_s).collect();
-        feed.channels.age_s = features.channels.iter().map(|watch| watch.age_s).collect();
+        feed.products.age_s.extend(features.products.iter().map(|click| click.age_s));
+        feed.channels.age_s.extend(features.channels.iter().map(|watch| watch.age_s));
         for candidate in &request.candidates {
             let (outcome, labels) = (candidate.outcome, &mut feed.candidates.labels);
             feed.candidates.position.push(candidate.position);
@@ -150,7 +166,6 @@ impl FeedBuilder {
             labels.bag_click.push(Some(outcome.bag_click));
             labels.product_click.push(Some(outcome.product_click));
         }
-        feed
     }
 
     fn fill(

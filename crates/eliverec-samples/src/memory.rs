@@ -11,8 +11,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use datafusion_common::{DataFusionError, Result};
 use datafusion_execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
 
-/// Sorts of each thread: channels, products, users, requests.
-const SORTS: usize = 4;
 /// Reservations of each sort: rows that wait, and the merge.
 const RESERVATIONS: usize = 2;
 
@@ -25,9 +23,9 @@ pub(crate) struct EqualShares {
 }
 
 impl EqualShares {
-    /// Shares of `limit` bytes for the sorts of so many threads.
-    pub(crate) const fn new(limit: usize, threads: usize) -> Self {
-        let share = limit / (threads * SORTS * RESERVATIONS);
+    /// Shares of `limit` bytes for so many sorts on so many threads.
+    pub(crate) const fn new(limit: usize, threads: usize, sorts: usize) -> Self {
+        let share = limit / (threads * sorts * RESERVATIONS);
         Self { limit, share, used: AtomicUsize::new(0) }
     }
 

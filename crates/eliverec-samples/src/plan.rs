@@ -26,7 +26,6 @@ use datafusion_physical_plan::sorts::sort_preserving_merge::SortPreservingMergeE
 use datafusion_physical_plan::union::UnionExec;
 
 use crate::channels::ChannelDrive;
-use crate::config::SampleConfig;
 use crate::context::Context;
 use crate::drive::{Drive, DriveExec, MakeDrive, ordering};
 use crate::memory::EqualShares;
@@ -69,9 +68,10 @@ pub(crate) fn requests(context: &Arc<Context>, session: &SessionConfig) -> Resul
 }
 
 /// The engine's settings.
-pub(crate) fn session(config: &SampleConfig) -> SessionConfig {
+pub(crate) fn session(context: &Context) -> SessionConfig {
+    let config = &context.config;
     // What a sort sets aside for its merge while it takes rows in.
-    let reserved = shares(config).share() / 2;
+    let reserved = shares(context).share() / 2;
     SessionConfig::new()
         .with_batch_size(BATCH_REQUESTS)
         .with_target_partitions(config.threads)
@@ -79,20 +79,22 @@ pub(crate) fn session(config: &SampleConfig) -> SessionConfig {
         .with_sort_spill_reservation_bytes(reserved)
 }
 
-const fn shares(config: &SampleConfig) -> EqualShares {
-    EqualShares::new(config.memory_limit_bytes, config.threads)
+fn shares(context: &Context) -> EqualShares {
+    // Channels, users and requests; products.
+    let sorts = 3 + usize::from(context.wanted.popularity);
+    EqualShares::new(context.config.memory_limit_bytes, context.config.threads, sorts)
 }
 
 /// Where plans run: memory up to the limit, and files in `folder` beyond it.
 pub(crate) fn task(
-    config: &SampleConfig,
+    context: &Context,
     session: SessionConfig,
     folder: &Path,
 ) -> Result<Arc<TaskContext>> {
     let disk =
         DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![folder.into()]));
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(shares(config)))
+        .with_memory_pool(Arc::new(shares(context)))
         .with_disk_manager_builder(disk)
         .build_arc()?;
     Ok(Arc::new(TaskContext::new(

@@ -30,7 +30,7 @@ use crate::wire::write_answer;
 pub(crate) struct Open {
     pub(crate) ts_ms: i64,
     /// As [`crate::wire::write_request`] makes it.
-    pub(crate) head: Vec<u8>,
+    pub(crate) head: Box<[u8]>,
     /// By position, each channel once.
     pub(crate) candidates: Vec<OpenCandidate>,
 }
@@ -40,16 +40,17 @@ pub(crate) struct OpenCandidate {
     pub(crate) candidate: Candidate,
     /// Whether the user is known to have left, and hence for how long the user stayed.
     left: bool,
-    /// As [`crate::wire::Shown`] has them.
-    features: Vec<u8>,
-    /// Of the user and the candidate's anchor.
-    anchor: Vec<u8>,
+    /// As [`write_answer`] takes them, behind the context.
+    known: Vec<u8>,
+    context: usize,
 }
 
 impl OpenCandidate {
     /// Nothing has been done.
-    pub(crate) const fn new(candidate: Candidate, features: Vec<u8>, anchor: Vec<u8>) -> Self {
-        Self { candidate, left: false, features, anchor }
+    pub(crate) fn new(of: Impression) -> Self {
+        let Impression { event_id, channel_id, position, known, context, .. } = of;
+        let candidate = Candidate { event_id, channel_id, position, outcome: Outcome::NONE };
+        Self { candidate, left: false, known, context }
     }
 
     fn take_in(&mut self, event: &Event, stay_s: f64, stay_threshold_s: f64) {
@@ -154,7 +155,7 @@ impl Requests {
         self.payload.clear();
         self.payload.extend_from_slice(&request.head);
         for of in &request.candidates {
-            write_answer(of.candidate, &of.features, &of.anchor, &mut self.payload);
+            write_answer(of.candidate, &of.known[of.context..], &mut self.payload);
         }
         if let Some(day) = Day::of(request.ts_ms) {
             *self.feeds.entry(day).or_default() += 1;
@@ -176,9 +177,10 @@ pub(crate) struct Impression {
     pub(crate) channel_id: u64,
     pub(crate) available_at_ms: i64,
     pub(crate) position: Option<u16>,
-    /// As [`crate::wire::Shown`] has them.
-    pub(crate) context: Vec<u8>,
-    pub(crate) features: Vec<u8>,
+    /// Context and then features, as [`crate::wire::Shown`] has them.
+    pub(crate) known: Vec<u8>,
+    /// Where the context ends.
+    pub(crate) context: usize,
 }
 
 /// The impressions of one request by position, each once and each channel once; counts those that are left out.
@@ -200,11 +202,4 @@ pub(crate) fn in_order(mut impressions: Vec<Impression>, context: &Context) -> V
     });
     counters.refuse(Refusal::ChannelTwice, (before - impressions.len()) as u64);
     impressions
-}
-
-impl From<&Impression> for Candidate {
-    fn from(of: &Impression) -> Self {
-        let Impression { event_id, channel_id, position, .. } = *of;
-        Self { event_id, channel_id, position, outcome: Outcome::NONE }
-    }
 }

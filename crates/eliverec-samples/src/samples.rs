@@ -135,9 +135,9 @@ async fn run(
     spill: &Path,
     progress: &impl Fn(Progress),
 ) -> Result<Vec<DaySummary>, Error> {
-    let session = plan::session(&context.config);
+    let session = plan::session(context);
     let requests = plan::requests(context, &session)?;
-    let task = plan::task(&context.config, session, spill)?;
+    let task = plan::task(context, session, spill)?;
     let mut batches = execute_stream(requests, Arc::clone(&task))?;
     let counters = &context.source.counters;
     let report = |feeds| {

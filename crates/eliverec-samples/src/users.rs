@@ -9,7 +9,6 @@ use eliverec_features::{FeatureConfig, Snapshot, UserState};
 use crate::context::Context;
 use crate::drive::Drive;
 use crate::gate::Gate;
-use crate::request::Candidate;
 use crate::requests::{Impression, Open, OpenCandidate, Requests, in_order};
 use crate::rows::{Row, RowsBuilder};
 use crate::scan::Use;
@@ -28,6 +27,7 @@ pub(crate) struct UserDrive {
     shown: Vec<Impression>,
     at_ms: i64,
     requests: Requests,
+    payload: Vec<u8>,
 }
 
 impl UserDrive {
@@ -42,6 +42,7 @@ impl UserDrive {
             user: 0,
             shown: Vec::new(),
             at_ms: 0,
+            payload: Vec::new(),
         }
     }
 
@@ -60,28 +61,25 @@ impl UserDrive {
         self.shown = shown;
     }
 
-    fn request(&self, impressions: Vec<Impression>) -> Open {
+    fn request(&mut self, impressions: Vec<Impression>) -> Open {
         let (at_ms, wanted) = (self.at_ms, &self.context.wanted);
         let mut features = history(Some(&self.state), at_ms);
         let mut snapshot = Snapshot::unknown();
         self.state.snapshot(at_ms, &mut snapshot);
         features.user = values(&snapshot, &wanted.user);
-        let context = impressions.first().map_or(&[][..], |first| &first.context);
-        let mut head = Vec::new();
-        write_request(self.user, impressions.len(), context, &features, &mut head);
-        let candidate = |of: Impression| {
-            let anchor =
-                self.context.anchor_of(of.channel_id).filter(|_| !wanted.anchor.is_empty());
-            if let Some(anchor) = anchor {
-                self.state.snapshot_anchor(anchor, at_ms, &mut snapshot);
-            } else {
-                snapshot = Snapshot::unknown();
+        let context = impressions.first().map_or(&[][..], |first| &first.known[..first.context]);
+        self.payload.clear();
+        write_request(self.user, impressions.len(), context, &features, &mut self.payload);
+        let candidate = |mut of: Impression| {
+            match self.context.anchor_of(of.channel_id) {
+                Some(anchor) => self.state.snapshot_anchor(anchor, at_ms, &mut snapshot),
+                None => snapshot = Snapshot::unknown(),
             }
-            let mut anchor = Vec::new();
-            Writer(&mut anchor).numbers(&values(&snapshot, &wanted.anchor));
-            OpenCandidate::new(Candidate::from(&of), of.features, anchor)
+            Writer(&mut of.known).numbers(&values(&snapshot, &wanted.anchor));
+            OpenCandidate::new(of)
         };
-        Open { ts_ms: at_ms, head, candidates: impressions.into_iter().map(candidate).collect() }
+        let candidates = impressions.into_iter().map(candidate).collect();
+        Open { ts_ms: at_ms, head: self.payload.as_slice().into(), candidates }
     }
 }
 
@@ -103,8 +101,8 @@ impl Drive for UserDrive {
                 channel_id: shown.channel_id,
                 available_at_ms: shown.available_at_ms,
                 position: shown.position,
-                context: shown.context.to_vec(),
-                features: shown.features.to_vec(),
+                known: [shown.context, shown.features].concat(),
+                context: shown.context.len(),
             });
             return Ok(());
         }

@@ -37,9 +37,17 @@ impl Writer<'_> {
         self.length(numbers.len());
         numbers.iter().for_each(|x| self.f32(*x));
     }
+    /// Seven bits a byte, the lowest first: most ids are far from needing eight bytes, and rows are copied and sorted.
+    pub(crate) fn id(&mut self, mut id: u64) {
+        while id >= 0x80 {
+            self.u8(id as u8 | 0x80);
+            id >>= 7;
+        }
+        self.u8(id as u8);
+    }
     pub(crate) fn ids(&mut self, ids: &[u64]) {
         self.length(ids.len());
-        ids.iter().for_each(|id| self.u64(*id));
+        ids.iter().for_each(|id| self.id(*id));
     }
     /// A part that [`Reader::bytes`] gives back unread.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
@@ -97,8 +105,20 @@ impl<'a> Reader<'a> {
     pub(crate) fn numbers(&mut self) -> Result<Vec<f32>> {
         self.list(Self::f32)
     }
+    /// See [`Writer::id`].
+    pub(crate) fn id(&mut self) -> Result<u64> {
+        let mut id = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.u8()?;
+            id |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(id);
+            }
+        }
+        Err(short())
+    }
     pub(crate) fn ids(&mut self) -> Result<Vec<u64>> {
-        self.list(Self::u64)
+        self.list(Self::id)
     }
     /// See [`Writer::bytes`].
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8]> {
@@ -239,12 +259,12 @@ pub(crate) fn write_user(features: &RequestFeatures, to: &mut Vec<u8>) {
     let mut to = Writer(to);
     to.length(features.products.len());
     for click in &features.products {
-        to.u64(click.product_id);
+        to.id(click.product_id);
         to.f32(click.age_s);
     }
     to.length(features.channels.len());
     for watch in &features.channels {
-        to.u64(watch.channel_id);
+        to.id(watch.channel_id);
         to.f32(watch.stay_s);
         to.f32(watch.age_s);
     }
@@ -253,9 +273,9 @@ pub(crate) fn write_user(features: &RequestFeatures, to: &mut Vec<u8>) {
 
 pub(crate) fn read_user(from: &mut Reader<'_>) -> Result<RequestFeatures> {
     Ok(RequestFeatures {
-        products: from.list(|from| Ok(Click { product_id: from.u64()?, age_s: from.f32()? }))?,
+        products: from.list(|from| Ok(Click { product_id: from.id()?, age_s: from.f32()? }))?,
         channels: from.list(|from| {
-            Ok(Watch { channel_id: from.u64()?, stay_s: from.f32()?, age_s: from.f32()? })
+            Ok(Watch { channel_id: from.id()?, stay_s: from.f32()?, age_s: from.f32()? })
         })?,
         user: from.numbers()?,
         candidates: Vec::new(),
@@ -276,18 +296,17 @@ pub(crate) fn write_request(
     write_user(features, to);
 }
 
-/// A candidate with what the user did; `features` as [`Shown`] has them, `anchor` those of the user and its anchor.
-pub(crate) fn write_answer(candidate: Candidate, features: &[u8], anchor: &[u8], to: &mut Vec<u8>) {
+/// A candidate with what the user did; `features` as [`Shown`] has them, then the numbers of the user and its anchor.
+pub(crate) fn write_answer(candidate: Candidate, features: &[u8], to: &mut Vec<u8>) {
     let mut to = Writer(to);
-    to.u64(candidate.event_id);
-    to.u64(candidate.channel_id);
+    to.id(candidate.event_id);
+    to.id(candidate.channel_id);
     to.optional(candidate.position, Writer::u16);
     let outcome = candidate.outcome;
     for done in [outcome.watched, outcome.bag_click, outcome.product_click] {
         to.u8(u8::from(done));
     }
     to.optional(outcome.stay_s, Writer::f32);
-    to.0.extend_from_slice(anchor);
     to.0.extend_from_slice(features);
 }
 
@@ -310,7 +329,7 @@ pub(crate) fn read_request(
     let mut features = read_user(&mut from)?;
     let mut candidates = Vec::with_capacity(count);
     for _ in 0..count {
-        let (event_id, channel_id) = (from.u64()?, from.u64()?);
+        let (event_id, channel_id) = (from.id()?, from.id()?);
         let position = from.optional(Reader::u16)?;
         let mut done = || Ok::<_, DataFusionError>(from.u8()? != 0);
         let (watched, bag_click, product_click) = (done()?, done()?, done()?);
@@ -318,10 +337,10 @@ pub(crate) fn read_request(
         let outcome = Outcome { watched, stay_s, bag_click, product_click };
         candidates.push(Candidate { event_id, channel_id, position, outcome });
         features.candidates.push(CandidateFeatures {
-            anchor: from.numbers()?,
             channel: from.numbers()?,
             on_sale: from.ids()?,
             popularity: if popularity { from.f32()? } else { 0.0 },
+            anchor: from.numbers()?,
         });
     }
     Ok((Request { request_id, user_id, ts_ms, context, candidates }, features))
@@ -361,7 +380,7 @@ mod tests {
             channel: vec![1.0, 2.0],
             anchor: vec![3.0],
             popularity: 4.0,
-            on_sale: vec![7, 8],
+            on_sale: vec![7, u64::MAX],
         };
         let features = RequestFeatures {
             products: vec![Click { product_id: 1, age_s: 2.0 }],
@@ -369,11 +388,10 @@ mod tests {
             user: vec![6.0],
             candidates: vec![of_candidate; 2],
         };
-        let (mut context, mut of_channel, mut of_anchor) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut context, mut of_channel) = (Vec::new(), Vec::new());
         write_context(&request.context, &mut context);
-        write_candidate(&[1.0, 2.0], &[7, 8], &mut of_channel);
+        write_candidate(&[1.0, 2.0], &[7, u64::MAX], &mut of_channel);
         Writer(&mut of_channel).f32(4.0);
-        Writer(&mut of_anchor).numbers(&[3.0]);
         let shown = Shown {
             event_id: 5,
             request_id: 1,
@@ -388,7 +406,9 @@ mod tests {
         let shown = Shown::read(Reader(&row)).unwrap();
         write_request(2, 2, shown.context, &features, &mut bytes);
         for _ in 0..2 {
-            write_answer(candidate, shown.features, &of_anchor, &mut bytes);
+            let mut known = shown.features.to_vec();
+            Writer(&mut known).numbers(&[3.0]);
+            write_answer(candidate, &known, &mut bytes);
         }
         assert_eq!(read_request(1, 3, true, &bytes).unwrap(), (request, features));
     }
