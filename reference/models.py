@@ -64,7 +64,7 @@ class Elive:
     feed_forward_ratio: int = 2
     attention_scale: str = "width"  # 1/sqrt(d), Eq. 4; or "head": 1/sqrt(d/h)
     position: str = "none"  # or "recency"
-    prototypes: str = "pooled"  # or "learned" (wo.P)
+    prototypes: str = "pooled"  # or "learned" (wo.P), "crossed"
     disentangle: bool = True  # False: wo.D
     intention_weight: str = "elementwise"  # or "scalar"
     intention_scale: str = "none"  # or "width": 1/sqrt(d)
@@ -145,7 +145,7 @@ class Elive:
         """eLive-DIN: h_i = a_i e_i with DIN's softmax weights for the target, then Eq. 5-7, candidate by candidate."""
         w = scope(parameters, f"elive.{domain}")
         lengths = inputs[f"{domain}.lengths"]
-        o_c, o_s = ops.prototypes(items, lengths)  # [b, d] each
+        o_c, o_s = self.pooled_prototypes(inputs, parameters, domain, items)  # [b, d] each
         targets = per_feed(inputs["target"], inputs["candidate_lengths"])
         z: dict[str, list[Tensor]] = {"c": [], "s": []}
         for feed, (shown, events) in enumerate(zip(targets, per_feed(items, lengths))):
@@ -166,6 +166,18 @@ class Elive:
             name = f"z_{part}_{domain}"
             encoded.intermediates[name] = encoded.fields[name] = torch.stack(vectors)
 
+    def pooled_prototypes(
+        self, inputs: Tensors, parameters: Tensors, domain: str, items: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """o_c and o_s from histories, `[b, d]` each."""
+        mean, largest = ops.prototypes(items, inputs[f"{domain}.lengths"])
+        if self.prototypes == "pooled":
+            return mean, largest
+        (other,) = (name for name in self.domains if name != domain)
+        lengths = inputs[f"{other}.lengths"]
+        of_other, _ = ops.prototypes(self.encode_history(inputs, parameters, other)[0], lengths)
+        return torch.where((lengths == 0)[:, None], mean, of_other), mean
+
     def disentangle_history(
         self,
         inputs: Tensors,
@@ -177,8 +189,8 @@ class Elive:
     ) -> None:
         """Eq. 5-7: adds the fields z_c and z_s of a domain."""
         lengths = inputs[f"{domain}.lengths"]
-        if self.prototypes == "pooled":
-            o_c, o_s = ops.prototypes(items, lengths)  # [b, d] each
+        if self.prototypes != "learned":
+            o_c, o_s = self.pooled_prototypes(inputs, parameters, domain, items)  # [b, d] each
             encoded.intermediates[f"{domain}.consistent_prototype"] = o_c
             encoded.intermediates[f"{domain}.specific_prototype"] = o_s
             o_c, o_s = (o.repeat_interleave(lengths, 0) for o in (o_c, o_s))

@@ -217,9 +217,12 @@ fn settings(r: &Reference) -> ModelSettings {
             if r.option("position") == "recency" {
                 config.position = Position::Recency;
             }
-            if r.option("prototypes") == "learned" {
-                config.prototypes = PrototypeSource::Learned;
-            }
+            config.prototypes = match r.option("prototypes") {
+                "pooled" => PrototypeSource::Pooled,
+                "learned" => PrototypeSource::Learned,
+                "crossed" => PrototypeSource::Crossed,
+                other => panic!("prototypes = {other}"),
+            };
             if r.option("intention_weight") == "scalar" {
                 config.intention_weight = IntentWeight::Scalar;
             }

@@ -61,6 +61,19 @@ impl Prototypes {
         }
     }
 
+    /// o_c = mean(E) of the other domain, o_s = mean(E) of its own. Without events there both are the latter, so that p is 1/2.
+    pub(super) fn crossed(own: &Sequence, other: Option<&Sequence>) -> Self {
+        let specific = Self::pooled(own).consistent;
+        let consistent = other.map_or_else(
+            || specific.clone(),
+            |other| {
+                let empty = other.rows.lengths().equal_elem(0.0).float();
+                Self::pooled(other).consistent + specific.clone() * empty
+            },
+        );
+        Self { consistent, specific }
+    }
+
     /// wo.P: the same two vectors for every feed.
     pub(super) fn learned(consistent: Tensor<1>, specific: Tensor<1>, feeds: usize) -> Self {
         let repeat = |vector: Tensor<1>| vector.unsqueeze_dim::<2>(0).repeat_dim(0, feeds);

@@ -20,7 +20,7 @@ pub use side::EncoderKind;
 
 use self::disentangle::{Disentangler, Prototypes};
 use self::regularize::Regularizer;
-use self::side::Side;
+use self::side::{Sequence, Side};
 use super::check_heads;
 use crate::blocks::AttentionScale;
 use crate::error::Error;
@@ -44,7 +44,7 @@ pub struct EliveConfig {
     pub attention_scale: AttentionScale,
     /// Whether an event's age is added to its vector.
     pub position: Position,
-    /// Where the prototypes of Eq. 5 come from; `learned` is the variant wo.P.
+    /// Where the prototypes of Eq. 5 come from; `learned` is the variant wo.P, `crossed` a reading of our own.
     pub prototypes: PrototypeSource,
     /// Whether the tower also sees z * e_vt, element by element, of every z, as DIN's reference code does with its interest.
     /// Not in the paper.
@@ -116,6 +116,9 @@ pub enum PrototypeSource {
     Pooled,
     /// Two learned vectors per domain.
     Learned,
+    /// o_c is the mean over the other domain's history, o_s that over its own: consistent is what resembles what the user does
+    /// elsewhere. Not in the paper. Where the other history is empty p is 1/2.
+    Crossed,
 }
 
 /// Buckets of the event's age: floor(log2(seconds)), 0 to 31.
@@ -149,6 +152,7 @@ impl EliveConfig {
             live: side(),
             product: products.then(side),
             disentangler: self.disentangle.then(|| self.disentangler(width)),
+            prototypes: self.prototypes,
             target_product: self.target_product,
             regularizer: self.regularizer(),
         }
@@ -182,6 +186,8 @@ pub struct Elive {
     #[module(skip)]
     disentangler: Option<Disentangler>,
     #[module(skip)]
+    prototypes: PrototypeSource,
+    #[module(skip)]
     target_product: bool,
     #[module(skip)]
     regularizer: Regularizer,
@@ -214,15 +220,26 @@ impl Elive {
             return Encoded { fields, penalties: Vec::new() };
         };
 
-        let live = self.live.disentangle(disentangler, inputs, &inputs.live, "live", trace);
-        push(["z_c_live", "z_c_live_target"], &live.consistent);
-        push(["z_s_live", "z_s_live_target"], &live.specific);
-        let mut domains = vec![(live, &inputs.live)];
-        if let (Some(side), Some(history)) = (&self.product, &inputs.product) {
-            let product = side.disentangle(disentangler, inputs, history, "product", trace);
-            push(["z_c_product", "z_c_product_target"], &product.consistent);
-            push(["z_s_product", "z_s_product_target"], &product.specific);
-            domains.push((product, history));
+        let live = self.live.encode(inputs, &inputs.live, "live", trace);
+        let product = self.product.as_ref().zip(inputs.product.as_ref());
+        let product = product
+            .map(|(side, history)| (side, history, side.encode(inputs, history, "product", trace)));
+        let mut retrieve = |side, own: &Sequence, other: Option<&Sequence>, name: &str| {
+            let prototypes = self.prototypes(side, own, other);
+            trace.record(&format!("{name}.consistent_prototype"), &prototypes.consistent);
+            trace.record(&format!("{name}.specific_prototype"), &prototypes.specific);
+            disentangler.retrieve(own, prototypes, &inputs.target, name, trace)
+        };
+        let other = product.as_ref().map(|(.., sequence)| sequence);
+        let of_live = retrieve(&self.live, &live, other, "live");
+        push(["z_c_live", "z_c_live_target"], &of_live.consistent);
+        push(["z_s_live", "z_s_live_target"], &of_live.specific);
+        let mut domains = vec![(of_live, &inputs.live)];
+        if let Some((side, history, product)) = &product {
+            let of_product = retrieve(side, product, Some(&live), "product");
+            push(["z_c_product", "z_c_product_target"], &of_product.consistent);
+            push(["z_s_product", "z_s_product_target"], &of_product.specific);
+            domains.push((of_product, history));
         }
         let penalties = match &inputs.sampled {
             Some(sampled) => self.regularizer.penalties(&domains, sampled, &inputs.user_ids),
@@ -230,29 +247,19 @@ impl Elive {
         };
         Encoded { fields, penalties }
     }
+
+    fn prototypes(&self, side: &Side, own: &Sequence, other: Option<&Sequence>) -> Prototypes {
+        match (self.prototypes, &side.consistent, &side.specific) {
+            (PrototypeSource::Crossed, ..) => Prototypes::crossed(own, other),
+            (_, Some(consistent), Some(specific)) => {
+                Prototypes::learned(consistent.val(), specific.val(), own.rows.feeds())
+            }
+            _ => Prototypes::pooled(own),
+        }
+    }
 }
 
 impl Side {
-    fn disentangle(
-        &self,
-        disentangler: &Disentangler,
-        inputs: &Inputs,
-        history: &History,
-        name: &str,
-        trace: &mut Trace,
-    ) -> Retrieval {
-        let sequence = self.encode(inputs, history, name, trace);
-        let prototypes = match (&self.consistent, &self.specific) {
-            (Some(consistent), Some(specific)) => {
-                Prototypes::learned(consistent.val(), specific.val(), sequence.rows.feeds())
-            }
-            _ => Prototypes::pooled(&sequence),
-        };
-        trace.record(&format!("{name}.consistent_prototype"), &prototypes.consistent);
-        trace.record(&format!("{name}.specific_prototype"), &prototypes.specific);
-        disentangler.retrieve(&sequence, prototypes, &inputs.target, name, trace)
-    }
-
     /// wo.D: plain target attention over H, `[n, d]`.
     fn attend(
         &self,
