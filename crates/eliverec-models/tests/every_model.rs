@@ -8,7 +8,10 @@ use eliverec_core::feed::{Column, Feed};
 use eliverec_core::seed::Random;
 use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Lengths, Normalization, toy};
+use eliverec_models::heads::{HeadsConfig, Task};
+use eliverec_models::model::Output;
 use eliverec_models::registry::{MODELS, ModelConfig};
+use eliverec_models::rows::indices;
 use eliverec_models::settings::Domain;
 use eliverec_models::zoo::elive::{EliveConfig, EncoderKind};
 use eliverec_models::{Model, ModelSettings, ops, parameters};
@@ -28,6 +31,7 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
     for (name, _) in MODELS {
         for domain in [Domain::Live, Domain::Both] {
             check(&settings(name, domain));
+            check(&with_heads(settings(name, domain)));
         }
     }
     let elive = EliveConfig::default;
@@ -39,7 +43,15 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
         let mut variant = settings("elive", Domain::Both);
         variant.model = ModelConfig::Elive(config);
         check(&variant);
+        check(&with_heads(variant));
     }
+}
+
+/// The same with the tasks inside the channel, and with e_d in the tower as well.
+fn with_heads(mut settings: ModelSettings) -> ModelSettings {
+    settings.heads = Some(HeadsConfig::default());
+    settings.tower.intra_dynamic = true;
+    settings
 }
 
 fn batch(settings: &ModelSettings, feeds: &[Feed]) -> Batch {
@@ -66,11 +78,40 @@ fn blocks(settings: &ModelSettings, unique: &UniqueIds, device: &Device) -> Vec<
         .collect()
 }
 
-fn logits(model: &Model, settings: &ModelSettings, feeds: &[Feed]) -> Vec<f32> {
+/// Everything that the model says of the impressions, one after the other: of watching, then of each task it has.
+fn scores(model: &Model, settings: &ModelSettings, feeds: &[Feed]) -> Vec<Vec<f32>> {
     let batch = batch(settings, feeds);
     let unique = UniqueIds::of(&toy::schema(), &batch);
     let blocks = blocks(settings, &unique, &Device::flex());
-    model.forward(&toy::schema(), &batch, &unique, &blocks, None).logits.try_into_vec_as().unwrap()
+    let output = model.forward(&toy::schema(), &batch, &unique, &blocks, None);
+    assert_eq!(output.tasks.is_some(), settings.heads.is_some());
+    let all = std::iter::once(output.logits).chain(output.tasks.into_iter().flatten());
+    all.map(|scores| scores.try_into_vec_as().unwrap()).collect()
+}
+
+/// What training minimises, but for L_reg: every task on the impressions that were watched, if any.
+fn loss(output: &Output, batch: &Batch, device: &Device) -> Tensor<1> {
+    let labels = Tensor::<1>::from_floats(batch.labels.watched.as_slice(), device);
+    let watching = ops::binary_cross_entropy(output.logits.clone(), labels);
+    let watched = (0..batch.impressions()).filter(|i| batch.labels.watched[*i] > 0.0);
+    let watched: Vec<u32> = watched.map(|i| i as u32).collect();
+    let (Some(tasks), false) = (&output.tasks, watched.is_empty()) else { return watching };
+    let tasks = Task::ALL.into_iter().zip(tasks);
+    tasks.fold(watching, |sum, (task, output)| {
+        let labels = match task {
+            Task::Stay => &batch.labels.stay_s,
+            Task::BagClick => &batch.labels.bag_click,
+            Task::ProductClick => &batch.labels.product_click,
+        };
+        let labels: Vec<f32> = watched.iter().map(|i| labels[*i as usize]).collect();
+        let labels = Tensor::<1>::from_floats(labels.as_slice(), device);
+        let output = output.clone().select(0, indices(watched.clone(), device));
+        sum + match task {
+            // About standardised.
+            Task::Stay => (output - labels.log1p() + 4.8).square().mean(),
+            Task::BagClick | Task::ProductClick => ops::binary_cross_entropy(output, labels),
+        }
+    })
 }
 
 fn plain(settings: &ModelSettings) -> Model {
@@ -80,7 +121,7 @@ fn plain(settings: &ModelSettings) -> Model {
 fn assert_close(a: &[f32], b: &[f32], what: &str) {
     assert_eq!(a.len(), b.len(), "{what}");
     for (i, (a, b)) in a.iter().zip(b).enumerate() {
-        assert!((a - b).abs() < 1e-5, "{what}: logit {i} is {a} and {b}");
+        assert!((a - b).abs() < 1e-5, "{what}: score {i} is {a} and {b}");
     }
 }
 
@@ -96,19 +137,21 @@ fn loss_falls_and_every_parameter_gets_a_gradient() {
         let unique = UniqueIds::of(&schema, &batch);
         let mut model = Model::new(settings, &schema, 1, &device).unwrap();
         let blocks = blocks(settings, &unique, &device);
-        let labels = Tensor::<1>::from_floats(batch.labels.watched.as_slice(), &device);
         let mut losses = Vec::new();
+        // More losses make larger gradients.
+        let rate = if settings.heads.is_some() { 0.05 } else { 0.3 };
         for step in 0..30 {
             let output = model.forward(&schema, &batch, &unique, &blocks, Some(step));
-            let loss = ops::binary_cross_entropy(output.logits, labels.clone());
+            let loss = loss(&output, &batch, &device);
             losses.push(loss.clone().into_scalar::<f32>());
             let penalties = output.penalties.into_iter().map(|p| p.value * p.weight);
             let gradients = penalties.fold(loss, |sum, penalty| sum + penalty).backward();
             let gradients = parameters::gradients(&model, &gradients);
             if step == 0 {
                 for (name, parameter) in parameters::export(&model) {
-                    // e_d is not an input of the tower, and DIN's last bias cancels in its softmax.
-                    if name.starts_with("entities.dynamic") || name.ends_with("score.bias") {
+                    // e_d is an input of the heads and, if asked for, of the tower; DIN's last bias cancels in its softmax.
+                    let unread = settings.heads.is_none() && name.starts_with("entities.dynamic");
+                    if unread || name.ends_with("score.bias") {
                         continue;
                     }
                     let gradient =
@@ -120,7 +163,7 @@ fn loss_falls_and_every_parameter_gets_a_gradient() {
             }
             model = parameters::update(model, |name, values| {
                 if let Some(gradient) = gradients.get(name) {
-                    values.iter_mut().zip(gradient).for_each(|(x, g)| *x -= 0.3 * g);
+                    values.iter_mut().zip(gradient).for_each(|(x, g)| *x -= rate * g);
                 }
             });
         }
@@ -151,13 +194,15 @@ fn permuting_impressions_permutes_scores() {
             }
         }
         let (ours, theirs) =
-            (logits(&model, settings, &feeds), logits(&model, settings, &reversed));
-        let mut start = 0;
-        for feed in &feeds {
-            let end = start + feed.impressions();
-            let back: Vec<f32> = theirs[start..end].iter().rev().copied().collect();
-            assert_close(&ours[start..end], &back, settings.model.name());
-            start = end;
+            (scores(&model, settings, &feeds), scores(&model, settings, &reversed));
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            let mut start = 0;
+            for feed in &feeds {
+                let end = start + feed.impressions();
+                let back: Vec<f32> = theirs[start..end].iter().rev().copied().collect();
+                assert_close(&ours[start..end], &back, settings.model.name());
+                start = end;
+            }
         }
     });
 }
@@ -168,12 +213,13 @@ fn feeds_alone_score_as_in_company() {
     every(|settings| {
         let model = plain(settings);
         let feeds = toy::feeds(12, 3);
-        let together = logits(&model, settings, &feeds);
-        let alone: Vec<f32> = feeds
-            .iter()
-            .flat_map(|feed| logits(&model, settings, std::slice::from_ref(feed)))
-            .collect();
-        assert_close(&together, &alone, settings.model.name());
+        let together = scores(&model, settings, &feeds);
+        let alone = feeds.iter().map(|feed| scores(&model, settings, std::slice::from_ref(feed)));
+        let alone: Vec<Vec<Vec<f32>>> = alone.collect();
+        for (output, together) in together.iter().enumerate() {
+            let alone: Vec<f32> = alone.iter().flat_map(|feed| feed[output].clone()).collect();
+            assert_close(together, &alone, settings.model.name());
+        }
     });
 }
 
@@ -186,12 +232,16 @@ fn users_without_any_history_get_finite_scores() {
             feed.products = empty.products.clone();
             feed.channels = empty.channels.clone();
         }
-        let scores = logits(&plain(settings), settings, &feeds);
-        assert!(scores.iter().all(|score| score.is_finite()), "{}", settings.model.name());
+        let scores = scores(&plain(settings), settings, &feeds);
+        assert!(
+            scores.iter().flatten().all(|score| score.is_finite()),
+            "{}",
+            settings.model.name()
+        );
     });
 }
 
-/// Regularisers must survive batches in which nobody has a history, or one feed is all there is.
+/// Regularisers and tasks must survive batches in which nobody has a history, nobody watches, or one feed is all there is.
 #[test]
 fn training_survives_small_and_empty_batches() {
     every(|settings| {
@@ -205,13 +255,16 @@ fn training_survives_small_and_empty_batches() {
             .into_iter()
             .map(|feed| Feed { products: empty.products.clone(), ..feed })
             .collect();
-        for feeds in [&lonely[..1], &lonely[1..], &lonely[..], &no_products[..]] {
+        let mut unwatched = toy::feeds(6, 5);
+        unwatched.iter_mut().for_each(|feed| feed.candidates.labels.watched.fill(false));
+        for feeds in [&lonely[..1], &lonely[1..], &lonely[..], &no_products[..], &unwatched[..]] {
             let batch = batch(settings, feeds);
             let unique = UniqueIds::of(&schema, &batch);
             let blocks = blocks(settings, &unique, &device);
             let output = model.forward(&schema, &batch, &unique, &blocks, Some(1));
+            let loss = loss(&output, &batch, &device);
             let penalties = output.penalties.into_iter().map(|p| p.value * p.weight);
-            let loss = penalties.fold(output.logits.mean(), |sum, penalty| sum + penalty);
+            let loss = penalties.fold(loss, |sum, penalty| sum + penalty);
             let gradients = parameters::gradients(&model, &loss.backward());
             assert!(
                 gradients.values().flatten().all(|g| g.is_finite()),
@@ -230,10 +283,10 @@ fn same_seed_same_values_and_stored_values_come_back() {
         assert_eq!(first, again);
         let other = Model::new(settings, &toy::schema(), 8, &Device::flex()).unwrap();
         let feeds = toy::feeds(5, 6);
-        let expected = logits(&plain(settings), settings, &feeds);
-        assert_ne!(logits(&other, settings, &feeds), expected);
+        let expected = scores(&plain(settings), settings, &feeds);
+        assert_ne!(scores(&other, settings, &feeds), expected);
         let loaded = parameters::import(other, &first).unwrap();
-        assert_eq!(logits(&loaded, settings, &feeds), expected);
+        assert_eq!(scores(&loaded, settings, &feeds), expected);
     });
 }
 
@@ -254,8 +307,8 @@ fn histories_matter_up_to_their_length_only() {
         let feeds = toy::feeds(10, 7);
         let model = plain(settings);
         assert_ne!(
-            logits(&model, settings, &feeds),
-            logits(&model, &short, &feeds),
+            scores(&model, settings, &feeds),
+            scores(&model, &short, &feeds),
             "{}",
             settings.model.name()
         );

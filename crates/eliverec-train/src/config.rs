@@ -15,6 +15,7 @@ use toml::{Table, Value};
 
 use crate::error::Error;
 use crate::overrides;
+use crate::presets;
 use crate::tasks::TasksConfig;
 use crate::tasks::config::Mode;
 
@@ -47,8 +48,8 @@ pub struct Config {
 }
 
 /// The keys and tables at the top of a file.
-const TABLES: [&str; 8] =
-    ["seed", "model", "input", "tower", "store", "tasks", "heads", "training"];
+const TABLES: [&str; 9] =
+    [presets::KEY, "seed", "model", "input", "tower", "store", "tasks", "heads", "training"];
 
 /// Tables that are left out where they say nothing.
 fn is_default<T: Default + PartialEq>(table: &T) -> bool {
@@ -171,10 +172,12 @@ impl StopMetric {
 }
 
 impl Config {
-    /// Reads the text of a config file and applies `key=value` overrides in order. `place` names the file in errors.
+    /// Reads the text of a config file, applies `key=value` overrides in order and fills in the [preset](presets). `place`
+    /// names the file in errors.
     ///
     /// # Errors
-    /// [`Error::Config`]: syntax, an unknown key or model with its nearest known name, a wrong type or an impossible value.
+    /// [`Error::Config`]: syntax, an unknown key, model or preset with its nearest known name, a wrong type or an impossible
+    /// value.
     pub fn parse(text: &str, place: &str, assignments: &[String]) -> Result<Self, Error> {
         let mut table = text.parse::<Table>().map_err(|e| syntax(&e, text, place))?;
         for assignment in assignments {
@@ -189,14 +192,15 @@ impl Config {
         }
         let name = table.get("model").and_then(|model| model.get("name"));
         let known = MODELS.iter().map(|(name, _)| *name);
-        let Some(name) = name.and_then(Value::as_str) else {
+        let Some(name) = name.and_then(Value::as_str).map(str::to_string) else {
             let all = known.collect::<Vec<_>>().join(", ");
             return Err(wrong(format!("[model] needs a name, one of {all}")));
         };
         if !known.clone().any(|known| known == name) {
-            let suggestion = suggestion(name, known);
+            let suggestion = suggestion(&name, known);
             return Err(wrong(format!("unknown model `{name}`; {suggestion}")));
         }
+        presets::resolve(&mut table, &name).map_err(wrong)?;
         let config = Self {
             seed: match table.get("seed") {
                 Some(value) => deserialize(value.clone(), "seed", place)?,
@@ -291,7 +295,10 @@ fn syntax(error: &toml::de::Error, text: &str, place: &str) -> Error {
     Error::Config { place: format!("{place}: line {line}"), reason }
 }
 
-fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+pub(crate) fn suggestion<'a>(
+    unknown: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> String {
     let all = known.clone().collect::<Vec<_>>().join(", ");
     nearest(unknown, known).map_or_else(
         || format!("known: {all}"),

@@ -181,7 +181,7 @@ fn watching_alone(pass: Pass<'_>) -> Result<Computed, NotFinite> {
     Ok(Computed { gradient, loss: objective.loss, terms: objective.terms, tasks: Vec::new() })
 }
 
-/// L_rec + sum w_i L_i + L_reg; in the alternating schedule updates with an even number are L_reg's.
+/// L_rec + sum w_i L_i + L_reg; in the alternating schedule updates with an even number are L_reg's, if the model has it.
 fn with_tasks(
     pass: Pass<'_>,
     config: &TasksConfig,
@@ -190,8 +190,11 @@ fn with_tasks(
     step: u64,
 ) -> Result<Computed, NotFinite> {
     let alternating = config.schedule == Schedule::Alternating;
-    if alternating && step.is_multiple_of(2) {
-        return gradient::regularizers(pass);
+    if alternating
+        && step.is_multiple_of(2)
+        && let Some(computed) = gradient::regularizers(pass)?
+    {
+        return Ok(computed);
     }
     let pass = if alternating { Pass { sampling: None, ..pass } } else { pass };
     let rows = TaskRows::of(pass.batch, config.labels, &stay);

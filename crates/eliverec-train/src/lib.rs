@@ -1,6 +1,6 @@
 //! From an experiment file and feeds to a trained run, and from a run to metrics and explanations.
 //!
-//! - [`config`]: the experiment file; [`overrides`]: `key=value`.
+//! - [`config`]: the experiment file; [`overrides`]: `key=value`; [`presets`]: values for what neither sets.
 //! - [`train`]: the loop; [`learner`]: one update; [`objective`], [`optimizer`]: its parts; [`read_ahead`]: batches in time.
 //! - [`tasks`]: inter-channel tasks: losses, gradients, weights.
 //! - [`run`]: the run directory and its lock; [`warm_start`]: a run that goes on from another; [`checkpoint`]: the one commit point; [`log`]: `metrics.jsonl`;
@@ -24,6 +24,7 @@ pub mod log;
 pub mod objective;
 pub mod optimizer;
 pub mod overrides;
+pub mod presets;
 pub mod progress;
 pub mod read_ahead;
 pub mod run;

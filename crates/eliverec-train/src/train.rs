@@ -362,7 +362,8 @@ impl<'a> Training<'a> {
         let (training, position) = (&self.config.training, &self.position);
         let feeds = position.epoch * self.feeds_per_epoch + position.feeds;
         let by_feeds = feeds as f64 / (training.epochs * self.feeds_per_epoch) as f64;
-        let by_steps = training.max_steps.map_or(0.0, |max| position.step as f64 / max as f64);
+        let by_steps =
+            training.max_steps.map_or(0.0, |max| position.own_steps() as f64 / max as f64);
         by_feeds.max(by_steps)
     }
 

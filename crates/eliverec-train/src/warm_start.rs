@@ -1,5 +1,5 @@
 //! A run that goes on from another run's best checkpoint on newer feeds, as production does: long-lived embeddings are tuned on
-//! what happened since (Sec. V-D of the paper: the last month).
+//! what happened since (Sec. VI-C.2 of the paper: the last month).
 //!
 //! The new run begins with a copy of that checkpoint as its own first commit, so everything that holds for resuming holds here.
 //! Updates are counted on, because rows remember the update at which they were last seen and decayed.

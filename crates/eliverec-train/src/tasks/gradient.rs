@@ -91,8 +91,13 @@ impl Pass<'_> {
         Tensor::from_data(TensorData::new(values, shape), self.device)
     }
 
-    /// The gradient of everything that takes part in the graph of `loss`.
+    /// The gradient of everything that takes part in the graph of `loss`; a constant has none, as L_reg of a single feed.
     fn backward(&self, loss: Tensor<1>) -> Gradient {
+        if !loss.is_tracked() {
+            let zeros = |leaf: &Tensor<2>| vec![0.0; leaf.dims().iter().product()];
+            let rows = self.leaves.iter().map(zeros).collect();
+            return Gradient { dense: BTreeMap::new(), rows };
+        }
         let mut gradients = (loss * self.scale()).backward();
         let dense = parameters::gradients(self.model, &gradients);
         let rows = self.leaves.iter().map(|leaf| taken(leaf, &mut gradients)).collect();
@@ -129,12 +134,17 @@ pub(crate) fn compute(
     }
 }
 
-/// L_reg alone, the turn of the regularisers in the alternating schedule.
-pub(crate) fn regularizers(pass: Pass<'_>) -> Result<Computed, NotFinite> {
+/// L_reg alone, the turn of the regularisers in the alternating schedule; `None` for a model that has none.
+pub(crate) fn regularizers(pass: Pass<'_>) -> Result<Option<Computed>, NotFinite> {
     let mut terms = Vec::new();
     let zero = Tensor::zeros([1], pass.device);
-    let loss = penalties(&pass.represent(), zero, &mut terms)?;
-    Ok(Computed { loss: scalar(&loss), gradient: pass.backward(loss), terms, tasks: Vec::new() })
+    let representation = pass.represent();
+    if representation.penalties.is_empty() {
+        return Ok(None);
+    }
+    let loss = penalties(&representation, zero, &mut terms)?;
+    let (value, gradient) = (scalar(&loss), pass.backward(loss));
+    Ok(Some(Computed { loss: value, gradient, terms, tasks: Vec::new() }))
 }
 
 /// `sum` and the weighted terms of L_reg, which are noted in `terms`.

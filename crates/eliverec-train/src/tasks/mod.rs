@@ -22,6 +22,8 @@ use eliverec_models::heads::Task;
 pub const TASKS: usize = Task::ALL.len();
 
 #[cfg(test)]
+mod battery;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod tests;

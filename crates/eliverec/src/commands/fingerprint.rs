@@ -62,3 +62,44 @@ pub(super) fn of_feeds(feeds: &FeedDirectory) -> Result<String, Error> {
     }
     Ok(format!("{:016x}", text_id(&text)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Options come and go, presets are added: the results that are kept must stay those of the experiments that are kept.
+    #[test]
+    fn kept_results_are_those_of_the_kept_experiments() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut compared = 0;
+        for table in ["table3", "table4"] {
+            for entry in fs_err::read_dir(root.join("results/world").join(table)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_none_or(|ending| ending != "json") {
+                    continue;
+                }
+                let result = eliverec_report::result::read(&path).unwrap();
+                let file = format!("experiments/{table}/{}.toml", result.row);
+                let text = fs_err::read_to_string(root.join(&file)).unwrap();
+                let seed = [format!("seed={}", result.seed)];
+                let config = Config::parse(&text, &file, &seed).unwrap();
+                assert_eq!(differences(&result.config, &config).unwrap(), [""; 0], "{file}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 0);
+    }
+
+    /// A preset is not part of a config, only its values are.
+    #[test]
+    fn a_preset_counts_by_its_values() {
+        let of = |text: &str| {
+            let text = format!("{text}\n[model]\nname = \"elive\"\n");
+            of_config(&Config::parse(&text, "", &[]).unwrap())
+        };
+        assert_eq!(of("preset = \"default\""), of(""));
+        assert_ne!(of("preset = \"paper\""), of(""));
+    }
+}

@@ -17,9 +17,13 @@ use super::{print, read_config, tell};
 A kill at any moment leaves a run that loads: --resume goes on from its last checkpoint. Ctrl-C writes a checkpoint
 first. RUN/metrics.jsonl has every update and evaluation.
 
+Keys that neither FILE nor an override sets come from `preset`: \"default\", or \"paper\" for the settings of the paper to the
+letter, in FILE as `preset = \"paper\"` or here as preset=paper. RUN/config.toml has every value.
+
 Examples:
   eliverec train --config experiments/quick/ebnerd-elive.toml --feeds work/ebnerd --out work/run
   eliverec train --config experiments/quick/ebnerd-elive.toml --feeds work/ebnerd --out work/run2 seed=2 training.epochs=1
+  eliverec train --config mine.toml --feeds work/ebnerd --out work/paper preset=paper training.warmup_steps=100
   eliverec train --feeds work/ebnerd --out work/run --resume
   eliverec train --config experiments/quick/world-elive.toml --feeds work/today --out work/today-run --init-from work/run")]
 pub(crate) struct Arguments {

@@ -53,26 +53,43 @@ fn checkpoints(run: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-#[test]
-fn twenty_kills_change_no_bit() {
+/// Trains once undisturbed and once through so many kills, and compares everything that is left.
+fn kills_change_no_bit(kills: usize, settings: &str) {
+    let train = format!("{TRAIN} {settings}");
     let unbroken = Sandbox::new();
-    unbroken.succeed(TRAIN);
+    unbroken.succeed(&train);
     let killed = Sandbox::new();
     let mut random = Random::new(stream(11, "kills"));
-    for kill in 0..20 {
-        let mut child = start(&killed, TRAIN, random.below(11));
+    for kill in 0..kills {
+        let mut child = start(&killed, &train, random.below(11));
         child.kill().unwrap();
         let status = child.wait().unwrap();
         assert!(!status.success(), "kill {kill} came after the end; make the run longer");
         assert_eq!(status.code(), None, "kill {kill}: the run ended by itself with {status}");
     }
-    let finished = killed.succeed(TRAIN);
+    let finished = killed.succeed(&train);
     assert!(finished.contains("max_steps"), "{finished}");
     let (ours, theirs) = (killed.path("run"), unbroken.path("run"));
     assert_eq!(log(&ours), log(&theirs));
     assert_eq!(checkpoints(&ours), checkpoints(&theirs));
     let evaluate = "evaluate --run run --feeds feeds --json";
     assert_eq!(killed.succeed(evaluate), unbroken.succeed(evaluate));
+}
+
+#[test]
+fn twenty_kills_change_no_bit() {
+    kills_change_no_bit(20, "");
+}
+
+/// With the tasks inside the channel, their weights, and whatever else an update can do.
+#[test]
+fn kills_change_no_bit_with_everything_on() {
+    const EVERYTHING: &str = "tasks.mode=adaptive model.target_product=true model.position=recency \
+        model.separate_specific=true tower.field_norm=layer tower.intra_dynamic=true store.id_dropout=0.1 \
+        store.max_rows=30 store.max_age_steps=20 training.clip_norm=5 training.warmup_steps=20";
+    for scope in ["representation", "parameters"] {
+        kills_change_no_bit(8, &format!("{EVERYTHING} tasks.gradient_scope={scope}"));
+    }
 }
 
 #[cfg(unix)]

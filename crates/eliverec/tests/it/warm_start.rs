@@ -14,6 +14,24 @@ const FIRST: &str =
 const NEXT: &str =
     "train --config config.toml --out next --quiet --init-from first training.max_steps=9";
 
+/// Small, but enough for a simulated world.
+const WORLD: &str = r#"
+seed = 1
+[model]
+name = "elive"
+heads = 2
+blocks = 1
+[input]
+width = 8
+[tower]
+widths = [12, 6]
+[training]
+batch_impressions = 512
+epochs = 2
+patience = 0
+threads = 1
+"#;
+
 fn evaluations(sandbox: &Sandbox, run: &str) -> Vec<Value> {
     let log = fs_err::read_to_string(sandbox.path(run).join("metrics.jsonl")).unwrap();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -78,6 +96,31 @@ fn feeds_of_another_day_bring_new_ids() {
         lines.filter_map(|line| line["rows"].as_u64()).next_back().unwrap()
     };
     assert!(rows("next") > rows("first"));
+}
+
+/// One more day in a world whose first days are known: on the same feeds and in as many updates, going on is worth more than
+/// beginning anew, and the new day is worth something.
+#[test]
+fn a_day_more_is_worth_more_to_those_who_go_on() {
+    let sandbox = Sandbox::new();
+    fs_err::write(sandbox.path("world.toml"), WORLD).unwrap();
+    sandbox.succeed("simulate --out logs --users 300 --days 6 --seed 1");
+    sandbox.succeed("samples --logs logs --out before --to 2022-09-05");
+    sandbox.succeed("samples --logs logs --out day --from 2022-09-04");
+    sandbox.succeed("train --config world.toml --feeds before --out first --quiet");
+    let train = "train --config world.toml --feeds day --quiet training.epochs=1";
+    sandbox.succeed(&format!("{train} --out warm --init-from first"));
+    sandbox.succeed(&format!("{train} --out scratch"));
+    let measured = |run: &str, metric: &str| {
+        let report = sandbox.succeed(&format!("evaluate --run {run} --feeds day --json"));
+        serde_json::from_str::<Value>(&report).unwrap()[metric].as_f64().unwrap()
+    };
+    for metric in ["auc", "gauc_user"] {
+        let (warm, scratch) = (measured("warm", metric), measured("scratch", metric));
+        assert!(warm > scratch + 0.01, "{metric}: {warm} warm, {scratch} from scratch");
+    }
+    let (warm, stale) = (measured("warm", "logloss"), measured("first", "logloss"));
+    assert!(warm < stale, "logloss: {warm} with the new day, {stale} without");
 }
 
 #[test]

@@ -59,7 +59,8 @@ struct Written {
 const MOST_CONFIGURATIONS: usize = 1_000;
 
 /// Keys that cannot be drawn, and why.
-const FIXED: [(&str, &str); 5] = [
+const FIXED: [(&str, &str); 6] = [
+    ("preset", "it stands for many keys; set it in the base config"),
     ("seed", "a search over seeds chooses luck; set it in the base config"),
     ("model.name", "models are tuned one by one; give each its own --config"),
     ("training.epochs", "the rungs set it"),
@@ -284,6 +285,7 @@ mod tests {
             ("epochs = [1, 3, 9]", "epochs = [0, 3]", "epochs must be at least 1"),
             ("low = 0.001", "low = 1", "[range] training.learning_rate: low is 1"),
             ("training.learning_rate", "training.epochs", "the rungs set it"),
+            ("training.learning_rate", "preset", "[range] preset: cannot be drawn"),
             ("{ values = [1, 2] }", "2", "[models.elive] model.blocks: is 2, not a range"),
             ("{ values = [1, 2] }", "{}", "model.blocks: is empty"),
             ("models.elive", "models.elife", "did you mean `elive`"),

@@ -1,0 +1,179 @@
+//! Updates of every registered model with everything on that an update can do: adaptive weights in both scopes, L_reg's turns,
+//! clipping, warm-up, rows that drop out and rows that make room.
+
+use eliverec_core::normalize::Moments;
+use eliverec_core::unique::UniqueIds;
+use eliverec_core::{Batch, BatchBuilder, Lengths, Normalization, toy};
+use eliverec_models::parameters;
+use eliverec_models::registry::MODELS;
+
+use super::TASKS;
+use super::config::Schedule;
+use crate::Config;
+use crate::checkpoint::{self, Position, Saved};
+use crate::learner::{Learner, Measured};
+use crate::log::MetricsLog;
+use crate::read_ahead::Prepared;
+use crate::run::RunDirectory;
+
+fn every(mut check: impl FnMut(&Config)) {
+    for (model, _) in MODELS {
+        for scope in ["representation", "parameters"] {
+            for domain in ["both", "live"] {
+                check(&config(model, scope, domain, "joint"));
+            }
+        }
+    }
+    for (model, _) in MODELS {
+        check(&config(model, "parameters", "both", "alternating"));
+    }
+}
+
+fn config(model: &str, scope: &str, domain: &str, schedule: &str) -> Config {
+    let own = match model {
+        "elive" => {
+            "heads = 2\nblocks = 1\ntarget_product = true\nposition = \"recency\"\nseparate_specific = true"
+        }
+        "eta" => "heads = 2",
+        _ => "",
+    };
+    let text = format!(
+        "seed = 4\n[model]\nname = \"{model}\"\n{own}\n[input]\nwidth = 8\ndomain = \"{domain}\"\n\
+         [tower]\nwidths = [12, 6]\nfield_norm = \"layer\"\nintra_dynamic = true\n\
+         [tasks]\nmode = \"adaptive\"\ngradient_scope = \"{scope}\"\nschedule = \"{schedule}\"\n\
+         [store]\nid_dropout = 0.1\nmax_rows = 30\nmax_age_steps = 20\n\
+         [training]\nclip_norm = 5\nwarmup_steps = 3\n"
+    );
+    Config::parse(&text, "battery", &[]).unwrap()
+}
+
+fn learner(config: &Config) -> Learner {
+    Learner::new(config, &toy::schema(), Moments { mean: 2.0, sd: 1.5 }).unwrap()
+}
+
+fn prepared(batch: Batch) -> Prepared {
+    Prepared { unique: UniqueIds::of(&toy::schema(), &batch), batch }
+}
+
+fn update(learner: &mut Learner, config: &Config, batch: Batch, step: u64) -> Measured {
+    learner.update(config, &toy::schema(), &prepared(batch), step).unwrap().unwrap()
+}
+
+/// Everything that learns, as bits.
+fn state(learner: &Learner) -> Vec<Vec<u32>> {
+    let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect();
+    let parameters = parameters::export(&learner.model);
+    let mut all: Vec<Vec<u32>> = parameters.values().map(|p| bits(&p.values)).collect();
+    all.extend(learner.optimizer.accumulators().values().map(|values| bits(values)));
+    let mut weighting = learner.weighting.clone().unwrap();
+    all.extend(weighting.state().values().map(|values| bits(values)));
+    let rows = learner.store.gather(&prepared(toy::batch(80, 5)).unique);
+    all.extend(rows.iter().map(|values| bits(values)));
+    all
+}
+
+/// Models without L_reg leave their turn to the tasks.
+fn turn_of_the_regularisers(config: &Config, step: u64) -> bool {
+    config.tasks.schedule == Schedule::Alternating
+        && step.is_multiple_of(2)
+        && config.model.name() == "elive"
+}
+
+#[test]
+fn batches_with_little_in_them_are_survived() {
+    let build = |feeds: &[eliverec_core::feed::Feed], products, channels| {
+        let (schema, normalization) = (toy::schema(), Normalization::default());
+        let mut builder =
+            BatchBuilder::new(&schema, &normalization, Lengths { products, channels });
+        feeds.iter().for_each(|feed| builder.push(feed).unwrap());
+        builder.finish().unwrap()
+    };
+    let feeds = toy::feeds(30, 5);
+    let whole = || build(&feeds, 50, 50);
+    let with = |change: fn(&mut Batch)| {
+        let mut batch = whole();
+        change(&mut batch);
+        batch
+    };
+    every(|config| {
+        let batches = [
+            (whole(), TASKS),
+            (build(&feeds[..1], 50, 50), usize::MAX),
+            (build(&feeds, 0, 50), TASKS),
+            (build(&feeds, 50, 0), TASKS),
+            (build(&feeds, 0, 0), TASKS),
+            (with(|batch| batch.labels.watched.fill(0.0)), 0),
+            (with(|batch| batch.labels.watched.fill(1.0)), TASKS),
+            (with(|batch| batch.labels.stay_s.fill(f32::NAN)), TASKS - 1),
+        ];
+        let mut learner = learner(config);
+        // Each twice, so that it meets both turns of an alternating schedule.
+        let twice = batches.into_iter().flat_map(|batch| [batch.clone(), batch]);
+        for (step, (batch, tasks)) in (0..).zip(twice) {
+            let measured = update(&mut learner, config, batch, step);
+            let place = format!("{} {:?}, batch {step}", config.model.name(), config.tasks);
+            assert!(measured.loss.is_finite() && measured.gradient_norm.is_finite(), "{place}");
+            let expected = if turn_of_the_regularisers(config, step) { 0 } else { tasks };
+            assert!(measured.tasks.len() == expected || tasks == usize::MAX, "{place}");
+            for task in &measured.tasks {
+                assert!(task.weight > 0.0 && task.weight < 1.0, "{place}: {task:?}");
+            }
+            let all = state(&learner).into_iter().flatten();
+            assert!(all.map(f32::from_bits).all(f32::is_finite), "{place}");
+        }
+    });
+}
+
+/// Where nobody watched there is nothing to learn for the tasks, and nothing of theirs changes.
+#[test]
+fn the_heads_rest_where_nobody_watched() {
+    every(|config| {
+        let mut learner = learner(config);
+        update(&mut learner, config, toy::batch(30, 5), 1);
+        let heads = |learner: &Learner| {
+            let mut all = parameters::export(&learner.model);
+            all.retain(|name, _| name.starts_with("heads."));
+            assert!(!all.is_empty());
+            (all, learner.weighting.clone())
+        };
+        let before = heads(&learner);
+        let mut batch = toy::batch(30, 6);
+        batch.labels.watched.fill(0.0);
+        update(&mut learner, config, batch, 3);
+        assert!(heads(&learner) == before, "{}", config.model.name());
+    });
+}
+
+#[test]
+fn a_checkpoint_between_two_updates_changes_no_bit() {
+    every(|config| {
+        let (directory, schema) = (tempfile::tempdir().unwrap(), toy::schema());
+        let run = RunDirectory::at(directory.path());
+        let mut unbroken = learner(config);
+        for step in 0..6 {
+            update(&mut unbroken, config, toy::batch(30, step), step);
+            if step != 2 {
+                continue;
+            }
+            let position = Position { step: 3, ..Position::default() };
+            let saved = Saved {
+                model: &unbroken.model,
+                optimizer: &unbroken.optimizer,
+                weighting: unbroken.weighting.as_ref(),
+                store: &unbroken.store,
+                position: &position,
+                training_feeds: 30,
+            };
+            let mut log = MetricsLog::open(&run.metrics_file(), 0).unwrap();
+            checkpoint::save(&run, &saved, &mut log, true).unwrap();
+        }
+        let mut resumed = learner(config);
+        let commit = checkpoint::read_commit(&run).unwrap().unwrap();
+        checkpoint::load(&run.path().join(commit.current), config, &schema, &mut resumed).unwrap();
+        assert!(state(&resumed) != state(&unbroken));
+        for step in 3..6 {
+            update(&mut resumed, config, toy::batch(30, step), step);
+        }
+        assert!(state(&resumed) == state(&unbroken), "{}", config.model.name());
+    });
+}
