@@ -5,12 +5,13 @@ use std::sync::Arc;
 use datafusion_common::Result;
 use eliverec_features::{ChannelState, FeatureConfig, Snapshot};
 
+use crate::bytes::{Reader, Writer};
 use crate::context::Context;
 use crate::drive::Drive;
 use crate::gate::Gate;
 use crate::rows::{PROBE, Row, RowsBuilder};
 use crate::snapshots::{on_sale, values};
-use crate::wire::{Reader, Shown, Writer, read_event, write_candidate};
+use crate::wire::{Shown, read_event, write_candidate};
 
 /// Rows in: impressions, as [`Shown`] without features; events of the channel. Rows out: one per impression, keyed by user,
 /// with the features of the candidate; or, if the clicks of the current product are wanted too, keyed by that product for

@@ -118,6 +118,7 @@ pub(crate) fn first_day(from: Option<Day>, history_days: Option<u32>) -> Option<
 mod day_text {
     use super::{Day, Deserialize};
 
+    #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
     pub(super) fn serialize<S: serde::Serializer>(
         day: &Option<Day>,
         serializer: S,

@@ -31,6 +31,7 @@
 //! One file per day and the split by days: see `publish.rs`. Labels and late impressions of a day are taken from the
 //! arrivals of that day and the next, so feeds of the last day of a log that still grows lack what arrives tomorrow.
 
+mod bytes;
 mod channels;
 mod chunks;
 mod config;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use datafusion_common::Result;
 use eliverec_features::Popularity;
 
+use crate::bytes::{Reader, Writer};
 use crate::context::Context;
 use crate::drive::Drive;
 use crate::gate::Gate;
 use crate::rows::{PROBE, Row, RowsBuilder};
-use crate::wire::{Reader, Writer, read_event};
+use crate::wire::read_event;
 
 /// Rows in: impressions, as [`crate::channels`] gives them; clicks of the product. Rows out: one per impression, keyed by
 /// user, with the clicks behind the candidate's other features.

@@ -20,10 +20,11 @@ use eliverec_core::{Event, EventKind};
 use eliverec_tables::events::read::Row as LogRow;
 use eliverec_tables::events::{Day, EventLog, ReadCounts, Rejected, RejectedWriter};
 
+use crate::bytes::Writer;
 use crate::error::Error;
 use crate::rows::{EVENT, PROBE, Row, RowsBuilder, columns};
 use crate::summary::{Counters, Refusal, lock};
-use crate::wire::{Shown, Writer, write_context, write_event};
+use crate::wire::{Shown, write_context, write_event};
 
 /// What a plan's rows are keyed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,7 +194,6 @@ impl Source {
     }
 
     /// Whether the impression is one of a request that becomes a feed.
-
     fn send_impression(
         &self,
         event: &Event,

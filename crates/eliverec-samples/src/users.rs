@@ -6,6 +6,7 @@ use std::sync::Arc;
 use datafusion_common::{DataFusionError, Result};
 use eliverec_features::{FeatureConfig, Snapshot, UserState};
 
+use crate::bytes::{Reader, Writer};
 use crate::context::Context;
 use crate::drive::Drive;
 use crate::gate::Gate;
@@ -13,7 +14,7 @@ use crate::requests::{Impression, Open, OpenCandidate, Requests, in_order};
 use crate::rows::{Row, RowsBuilder};
 use crate::scan::Use;
 use crate::snapshots::{history, values};
-use crate::wire::{Reader, Shown, Writer, read_event, write_request};
+use crate::wire::{Shown, read_event, write_request};
 
 /// Rows in: impressions with the features of their candidates; events of the user, behind their [`Use`]. Rows out: one per
 /// request ([`Row::request`]).

@@ -46,8 +46,11 @@ impl FeedEncoder {
     pub fn new(schema: &Schema) -> Result<Self, Error> {
         let columns = feed_columns(schema);
         // The factory of any file makes columns for all files of the same schema.
-        let nowhere =
-            ArrowWriter::try_new(std::io::sink(), columns.clone(), Some(properties(schema)));
+        let nowhere = ArrowWriter::try_new(
+            std::io::sink(),
+            SchemaRef::clone(&columns),
+            Some(properties(schema)),
+        );
         let (_, factory) = nowhere
             .and_then(ArrowWriter::into_serialized_writer)
             .map_err(|e| cannot_write(Path::new("feeds"), &e))?;
