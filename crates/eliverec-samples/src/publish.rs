@@ -6,6 +6,7 @@
 //! days come, files move to the folder that is then theirs, again by a rename each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -28,15 +29,28 @@ pub(crate) struct FeedDays {
     schema: Schema,
     /// The days that are there, with their splits.
     there: BTreeMap<Day, Split>,
+    /// The directory, locked: the lock ends with the process, however it ends.
+    _lock: File,
 }
 
 impl FeedDays {
     /// Opens a directory of feeds, or makes one.
     ///
     /// # Errors
-    /// Feeds of another schema or made with other settings, and what the file system refuses.
+    /// Another process that makes feeds there, feeds of another schema or made with other settings, and what the file
+    /// system refuses.
     pub(crate) fn open(path: &Path, schema: &Schema, recipe: &Recipe) -> Result<Self, Error> {
         fs_err::create_dir_all(path)?;
+        let lock = fs_err::File::open(path)?.into_parts().0;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let reason =
+                    "another process makes feeds there; wait for it or choose another directory";
+                return Err(Error::Feeds { path: path.into(), reason: reason.into() });
+            }
+            Err(TryLockError::Error(e)) => return Err(e.into()),
+        }
         check_schema(&path.join(SCHEMA_FILE), schema)?;
         check_recipe(&path.join(RECIPE_FILE), recipe)?;
         let mut there = BTreeMap::new();
@@ -61,7 +75,7 @@ impl FeedDays {
                 return Err(Error::Feeds { path: file, reason });
             }
         }
-        Ok(Self { path: path.into(), schema: schema.clone(), there })
+        Ok(Self { path: path.into(), schema: schema.clone(), there, _lock: lock })
     }
 
     /// The days whose feeds are there.

@@ -178,6 +178,18 @@ fn other_feeds_are_refused() {
 }
 
 #[test]
+fn two_processes_do_not_write_one_directory() {
+    let site = Site::new(&events(SHAPE, 8));
+    fs_err::create_dir_all(site.feeds()).unwrap();
+    let other = std::fs::File::open(site.feeds()).unwrap();
+    other.lock().unwrap();
+    let message = samples(&site.logs(), &site.feeds(), &config(), |_| ()).unwrap_err().to_string();
+    assert!(message.contains("another process makes feeds there"), "{message}");
+    drop(other);
+    assert!(site.run(&config()).feeds() > 0);
+}
+
+#[test]
 fn progress_ends_at_the_end() {
     let site = Site::new(&events(SHAPE, 7));
     let reports = RefCell::new(Vec::new());
