@@ -1,7 +1,8 @@
 //! Embedding initialisation (Sec. IV-A): a batch and its rows of the tables become the vectors that every model reads.
 //!
 //! An entity is its fields' vectors side by side, then one linear map to d if their widths do not add up to d already; the map
-//! is shared wherever the entity appears. Fields that only an event has are added after the map.
+//! is shared wherever the entity appears. Fields that only an event has are added after the map. With `input.maps = vocabulary`
+//! the map is each vocabulary's own, wherever the vocabulary appears.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::blocks::matrix;
 use crate::fused;
 use crate::ops;
 use crate::rows::{Rows, indices};
-use crate::settings::ModelSettings;
+use crate::settings::{Maps, ModelSettings};
 
 /// One batch as vectors. `b` feeds, `n` impressions, `m` events, all packed.
 #[derive(Clone, Debug)]
@@ -91,25 +92,70 @@ pub struct Entities {
     product: Option<Map>,
     target: Option<Map>,
     dynamic: Option<Map>,
+    /// `[w, d]` of each vocabulary that an entity draws on, where the maps are theirs ([`Maps::Vocabulary`]).
+    vocabularies: Vec<Option<Param<Tensor<2>>>>,
 }
 
 /// A linear map without bias, or nothing where the widths add up already.
 #[derive(Module, Debug)]
 struct Map {
+    /// Of all fields, or, where the maps are those of vocabularies, of the fields that are numbers; `[w, d]`.
     weight: Option<Param<Tensor<2>>>,
+    /// Whose map each field takes, where the maps are those of vocabularies.
+    #[module(skip)]
+    fields: Vec<MapOf>,
+}
+
+/// Where the rows of a group's map come from, for one field.
+#[derive(Clone, Copy, Debug)]
+enum MapOf {
+    Vocabulary(usize),
+    /// A number, which has a row of the group's own.
+    Number(usize),
 }
 
 impl Map {
     fn new(from: usize, to: usize, device: &Device) -> Option<Self> {
         let weight = (from != to).then(|| matrix(from, to, device));
-        (from > 0).then_some(Self { weight })
+        (from > 0).then_some(Self { weight, fields: Vec::new() })
     }
 
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        match &self.weight {
-            Some(weight) => x.matmul(weight.val()),
-            None => x,
+    /// With the vocabularies' maps.
+    fn shared(schema: &Schema, groups: &[Group], to: usize, device: &Device) -> Option<Self> {
+        let mut numbers = 0;
+        let fields = groups.iter().flat_map(|group| schema.fields(*group));
+        let fields: Vec<MapOf> = fields
+            .map(|field| {
+                schema.vocabulary_of(field).map_or_else(
+                    || {
+                        numbers += 1;
+                        MapOf::Number(numbers - 1)
+                    },
+                    MapOf::Vocabulary,
+                )
+            })
+            .collect();
+        let weight = (numbers > 0).then(|| matrix(numbers, to, device));
+        (!fields.is_empty()).then_some(Self { weight, fields })
+    }
+
+    fn draws_on(&self, vocabulary: usize) -> bool {
+        self.fields.iter().any(|of| matches!(of, MapOf::Vocabulary(v) if *v == vocabulary))
+    }
+
+    fn forward(&self, x: Tensor<2>, vocabularies: &[Option<Param<Tensor<2>>>]) -> Tensor<2> {
+        if self.fields.is_empty() {
+            return match &self.weight {
+                Some(weight) => x.matmul(weight.val()),
+                None => x,
+            };
         }
+        let numbers = self.weight.as_ref().map(Param::val);
+        let rows = self.fields.iter().filter_map(|of| match of {
+            MapOf::Vocabulary(v) => vocabularies[*v].as_ref().map(Param::val),
+            MapOf::Number(i) => numbers.clone().map(|numbers| numbers.narrow(0, *i, 1)),
+        });
+        x.matmul(Tensor::cat(rows.collect(), 0))
     }
 }
 
@@ -117,15 +163,32 @@ impl Entities {
     /// The maps that the schema's fields need.
     pub fn new(settings: &ModelSettings, schema: &Schema, device: &Device) -> Self {
         let d = settings.input.width;
-        let width = |group| schema.group_width(group, d);
-        let map = |from| Map::new(from, d, device);
-        Self {
-            context: map(width(Group::User) + width(Group::Context)),
-            channel: map(width(Group::Channel)).expect("Schema::check asks for a channel field"),
-            product: settings.has_products(schema).then(|| map(width(Group::Product))).flatten(),
-            target: map(width(Group::Target)),
-            dynamic: map(width(Group::Dynamic)),
+        let map = |groups: &[Group]| match settings.input.maps {
+            Maps::Entity => {
+                let width = groups.iter().map(|group| schema.group_width(*group, d)).sum();
+                Map::new(width, d, device)
+            }
+            Maps::Vocabulary => Map::shared(schema, groups, d, device),
+        };
+        let mut entities = Self {
+            context: map(&[Group::User, Group::Context]),
+            channel: map(&[Group::Channel]).expect("Schema::check asks for a channel field"),
+            product: settings.has_products(schema).then(|| map(&[Group::Product])).flatten(),
+            target: map(&[Group::Target]),
+            dynamic: map(&[Group::Dynamic]),
+            vocabularies: Vec::new(),
+        };
+        if settings.input.maps == Maps::Vocabulary {
+            let used = |v| entities.all().any(|map| map.draws_on(v));
+            let shared = |v| used(v).then(|| matrix(schema.width(v, d), d, device));
+            entities.vocabularies = (0..schema.vocabulary.len()).map(shared).collect();
         }
+        entities
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Map> {
+        let optional = [&self.context, &self.product, &self.target, &self.dynamic];
+        optional.into_iter().flatten().chain([&self.channel])
     }
 
     /// Looks a batch up in `blocks`, one `[u, w]` per vocabulary, and maps its entities.
@@ -138,11 +201,11 @@ impl Entities {
     ) -> Inputs {
         let lookup = Lookup { schema, batch, unique, blocks, device: blocks[0].device() };
         let map = |map: &Option<Map>, groups: &[Group]| {
-            map.as_ref().map(|map| map.forward(lookup.concatenated(groups)))
+            map.as_ref().map(|map| map.forward(lookup.concatenated(groups), &self.vocabularies))
         };
         let history =
             |map: &Map, entity, event, offsets: &eliverec_core::batch::Offsets, age_s: &[f32]| {
-                let mut items = map.forward(lookup.concatenated(&[entity]));
+                let mut items = map.forward(lookup.concatenated(&[entity]), &self.vocabularies);
                 for extra in lookup.columns(event) {
                     items = items + extra;
                 }
@@ -154,7 +217,9 @@ impl Entities {
             };
         Inputs {
             context: map(&self.context, &[Group::User, Group::Context]),
-            target: self.channel.forward(lookup.concatenated(&[Group::Candidate])),
+            target: self
+                .channel
+                .forward(lookup.concatenated(&[Group::Candidate]), &self.vocabularies),
             target_state: map(&self.target, &[Group::Target]),
             dynamic: map(&self.dynamic, &[Group::Dynamic]),
             candidates: Rows::new(batch.candidates.clone(), &lookup.device),

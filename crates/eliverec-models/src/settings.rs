@@ -35,11 +35,38 @@ pub struct InputConfig {
     pub product_length: usize,
     /// Newest watches kept, l.
     pub channel_length: usize,
+    /// Whose linear maps lead from the fields to d.
+    #[serde(skip_serializing_if = "Maps::is_default")]
+    pub maps: Maps,
 }
 
 impl Default for InputConfig {
     fn default() -> Self {
-        Self { width: 128, domain: Domain::Both, product_length: 50, channel_length: 50 }
+        Self {
+            width: 128,
+            domain: Domain::Both,
+            product_length: 50,
+            channel_length: 50,
+            maps: Maps::Entity,
+        }
+    }
+}
+
+/// See [`InputConfig::maps`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Maps {
+    /// One of each kind of entity: of its fields side by side.
+    #[default]
+    Entity,
+    /// One of each vocabulary, added up over an entity's fields: a category is the same direction in a product, in a channel and
+    /// in the target's own fields.
+    Vocabulary,
+}
+
+impl Maps {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 

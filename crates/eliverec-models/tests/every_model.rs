@@ -12,7 +12,7 @@ use eliverec_models::heads::{HeadsConfig, Task};
 use eliverec_models::model::Output;
 use eliverec_models::registry::{MODELS, ModelConfig};
 use eliverec_models::rows::indices;
-use eliverec_models::settings::Domain;
+use eliverec_models::settings::{Domain, Maps};
 use eliverec_models::zoo::elive::{EliveConfig, EncoderKind};
 use eliverec_models::{Model, ModelSettings, ops, parameters};
 
@@ -42,6 +42,12 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
     ] {
         let mut variant = settings("elive", Domain::Both);
         variant.model = ModelConfig::Elive(config);
+        check(&variant);
+        check(&with_heads(variant));
+    }
+    for (name, _) in MODELS {
+        let mut variant = settings(name, Domain::Both);
+        variant.input.maps = Maps::Vocabulary;
         check(&variant);
         check(&with_heads(variant));
     }
