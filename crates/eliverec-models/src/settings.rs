@@ -36,7 +36,7 @@ pub struct InputConfig {
     /// Newest watches kept, l.
     pub channel_length: usize,
     /// Whose linear maps lead from the fields to d.
-    #[serde(skip_serializing_if = "Maps::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub maps: Maps,
 }
 
@@ -64,10 +64,9 @@ pub enum Maps {
     Vocabulary,
 }
 
-impl Maps {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
+/// Values that are left out of a written config, so that those from before they were there stay what they are.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// "Single" and "dual" of Table II.

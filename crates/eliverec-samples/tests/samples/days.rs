@@ -181,7 +181,7 @@ fn other_feeds_are_refused() {
 fn two_processes_do_not_write_one_directory() {
     let site = Site::new(&events(SHAPE, 8));
     fs_err::create_dir_all(site.feeds()).unwrap();
-    let other = std::fs::File::open(site.feeds()).unwrap();
+    let other = fs_err::File::open(site.feeds()).unwrap().into_parts().0;
     other.lock().unwrap();
     let message = samples(&site.logs(), &site.feeds(), &config(), |_| ()).unwrap_err().to_string();
     assert!(message.contains("another process makes feeds there"), "{message}");
