@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion_common::Result;
+use eliverec_core::{Event, EventKind};
 use eliverec_features::{ChannelState, FeatureConfig, Snapshot};
 
 use crate::bytes::{Reader, Writer};
@@ -46,8 +47,9 @@ impl Drive for ChannelDrive {
         let user = from.u64()?;
         let shown = from.rest();
         if !self.context.source.exposures {
-            let shown = Shown::read(Reader(shown))?;
-            self.gate.count_copies(shown.event_id, at, shown.available_at_ms);
+            let Shown { event_id, available_at_ms, .. } = Shown::read(Reader(shown))?;
+            let impression = Event::new(event_id, at, EventKind::Impression);
+            self.gate.count(&Event { available_at_ms, ..impression });
         }
         let mut snapshot = Snapshot::unknown();
         self.state.snapshot(at, &mut snapshot);

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use datafusion_common::{DataFusionError, Result};
 use eliverec_core::Event;
 use eliverec_core::id::IdHash;
-use eliverec_features::freshness::Fates;
+use eliverec_features::freshness::{Fates, is_late};
 use eliverec_features::{Admission, FeatureConfig, Freshness};
 
 /// Events of one moment that the set of them keeps room for.
@@ -58,15 +58,15 @@ impl Gate {
 
     /// Counts an event that no fold takes in. Events come in the order of when they happened, so copies of one, which share
     /// that moment, come together.
-    pub(crate) fn count_copies(&mut self, event_id: u64, ts_ms: i64, available_at_ms: i64) {
-        if std::mem::replace(&mut self.at_ms, ts_ms) != ts_ms {
+    pub(crate) fn count(&mut self, event: &Event) {
+        if std::mem::replace(&mut self.at_ms, event.ts_ms) != event.ts_ms {
             self.copies.clear();
             // Clearing costs what the set once held.
             self.copies.shrink_to(MOMENT_EVENTS);
         }
-        if available_at_ms.saturating_sub(ts_ms) > self.allowed_lateness_ms {
+        if is_late(event, self.allowed_lateness_ms) {
             self.counted.late += 1;
-        } else if self.copies.insert(event_id) {
+        } else if self.copies.insert(event.event_id) {
             self.counted.admitted += 1;
         } else {
             self.counted.duplicate += 1;

@@ -46,9 +46,9 @@ pub struct DaySummary {
 pub enum Refusal {
     /// A second arrival of its `event_id`.
     Duplicate,
-    /// Its request names another user elsewhere.
+    /// Its request names another user at the same moment.
     UsersDiffer,
-    /// Its request has another moment elsewhere.
+    /// Its request has another moment within two days.
     MomentsDiffer,
     /// Its channel stands in the request already.
     ChannelTwice,
