@@ -5,6 +5,8 @@
 
 #![expect(clippy::inline_always, reason = "only inlined code is compiled for the SIMD it is given")]
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 /// A left side read in place: element (i, p) of `[m, k]` lies at `values[i * row + p * step]`; one of both strides is 1.
@@ -69,51 +71,57 @@ impl Product<'_> {
         let lanes = S::F32_LANES;
         let mut column = 0;
         while n - column >= WIDE * lanes {
-            self.columns::<S, WIDE>(simd, column);
+            self.columns::<Full<WIDE>, S, WIDE>(simd, column, WIDE * lanes);
             column += WIDE * lanes;
         }
         while n - column >= lanes {
-            self.columns::<S, 1>(simd, column);
+            self.columns::<Full<1>, S, 1>(simd, column, lanes);
             column += lanes;
         }
         if column < n {
-            self.last_columns(column);
+            self.columns::<Partial, S, 1>(simd, column, n - column);
         }
     }
 
-    /// The result's columns from `column` on, `N` registers wide.
+    /// `width` columns of the result from `column` on, in `N` registers.
     #[inline(always)]
-    fn columns<S: Simd, const N: usize>(&mut self, simd: S, column: usize) {
+    fn columns<R: Registers<N>, S: Simd, const N: usize>(
+        &mut self,
+        simd: S,
+        column: usize,
+        width: usize,
+    ) {
         let m = self.shape[0];
+        let columns = column..column + width;
         let mut row = 0;
         // One register per row needs more rows at once to hide the latency of the sums.
         while N == 1 && m - row >= 12 {
-            self.tile::<S, 12, N>(simd, row, column);
+            self.tile::<R, S, 12, N>(simd, row, columns.clone());
             row += 12;
         }
         while m - row >= 6 {
-            self.tile::<S, 6, N>(simd, row, column);
+            self.tile::<R, S, 6, N>(simd, row, columns.clone());
             row += 6;
         }
         match m - row {
-            1 => self.tile::<S, 1, N>(simd, row, column),
-            2 => self.tile::<S, 2, N>(simd, row, column),
-            3 => self.tile::<S, 3, N>(simd, row, column),
-            4 => self.tile::<S, 4, N>(simd, row, column),
-            5 => self.tile::<S, 5, N>(simd, row, column),
+            1 => self.tile::<R, S, 1, N>(simd, row, columns),
+            2 => self.tile::<R, S, 2, N>(simd, row, columns),
+            3 => self.tile::<R, S, 3, N>(simd, row, columns),
+            4 => self.tile::<R, S, 4, N>(simd, row, columns),
+            5 => self.tile::<R, S, 5, N>(simd, row, columns),
             _ => {}
         }
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const M: usize, const N: usize>(
+    fn tile<R: Registers<N>, S: Simd, const M: usize, const N: usize>(
         &mut self,
         simd: S,
         row: usize,
-        column: usize,
+        columns: Range<usize>,
     ) {
         let k = self.shape[2];
-        let width = N * S::F32_LANES;
+        let (column, width) = (columns.start, columns.len());
         let left = &self.left.values[row * self.left.row..];
         let right = self.right.get(column..).unwrap_or(&[]);
         let rights = right.chunks(self.right_stride).take(k);
@@ -122,8 +130,7 @@ impl Product<'_> {
             let lefts: [&[f32]; M] =
                 std::array::from_fn(|i| &left[i * self.left.row..i * self.left.row + k]);
             for (p, right) in rights.enumerate() {
-                let right = S::as_simd_f32s(&right[..width]).0;
-                let right: [S::f32s; N] = std::array::from_fn(|j| right[j]);
+                let right = R::load(simd, &right[..width]);
                 for i in 0..M {
                     let left = simd.splat_f32s(lefts[i][p]);
                     for j in 0..N {
@@ -133,8 +140,7 @@ impl Product<'_> {
             }
         } else {
             for (left, right) in left.chunks(self.left.step).zip(rights) {
-                let right = S::as_simd_f32s(&right[..width]).0;
-                let right: [S::f32s; N] = std::array::from_fn(|j| right[j]);
+                let right = R::load(simd, &right[..width]);
                 let left = &left[..M];
                 for i in 0..M {
                     let left = simd.splat_f32s(left[i]);
@@ -146,28 +152,47 @@ impl Product<'_> {
         }
         for (i, sums) in sums.iter().enumerate() {
             let at = (row + i) * self.to_stride + column;
-            let to = S::as_mut_simd_f32s(&mut self.to[at..at + width]).0;
-            for (to, sum) in to.iter_mut().zip(sums) {
-                *to = if self.add { simd.add_f32s(*to, *sum) } else { *sum };
-            }
+            let to = &mut self.to[at..at + width];
+            let held = if self.add { R::load(simd, to) } else { [simd.splat_f32s(0.0); N] };
+            R::store(simd, to, std::array::from_fn(|j| simd.add_f32s(held[j], sums[j])));
         }
     }
+}
 
-    /// Columns that do not fill a register.
-    fn last_columns(&mut self, column: usize) {
-        let [m, n, k] = self.shape;
-        for row in 0..m {
-            for column in column..n {
-                let sum: f32 = (0..k)
-                    .map(|p| {
-                        self.left.values[row * self.left.row + p * self.left.step]
-                            * self.right[p * self.right_stride + column]
-                    })
-                    .sum();
-                let to = &mut self.to[row * self.to_stride + column];
-                *to = if self.add { *to + sum } else { sum };
-            }
-        }
+/// How `N` registers meet memory.
+trait Registers<const N: usize> {
+    fn load<S: Simd>(simd: S, from: &[f32]) -> [S::f32s; N];
+    fn store<S: Simd>(simd: S, to: &mut [f32], values: [S::f32s; N]);
+}
+
+/// All of their lanes.
+struct Full<const N: usize>;
+
+impl<const N: usize> Registers<N> for Full<N> {
+    #[inline(always)]
+    fn load<S: Simd>(_: S, from: &[f32]) -> [S::f32s; N] {
+        let from = S::as_simd_f32s(from).0;
+        std::array::from_fn(|j| from[j])
+    }
+
+    #[inline(always)]
+    fn store<S: Simd>(_: S, to: &mut [f32], values: [S::f32s; N]) {
+        S::as_mut_simd_f32s(to).0.copy_from_slice(&values);
+    }
+}
+
+/// The first lanes of one: columns that do not fill a register.
+struct Partial;
+
+impl Registers<1> for Partial {
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, from: &[f32]) -> [S::f32s; 1] {
+        [simd.partial_load_f32s(from)]
+    }
+
+    #[inline(always)]
+    fn store<S: Simd>(simd: S, to: &mut [f32], values: [S::f32s; 1]) {
+        simd.partial_store_f32s(to, values[0]);
     }
 }
 
