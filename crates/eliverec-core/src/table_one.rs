@@ -16,9 +16,9 @@ pub struct TableOne {
     pub impressions_per_feed: f64,
     /// Average channels watched.
     pub watched_per_feed: f64,
-    /// Average number of product clicks in the history, at most 50 (Sec. V-A).
+    /// Average number of product clicks in the history; the paper keeps 50 (Sec. V-A).
     pub product_sequence_length: f64,
-    /// Average number of watches in the history, at most 50, repeats included.
+    /// Average number of watches in the history, repeats included; the paper keeps 50.
     pub channel_sequence_length: f64,
     /// Average number of different channels in it (Sec. VI-B.5).
     pub distinct_channels: f64,

@@ -3,10 +3,12 @@
 //! - [`result`]: what one finished run leaves, the contract with `eliverec experiment`.
 //! - [`experiment`]: the results of a folder, by row; [`paper`]: the figures that stand beside them.
 //! - [`verdict`]: which rows differ, by a paired bootstrap over users; which of the paper's orderings hold.
+//! - [`named`]: figures that carry their names.
 //! - [`text`]: terminal and Markdown; [`plot`]: SVG; [`page`]: HTML.
 
 pub mod error;
 pub mod experiment;
+pub mod named;
 pub mod page;
 pub mod paper;
 pub mod plot;

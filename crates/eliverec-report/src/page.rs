@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use eliverec_metrics::table::cell;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
 use crate::Error;
 use crate::experiment::{Experiment, Row};
+use crate::named;
 use crate::paper;
 use crate::plot::{self, Axes, Line};
 use crate::text;
@@ -70,12 +71,18 @@ pub fn page(experiment: &Experiment, orderings: &[Ordering], main: &Row) -> Resu
                         (text::summary(orderings))
                     }
                 }
+                @for figures in named::all(experiment) {
+                    h2 { (figures.title) }
+                    (table(&figures.head, figures.rows.into_iter()))
+                    p.note { (figures.note) }
+                }
                 h2 { "Plots" }
                 div.plots { @for plot in plots { (plot) } }
                 h2 { "Definitions" }
                 ul { @for metric in &metrics { li { (metric.title) ": " (metric.definition) "." } } }
                 h2 { "Configs and data" }
                 (table(&text::FINGERPRINT_HEAD, experiment.rows.iter().map(text::fingerprint_cells)))
+                p.note { (text::FINGERPRINT_NOTE) }
                 @for row in &experiment.rows {
                     details { summary { code { (row.name) } } pre { (row.runs[0].config) } }
                 }
@@ -85,7 +92,7 @@ pub fn page(experiment: &Experiment, orderings: &[Ordering], main: &Row) -> Resu
     Ok(page.into_string())
 }
 
-fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Markup {
+fn table<T: Render>(head: &[T], rows: impl Iterator<Item = Vec<String>>) -> Markup {
     html! { div.scroll { table {
         thead { tr { @for name in head { th { (name) } } } }
         tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }

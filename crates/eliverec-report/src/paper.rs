@@ -67,6 +67,12 @@ pub static SOURCES: &[Source] = &[
         main: "length-050",
         rows: &[],
     },
+    Source {
+        experiment: "options",
+        title: "Options of eLiveRec that the paper does not settle",
+        main: "elive",
+        rows: &[],
+    },
 ];
 
 /// What the paper has for a folder.

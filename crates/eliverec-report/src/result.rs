@@ -41,6 +41,9 @@ pub struct RunResult {
     pub calibration: Vec<(f64, f64, u64)>,
     /// Statistics of the intents at the last evaluation.
     pub intent: BTreeMap<String, f64>,
+    /// Of a simulated world: how well the intents find what users meant, on the test split.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub truth: BTreeMap<String, f64>,
 }
 
 /// A number over the updates, a mean per stretch of them.

@@ -7,6 +7,7 @@ use eliverec_metrics::{METRICS, Metric, TASK_METRICS};
 
 use crate::Error;
 use crate::experiment::{Experiment, Row};
+use crate::named;
 use crate::paper;
 use crate::verdict::{Ordering, Verdict};
 
@@ -54,9 +55,11 @@ pub fn report(
             summary(orderings)
         );
     }
-    if experiment.rows.iter().any(|row| !intents(row).is_empty()) {
-        heading(&mut text, "\n##", "Intents at the last evaluation");
-        text += &intent_table(experiment, format);
+    for figures in named::all(experiment) {
+        heading(&mut text, "\n##", figures.title);
+        let head: Vec<&str> = figures.head.iter().map(String::as_str).collect();
+        text += &grid(&head, figures.rows, format);
+        let _ = writeln!(text, "\n{}", figures.note);
     }
     heading(&mut text, "\n##", "Configs and data");
     text += &fingerprints(experiment, format);
@@ -153,43 +156,12 @@ pub fn ordering_cells(ordering: &Ordering) -> Vec<String> {
     ]
 }
 
-/// Statistics of a row's intents, a mean over its seeds.
-fn intents(row: &Row) -> Vec<(String, f64)> {
-    let Some(first) = row.runs.first() else { return Vec::new() };
-    let mean = |name: &String| {
-        let values: Vec<f64> =
-            row.runs.iter().filter_map(|run| run.intent.get(name)).copied().collect();
-        (name.clone(), values.iter().sum::<f64>() / values.len().max(1) as f64)
-    };
-    first.intent.keys().map(mean).collect()
-}
-
-fn intent_table(experiment: &Experiment, format: Format) -> String {
-    let all: Vec<(&Row, Vec<(String, f64)>)> =
-        experiment.rows.iter().map(|row| (row, intents(row))).collect();
-    let mut names: Vec<&str> =
-        all.iter().flat_map(|(_, found)| found.iter().map(|(name, _)| name.as_str())).collect();
-    names.sort_unstable();
-    names.dedup();
-    let mut head = vec!["row"];
-    head.extend(&names);
-    let rows: Vec<Vec<String>> = all
-        .iter()
-        .filter(|(_, found)| !found.is_empty())
-        .map(|(row, found)| {
-            let value = |name: &&str| {
-                let found = found.iter().find(|(own, _)| own == name);
-                found.map_or("-".into(), |(_, value)| format!("{value:.3}"))
-            };
-            std::iter::once(row.name.clone()).chain(names.iter().map(value)).collect()
-        })
-        .collect();
-    grid(&head, rows, format)
-}
-
 /// The head of the table of fingerprints.
-pub const FINGERPRINT_HEAD: [&str; 7] =
-    ["row", "seeds", "updates", "parameters", "seconds", "config", "data"];
+pub const FINGERPRINT_HEAD: [&str; 8] =
+    ["row", "seeds", "validation", "updates", "parameters", "seconds", "config", "data"];
+
+/// What stands below it.
+pub const FINGERPRINT_NOTE: &str = "Validation: the metric by which the best checkpoint was chosen. The config's fingerprint leaves the seed out; the whole configs are in the runs' JSON files.";
 
 /// The cells of a row's fingerprints; numbers are means over its seeds.
 pub fn fingerprint_cells(row: &Row) -> Vec<String> {
@@ -201,6 +173,7 @@ pub fn fingerprint_cells(row: &Row) -> Vec<String> {
     vec![
         row.name.clone(),
         seeds.join(" "),
+        named::spread(row.runs.iter().filter_map(|run| run.validation)),
         format!("{:.0}", mean(|run| run.steps as f64)),
         first.parameters.to_string(),
         format!("{:.0}", mean(|run| run.seconds)),
@@ -211,6 +184,5 @@ pub fn fingerprint_cells(row: &Row) -> Vec<String> {
 
 fn fingerprints(experiment: &Experiment, format: Format) -> String {
     let rows: Vec<Vec<String>> = experiment.rows.iter().map(fingerprint_cells).collect();
-    grid(&FINGERPRINT_HEAD, rows, format)
-        + "\nThe config's fingerprint leaves the seed out; the whole configs are in the runs' JSON files.\n"
+    grid(&FINGERPRINT_HEAD, rows, format) + "\n" + FINGERPRINT_NOTE + "\n"
 }

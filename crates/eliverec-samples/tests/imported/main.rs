@@ -14,7 +14,7 @@ use eliverec_core::schema::Group;
 use eliverec_core::{Feed, Schema};
 use eliverec_samples::{FeatureConfig, SampleConfig, samples};
 use eliverec_tables::events::Store;
-use eliverec_tables::import::{Importer, find};
+use eliverec_tables::import::{Importer, Options, find};
 use eliverec_tables::{FeedDirectory, Split};
 
 /// The same requests from both ways: those of the importer, and those of its log.
@@ -31,7 +31,7 @@ fn both(name: &str, from: &Path) -> Both {
         assert!(place.replace(feed.clone()).is_none(), "request {} twice", feed.request_id);
     };
     importer
-        .feeds(from, 1, &mut |_, feed| {
+        .feeds(from, Options::default(), &mut |_, feed| {
             keep(0, feed);
             Ok(())
         })

@@ -16,7 +16,7 @@ use super::candidates::Sampler;
 use super::record::{FeedBuilder, Label, Value};
 use super::source::Table;
 use super::timeline::Timeline;
-use super::{HISTORY, Output};
+use super::{Options, Output};
 use crate::{Error, Split};
 
 /// 2014-05-04 00:00 UTC, in seconds: the README's cut, which leaves a tenth of the events for the test.
@@ -41,26 +41,34 @@ struct Event {
     ts_ms: i64,
 }
 
-pub(super) fn read_food_kitchen(from: &Path, seed: u64, out: &mut Output<'_>) -> Result<(), Error> {
+pub(super) fn read_food_kitchen(
+    from: &Path,
+    options: Options,
+    out: &mut Output<'_>,
+) -> Result<(), Error> {
     let shops = Shops { live: "kitchen", products: "food", dated: true, titled: true };
-    read(&shops, from, seed, out)
+    read(&shops, from, options, out)
 }
 
 pub(super) fn read_food_kitchen_seq(
     from: &Path,
-    seed: u64,
+    options: Options,
     out: &mut Output<'_>,
 ) -> Result<(), Error> {
     let shops = Shops { live: "kitchen", products: "food", dated: false, titled: true };
-    read(&shops, from, seed, out)
+    read(&shops, from, options, out)
 }
 
-pub(super) fn read_toy_game_seq(from: &Path, seed: u64, out: &mut Output<'_>) -> Result<(), Error> {
+pub(super) fn read_toy_game_seq(
+    from: &Path,
+    options: Options,
+    out: &mut Output<'_>,
+) -> Result<(), Error> {
     let shops = Shops { live: "game", products: "toy", dated: false, titled: false };
-    read(&shops, from, seed, out)
+    read(&shops, from, options, out)
 }
 
-fn read(shops: &Shops, from: &Path, seed: u64, out: &mut Output<'_>) -> Result<(), Error> {
+fn read(shops: &Shops, from: &Path, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
     let brands = if shops.titled { Some(read_brands(from)?) } else { None };
     let events = read_events(shops, from)?;
     let splits = if shops.dated { by_time(&events) } else { last_held_out(&events) };
@@ -75,7 +83,7 @@ fn read(shops: &Shops, from: &Path, seed: u64, out: &mut Output<'_>) -> Result<(
         live.collect::<BTreeSet<_>>().into_iter().collect()
     };
     let owned: HashSet<(u64, u64)> = events.iter().map(|event| (event.user, event.item)).collect();
-    let sampler = Sampler::new(seed);
+    let sampler = Sampler::new(options.seed);
     let entity = |name: &'static str, item: u64| {
         let mut row = vec![(name, Value::Id(item))];
         if let Some(brands) = &brands {
@@ -93,10 +101,10 @@ fn read(shops: &Shops, from: &Path, seed: u64, out: &mut Output<'_>) -> Result<(
         }
         let mut feed = FeedBuilder::new(&out.schema, event.row, event.user, event.ts_ms);
         feed.user(&[("activity", Value::Number(activity as f32))]);
-        for (at, item) in newest(earlier[0]) {
+        for (at, item) in newest(earlier[0], options.history) {
             feed.product(*at, &entity("product_id", *item), &[]);
         }
-        for (at, item) in newest(earlier[1]) {
+        for (at, item) in newest(earlier[1], options.history) {
             feed.channel(*at, &entity("channel_id", *item), &[]);
         }
         let allowed = |item: u64| !owned.contains(&(event.user, item));
@@ -109,8 +117,8 @@ fn read(shops: &Shops, from: &Path, seed: u64, out: &mut Output<'_>) -> Result<(
     Ok(())
 }
 
-fn newest<T>(events: &[T]) -> &[T] {
-    &events[events.len().saturating_sub(HISTORY)..]
+fn newest<T>(events: &[T], count: usize) -> &[T] {
+    &events[events.len().saturating_sub(count)..]
 }
 
 /// The split of each event, by day. Validation is the stretch before the test with at least as many live events.

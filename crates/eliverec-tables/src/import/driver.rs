@@ -17,7 +17,7 @@ use super::log::LogOutput;
 use super::record::{FeedBuilder, Label, Value};
 use super::source::Table;
 use super::timeline::Timeline;
-use super::{Output, calendar};
+use super::{Options, Output, calendar};
 use crate::events::{Dimension, Dimensions};
 use crate::{Error, Split};
 
@@ -37,13 +37,13 @@ struct Entry {
     held_out: bool,
 }
 
-pub(super) fn read(from: &Path, seed: u64, out: &mut Output<'_>) -> Result<(), Error> {
+pub(super) fn read(from: &Path, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
     let (entries, repeats) = read_entries(from)?;
     (0..repeats).for_each(|_| out.dropped(REPEATED));
     let histories = Timeline::new(entries.iter().map(|e| (e.user, e.ts_ms, e.room)));
     let rooms = Rooms::new(&entries);
     let test_from = entries.iter().filter(|e| e.held_out).map(|e| e.ts_ms).min();
-    let sampler = Sampler::new(seed);
+    let sampler = Sampler::new(options.seed);
 
     for entry in &entries {
         let ts_ms = entry.ts_ms;
@@ -60,7 +60,7 @@ pub(super) fn read(from: &Path, seed: u64, out: &mut Output<'_>) -> Result<(), E
             ("hour", Value::Id(calendar::hour(ts_ms))),
             ("weekday", Value::Id(calendar::weekday(ts_ms))),
         ]);
-        for (at, room) in histories.history(entry.user, ts_ms) {
+        for (at, room) in histories.newest(entry.user, ts_ms, options.history) {
             feed.channel(*at, &[("room_id", Value::Id(*room))], &[]);
         }
         for room in shown {

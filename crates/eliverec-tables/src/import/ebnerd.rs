@@ -21,7 +21,7 @@ use super::ebnerd_tables::{Read, Request, UNKNOWN, read_articles, read_history, 
 use super::log::LogOutput;
 use super::record::{FeedBuilder, Label, Value};
 use super::timeline::Timeline;
-use super::{Output, calendar};
+use super::{Options, Output, calendar};
 use crate::events::{Dimension, Dimensions};
 use crate::{Error, Split};
 
@@ -41,7 +41,7 @@ struct Past {
     read: Timeline<()>,
 }
 
-pub(super) fn read(from: &Path, _seed: u64, out: &mut Output<'_>) -> Result<(), Error> {
+pub(super) fn read(from: &Path, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
     let articles = read_articles(from)?;
     let requests = read_requests(from)?;
     let history = read_history(from)?;
@@ -70,7 +70,7 @@ pub(super) fn read(from: &Path, _seed: u64, out: &mut Output<'_>) -> Result<(), 
             Split::Train
         };
         let length = |article: u64| known(article).map_or(UNKNOWN, |a| a.length);
-        let feed = feed(&out.schema, request, &past, length);
+        let feed = feed(&out.schema, request, &past, options.history, length);
         out.feed(split, &feed.finish())?;
     }
     Ok(())
@@ -208,6 +208,7 @@ fn feed<'a>(
     schema: &'a eliverec_core::Schema,
     request: &Request,
     past: &Past,
+    newest: usize,
     length: impl Fn(u64) -> f32,
 ) -> FeedBuilder<'a> {
     let ts_ms = request.ts_ms;
@@ -230,10 +231,10 @@ fn feed<'a>(
         let so_far = (ts_ms - at) as f32 / 1000.0;
         [("stay", Value::Number(read.stay_s.map_or(UNKNOWN, |stay_s| stay_s.min(so_far))))]
     };
-    for (at, read) in past.premium.history(request.user, ts_ms) {
+    for (at, read) in past.premium.newest(request.user, ts_ms, newest) {
         feed.product(*at, &entity(read.article), &stay(*at, read));
     }
-    for (at, read) in past.free.history(request.user, ts_ms) {
+    for (at, read) in past.free.newest(request.user, ts_ms, newest) {
         feed.channel(*at, &entity(read.article), &stay(*at, read));
     }
     let one_click = request.shown.iter().filter(|(_, click)| *click).count() == 1;

@@ -27,8 +27,21 @@ mod trivago;
 pub use log::ImportedLog;
 use log::ToLog;
 
-/// Events of each domain that a feed keeps, the newest: the paper's sequence length.
-pub const HISTORY: usize = 50;
+/// What a caller chooses about an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Of sampled candidates.
+    pub seed: u64,
+    /// Events of each domain that a feed keeps, the newest.
+    pub history: usize,
+}
+
+impl Default for Options {
+    /// The paper's sequence length (Sec. V-A).
+    fn default() -> Self {
+        Self { seed: 1, history: 50 }
+    }
+}
 
 /// A real data set and how it becomes feeds.
 #[derive(Debug)]
@@ -38,7 +51,7 @@ pub struct Importer {
     /// One line for the list of importers: the domains, the labels and how the split is made.
     pub summary: &'static str,
     schema: &'static str,
-    read: fn(&Path, u64, &mut Output<'_>) -> Result<(), Error>,
+    read: fn(&Path, Options, &mut Output<'_>) -> Result<(), Error>,
     log: Option<ToLog>,
 }
 
@@ -105,14 +118,14 @@ impl Importer {
         Schema::parse(self.schema).expect("the shipped schemas parse; a test reads each")
     }
 
-    /// Reads the set in `from` and writes it as the feed directory `out`, the same for the same `seed`.
+    /// Reads the set in `from` and writes it as the feed directory `out`, the same for the same options.
     ///
     /// # Errors
     /// A missing file or column and a value that cannot be used are named with file, line and column; everything that
     /// [`FeedWriter`] refuses.
-    pub fn run(&self, from: &Path, out: &Path, seed: u64) -> Result<Imported, Error> {
+    pub fn run(&self, from: &Path, out: &Path, options: Options) -> Result<Imported, Error> {
         let mut writer = FeedWriter::create(out, &self.schema())?;
-        let imported = self.feeds(from, seed, &mut |split, feed| writer.push(split, feed))?;
+        let imported = self.feeds(from, options, &mut |split, feed| writer.push(split, feed))?;
         writer.finish()?;
         Ok(imported)
     }
@@ -124,12 +137,12 @@ impl Importer {
     pub fn feeds(
         &self,
         from: &Path,
-        seed: u64,
+        options: Options,
         take: &mut dyn FnMut(Split, &Feed) -> Result<(), Error>,
     ) -> Result<Imported, Error> {
         source::check_folder(from)?;
         let mut output = Output { schema: self.schema(), take, imported: Imported::default() };
-        (self.read)(from, seed, &mut output)?;
+        (self.read)(from, options, &mut output)?;
         Ok(output.imported)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::HISTORY;
-
 /// Events by owner: a user's history, or what all users did with an item.
 #[derive(Debug)]
 pub(super) struct Timeline<T>(HashMap<u64, Vec<(i64, T)>>);
@@ -25,10 +23,10 @@ impl<T> Timeline<T> {
         &all[..all.partition_point(|(at, _)| *at < ts_ms)]
     }
 
-    /// The newest [`HISTORY`] events of `owner` strictly before `ts_ms`, oldest first.
-    pub(super) fn history(&self, owner: u64, ts_ms: i64) -> &[(i64, T)] {
+    /// The newest `count` events of `owner` strictly before `ts_ms`, oldest first.
+    pub(super) fn newest(&self, owner: u64, ts_ms: i64, count: usize) -> &[(i64, T)] {
         let before = self.before(owner, ts_ms);
-        &before[before.len().saturating_sub(HISTORY)..]
+        &before[before.len().saturating_sub(count)..]
     }
 
     /// How many events of `owner` fall into `[ts_ms - window_ms, ts_ms)`.
@@ -56,6 +54,7 @@ mod tests {
             owner in 0..4_u64,
             ts in 0..220_i64,
             window in 0..100_i64,
+            count in 0..60_usize,
         ) {
             let timeline = Timeline::new(
                 events.iter().enumerate().map(|(i, (owner, at))| (*owner, *at, i)),
@@ -71,8 +70,8 @@ mod tests {
             prop_assert_eq!(timeline.first(owner, ts), known.first().map(|event| event.0));
             let recent = known.iter().filter(|(at, _)| *at >= ts - window).count();
             prop_assert_eq!(timeline.within(owner, ts, window), recent);
-            let kept: Vec<_> = known.iter().rev().take(HISTORY).rev().copied().collect();
-            prop_assert_eq!(timeline.history(owner, ts), &kept[..]);
+            let kept: Vec<_> = known.iter().rev().take(count).rev().copied().collect();
+            prop_assert_eq!(timeline.newest(owner, ts, count), &kept[..]);
         }
     }
 }

@@ -14,7 +14,7 @@ use eliverec_core::id::text_id;
 use super::record::{FeedBuilder, Label, Value};
 use super::source::Table;
 use super::timeline::Timeline;
-use super::{Output, calendar};
+use super::{Options, Output, calendar};
 use crate::{Error, Split};
 
 /// 2018-11-08 00:00 UTC.
@@ -60,7 +60,7 @@ struct Action {
     action: u64,
 }
 
-pub(super) fn read(from: &Path, _seed: u64, out: &mut Output<'_>) -> Result<(), Error> {
+pub(super) fn read(from: &Path, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
     let mut requests = read_requests(from, out)?;
     requests.sort_by_key(|request| (request.ts_ms, request.id));
     let actions = read_actions(from, out)?;
@@ -82,14 +82,14 @@ pub(super) fn read(from: &Path, _seed: u64, out: &mut Output<'_>) -> Result<(), 
             ("filters", Value::List(&request.filters)),
             ("filter_count", Value::Number(request.filters.len() as f32)),
         ]);
-        for (at, Action { hotel, action }) in actions.history(request.user, ts_ms) {
+        for (at, Action { hotel, action }) in actions.newest(request.user, ts_ms, options.history) {
             feed.product(
                 *at,
                 &[("hotel_id", Value::Id(*hotel))],
                 &[("action", Value::Id(*action))],
             );
         }
-        for (at, hotel) in clicks.history(request.user, ts_ms) {
+        for (at, hotel) in clicks.newest(request.user, ts_ms, options.history) {
             feed.channel(*at, &[("hotel_id", Value::Id(*hotel))], &[]);
         }
         for shown in &request.shown {

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use eliverec_tables::import::IMPORTERS;
+use eliverec_tables::import::{IMPORTERS, Options};
 
 use super::importer;
 use super::small::{DRIVER, TRIVAGO, folder};
 
 fn message(name: &str, folder: &Path) -> String {
-    importer(name).feeds(folder, 1, &mut |_, _| Ok(())).unwrap_err().one_line()
+    let take = &mut |_, _: &_| Ok(());
+    importer(name).feeds(folder, Options::default(), take).unwrap_err().one_line()
 }
 
 fn assert_names(message: &str, parts: &[&str]) {

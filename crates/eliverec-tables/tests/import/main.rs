@@ -15,7 +15,7 @@ use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
 use eliverec_core::{Feed, Schema};
 use eliverec_tables::Split;
-use eliverec_tables::import::{HISTORY, Imported, Importer, find};
+use eliverec_tables::import::{Imported, Importer, Options, find};
 
 fn importer(name: &str) -> &'static Importer {
     find(name).unwrap_or_else(|| panic!("there is no importer {name}"))
@@ -27,7 +27,7 @@ fn import(name: &str, from: &Path, seed: u64) -> (Imported, Vec<(Split, Feed)>) 
     let schema = importer.schema();
     let mut feeds = Vec::new();
     let imported = importer
-        .feeds(from, seed, &mut |split, feed| {
+        .feeds(from, Options { seed, ..Options::default() }, &mut |split, feed| {
             feed.check(&schema).unwrap();
             feeds.push((split, feed.clone()));
             Ok(())
@@ -41,7 +41,7 @@ fn import(name: &str, from: &Path, seed: u64) -> (Imported, Vec<(Split, Feed)>) 
     assert_eq!(ids.len(), feeds.len(), "request ids are unique");
     for (_, feed) in &feeds {
         for events in [&feed.products, &feed.channels] {
-            assert!(events.age_s.len() <= HISTORY);
+            assert!(events.age_s.len() <= Options::default().history);
             assert!(events.age_s.iter().all(|age_s| *age_s > 0.0), "strictly before the request");
             assert!(events.age_s.windows(2).all(|pair| pair[0] >= pair[1]), "oldest first");
         }

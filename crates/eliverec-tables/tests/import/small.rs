@@ -7,6 +7,7 @@ use eliverec_core::Feed;
 use eliverec_core::feed::Column;
 use eliverec_core::id::text_id;
 use eliverec_core::schema::Group;
+use eliverec_tables::import::Options;
 use eliverec_tables::{FeedDirectory, Split};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -265,12 +266,34 @@ fn the_dated_set_splits_by_day_and_orders_within_it() {
 }
 
 #[test]
+fn feeds_keep_the_newest_of_a_history() {
+    let from = folder(&TRIVAGO);
+    let feeds = |history: usize| {
+        let mut feeds = Vec::new();
+        let take = &mut |_, feed: &Feed| {
+            feeds.push(feed.clone());
+            Ok(())
+        };
+        importer("trivago").feeds(from.path(), Options { history, seed: 1 }, take).unwrap();
+        feeds
+    };
+    let (all, one) = (feeds(50), feeds(1));
+    assert_eq!(all.len(), one.len());
+    assert!(all.iter().any(|feed| feed.products.age_s.len() > 1), "there is something to cut");
+    for (all, one) in all.iter().zip(&one) {
+        for (all, one) in [(&all.products, &one.products), (&all.channels, &one.channels)] {
+            assert_eq!(one.age_s.as_slice(), &all.age_s[all.age_s.len().saturating_sub(1)..]);
+        }
+    }
+}
+
+#[test]
 fn a_run_writes_what_feeds_hands_over() {
     let from = folder(&TRIVAGO);
     let out = tempfile::tempdir().unwrap();
     let out = out.path().join("trivago");
     let importer = importer("trivago");
-    let imported = importer.run(from.path(), &out, 1).unwrap();
+    let imported = importer.run(from.path(), &out, Options::default()).unwrap();
     let (counted, feeds) = import("trivago", from.path(), 1);
     assert_eq!(imported, counted);
     let directory = FeedDirectory::open(&out).unwrap();

@@ -1,15 +1,14 @@
 //! `eliverec disentangling`: on a simulated log, whether a run's intents find what they are meant to find.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use comfy_table::CellAlignment;
-use eliverec_core::EventKind;
-use eliverec_sim::{Cause, Truth, read_truth};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::Error;
-use eliverec_train::disentangling::{Behaviour, Disentangling, What, measure};
+use eliverec_train::disentangling::{Disentangling, measure};
 
+use super::causes::Causes;
 use super::{plain_table, print, print_json};
 
 /// Compare a run's intents with the truth of a simulated log
@@ -57,41 +56,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         print(&table(&measured))?;
     }
     Ok(crate::OK)
-}
-
-/// When a user did something, and why.
-struct Causes(HashMap<(u64, What), Vec<(i64, Cause)>>);
-
-impl Causes {
-    fn read(logs: &std::path::Path) -> anyhow::Result<Self> {
-        let mut causes: HashMap<_, Vec<_>> = HashMap::new();
-        for record in read_truth(&logs.join("truth.parquet"))? {
-            let Truth::Cause { ts_ms, kind, user_id, channel_id, product_id, cause, .. } = record?
-            else {
-                continue;
-            };
-            let what = match (kind, channel_id, product_id) {
-                (EventKind::Watch, Some(channel), _) => What::Channel(channel),
-                (EventKind::ProductClick, None, Some(product)) => What::Product(product),
-                _ => continue,
-            };
-            causes.entry((user_id, what)).or_default().push((ts_ms, cause));
-        }
-        causes.values_mut().for_each(|all| all.sort_by_key(|(ts_ms, _)| *ts_ms));
-        Ok(Self(causes))
-    }
-
-    /// A history knows when a watch ended, the truth when it began; a user watches one channel at a time, so the last to
-    /// begin is the one that ended. Histories know moments to half a second.
-    fn is_shared(&self, behaviour: Behaviour) -> Option<bool> {
-        let all = self.0.get(&(behaviour.user_id, behaviour.what))?;
-        let after = all.partition_point(|(ts_ms, _)| *ts_ms <= behaviour.ts_ms + 500);
-        match all[after.checked_sub(1)?].1 {
-            Cause::Shared => Some(true),
-            Cause::ProductOnly | Cause::LiveOnly => Some(false),
-            Cause::Loyalty | Cause::Popularity | Cause::Noise => None,
-        }
-    }
 }
 
 fn table(measured: &BTreeMap<&'static str, Disentangling>) -> String {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use eliverec_tables::FeedDirectory;
 use eliverec_tables::events::Store;
-use eliverec_tables::import::{IMPORTERS, Imported, ImportedLog, find};
+use eliverec_tables::import::{IMPORTERS, Imported, ImportedLog, Options, find};
 
 use super::{inspect, print};
 
@@ -27,8 +27,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     log: bool,
     /// Seed of sampled candidates
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = Options::default().seed)]
     seed: u64,
+    /// Events of each domain that a feed keeps, the newest; of a log, see `eliverec samples`
+    #[arg(long, value_name = "N", default_value_t = Options::default().history, conflicts_with = "log")]
+    history: usize,
 }
 
 fn after_help() -> String {
@@ -54,7 +57,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         print(&events(&imported))?;
         return Ok(crate::OK);
     }
-    let imported = importer.run(&arguments.from, &arguments.out, arguments.seed)?;
+    let options = Options { seed: arguments.seed, history: arguments.history };
+    let imported = importer.run(&arguments.from, &arguments.out, options)?;
     print(&account(&imported))?;
     let directory = FeedDirectory::open(&arguments.out)?;
     print(&inspect::table(&eliverec_tables::statistics(&directory)?))?;

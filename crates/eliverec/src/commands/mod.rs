@@ -16,6 +16,7 @@ pub(crate) mod simulate;
 pub(crate) mod train;
 pub(crate) mod tune;
 
+mod causes;
 mod fingerprint;
 mod queue;
 

@@ -35,6 +35,12 @@ pub(crate) struct Arguments {
     /// Seconds from which a stay is a watch, in labels and histories
     #[arg(long, value_name = "SECONDS", default_value_t = FeatureConfig::default().stay_threshold_s)]
     stay_threshold: f64,
+    /// Product clicks that a feed keeps, the newest
+    #[arg(long, value_name = "N", default_value_t = FeatureConfig::default().product_history)]
+    product_history: usize,
+    /// Watches that a feed keeps, the newest
+    #[arg(long, value_name = "N", default_value_t = FeatureConfig::default().channel_history)]
+    channel_history: usize,
     /// Minutes after a request in which what a user began counts for it
     #[arg(long, value_name = "MINUTES", default_value_t = 30)]
     attribution_window: u32,
@@ -52,6 +58,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         lenient: arguments.lenient,
         features: FeatureConfig {
             stay_threshold_s: arguments.stay_threshold,
+            product_history: arguments.product_history,
+            channel_history: arguments.channel_history,
             ..FeatureConfig::default()
         },
         ..SampleConfig::default()

@@ -160,7 +160,8 @@ fn a_simulated_platform_becomes_feeds_that_a_model_trains_on() {
         assert!(table[split]["impressions_per_feed"].as_f64().unwrap() > 1.0, "{table}");
     }
 
-    sandbox.succeed("train --config config.toml --feeds world --out run training.max_steps=3");
+    sandbox
+        .succeed("train --config config.toml --feeds world --out run seed=1 training.max_steps=3");
     let report = sandbox.succeed("evaluate --run run --feeds world --json");
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["feeds"], table["test"]["feeds"]);
@@ -173,6 +174,19 @@ fn a_simulated_platform_becomes_feeds_that_a_model_trains_on() {
             assert!((0.0..=1.0).contains(&found[domain][share].as_f64().unwrap()), "{found}");
         }
     }
+    fs_err::create_dir(sandbox.path("folder")).unwrap();
+    fs_err::copy(sandbox.path("config.toml"), sandbox.path("folder/row.toml")).unwrap();
+    let words = "experiment folder --feeds world --logs logs --out results --seeds 1";
+    sandbox.succeed(&format!("{words} training.max_steps=3"));
+    let kept = fs_err::read_to_string(sandbox.path("results/row-seed1.json")).unwrap();
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    assert_eq!(kept["truth"]["live.auc_of_p_c"], found["live"]["auc"]);
+    assert!(sandbox.succeed("report results").contains("Intents against the truth"));
+
+    sandbox.succeed("samples --logs logs --out short --product-history 5");
+    let short: Value = serde_json::from_str(&sandbox.succeed("inspect short --json")).unwrap();
+    let length = |table: &Value| table["test"]["product_sequence_length"].as_f64().unwrap();
+    assert!(length(&short) <= 5.0 && length(&table) > 5.0, "{short}");
 
     let backwards = "samples --logs logs --out w2 --from 2022-09-04 --to 2022-09-01";
     let backwards = sandbox.fail(backwards, 2);

@@ -10,6 +10,7 @@ use eliverec_tables::FeedDirectory;
 
 use self::folder::Folder;
 use self::schedule::Schedule;
+use super::causes::Causes;
 use super::queue::Ended;
 use super::{tell, train};
 
@@ -40,6 +41,9 @@ pub(crate) struct Arguments {
     /// Runs at a time; with more than one each has one thread
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
+    /// Log of the simulated world that the feeds were made from: tells how well intents find its truth
+    #[arg(long, value_name = "LOGS")]
+    logs: Option<PathBuf>,
     /// Keep every run directory under RESULTS/runs
     #[arg(long)]
     keep_runs: bool,
@@ -55,7 +59,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         overrides.push("training.threads=1".into());
     }
     let folder = Folder::read(&arguments.folder, &overrides, arguments.seeds)?;
-    let schedule = Schedule::open(folder, feeds, &arguments.out, arguments.keep_runs)?;
+    let causes = arguments.logs.as_deref().map(Causes::read).transpose()?;
+    let schedule = Schedule::open(folder, feeds, &arguments.out, causes, arguments.keep_runs)?;
     let stop = train::stop_on_interrupt()?;
     match schedule.run(usize::from(arguments.jobs), stop) {
         Ended::Interrupted => {

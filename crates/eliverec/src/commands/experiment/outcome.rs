@@ -1,58 +1,83 @@
 //! From a finished run directory to the file that stays.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use eliverec_report::result::{USERS, file_name, users_to_json};
 use eliverec_report::{Curve, RunResult};
 use eliverec_tables::{FeedDirectory, Split};
+use eliverec_train::disentangling::measure;
 use eliverec_train::{Scorer, durable};
 use serde_json::Value;
 
 use super::folder::Job;
+use crate::commands::causes::Causes;
 
 /// Points of a curve.
 const POINTS: usize = 120;
 
-/// Evaluates a finished run and writes its result; the users' side file first, so that a result never lacks it.
-pub(super) fn keep(
-    experiment: &str,
-    job: &Job,
-    run: &Path,
-    feeds: &FeedDirectory,
-    data_fingerprint: &str,
-    results: &Path,
-    trained: Duration,
-) -> anyhow::Result<()> {
-    let begun = std::time::Instant::now();
-    let scorer = Scorer::open(run)?;
-    let detail = scorer.evaluate_in_detail(run, feeds, Split::Test)?;
-    let log = fs_err::read_to_string(run.join("metrics.jsonl"))?;
-    let log = Log::read(&log).with_context(|| format!("{}/metrics.jsonl", run.display()))?;
-    let result = RunResult {
-        experiment: experiment.into(),
-        row: job.row.clone(),
-        seed: job.seed,
-        config: job.config.to_toml(),
-        config_fingerprint: job.fingerprint.clone(),
-        data_fingerprint: data_fingerprint.into(),
-        product_length: job.config.settings().lengths().products,
-        report: detail.report,
-        validation: scorer.commit.position.best_value,
-        steps: scorer.commit.position.step,
-        parameters: scorer.parameters(),
-        seconds: (trained + begun.elapsed()).as_secs_f64().round(),
-        curves: log.curves,
-        calibration: detail.calibration,
-        intent: log.intent,
-    };
-    let name = file_name(&job.row, job.seed);
-    fs_err::create_dir_all(results.join(USERS))?;
-    durable::write(&results.join(USERS).join(&name), users_to_json(&detail.users).as_bytes())?;
-    durable::write(&results.join(name), serde_json::to_string(&result)?.as_bytes())?;
-    Ok(())
+/// What the results of a folder have in common.
+pub(super) struct Keeper {
+    pub(super) experiment: String,
+    pub(super) feeds: FeedDirectory,
+    pub(super) data_fingerprint: String,
+    pub(super) results: PathBuf,
+    /// Why users did what they did, where they are simulated.
+    pub(super) causes: Option<Causes>,
+}
+
+impl Keeper {
+    /// Evaluates a finished run and writes its result; the users' side file first, so that a result never lacks it.
+    pub(super) fn keep(&self, job: &Job, run: &Path, trained: Duration) -> anyhow::Result<()> {
+        let begun = std::time::Instant::now();
+        let scorer = Scorer::open(run)?;
+        let detail = scorer.evaluate_in_detail(run, &self.feeds, Split::Test)?;
+        let log = fs_err::read_to_string(run.join("metrics.jsonl"))?;
+        let log = Log::read(&log).with_context(|| format!("{}/metrics.jsonl", run.display()))?;
+        let result = RunResult {
+            experiment: self.experiment.clone(),
+            row: job.row.clone(),
+            seed: job.seed,
+            config: job.config.to_toml(),
+            config_fingerprint: job.fingerprint.clone(),
+            data_fingerprint: self.data_fingerprint.clone(),
+            product_length: job.config.settings().lengths().products,
+            report: detail.report,
+            validation: scorer.commit.position.best_value,
+            steps: scorer.commit.position.step,
+            parameters: scorer.parameters(),
+            seconds: (trained + begun.elapsed()).as_secs_f64().round(),
+            curves: log.curves,
+            calibration: detail.calibration,
+            intent: log.intent,
+            truth: self.truth(run)?,
+        };
+        let name = file_name(&job.row, job.seed);
+        fs_err::create_dir_all(self.results.join(USERS))?;
+        let users = users_to_json(&detail.users);
+        durable::write(&self.results.join(USERS).join(&name), users.as_bytes())?;
+        durable::write(&self.results.join(name), serde_json::to_string(&result)?.as_bytes())?;
+        Ok(())
+    }
+
+    /// The run's intents against the truth, by figure.
+    fn truth(&self, run: &Path) -> anyhow::Result<BTreeMap<String, f64>> {
+        let Some(causes) = &self.causes else { return Ok(BTreeMap::new()) };
+        let measured = measure(run, &self.feeds, Split::Test, |event| causes.is_shared(event))?;
+        let figures = measured.into_iter().flat_map(|(domain, found)| {
+            let figures = [
+                ("shared", Some(found.shared)),
+                ("auc_of_p_c", found.auc),
+                ("z_c_on_shared", found.consistent_attention),
+                ("z_s_on_shared", found.specific_attention),
+            ];
+            let known = figures.into_iter().filter_map(|(name, value)| Some((name, value?)));
+            known.map(move |(name, value)| (format!("{domain}.{name}"), value))
+        });
+        Ok(figures.collect())
+    }
 }
 
 /// What of `metrics.jsonl` a report shows.

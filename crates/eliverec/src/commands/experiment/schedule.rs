@@ -1,6 +1,6 @@
 //! Which runs are left, and running them: some at a time, each from where it was.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -9,18 +9,16 @@ use eliverec_tables::FeedDirectory;
 use eliverec_train::{Error, Outcome, Progress, Request, train};
 
 use super::folder::{Folder, Job};
-use super::outcome;
+use super::outcome::Keeper;
+use crate::commands::causes::Causes;
 use crate::commands::queue::{self, Ended};
 use crate::commands::{fingerprint, tell};
 
 /// Runs of a folder that have no result yet.
 pub(super) struct Schedule {
-    experiment: String,
     left: Vec<Job>,
     all: usize,
-    feeds: FeedDirectory,
-    data_fingerprint: String,
-    results: PathBuf,
+    keeper: Keeper,
     keep_runs: bool,
     /// Held while this lives.
     _lock: fs_err::File,
@@ -32,6 +30,7 @@ impl Schedule {
         folder: Folder,
         feeds: FeedDirectory,
         results: &Path,
+        causes: Option<Causes>,
         keep_runs: bool,
     ) -> Result<Self, Error> {
         let wrong = |reason: String| Error::Run { path: results.into(), reason };
@@ -58,8 +57,14 @@ impl Schedule {
                 left.push(job);
             }
         }
-        let (experiment, results) = (folder.name, results.into());
-        Ok(Self { experiment, left, all, feeds, data_fingerprint, results, keep_runs, _lock: lock })
+        let keeper = Keeper {
+            experiment: folder.name,
+            feeds,
+            data_fingerprint,
+            results: results.into(),
+            causes,
+        };
+        Ok(Self { left, all, keeper, keep_runs, _lock: lock })
     }
 
     /// Runs what is left, `workers` at a time.
@@ -71,13 +76,14 @@ impl Schedule {
     fn one(&self, job: &Job, stop: &AtomicBool) -> anyhow::Result<bool> {
         // By config, so that a run of a changed one never resumes from the old.
         let run = self
+            .keeper
             .results
             .join("runs")
             .join(format!("{}-seed{}-{}", job.row, job.seed, job.fingerprint));
         let request = Request {
             config: Some(job.config.clone()),
             overrides: job.overrides.clone(),
-            feeds: self.feeds.path().into(),
+            feeds: self.keeper.feeds.path().into(),
             run: run.clone(),
             resume: true,
             init_from: None,
@@ -89,17 +95,7 @@ impl Schedule {
         let trained = begun.elapsed();
         let threads = job.config.training.threads.unwrap_or(0);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-        pool.install(|| {
-            outcome::keep(
-                &self.experiment,
-                job,
-                &run,
-                &self.feeds,
-                &self.data_fingerprint,
-                &self.results,
-                trained,
-            )
-        })?;
+        pool.install(|| self.keeper.keep(job, &run, trained))?;
         if !self.keep_runs {
             fs_err::remove_dir_all(&run)?;
         }

@@ -1,0 +1,46 @@
+//! Why a simulated user did something.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use eliverec_core::EventKind;
+use eliverec_sim::{Cause, Truth, read_truth};
+use eliverec_train::disentangling::{Behaviour, What};
+
+/// When a user did something, and why.
+pub(super) struct Causes(HashMap<(u64, What), Vec<(i64, Cause)>>);
+
+impl Causes {
+    /// Reads the truth of a log that `eliverec simulate` made.
+    pub(super) fn read(logs: &Path) -> anyhow::Result<Self> {
+        let mut causes: HashMap<_, Vec<_>> = HashMap::new();
+        for record in read_truth(&logs.join("truth.parquet"))? {
+            let Truth::Cause { ts_ms, kind, user_id, channel_id, product_id, cause, .. } = record?
+            else {
+                continue;
+            };
+            let what = match (kind, channel_id, product_id) {
+                (EventKind::Watch, Some(channel), _) => What::Channel(channel),
+                (EventKind::ProductClick, None, Some(product)) => What::Product(product),
+                _ => continue,
+            };
+            causes.entry((user_id, what)).or_default().push((ts_ms, cause));
+        }
+        causes.values_mut().for_each(|all| all.sort_by_key(|(ts_ms, _)| *ts_ms));
+        Ok(Self(causes))
+    }
+
+    /// Whether its cause was an interest shared by both domains or one of the domain's own; `None` for other causes.
+    ///
+    /// A history knows when a watch ended, the truth when it began; a user watches one channel at a time, so the last to
+    /// begin is the one that ended. Histories know moments to half a second.
+    pub(super) fn is_shared(&self, behaviour: Behaviour) -> Option<bool> {
+        let all = self.0.get(&(behaviour.user_id, behaviour.what))?;
+        let after = all.partition_point(|(ts_ms, _)| *ts_ms <= behaviour.ts_ms + 500);
+        match all[after.checked_sub(1)?].1 {
+            Cause::Shared => Some(true),
+            Cause::ProductOnly | Cause::LiveOnly => Some(false),
+            Cause::Loyalty | Cause::Popularity | Cause::Noise => None,
+        }
+    }
+}
