@@ -68,6 +68,12 @@ pub static SOURCES: &[Source] = &[
         rows: &[],
     },
     Source {
+        experiment: "task-options",
+        title: "Options of the inter-channel tasks that the paper does not settle",
+        main: "adaptive",
+        rows: &[],
+    },
+    Source {
         experiment: "options",
         title: "Options of eLiveRec that the paper does not settle",
         main: "elive",

@@ -74,7 +74,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     for impressions in &arguments.impressions {
         timings.push(time(*impressions, arguments, &config)?);
     }
-    let exponents = timings.windows(2).map(|pair| {
+    let grown = timings.windows(2).filter(|pair| pair[0].impressions != pair[1].impressions);
+    let exponents = grown.map(|pair| {
         let ratio = |of: fn(&Timing) -> f64| (of(&pair[1]) / of(&pair[0])).ln();
         ratio(|timing| timing.samples_s) / ratio(|timing| timing.impressions as f64)
     });
