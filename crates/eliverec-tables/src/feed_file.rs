@@ -1,6 +1,5 @@
-//! Writes one feed file on its own, for feeds that are made day by day: the file gets its name when all of it is on
-//! disk, so a kill leaves the whole file or none. Encoding takes most of the time and may run on any threads; the encoded
-//! row groups are then appended in order.
+//! Writes one feed file: it gets its name when all of it is on disk, so a kill leaves the whole file or none. Encoding takes
+//! most of the time and may run on any threads; the encoded row groups are then appended in order.
 
 use std::fmt;
 use std::fs::File;
@@ -10,16 +9,19 @@ use arrow::datatypes::SchemaRef;
 use eliverec_core::{Feed, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
 
-use crate::arrow_schema::feed_columns;
+use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY, feed_columns};
 use crate::encode;
 use crate::error::Error;
 use crate::layout::Split;
 use crate::partial::parent_of;
 use crate::read::FeedFile;
-use crate::write::properties;
 
 /// Makes row groups of feeds.
 #[derive(Debug)]
@@ -66,6 +68,11 @@ impl FeedEncoder {
             let request_id = feed.request_id;
             feed.check(&self.schema).map_err(|source| Error::Feed { split, request_id, source })?;
         }
+        self.row_group(split, feeds)
+    }
+
+    /// As [`FeedEncoder::encode`], of feeds that have been checked.
+    pub(crate) fn row_group(&self, split: Split, feeds: &[Feed]) -> Result<RowGroup, Error> {
         self.columns(feeds).map(RowGroup).map_err(|e| cannot_write(Path::new(split.name()), &e))
     }
 
@@ -144,6 +151,24 @@ impl FeedFileWriter {
         fs_err::File::open(parent_of(&self.path))?.sync_all()?;
         Ok(())
     }
+}
+
+/// How every feed file is written, with what tells readers its schema.
+fn properties(schema: &Schema) -> WriterProperties {
+    let metadata = [(FINGERPRINT_KEY, schema.fingerprint()), (SCHEMA_TEXT_KEY, schema.to_toml())];
+    let metadata = metadata.into_iter().map(|(k, v)| KeyValue::new(k.to_owned(), v)).collect();
+    // Ages hardly repeat: a dictionary would hold every value once and an index besides.
+    let of_age = |events: &str| {
+        ColumnPath::from([events, "list", "element", "age_s"].map(String::from).to_vec())
+    };
+    WriterProperties::builder()
+        .set_column_dictionary_enabled(of_age("products"), false)
+        .set_column_dictionary_enabled(of_age("channels"), false)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .set_key_value_metadata(Some(metadata))
+        .build()
 }
 
 /// How many feeds a file has, from its footer.

@@ -1,19 +1,12 @@
 //! Writes a feed directory row by row; it appears whole or not at all.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use arrow::datatypes::SchemaRef;
 use eliverec_core::{Feed, Schema};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
 
-use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY, feed_columns};
 use crate::encode;
 use crate::error::Error;
+use crate::feed_file::{FeedEncoder, FeedFileWriter};
 use crate::layout::{SCHEMA_FILE, Split};
 use crate::partial::PartialDirectory;
 
@@ -29,8 +22,7 @@ const FILE_ROW_GROUPS: usize = 64;
 pub struct FeedWriter {
     partial: PartialDirectory,
     schema: Schema,
-    columns: SchemaRef,
-    properties: WriterProperties,
+    encoder: FeedEncoder,
     splits: [SplitWriter; Split::ALL.len()],
 }
 
@@ -50,9 +42,8 @@ impl FeedWriter {
         fs_err::File::open(&schema_file)?.sync_all()?;
         Ok(Self {
             partial,
-            columns: feed_columns(schema),
+            encoder: FeedEncoder::new(schema)?,
             schema: schema.clone(),
-            properties: properties(schema),
             splits: Default::default(),
         })
     }
@@ -83,10 +74,6 @@ impl FeedWriter {
         for split in Split::ALL {
             self.end_row_group(split)?;
             self.end_file(split)?;
-            let folder = split.folder(self.partial.path());
-            if folder.exists() {
-                fs_err::File::open(&folder)?.sync_all()?;
-            }
         }
         self.partial.publish()
     }
@@ -96,24 +83,19 @@ impl FeedWriter {
         if pending.feeds.is_empty() {
             return Ok(());
         }
-        let path = part_path(self.partial.path(), split, pending.files);
-        let failed = |reason: String| Error::directory(&path, format!("cannot write: {reason}"));
-        let batch = encode::record_batch(&self.schema, &self.columns, &pending.feeds)
-            .map_err(|e| failed(e.to_string()))?;
+        let group = self.encoder.row_group(split, &pending.feeds)?;
         pending.feeds.clear();
         pending.values = 0;
-        let writer = if let Some(writer) = &mut pending.writer {
-            writer
+        let file = if let Some(file) = &mut pending.file {
+            file
         } else {
-            fs_err::create_dir_all(split.folder(self.partial.path()))?;
-            let file = fs_err::File::create(&path)?.into_parts().0;
-            let (columns, properties) = (SchemaRef::clone(&self.columns), self.properties.clone());
-            let writer = ArrowWriter::try_new(file, columns, Some(properties))
-                .map_err(|e| failed(e.to_string()))?;
-            pending.writer.insert(writer)
+            let name = format!("part-{:05}.parquet", pending.files);
+            let path = split.folder(self.partial.path()).join(name);
+            pending.file.insert(FeedFileWriter::create(&path, &self.schema)?)
         };
-        writer.write(&batch).and_then(|()| writer.flush()).map_err(|e| failed(e.to_string()))?;
-        if writer.flushed_row_groups().len() >= FILE_ROW_GROUPS {
+        file.append(group)?;
+        pending.row_groups += 1;
+        if pending.row_groups >= FILE_ROW_GROUPS {
             self.end_file(split)?;
         }
         Ok(())
@@ -121,32 +103,13 @@ impl FeedWriter {
 
     fn end_file(&mut self, split: Split) -> Result<(), Error> {
         let pending = &mut self.splits[split as usize];
-        if let Some(writer) = pending.writer.take() {
-            let path = part_path(self.partial.path(), split, pending.files);
-            let failed = |e| Error::directory(&path, format!("cannot write: {e}"));
-            writer.into_inner().map_err(failed)?.sync_all()?;
+        if let Some(file) = pending.file.take() {
+            file.finish()?;
             pending.files += 1;
+            pending.row_groups = 0;
         }
         Ok(())
     }
-}
-
-/// How every feed file is written, with what tells readers its schema.
-pub(crate) fn properties(schema: &Schema) -> WriterProperties {
-    let metadata = [(FINGERPRINT_KEY, schema.fingerprint()), (SCHEMA_TEXT_KEY, schema.to_toml())];
-    let metadata = metadata.into_iter().map(|(k, v)| KeyValue::new(k.to_owned(), v)).collect();
-    // Ages hardly repeat: a dictionary would hold every value once and an index besides.
-    let of_age = |events: &str| {
-        ColumnPath::from([events, "list", "element", "age_s"].map(String::from).to_vec())
-    };
-    WriterProperties::builder()
-        .set_column_dictionary_enabled(of_age("products"), false)
-        .set_column_dictionary_enabled(of_age("channels"), false)
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_offset_index_disabled(true)
-        .set_key_value_metadata(Some(metadata))
-        .build()
 }
 
 /// The row group and the file that a split's next feed goes to.
@@ -154,10 +117,7 @@ pub(crate) fn properties(schema: &Schema) -> WriterProperties {
 struct SplitWriter {
     feeds: Vec<Feed>,
     values: usize,
-    writer: Option<ArrowWriter<File>>,
+    file: Option<FeedFileWriter>,
+    row_groups: usize,
     files: usize,
-}
-
-fn part_path(partial: &Path, split: Split, number: usize) -> PathBuf {
-    split.folder(partial).join(format!("part-{number:05}.parquet"))
 }
