@@ -65,7 +65,7 @@ pub(super) fn of_feeds(feeds: &FeedDirectory) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use super::*;
 
@@ -73,20 +73,29 @@ mod tests {
     #[test]
     fn kept_results_are_those_of_the_kept_experiments() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let inside = |path: &Path| -> Vec<PathBuf> {
+            fs_err::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect()
+        };
+        let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
         let mut compared = 0;
-        for table in ["table3", "table4"] {
-            for entry in fs_err::read_dir(root.join("results/world").join(table)).unwrap() {
-                let path = entry.unwrap().path();
-                if path.extension().is_none_or(|ending| ending != "json") {
-                    continue;
+        for data in inside(&root.join("results")) {
+            for results in inside(&data) {
+                let folder = match name(&results).as_str() {
+                    "tuned" => format!("experiments/tuned/{}", name(&data)),
+                    other => format!("experiments/{other}"),
+                };
+                for path in inside(&results) {
+                    if path.extension().is_none_or(|ending| ending != "json") {
+                        continue;
+                    }
+                    let result = eliverec_report::result::read(&path).unwrap();
+                    let file = format!("{folder}/{}.toml", result.row);
+                    let text = fs_err::read_to_string(root.join(&file)).unwrap();
+                    let seed = [format!("seed={}", result.seed)];
+                    let config = Config::parse(&text, &file, &seed).unwrap();
+                    assert_eq!(differences(&result.config, &config).unwrap(), [""; 0], "{file}");
+                    compared += 1;
                 }
-                let result = eliverec_report::result::read(&path).unwrap();
-                let file = format!("experiments/{table}/{}.toml", result.row);
-                let text = fs_err::read_to_string(root.join(&file)).unwrap();
-                let seed = [format!("seed={}", result.seed)];
-                let config = Config::parse(&text, &file, &seed).unwrap();
-                assert_eq!(differences(&result.config, &config).unwrap(), [""; 0], "{file}");
-                compared += 1;
             }
         }
         assert!(compared > 0);

@@ -71,3 +71,35 @@ impl Folder {
         Ok(Self { name, jobs })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// The folders that hold experiment files, below `path`.
+    fn folders(path: &Path) -> Vec<PathBuf> {
+        let inside = fs_err::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        let (below, files): (Vec<PathBuf>, Vec<PathBuf>) = inside.partition(|path| path.is_dir());
+        let mut found: Vec<PathBuf> = below.iter().flat_map(|path| folders(path)).collect();
+        // The space of a search is no experiment.
+        let is_experiment = |file: &PathBuf| {
+            file.extension().is_some_and(|ending| ending == "toml")
+                && !file.ends_with("tune/space.toml")
+        };
+        if files.iter().any(is_experiment) {
+            found.push(path.into());
+        }
+        found
+    }
+
+    #[test]
+    fn every_shipped_experiment_can_be_read() {
+        let shipped = folders(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments"));
+        assert!(shipped.len() > 5, "{shipped:?}");
+        for path in shipped {
+            Folder::read(&path, &[], 1).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        }
+    }
+}
