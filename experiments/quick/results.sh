@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains the quick experiments over three seeds, evaluates their test splits, and prints the table of docs/results.md.
-#   experiments/quick/results.sh ELIVEREC FEEDS RUNS EXPERIMENT... >>docs/results.md
+# Trains the quick experiments over three seeds, evaluates their test splits, and prints the table of docs/real-sets.md.
+#   experiments/quick/results.sh ELIVEREC FEEDS RUNS EXPERIMENT... >>docs/real-sets.md
 # Finished runs are not repeated; one that was killed goes on where it was.
 set -euo pipefail
 eliverec=$1 feeds=$2 runs=$3

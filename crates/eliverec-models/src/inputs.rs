@@ -17,7 +17,7 @@ use crate::blocks::matrix;
 use crate::fused;
 use crate::ops;
 use crate::rows::{Rows, indices};
-use crate::settings::{Maps, ModelSettings};
+use crate::settings::{Maps, ModelSettings, Query};
 
 /// One batch as vectors. `b` feeds, `n` impressions, `m` events, all packed.
 #[derive(Clone, Debug)]
@@ -94,6 +94,9 @@ pub struct Entities {
     dynamic: Option<Map>,
     /// `[w, d]` of each vocabulary that an entity draws on, where the maps are theirs ([`Maps::Vocabulary`]).
     vocabularies: Vec<Option<Param<Tensor<2>>>>,
+    /// The target's own fields that join e_vt ([`Query::Moment`]), each with its vocabulary.
+    #[module(skip)]
+    query: Vec<(usize, usize)>,
 }
 
 /// A linear map without bias, or nothing where the widths add up already.
@@ -177,11 +180,19 @@ impl Entities {
             target: map(&[Group::Target]),
             dynamic: map(&[Group::Dynamic]),
             vocabularies: Vec::new(),
+            query: Vec::new(),
         };
         if settings.input.maps == Maps::Vocabulary {
             let used = |v| entities.all().any(|map| map.draws_on(v));
             let shared = |v| used(v).then(|| matrix(schema.width(v, d), d, device));
             entities.vocabularies = (0..schema.vocabulary.len()).map(shared).collect();
+        }
+        if settings.input.query == Query::Moment {
+            let histories = || entities.product.iter().chain([&entities.channel]);
+            let known = |v: &usize| histories().any(|map| map.draws_on(*v));
+            let fields = schema.fields(Group::Target).iter().enumerate();
+            let named = fields.filter_map(|(i, field)| Some((i, schema.vocabulary_of(field)?)));
+            entities.query = named.filter(|(_, v)| known(v)).collect();
         }
         entities
     }
@@ -215,11 +226,19 @@ impl Entities {
                     age_s: age_s.to_vec(),
                 }
             };
+        let mut target =
+            self.channel.forward(lookup.concatenated(&[Group::Candidate]), &self.vocabularies);
+        if !self.query.is_empty() {
+            let state = lookup.columns(Group::Target);
+            for (field, vocabulary) in &self.query {
+                if let Some(map) = &self.vocabularies[*vocabulary] {
+                    target = target + state[*field].clone().matmul(map.val());
+                }
+            }
+        }
         Inputs {
             context: map(&self.context, &[Group::User, Group::Context]),
-            target: self
-                .channel
-                .forward(lookup.concatenated(&[Group::Candidate]), &self.vocabularies),
+            target,
             target_state: map(&self.target, &[Group::Target]),
             dynamic: map(&self.dynamic, &[Group::Dynamic]),
             candidates: Rows::new(batch.candidates.clone(), &lookup.device),
@@ -308,5 +327,77 @@ impl Lookup<'_> {
                 }
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eliverec_core::feed::Column;
+    use eliverec_core::normalize::Normalization;
+    use eliverec_core::schema::{Field, Kind};
+    use eliverec_core::{BatchBuilder, Lengths, toy};
+
+    use super::*;
+
+    /// e_vt `[n, d]` of toy feeds whose candidates sell `selling[i % selling.len()]` right now.
+    fn targets(query: Query, selling: &[u64]) -> Vec<Vec<f32>> {
+        let mut schema = toy::schema();
+        let kind = Kind::Categorical { vocabulary: "category".into() };
+        schema.target.push(Field { name: "current_category".into(), kind });
+        let (normalization, device) = (Normalization::default(), Device::flex());
+        let mut builder = BatchBuilder::new(&schema, &normalization, Lengths::default());
+        for mut feed in toy::feeds(6, 1) {
+            let now = (0..feed.impressions()).map(|i| selling[i % selling.len()]);
+            feed.candidates.target.push(Column::Ids(now.collect()));
+            builder.push(&feed).unwrap();
+        }
+        let batch = builder.finish().unwrap();
+        let unique = UniqueIds::of(&schema, &batch);
+        let row = |v: usize, id: u64| {
+            let mut random = Random::new(id.wrapping_mul(31) + v as u64);
+            (0..schema.width(v, 8)).map(move |_| random.normal() as f32)
+        };
+        let tables = unique.ids.iter().enumerate();
+        let blocks = tables.map(|(v, ids)| {
+            let rows: Vec<f32> = ids.iter().flat_map(|id| row(v, *id)).collect();
+            Tensor::from_data(TensorData::new(rows, [ids.len(), schema.width(v, 8)]), &device)
+        });
+        let mut settings = ModelSettings::default();
+        settings.input = crate::settings::InputConfig {
+            width: 8,
+            maps: Maps::Vocabulary,
+            query,
+            ..settings.input
+        };
+        settings.check().unwrap();
+        let mut entities = Entities::new(&settings, &schema, &device);
+        let mut random = Random::new(5);
+        for map in entities.vocabularies.iter_mut().flatten() {
+            let shape = map.val().dims();
+            let values = (0..shape[0] * shape[1]).map(|_| random.normal() as f32).collect();
+            *map = Param::from_data(TensorData::new(values, shape), &device);
+        }
+        let inputs = entities.forward(&schema, &batch, &unique, &blocks.collect::<Vec<_>>());
+        let values: Vec<f32> = inputs.target.try_into_vec_as().unwrap();
+        values.chunks(8).map(<[f32]>::to_vec).collect()
+    }
+
+    #[test]
+    fn the_query_of_the_moment_is_the_channel_plus_what_it_sells() {
+        let channel = targets(Query::Channel, &[3]);
+        assert_eq!(channel, targets(Query::Channel, &[4]), "the channel alone");
+        let difference = |selling: &[u64]| -> Vec<Vec<f32>> {
+            let moment = targets(Query::Moment, selling);
+            let pairs = moment.iter().zip(&channel);
+            pairs.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a - b).collect()).collect()
+        };
+        let (three, four) = (difference(&[3]), difference(&[4]));
+        let apart =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(
+            three.iter().all(|row| apart(row, &three[0]) < 1e-5),
+            "the same, whatever the channel"
+        );
+        assert!(apart(&three[0], &four[0]) > 0.1);
     }
 }

@@ -38,6 +38,9 @@ pub struct InputConfig {
     /// Whose linear maps lead from the fields to d.
     #[serde(skip_serializing_if = "is_default")]
     pub maps: Maps,
+    /// What the target asks the histories with.
+    #[serde(skip_serializing_if = "is_default")]
+    pub query: Query,
 }
 
 impl Default for InputConfig {
@@ -48,6 +51,7 @@ impl Default for InputConfig {
             product_length: 50,
             channel_length: 50,
             maps: Maps::Entity,
+            query: Query::Channel,
         }
     }
 }
@@ -62,6 +66,19 @@ pub enum Maps {
     /// One of each vocabulary, added up over an entity's fields: a category is the same direction in a product, in a channel and
     /// in the target's own fields.
     Vocabulary,
+}
+
+/// See [`InputConfig::query`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Query {
+    /// e_vt is the channel, in the space of the watched channels.
+    #[default]
+    Channel,
+    /// To e_vt is added what the target's fields of the moment say in the histories' own words: those with a vocabulary that
+    /// histories draw on, such as the category on sale right now. Needs [`Maps::Vocabulary`], without which words have no
+    /// common meaning.
+    Moment,
 }
 
 /// Values that are left out of a written config, so that those from before they were there stay what they are.
@@ -146,6 +163,9 @@ impl ModelSettings {
                 "input.channel_length",
                 "must be positive; every model reads the channels".into(),
             );
+        }
+        if self.input.query == Query::Moment && self.input.maps != Maps::Vocabulary {
+            return wrong("input.query", "moment needs input.maps = \"vocabulary\"".into());
         }
         if self.tower.widths.contains(&0) {
             return wrong("tower.widths", "every layer needs at least one unit".into());
