@@ -14,6 +14,7 @@ pub mod error;
 pub mod fused;
 pub mod heads;
 pub mod inputs;
+mod lookup;
 pub mod model;
 pub mod ops;
 pub mod parameters;
