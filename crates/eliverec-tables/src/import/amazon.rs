@@ -15,7 +15,7 @@ use eliverec_core::id::text_id;
 use super::candidates::Sampler;
 use super::record::{FeedBuilder, Label, Value};
 use super::source::Table;
-use super::timeline::Timeline;
+use super::timeline::{Timeline, newest};
 use super::{Options, Output};
 use crate::{Error, Split};
 
@@ -115,10 +115,6 @@ fn read(shops: &Shops, from: &Path, options: Options, out: &mut Output<'_>) -> R
         out.feed(split, &feed.finish())?;
     }
     Ok(())
-}
-
-fn newest<T>(events: &[T], count: usize) -> &[T] {
-    &events[events.len().saturating_sub(count)..]
 }
 
 /// The split of each event, by day. Validation is the stretch before the test with at least as many live events.

@@ -25,8 +25,7 @@ impl<T> Timeline<T> {
 
     /// The newest `count` events of `owner` strictly before `ts_ms`, oldest first.
     pub(super) fn newest(&self, owner: u64, ts_ms: i64, count: usize) -> &[(i64, T)] {
-        let before = self.before(owner, ts_ms);
-        &before[before.len().saturating_sub(count)..]
+        newest(self.before(owner, ts_ms), count)
     }
 
     /// How many events of `owner` fall into `[ts_ms - window_ms, ts_ms)`.
@@ -38,6 +37,11 @@ impl<T> Timeline<T> {
     pub(super) fn first(&self, owner: u64, ts_ms: i64) -> Option<i64> {
         self.before(owner, ts_ms).first().map(|(at, _)| *at)
     }
+}
+
+/// The last `count` of events in order of time.
+pub(super) fn newest<T>(events: &[T], count: usize) -> &[T] {
+    &events[events.len().saturating_sub(count)..]
 }
 
 #[cfg(test)]
