@@ -36,6 +36,9 @@ MODELS: dict[str, models.Model] = {
     "elive_encoder_hgn": Elive(encoder="hgn"),
     "elive_wo_p": Elive(prototypes="learned"),
     "elive_crossed": Elive(prototypes="crossed", intention_weight="scalar"),
+    "elive_matched": Elive(
+        prototypes="matched", intention_weight="scalar", retrieval_scale="double"
+    ),
     "elive_wo_c": Elive(correlation="none"),
     "elive_wo_n": Elive(contrast="none"),
     "elive_wo_d": Elive(disentangle=False, correlation="none", contrast="none"),

@@ -64,11 +64,11 @@ class Elive:
     feed_forward_ratio: int = 2
     attention_scale: str = "width"  # 1/sqrt(d), Eq. 4; or "head": 1/sqrt(d/h)
     position: str = "none"  # or "recency"
-    prototypes: str = "pooled"  # or "learned" (wo.P), "crossed"
+    prototypes: str = "pooled"  # or "learned" (wo.P), "crossed", "matched"
     disentangle: bool = True  # False: wo.D
     intention_weight: str = "elementwise"  # or "scalar"
     intention_scale: str = "none"  # or "width": 1/sqrt(d)
-    retrieval_scale: str = "none"  # or "width": 1/sqrt(d)
+    retrieval_scale: str = "none"  # or "width": 1/sqrt(d), "double": 2
     correlation: str = "plain"  # or "bias_corrected", "none" (wo.C)
     contrast: str = "info_nce"  # or "none" (wo.N), "cosine", "euclidean", "specific_repulsion" (SR)
     field_norm: str = "none"  # or "layer"
@@ -178,6 +178,23 @@ class Elive:
         of_other, _ = ops.prototypes(self.encode_history(inputs, parameters, other)[0], lengths)
         return torch.where((lengths == 0)[:, None], mean, of_other), mean
 
+    def matched_prototypes(
+        self, inputs: Tensors, parameters: Tensors, domain: str, items: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """o_c of an event is what the other history has most like it, o_s the mean of its own, `[m, d]` each."""
+        (other,) = (name for name in self.domains if name != domain)
+        of_other = self.encode_history(inputs, parameters, other)[0]
+        lengths = inputs[f"{domain}.lengths"]
+        consistent, specific = [], []
+        of_others = per_feed(of_other, inputs[f"{other}.lengths"])
+        for own, others in zip(per_feed(items, lengths), of_others):
+            if len(own) == 0:
+                continue
+            mean = own.mean(0).expand_as(own)
+            specific.append(mean)
+            consistent.append(ops.most_alike(own, others) if len(others) else mean)
+        return torch.cat(consistent), torch.cat(specific)
+
     def disentangle_history(
         self,
         inputs: Tensors,
@@ -189,7 +206,9 @@ class Elive:
     ) -> None:
         """Eq. 5-7: adds the fields z_c and z_s of a domain."""
         lengths = inputs[f"{domain}.lengths"]
-        if self.prototypes != "learned":
+        if self.prototypes == "matched":
+            o_c, o_s = self.matched_prototypes(inputs, parameters, domain, items)
+        elif self.prototypes != "learned":
             o_c, o_s = self.pooled_prototypes(inputs, parameters, domain, items)  # [b, d] each
             encoded.intermediates[f"{domain}.consistent_prototype"] = o_c
             encoded.intermediates[f"{domain}.specific_prototype"] = o_s
@@ -258,7 +277,7 @@ class Elive:
 
 def factor(scale: str, width: int) -> float:
     """The number that an exponent is multiplied by."""
-    return 1 / math.sqrt(width) if scale == "width" else 1.0
+    return {"none": 1.0, "width": 1 / math.sqrt(width), "double": 2.0}[scale]
 
 
 # DIN

@@ -110,6 +110,12 @@ def prototypes(items: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     return mean, largest
 
 
+def most_alike(items: Tensor, others: Tensor) -> Tensor:
+    """What `others` `[n, d]` have most like each of `items` `[l, d]`: their mean under softmax(cosine / 0.2), `[l, d]`."""
+    norms = items.norm(dim=1)[:, None] * others.norm(dim=1)
+    return torch.softmax(items @ others.T / norms / 0.2, dim=1) @ others
+
+
 def intention(
     h: Tensor, consistent: Tensor, specific: Tensor, weight: str, scale: float
 ) -> Tensor:

@@ -13,7 +13,7 @@ use eliverec_models::model::Output;
 use eliverec_models::registry::{MODELS, ModelConfig};
 use eliverec_models::rows::indices;
 use eliverec_models::settings::{Domain, Maps};
-use eliverec_models::zoo::elive::{EliveConfig, EncoderKind};
+use eliverec_models::zoo::elive::{EliveConfig, EncoderKind, PrototypeSource};
 use eliverec_models::{Model, ModelSettings, ops, parameters};
 
 const WIDTH: usize = 8;
@@ -39,6 +39,7 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
         EliveConfig { target_product: true, ..elive() },
         EliveConfig { encoder: EncoderKind::Din, ..elive() },
         EliveConfig { encoder: EncoderKind::Hgn, ..elive() },
+        EliveConfig { prototypes: PrototypeSource::Matched, ..elive() },
     ] {
         let mut variant = settings("elive", Domain::Both);
         variant.model = ModelConfig::Elive(config);

@@ -184,8 +184,12 @@ fn settings(r: &Reference) -> ModelSettings {
         gate_hidden: r.number("gate_hidden"),
         tower_hidden: r.number("tower_hidden"),
     });
-    let scale =
-        |name| if r.option(name) == "none" { IntentScale::None } else { IntentScale::Width };
+    let scale = |name| match r.option(name) {
+        "none" => IntentScale::None,
+        "width" => IntentScale::Width,
+        "double" => IntentScale::Double,
+        other => panic!("{name} = {other}"),
+    };
     match &mut settings.model {
         ModelConfig::Din(config) => {
             config.normalize = match r.option("normalize") {
@@ -221,6 +225,7 @@ fn settings(r: &Reference) -> ModelSettings {
                 "pooled" => PrototypeSource::Pooled,
                 "learned" => PrototypeSource::Learned,
                 "crossed" => PrototypeSource::Crossed,
+                "matched" => PrototypeSource::Matched,
                 other => panic!("prototypes = {other}"),
             };
             if r.option("intention_weight") == "scalar" {

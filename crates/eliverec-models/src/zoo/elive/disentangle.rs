@@ -29,6 +29,8 @@ pub enum IntentScale {
     None,
     /// 1/sqrt(d), as in Eq. 4.
     Width,
+    /// 2: of two halves of h, each then attends as h would.
+    Double,
 }
 
 impl IntentScale {
@@ -36,16 +38,30 @@ impl IntentScale {
         match self {
             Self::None => 1.0,
             Self::Width => 1.0 / (width as f32).sqrt(),
+            Self::Double => 2.0,
         }
     }
 }
 
-/// o_c and o_s of every feed, each `[b, d]`.
+/// o_c and o_s.
 #[derive(Debug)]
 pub(super) struct Prototypes {
     pub(super) consistent: Tensor<2>,
     pub(super) specific: Tensor<2>,
+    pub(super) level: Level,
 }
+
+/// What a prototype belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    /// `[b, d]`
+    Feed,
+    /// `[m, d]`
+    Event,
+}
+
+/// Temperature of the cosines by which [`Prototypes::matched`] looks for an event in the other domain.
+const MATCH_TEMPERATURE: f32 = 0.2;
 
 impl Prototypes {
     /// o_c = mean(E), o_s = max(E) over the real events.
@@ -53,11 +69,12 @@ impl Prototypes {
         let (items, rows) = (&sequence.embedded, &sequence.rows);
         if rows.fused {
             let (consistent, specific) = fused::prototypes(items.clone(), &rows.offsets);
-            return Self { consistent, specific };
+            return Self { consistent, specific, level: Level::Feed };
         }
         Self {
             consistent: ops::masked_mean(items.clone(), rows),
             specific: ops::masked_max(items.clone(), rows),
+            level: Level::Feed,
         }
     }
 
@@ -71,13 +88,33 @@ impl Prototypes {
                 Self::pooled(other).consistent + specific.clone() * empty
             },
         );
-        Self { consistent, specific }
+        Self { consistent, specific, level: Level::Feed }
+    }
+
+    /// o_c of an event is what the other domain has most like it, `sum_j softmax_j(cos(e_i, e_j) / 0.2) e_j` over the events e_j
+    /// there, o_s the mean(E) of its own. Without events there both are the latter, so that p is 1/2.
+    pub(super) fn matched(own: &Sequence, other: Option<&Sequence>) -> Self {
+        let specific = own.rows.repeat(ops::masked_mean(own.embedded.clone(), &own.rows));
+        let Some(other) = other.filter(|other| other.rows.total() > 0 && own.rows.total() > 0)
+        else {
+            return Self { consistent: specific.clone(), specific, level: Level::Event };
+        };
+        let directions =
+            |sequence: &Sequence| sequence.rows.pad(ops::unit(sequence.embedded.clone()));
+        let likeness = directions(own).matmul(directions(other).transpose()) / MATCH_TEMPERATURE;
+        let [b, l, n] = likeness.dims();
+        let mask = other.rows.mask().reshape([b, 1, n]).expand([b, l, n]);
+        let found =
+            ops::masked_softmax(likeness, mask).matmul(other.rows.pad(other.embedded.clone()));
+        let empty = own.rows.repeat(other.rows.lengths().equal_elem(0.0).float());
+        let consistent = own.rows.pack(found) + specific.clone() * empty;
+        Self { consistent, specific, level: Level::Event }
     }
 
     /// wo.P: the same two vectors for every feed.
     pub(super) fn learned(consistent: Tensor<1>, specific: Tensor<1>, feeds: usize) -> Self {
         let repeat = |vector: Tensor<1>| vector.unsqueeze_dim::<2>(0).repeat_dim(0, feeds);
-        Self { consistent: repeat(consistent), specific: repeat(specific) }
+        Self { consistent: repeat(consistent), specific: repeat(specific), level: Level::Feed }
     }
 }
 
@@ -109,12 +146,16 @@ impl Disentangler {
         trace: &mut Trace,
     ) -> Retrieval {
         let (events, encoded) = (&sequence.rows, sequence.encoded.clone());
-        if events.fused && !trace.is_on() {
+        if events.fused && prototypes.level == Level::Feed && !trace.is_on() {
             return self.fused(sequence, prototypes, target);
         }
 
         // eq. 5: p(z_c|v_i) = sigmoid(h_i * (o_c - o_s)), p(z_s|v_i) = 1 - p(z_c|v_i)    [m, d] or [m, 1]
-        let difference = events.repeat(prototypes.consistent - prototypes.specific);
+        let difference = prototypes.consistent - prototypes.specific;
+        let difference = match prototypes.level {
+            Level::Feed => events.repeat(difference),
+            Level::Event => difference,
+        };
         let exponent = encoded.clone() * difference * self.intention_scale;
         let exponent = match self.weight {
             IntentWeight::Elementwise => exponent,

@@ -44,7 +44,7 @@ pub struct EliveConfig {
     pub attention_scale: AttentionScale,
     /// Whether an event's age is added to its vector.
     pub position: Position,
-    /// Where the prototypes of Eq. 5 come from; `learned` is the variant wo.P, `crossed` a reading of our own.
+    /// Where the prototypes of Eq. 5 come from; `learned` is the variant wo.P, the last two are readings of our own.
     pub prototypes: PrototypeSource,
     /// Whether the tower also sees z * e_vt, element by element, of every z, as DIN's reference code does with its interest.
     /// Not in the paper.
@@ -119,6 +119,9 @@ pub enum PrototypeSource {
     /// o_c is the mean over the other domain's history, o_s that over its own: consistent is what resembles what the user does
     /// elsewhere. Not in the paper. Where the other history is empty p is 1/2.
     Crossed,
+    /// o_c of an event is what the other domain's history has most like it, o_s the mean over its own. Not in the paper. Where the
+    /// other history is empty p is 1/2.
+    Matched,
 }
 
 /// Buckets of the event's age: floor(log2(seconds)), 0 to 31.
@@ -251,6 +254,7 @@ impl Elive {
     fn prototypes(&self, side: &Side, own: &Sequence, other: Option<&Sequence>) -> Prototypes {
         match (self.prototypes, &side.consistent, &side.specific) {
             (PrototypeSource::Crossed, ..) => Prototypes::crossed(own, other),
+            (PrototypeSource::Matched, ..) => Prototypes::matched(own, other),
             (_, Some(consistent), Some(specific)) => {
                 Prototypes::learned(consistent.val(), specific.val(), own.rows.feeds())
             }
