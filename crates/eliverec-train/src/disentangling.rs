@@ -55,29 +55,41 @@ pub struct Disentangling {
     pub specific_attention: Option<f64>,
 }
 
-/// Measures the best checkpoint of the run at `path` on a split, by domain (`live`, `product`). `is_shared` knows the truth:
-/// `None` for behaviours of any other cause. Empty for models without intent weights.
+impl Disentangling {
+    /// All but the count, by name.
+    pub fn figures(&self) -> [(&'static str, Option<f64>); 4] {
+        [
+            ("shared", Some(self.shared)),
+            ("auc_of_p_c", self.auc),
+            ("z_c_on_shared", self.consistent_attention),
+            ("z_s_on_shared", self.specific_attention),
+        ]
+    }
+}
+
+/// Measures `scorer`, of the run at `path`, on a split, by domain (`live`, `product`). `is_shared` knows the truth: `None` for
+/// behaviours of any other cause. Empty for models without intent weights.
 ///
 /// # Errors
-/// What opening the run or reading the feeds gives; a schema without `channel_id` or `product_id`.
+/// What reading the feeds gives; a schema without `channel_id` or `product_id`.
 pub fn measure(
+    scorer: &Scorer,
     path: &Path,
     feeds: &FeedDirectory,
     split: Split,
     is_shared: impl Fn(Behaviour) -> Option<bool>,
 ) -> Result<BTreeMap<&'static str, Disentangling>, Error> {
-    let scorer = Scorer::open(path)?;
     run::check_schema(&RunDirectory::at(path), feeds)?;
     let mut sums: BTreeMap<&'static str, Sums> = BTreeMap::new();
     let mut waiting = Vec::with_capacity(FEEDS);
     for feed in feeds.read(split)? {
         waiting.push(feed?);
         if waiting.len() == FEEDS {
-            add(path, &scorer, &waiting, &is_shared, &mut sums)?;
+            add(path, scorer, &waiting, &is_shared, &mut sums)?;
             waiting.clear();
         }
     }
-    add(path, &scorer, &waiting, &is_shared, &mut sums)?;
+    add(path, scorer, &waiting, &is_shared, &mut sums)?;
     Ok(sums.into_iter().map(|(domain, sums)| (domain, sums.finish())).collect())
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use comfy_table::CellAlignment;
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::Error;
 use eliverec_train::disentangling::{Disentangling, measure};
+use eliverec_train::{Error, Scorer};
 
 use super::causes::Causes;
 use super::{plain_table, print, print_json};
@@ -41,8 +41,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let causes = Causes::read(&arguments.logs)?;
-    let measured =
-        measure(&arguments.run, &feeds, arguments.split, |behaviour| causes.is_shared(behaviour))?;
+    let scorer = Scorer::open(&arguments.run)?;
+    let is_shared = |behaviour| causes.is_shared(behaviour);
+    let measured = measure(&scorer, &arguments.run, &feeds, arguments.split, is_shared)?;
     if measured.is_empty() {
         return Err(Error::Run {
             path: arguments.run.clone(),
@@ -60,17 +61,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
 
 fn table(measured: &BTreeMap<&'static str, Disentangling>) -> String {
     let mut table = plain_table();
-    table.set_header(["", "behaviours", "shared", "auc of p_c", "z_c on shared", "z_s on shared"]);
-    let figure = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
+    let names = measured.values().next().map(Disentangling::figures).unwrap_or_default();
+    let names = names.map(|(name, _)| name.replace('_', " "));
+    table.set_header(["".into(), "behaviours".into()].into_iter().chain(names));
     for (domain, found) in measured {
-        table.add_row([
-            (*domain).to_string(),
-            found.behaviours.to_string(),
-            figure(Some(found.shared)),
-            figure(found.auc),
-            figure(found.consistent_attention),
-            figure(found.specific_attention),
-        ]);
+        let figures = found
+            .figures()
+            .map(|(_, value)| value.map_or("-".into(), |value| format!("{value:.4}")));
+        table.add_row(
+            [(*domain).to_string(), found.behaviours.to_string()].into_iter().chain(figures),
+        );
     }
     table.column_iter_mut().skip(1).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
     table.trim_fmt()

@@ -52,7 +52,7 @@ impl Keeper {
             curves: log.curves,
             calibration: detail.calibration,
             intent: log.intent,
-            truth: self.truth(run)?,
+            truth: self.truth(&scorer, run)?,
         };
         let name = file_name(&job.row, job.seed);
         fs_err::create_dir_all(self.results.join(USERS))?;
@@ -63,17 +63,13 @@ impl Keeper {
     }
 
     /// The run's intents against the truth, by figure.
-    fn truth(&self, run: &Path) -> anyhow::Result<BTreeMap<String, f64>> {
+    fn truth(&self, scorer: &Scorer, run: &Path) -> anyhow::Result<BTreeMap<String, f64>> {
         let Some(causes) = &self.causes else { return Ok(BTreeMap::new()) };
-        let measured = measure(run, &self.feeds, Split::Test, |event| causes.is_shared(event))?;
+        let is_shared = |event| causes.is_shared(event);
+        let measured = measure(scorer, run, &self.feeds, Split::Test, is_shared)?;
         let figures = measured.into_iter().flat_map(|(domain, found)| {
-            let figures = [
-                ("shared", Some(found.shared)),
-                ("auc_of_p_c", found.auc),
-                ("z_c_on_shared", found.consistent_attention),
-                ("z_s_on_shared", found.specific_attention),
-            ];
-            let known = figures.into_iter().filter_map(|(name, value)| Some((name, value?)));
+            let known =
+                found.figures().into_iter().filter_map(|(name, value)| Some((name, value?)));
             known.map(move |(name, value)| (format!("{domain}.{name}"), value))
         });
         Ok(figures.collect())
