@@ -63,7 +63,7 @@ fn table(measured: &BTreeMap<&'static str, Disentangling>) -> String {
     let mut table = plain_table();
     let names = measured.values().next().map(Disentangling::figures).unwrap_or_default();
     let names = names.map(|(name, _)| name.replace('_', " "));
-    table.set_header(["".into(), "behaviours".into()].into_iter().chain(names));
+    table.set_header([String::new(), "behaviours".into()].into_iter().chain(names));
     for (domain, found) in measured {
         let figures = found
             .figures()
