@@ -3,16 +3,18 @@
 mod budgets;
 mod layers;
 mod new_model;
+mod tables;
 
 use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail, ensure};
 
 const HELP: &str = "\
-cargo xtask check            format, layers, file budgets, clippy, tests
+cargo xtask check            format, layers, file budgets, tables of the documentation, clippy, tests
 cargo xtask check --no-tests the same without the tests
 cargo xtask layers           which crate may depend on which
 cargo xtask budgets          files over 400 lines need a reason in their module docs
+cargo xtask tables           cuts the tables of the documentation from the reports again
 cargo xtask new-model NAME   writes the model's file, registry line and experiment
 ";
 
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         ["check", "--no-tests"] => check(false),
         ["layers"] => layers::check(),
         ["budgets"] => budgets::check(),
+        ["tables"] => root().and_then(|root| tables::fill(&root, false)),
         ["new-model", name] => new_model::create(name),
         _ => {
             eprint!("{HELP}");
@@ -44,6 +47,7 @@ fn check(tests: bool) -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     layers::check()?;
     budgets::check()?;
+    tables::fill(&root()?, true)?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     if tests {
         cargo(&["test", "--workspace"])?;
