@@ -33,6 +33,10 @@ MODELS: dict[str, models.Model] = {
         intention_weight="scalar", intention_scale="width", retrieval_scale="width"
     ),
     "elive_encoder_din": Elive(encoder="din"),
+    "elive_encoder_din_wo_p": Elive(encoder="din", prototypes="learned"),
+    "elive_encoder_din_wo_d": Elive(
+        encoder="din", disentangle=False, correlation="none", contrast="none"
+    ),
     "elive_encoder_hgn": Elive(encoder="hgn"),
     "elive_wo_p": Elive(prototypes="learned"),
     "elive_crossed": Elive(prototypes="crossed", intention_weight="scalar"),

@@ -145,25 +145,29 @@ class Elive:
         """eLive-DIN: h_i = a_i e_i with DIN's softmax weights for the target, then Eq. 5-7, candidate by candidate."""
         w = scope(parameters, f"elive.{domain}")
         lengths = inputs[f"{domain}.lengths"]
-        o_c, o_s = self.pooled_prototypes(inputs, parameters, domain, items)  # [b, d] each
+        if self.prototypes == "learned" and self.disentangle:
+            o_c, o_s = (w[name].expand(len(lengths), -1) for name in ("consistent", "specific"))
+        else:
+            o_c, o_s = self.pooled_prototypes(inputs, parameters, domain, items)  # [b, d] each
         targets = per_feed(inputs["target"], inputs["candidate_lengths"])
-        z: dict[str, list[Tensor]] = {"c": [], "s": []}
+        names = (f"z_c_{domain}", f"z_s_{domain}") if self.disentangle else (domain,)
+        z: dict[str, list[Tensor]] = {name: [] for name in names}
         for feed, (shown, events) in enumerate(zip(targets, per_feed(items, lengths))):
             for target in shown:
                 if len(events) == 0:
-                    z["c"].append(torch.zeros_like(target))
-                    z["s"].append(torch.zeros_like(target))
+                    for vectors in z.values():
+                        vectors.append(torch.zeros_like(target))
                     continue
                 scores = ops.din_scores(target[None], events, scope(w, "unit"))
                 a = ops.din_weights(scores, "softmax", len(target))[0]
                 h = a[:, None] * events
                 scale = factor(self.intention_scale, len(target))
                 p_c = ops.intention(h, o_c[feed], o_s[feed], self.intention_weight, scale)
+                parts = (p_c * h, (1 - p_c) * h) if self.disentangle else (h,)
                 scale = factor(self.retrieval_scale, len(target))
-                for part, p in (("c", p_c), ("s", 1 - p_c)):
-                    z[part].append(ops.target_attention(target[None], p * h, scale)[0])
-        for part, vectors in z.items():
-            name = f"z_{part}_{domain}"
+                for vectors, part in zip(z.values(), parts):
+                    vectors.append(ops.target_attention(target[None], part, scale)[0])
+        for name, vectors in z.items():
             encoded.intermediates[name] = encoded.fields[name] = torch.stack(vectors)
 
     def pooled_prototypes(
