@@ -15,6 +15,8 @@ use crate::result::{self, RunResult, USERS};
 pub struct Experiment {
     /// The folder of configs, as `table3`.
     pub name: String,
+    /// What it is about.
+    pub title: String,
     /// In the paper's order, then by name.
     pub rows: Vec<Row>,
 }
@@ -65,7 +67,8 @@ impl Experiment {
                 .unwrap_or(usize::MAX)
         };
         rows.sort_by_key(place);
-        Ok(Self { name, rows })
+        let title = source.map_or_else(|| name.clone(), |source| source.title.into());
+        Ok(Self { name, title, rows })
     }
 
     /// What the paper has for it.

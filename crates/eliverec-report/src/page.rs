@@ -35,7 +35,7 @@ details pre { font-size: .8rem; overflow-x: auto; }
 /// # Errors
 /// Plots that cannot be drawn.
 pub fn page(experiment: &Experiment, orderings: &[Ordering], main: &Row) -> Result<String, Error> {
-    let title = text::title(experiment);
+    let title = &experiment.title;
     let metrics = text::metrics(experiment);
     let plots = plots(experiment, main)?;
     let page = html! {

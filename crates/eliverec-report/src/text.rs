@@ -34,7 +34,7 @@ pub fn report(
             }
         };
     };
-    heading(&mut text, "#", title(experiment));
+    heading(&mut text, "#", &experiment.title);
     let _ = writeln!(text, "{}\n", seeds(experiment));
     let rows: Vec<TableRow> = experiment.rows.iter().map(table_row).collect();
     text += &render(&rows, metrics(experiment), Layout::NamesDown, format);
@@ -64,11 +64,6 @@ pub fn report(
     heading(&mut text, "\n##", "Configs and data");
     text += &fingerprints(experiment, format);
     Ok(text)
-}
-
-/// What the report is about.
-pub fn title(experiment: &Experiment) -> &str {
-    experiment.source().map_or(&experiment.name, |source| source.title)
 }
 
 /// How many seeds, on what.

@@ -76,10 +76,11 @@ mod tests {
         let inside = |path: &Path| -> Vec<PathBuf> {
             fs_err::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect()
         };
+        let folders = |path: &Path| inside(path).into_iter().filter(|path| path.is_dir());
         let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
         let mut compared = 0;
-        for data in inside(&root.join("results")) {
-            for results in inside(&data) {
+        for data in folders(&root.join("results")) {
+            for results in folders(&data) {
                 let folder = match name(&results).as_str() {
                     "tuned" => format!("experiments/tuned/{}", name(&data)),
                     other => format!("experiments/{other}"),

@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
     /// The row that the others are compared with
     #[arg(long, value_name = "ROW")]
     main: Option<String>,
+    /// Heading in place of the experiment's own
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
     /// Write the tables as Markdown
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
@@ -34,7 +37,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
-    let experiment = Experiment::read(&arguments.results)?;
+    let mut experiment = Experiment::read(&arguments.results)?;
+    if let Some(title) = &arguments.title {
+        experiment.title.clone_from(title);
+    }
     if let Some(name) = arguments.main.as_ref().filter(|name| experiment.row(name).is_none()) {
         let rows: Vec<&str> = experiment.rows.iter().map(|row| row.name.as_str()).collect();
         let reason = format!("has no row {name}; it has {}", rows.join(", "));

@@ -35,14 +35,16 @@ fn a_folder_becomes_a_report_in_three_formats() {
     }
     assert!(one["report"]["tasks"]["stay_mae_s"].as_f64().unwrap() > 0.0);
 
-    let files = "--markdown report.md --html report.html";
+    let files = "--title Mine --markdown report.md --html report.html";
     let shown = sandbox.succeed(&format!("report results {files}"));
     for part in ["plain", "tasks", "±", "95 % interval", "gAUC per user", "bag AUC"] {
         assert!(shown.contains(part), "{part} is missing in {shown}");
     }
     let markdown = fs_err::read_to_string(sandbox.path("report.md")).unwrap();
-    assert!(markdown.contains("| plain") && markdown.contains("## Configs and data"));
+    assert!(markdown.starts_with("# Mine\n") && markdown.contains("| plain"), "{markdown}");
+    assert!(markdown.contains("## Configs and data"));
     let page = fs_err::read_to_string(sandbox.path("report.html")).unwrap();
+    assert!(page.contains("<h1>Mine</h1>"));
     assert!(page.matches("<svg").count() >= 5, "{}", page.len());
     for outside in ["http://", "https://", "<script", "<link"] {
         let found = page.replace("http://www.w3.org/2000/svg", "").contains(outside);
