@@ -10,7 +10,9 @@ use super::rows::{Rows, row, row_mut};
 /// Eq. 5 and 6: the share of the consistent part, and both parts.
 pub(super) struct Split<'a> {
     pub(super) h: &'a [f32],
+    /// Of the feed `[d]`, or of its events `[l, d]`.
     pub(super) difference: &'a [f32],
+    pub(super) width: usize,
     pub(super) options: RetrievalOptions,
     pub(super) share: &'a mut [f32],
     pub(super) parts: [&'a mut [f32]; 2],
@@ -18,18 +20,18 @@ pub(super) struct Split<'a> {
 
 impl Rows for Split<'_> {
     fn width(&self) -> usize {
-        self.difference.len()
+        self.width
     }
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let d = self.difference.len();
-        let difference = row::<S>(self.difference, 0, d);
+        let d = self.width;
         let scale = simd.splat_f32s(self.options.intention_scale);
         let one = simd.splat_f32s(1.0);
         let [consistent, specific] = self.parts;
         for i in 0..self.h.len() / d {
             let h = row::<S>(self.h, i, d);
+            let difference = row::<S>(self.difference, self.options.difference(i), d);
             let mut product = simd.splat_f32s(0.0);
             for (h, difference) in h.iter().zip(difference) {
                 product = simd.mul_add_e_f32s(*h, *difference, product);
@@ -53,7 +55,9 @@ impl Rows for Split<'_> {
 /// From the gradients of both parts to those of the events and of the prototypes' difference.
 pub(super) struct SplitBackward<'a> {
     pub(super) h: &'a [f32],
+    /// Of the feed `[d]`, or of its events `[l, d]`.
     pub(super) difference: &'a [f32],
+    pub(super) width: usize,
     pub(super) options: RetrievalOptions,
     pub(super) share: &'a [f32],
     pub(super) parts: [&'a [f32]; 2],
@@ -63,18 +67,19 @@ pub(super) struct SplitBackward<'a> {
 
 impl Rows for SplitBackward<'_> {
     fn width(&self) -> usize {
-        self.difference.len()
+        self.width
     }
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let d = self.difference.len();
-        let difference = row::<S>(self.difference, 0, d);
-        let difference_gradient = row_mut::<S>(self.difference_gradient, 0, d);
+        let d = self.width;
         let scale = simd.splat_f32s(self.options.intention_scale);
         let one = simd.splat_f32s(1.0);
         for i in 0..self.h.len() / d {
             let (h, shares) = (row::<S>(self.h, i, d), row::<S>(self.share, i, d));
+            let at = self.options.difference(i);
+            let difference = row::<S>(self.difference, at, d);
+            let difference_gradient = row_mut::<S>(self.difference_gradient, at, d);
             let [consistent, specific] = self.parts.map(|part| row::<S>(part, i, d));
             // d share / d score, without the factor that a scalar intention sums over the columns.
             let slope = |share: S::f32s| {

@@ -81,6 +81,15 @@ pub struct RetrievalOptions {
     pub intention_scale: f32,
     /// Factor of the scores of Eq. 7.
     pub retrieval_scale: f32,
+    /// Whether each event has prototypes of its own, or each feed.
+    pub per_event: bool,
+}
+
+impl RetrievalOptions {
+    /// Where the prototypes of a feed's event `i` stand among those of the feed.
+    fn difference(&self, i: usize) -> usize {
+        if self.per_event { i } else { 0 }
+    }
 }
 
 /// Whether the fused operations can take this tensor: 32-bit floats on the CPU backend, tracked or not.
@@ -158,14 +167,14 @@ pub fn prototypes(x: Tensor<2>, offsets: &Arc<Offsets>) -> (Tensor<2>, Tensor<2>
 /// Consistent and specific interest of every candidate, side by side `[n, 2 d]`: Eq. 5 to 7.
 ///
 /// p_i = sigmoid(intention_scale * h_i * (o_c - o_s)), z_c,i = p_i h_i, z_s,i = (1 - p_i) h_i;
-/// z = sum_i softmax_i(retrieval_scale * e . z_i) z_i for both parts. `h` `[m, d]` are the events, `consistent` and
-/// `specific` `[b, d]` the prototypes, `target` `[n, d]` the candidates. Zeros where the history is empty.
+/// z = sum_i softmax_i(retrieval_scale * e . z_i) z_i for both parts. `h` `[m, d]` are the events, `difference` o_c - o_s,
+/// `[b, d]` or, per event, `[m, d]`, `target` `[n, d]` the candidates. Zeros where the history is empty.
 ///
 /// # Panics
 /// If shapes do not fit or a tensor is not [`available`].
 pub fn disentangled_retrieval(
     h: Tensor<2>,
-    [consistent, specific]: [Tensor<2>; 2],
+    difference: Tensor<2>,
     target: Tensor<2>,
     histories: &Arc<Offsets>,
     candidates: &Arc<Offsets>,
@@ -175,8 +184,8 @@ pub fn disentangled_retrieval(
     let b = histories.feeds();
     assert_eq!(m, histories.total(), "rows of h and events of the histories");
     assert_eq!(b, candidates.feeds(), "feeds of the histories and of the candidates");
-    assert_eq!(consistent.dims(), [b, d], "the consistent prototypes");
-    assert_eq!(specific.dims(), [b, d], "the specific prototypes");
+    let prototypes = if options.per_event { m } else { b };
+    assert_eq!(difference.dims(), [prototypes, d], "the difference of the prototypes");
     assert_eq!(target.dims(), [candidates.total(), d], "the candidates");
     let operation = DisentangledRetrieval {
         histories: Arc::clone(histories),
@@ -184,7 +193,7 @@ pub fn disentangled_retrieval(
         width: d,
         options,
     };
-    record(operation, [h, consistent, specific, target].map(Tensor::into_dispatch))
+    record(operation, [h, difference, target].map(Tensor::into_dispatch))
 }
 
 /// What [`attention_unit`] is applied to and its weights; matrices are `[in, out]`.

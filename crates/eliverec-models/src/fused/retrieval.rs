@@ -41,8 +41,6 @@ pub(super) struct DisentangledRetrieval {
 /// A worker's room for one feed.
 #[derive(Default)]
 struct Room {
-    /// Consistent prototype minus specific one `[d]`.
-    difference: Vec<f32>,
     /// P(consistent | event) `[l, d]`.
     share: Vec<f32>,
     /// Both parts of every event `[l, d]`, and their gradients.
@@ -83,17 +81,19 @@ impl DisentangledRetrieval {
         offsets.range(group.start).start..offsets.range(group.end - 1).end
     }
 
-    /// Splits the events of feed `i`: fills `difference`, `share` and `parts`.
-    fn split(&self, arch: Arch, [h, consistent, specific]: [&[f32]; 3], room: &mut Room) {
-        room.difference.clear();
-        room.difference.extend(consistent.iter().zip(specific).map(|(c, s)| c - s));
+    /// Rows of the prototypes' difference that belong to feeds with these events.
+    fn differences(&self, feeds: Range<usize>, events: Range<usize>) -> Range<usize> {
+        if self.options.per_event { events } else { feeds }
+    }
+
+    /// Splits the events of a feed: fills `share` and `parts`.
+    fn split(&self, arch: Arch, [h, difference]: [&[f32]; 2], room: &mut Room) {
         room.share.resize(h.len(), 0.0);
         let [first, second] = &mut room.parts;
         first.resize(h.len(), 0.0);
         second.resize(h.len(), 0.0);
-        let options = self.options;
-        let (difference, share) = (&room.difference, &mut room.share);
-        arch.dispatch(Loop(Split { h, difference, options, share, parts: [first, second] }));
+        let (width, options, share) = (self.width, self.options, &mut room.share);
+        arch.dispatch(Loop(Split { h, difference, width, options, share, parts: [first, second] }));
     }
 
     /// `to [l, padded] = part [l, d] * rows^T`, where each of the candidates' `rows` starts at a multiple of `stride`.
@@ -136,11 +136,11 @@ impl DisentangledRetrieval {
     }
 }
 
-impl Operation<4> for DisentangledRetrieval {
+impl Operation<3> for DisentangledRetrieval {
     type Saved = ();
 
-    fn forward(&self, inputs: [&[f32]; 4], _keep: bool) -> (Vec<f32>, [usize; 2], ()) {
-        let [h, consistent, specific, target] = inputs;
+    fn forward(&self, inputs: [&[f32]; 3], _keep: bool) -> (Vec<f32>, [usize; 2], ()) {
+        let [h, difference, target] = inputs;
         let (arch, d, n) = (Arch::new(), self.width, self.candidates.total());
         let groups = self.groups();
         let mut output = vec![0.0; n * 2 * d];
@@ -149,9 +149,8 @@ impl Operation<4> for DisentangledRetrieval {
         work.into_par_iter().for_each_init(Room::default, |room, (group, output)| {
             let first = Self::rows(&self.candidates, group).start;
             for (i, Place { events, candidates }) in self.places(group.clone()) {
-                let own = i * d..(i + 1) * d;
-                let h = &h[events.start * d..events.end * d];
-                self.split(arch, [h, &consistent[own.clone()], &specific[own]], room);
+                let difference = of(difference, self.differences(i..i + 1, events.clone()), d);
+                self.split(arch, [of(h, events.clone(), d), difference], room);
                 let count = candidates.len();
                 let target = &target[candidates.start * d..candidates.end * d];
                 let output = &mut output[(candidates.start - first) * 2 * d..];
@@ -172,21 +171,21 @@ impl Operation<4> for DisentangledRetrieval {
         (output, [n, 2 * d], ())
     }
 
-    fn backward(&self, inputs: [&[f32]; 4], (): &(), gradient: &[f32]) -> [Vec<f32>; 4] {
+    fn backward(&self, inputs: [&[f32]; 3], (): &(), gradient: &[f32]) -> [Vec<f32>; 3] {
         let (d, groups) = (self.width, self.groups());
         let mut results = inputs.map(|input| vec![0.0; input.len()]);
-        let [h, consistent, specific, target] = &mut results;
-        let histories = groups.iter().map(|group| Self::rows(&self.histories, group));
+        let [h, difference, target] = &mut results;
+        let histories = || groups.iter().map(|group| Self::rows(&self.histories, group));
+        let differences = groups.iter().zip(histories());
+        let differences =
+            differences.map(|(group, events)| self.differences(group.clone(), events));
         let candidates = groups.iter().map(|group| Self::rows(&self.candidates, group));
         let work: Vec<_> = groups
             .iter()
-            .zip(cut(h, histories, d))
-            .zip(cut(consistent, groups.iter().cloned(), d))
-            .zip(cut(specific, groups.iter().cloned(), d))
+            .zip(cut(h, histories(), d))
+            .zip(cut(difference, differences, d))
             .zip(cut(target, candidates, d))
-            .map(|((((group, h), consistent), specific), target)| {
-                (group, [h, consistent, specific, target])
-            })
+            .map(|(((group, h), difference), target)| (group, [h, difference, target]))
             .collect();
         work.into_par_iter().for_each_init(Room::default, |room, (group, results)| {
             self.backward_group(group, inputs, gradient, results, room);
@@ -199,18 +198,18 @@ impl DisentangledRetrieval {
     fn backward_group(
         &self,
         group: &Range<usize>,
-        [h, consistent, specific, target]: [&[f32]; 4],
+        [h, difference, target]: [&[f32]; 3],
         gradient: &[f32],
-        [h_gradient, consistent_gradient, specific_gradient, target_gradient]: [&mut [f32]; 4],
+        [h_gradient, difference_gradient, target_gradient]: [&mut [f32]; 3],
         room: &mut Room,
     ) {
         let (arch, d) = (Arch::new(), self.width);
         let first_event = Self::rows(&self.histories, group).start;
         let first_candidate = Self::rows(&self.candidates, group).start;
         for (i, Place { events, candidates }) in self.places(group.clone()) {
-            let own = i * d..(i + 1) * d;
-            let h = &h[events.start * d..events.end * d];
-            self.split(arch, [h, &consistent[own.clone()], &specific[own]], room);
+            let h = of(h, events.clone(), d);
+            let difference = of(difference, self.differences(i..i + 1, events.clone()), d);
+            self.split(arch, [h, difference], room);
             let (length, count) = (events.len(), candidates.len());
             let padded = count.next_multiple_of(PADDING);
             let target = &target[candidates.start * d..candidates.end * d];
@@ -249,21 +248,27 @@ impl DisentangledRetrieval {
                     add: true,
                 });
             }
-            let at = (i - group.start) * d;
-            let place = (events.start - first_event) * d;
-            let consistent_gradient = &mut consistent_gradient[at..at + d];
+            let events = events.start - first_event..events.end - first_event;
+            let feed = i - group.start;
+            let differences = self.differences(feed..feed + 1, events.clone());
             arch.dispatch(Loop(SplitBackward {
                 h,
-                difference: &room.difference,
+                difference,
+                width: d,
                 options: self.options,
                 share: &room.share,
                 parts: [&room.part_gradients[0], &room.part_gradients[1]],
-                h_gradient: &mut h_gradient[place..place + h.len()],
-                difference_gradient: consistent_gradient,
+                h_gradient: of_mut(h_gradient, events, d),
+                difference_gradient: of_mut(difference_gradient, differences, d),
             }));
-            for (to, from) in specific_gradient[at..at + d].iter_mut().zip(consistent_gradient) {
-                *to = -*from;
-            }
         }
     }
+}
+
+fn of(values: &[f32], rows: Range<usize>, width: usize) -> &[f32] {
+    &values[rows.start * width..rows.end * width]
+}
+
+fn of_mut(values: &mut [f32], rows: Range<usize>, width: usize) -> &mut [f32] {
+    &mut values[rows.start * width..rows.end * width]
 }

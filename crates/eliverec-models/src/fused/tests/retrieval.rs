@@ -14,7 +14,7 @@ fn naive(
     candidates: &Offsets,
     options: RetrievalOptions,
 ) -> Grid {
-    let [h, consistent, specific, target] = inputs else { panic!("four inputs") };
+    let [h, difference, target] = inputs else { panic!("three inputs") };
     let d = h.columns;
     let mut result = Grid::zeros(candidates.total(), 2 * d);
     for (feed, (events, shown)) in histories.ranges().zip(candidates.ranges()).enumerate() {
@@ -23,9 +23,8 @@ fn naive(
         }
         let mut parts = [Vec::new(), Vec::new()];
         for i in events {
-            let scores: Vec<f64> = (0..d)
-                .map(|c| h.row(i)[c] * (consistent.row(feed)[c] - specific.row(feed)[c]))
-                .collect();
+            let difference = difference.row(if options.per_event { i } else { feed });
+            let scores: Vec<f64> = (0..d).map(|c| h.row(i)[c] * difference[c]).collect();
             let whole: f64 = scores.iter().sum();
             let share = |c: usize| {
                 let score = if options.elementwise { scores[c] } else { whole };
@@ -61,8 +60,8 @@ fn fused(
     candidates: &Arc<Offsets>,
     options: RetrievalOptions,
 ) -> Tensor<2> {
-    let [h, consistent, specific, target] = tensors.try_into().unwrap();
-    disentangled_retrieval(h, [consistent, specific], target, histories, candidates, options)
+    let [h, difference, target] = tensors.try_into().unwrap();
+    disentangled_retrieval(h, difference, target, histories, candidates, options)
 }
 
 proptest! {
@@ -73,13 +72,16 @@ proptest! {
         feeds in prop::collection::vec((0..9_usize, 0..20_usize), 0..20),
         d in prop::sample::select(vec![1_usize, 5, 16, 32]),
         elementwise: bool,
+        per_event: bool,
         seed: u64,
     ) {
         let mut random = Random::new(seed);
         let histories = Arc::new(Offsets::from_lengths(feeds.iter().map(|feed| feed.0)));
         let candidates = Arc::new(Offsets::from_lengths(feeds.iter().map(|feed| feed.1)));
-        let options = RetrievalOptions { elementwise, intention_scale: 0.5, retrieval_scale: 0.25 };
-        let shapes = [histories.total(), feeds.len(), feeds.len(), candidates.total()];
+        let options =
+            RetrievalOptions { elementwise, intention_scale: 0.5, retrieval_scale: 0.25, per_event };
+        let prototypes = if per_event { histories.total() } else { feeds.len() };
+        let shapes = [histories.total(), prototypes, candidates.total()];
         let inputs = shapes.map(|rows| Grid::normal(rows, d, &mut random));
         check(
             &inputs,
@@ -94,11 +96,15 @@ proptest! {
 fn nan_comes_out() {
     let (histories, candidates) =
         (Arc::new(Offsets::from_lengths([2])), Arc::new(Offsets::from_lengths([1])));
-    let options =
-        RetrievalOptions { elementwise: true, intention_scale: 1.0, retrieval_scale: 1.0 };
+    let options = RetrievalOptions {
+        elementwise: true,
+        intention_scale: 1.0,
+        retrieval_scale: 1.0,
+        per_event: false,
+    };
     let device = Device::flex();
     let h = Tensor::<2>::from_floats([[1.0, f32::NAN], [1.0, 1.0]], &device);
     let one = Tensor::<2>::ones([1, 2], &device);
-    let z = fused(vec![h, one.clone(), one.clone(), one], &histories, &candidates, options);
+    let z = fused(vec![h, one.clone(), one], &histories, &candidates, options);
     assert!(values(z).iter().all(|value| value.is_nan()));
 }

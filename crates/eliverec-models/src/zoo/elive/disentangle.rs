@@ -146,13 +146,13 @@ impl Disentangler {
         trace: &mut Trace,
     ) -> Retrieval {
         let (events, encoded) = (&sequence.rows, sequence.encoded.clone());
-        if events.fused && prototypes.level == Level::Feed && !trace.is_on() {
-            return self.fused(sequence, prototypes, target);
+        let (difference, level) = (prototypes.consistent - prototypes.specific, prototypes.level);
+        if events.fused && !trace.is_on() {
+            return self.fused(sequence, difference, level, target);
         }
 
         // eq. 5: p(z_c|v_i) = sigmoid(h_i * (o_c - o_s)), p(z_s|v_i) = 1 - p(z_c|v_i)    [m, d] or [m, 1]
-        let difference = prototypes.consistent - prototypes.specific;
-        let difference = match prototypes.level {
+        let difference = match level {
             Level::Feed => events.repeat(difference),
             Level::Event => difference,
         };
@@ -182,15 +182,22 @@ impl Disentangler {
 }
 
 impl Disentangler {
-    fn fused(&self, sequence: &Sequence, prototypes: Prototypes, target: &Tensor<2>) -> Retrieval {
+    fn fused(
+        &self,
+        sequence: &Sequence,
+        difference: Tensor<2>,
+        level: Level,
+        target: &Tensor<2>,
+    ) -> Retrieval {
         let options = RetrievalOptions {
             elementwise: self.weight == IntentWeight::Elementwise,
             intention_scale: self.intention_scale,
             retrieval_scale: self.retrieval_scale,
+            per_event: level == Level::Event,
         };
         let both = fused::disentangled_retrieval(
             sequence.encoded.clone(),
-            [prototypes.consistent, prototypes.specific],
+            difference,
             target.clone(),
             &sequence.rows.offsets,
             &sequence.candidates.offsets,
