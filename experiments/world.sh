@@ -15,7 +15,7 @@ timed() { # NAME COMMAND...
   "${@:2}" >&2
   echo "| $1 | $((SECONDS - begun)) |"
 }
-timed simulate "$eliverec" simulate --out "$work/logs" --users 2000 --days 10 --seed 1
+[ -e "$work/logs/truth.parquet" ] || timed simulate "$eliverec" simulate --out "$work/logs" --users 2000 --days 10 --seed 1
 timed samples "$eliverec" samples --logs "$work/logs" --out "$work/world"
 timed "samples, product clicks to 100" "$eliverec" samples --logs "$work/logs" --out "$work/world-100" --product-history 100
 for name in table3 table4 fig5 fig6; do
