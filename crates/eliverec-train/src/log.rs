@@ -52,7 +52,7 @@ pub enum Record<'a> {
         best: bool,
         /// The metrics.
         report: &'a Report,
-        /// What the model's disentangling looks like on the split's first batch, see [`crate::intent`].
+        /// What the model's disentangling looks like on the split's first batches, see [`crate::intent`].
         intent: BTreeMap<String, f64>,
     },
 }
