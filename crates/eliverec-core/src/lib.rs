@@ -5,6 +5,7 @@
 //! - [`id`]: 64-bit ids and how text becomes one.
 //! - [`schema`]: vocabularies and fields, as `schema.toml` declares them; the fingerprint.
 //! - [`event`]: the event log: what happened, when, and when it became known.
+//! - [`dimensions`]: what is known of users, products and channels by id.
 //! - [`feed`]: one request with its histories and candidates, as a row of a feed file.
 //! - [`batch`]: whole feeds as columns, invariants checked once.
 //! - [`unique`]: the distinct ids of a batch per vocabulary and where each occurs.
@@ -16,6 +17,7 @@
 
 pub mod adagrad;
 pub mod batch;
+pub mod dimensions;
 pub mod error;
 pub mod event;
 pub mod feed;
@@ -28,6 +30,7 @@ pub mod toy;
 pub mod unique;
 
 pub use batch::{Batch, BatchBuilder, Lengths};
+pub use dimensions::{Dimension, Dimensions};
 pub use error::Error;
 pub use event::{Event, EventKind};
 pub use feed::Feed;

@@ -45,4 +45,12 @@ pub enum Error {
         /// What was found.
         reason: String,
     },
+    /// A field of the schema that neither a table of the log nor a feature can fill.
+    #[error("schema: {field}: {reason}")]
+    Field {
+        /// Group and field, for example `target.viewers_10m`.
+        field: String,
+        /// What is wrong and what can be written.
+        reason: String,
+    },
 }

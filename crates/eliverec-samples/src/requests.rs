@@ -16,10 +16,10 @@ use datafusion_common::Result;
 use eliverec_core::event::CLOCK_TOLERANCE_MS;
 use eliverec_core::id::IdHash;
 use eliverec_core::{Event, EventKind};
+use eliverec_features::{Candidate, Outcome};
 use eliverec_tables::events::Day;
 
 use crate::context::Context;
-use crate::request::{Candidate, Outcome};
 use crate::rows::{Row, RowsBuilder};
 use crate::scan::arrived_in_time;
 use crate::summary::Refusal;

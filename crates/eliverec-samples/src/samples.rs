@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::chunks::{Cutter, FeedMaker};
 use crate::config::{SampleConfig, first_day};
-use crate::context::{Anchors, Context};
+use crate::context::Context;
 use crate::error::Error;
 use crate::plan;
 use crate::publish::{DayWriter, Encoded, FeedDays, SpillFolder};
@@ -52,7 +52,7 @@ pub fn samples(
         config: config.clone(),
         source: Arc::new(source),
         wanted: maker.wanted().clone(),
-        anchors: Anchors::new(&dimensions),
+        dimensions,
     });
     let spill = SpillFolder::create(feeds)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -3,10 +3,11 @@
 use datafusion_common::{DataFusionError, Result};
 use eliverec_core::event::{Event, EventKind, Scalar};
 
-use crate::bytes::{Reader, Writer, short};
-use crate::request::{
+use eliverec_features::{
     Candidate, CandidateFeatures, Click, Outcome, Request, RequestFeatures, Watch,
 };
+
+use crate::bytes::{Reader, Writer, short};
 
 /// Everything of an event but its context.
 pub(crate) fn write_event(event: &Event, to: &mut Vec<u8>) {

@@ -102,10 +102,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             return match error {
                 Error::Tables(tables) => !matches!(tables, eliverec_tables::Error::Io(_)),
                 Error::Io(_) | Error::Engine(_) => false,
-                Error::Features(_)
-                | Error::Config { .. }
-                | Error::Field { .. }
-                | Error::Feeds { .. } => true,
+                Error::Features(_) | Error::Config { .. } | Error::Feeds { .. } => true,
             };
         }
         if let Some(error) = cause.downcast_ref::<eliverec_report::Error>() {

@@ -11,7 +11,8 @@ use eliverec_core::{Event, Schema};
 
 use super::{Importer, source};
 use crate::Error;
-use crate::events::{Dimensions, EventWriter, NewLog, Store};
+use crate::events::{EventWriter, NewLog, Store, write_dimensions};
+use eliverec_core::Dimensions;
 
 /// How a set becomes a log.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl Importer {
         let log = NewLog::create(out)?;
         let writer = EventWriter::create(log.store(), &schema)?;
         let mut output = LogOutput { schema, writer, events: 0, imported: ImportedLog::default() };
-        (to_log.read)(from, seed, &mut output)?.write(log.store())?;
+        write_dimensions(&(to_log.read)(from, seed, &mut output)?, log.store())?;
         output.writer.finish()?;
         log.publish()?;
         Ok(output.imported)

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use eliverec_samples::{FeatureConfig, Progress, SampleConfig, samples};
+use eliverec_features::FeatureConfig;
+use eliverec_samples::{Progress, SampleConfig, samples};
 use eliverec_tables::FeedDirectory;
 use eliverec_tables::events::Day;
 

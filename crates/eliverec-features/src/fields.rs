@@ -15,11 +15,10 @@ use std::sync::Arc;
 use eliverec_core::event::Scalar;
 use eliverec_core::feed::{Column, Feed};
 use eliverec_core::schema::{Field, Group, Kind, Schema};
-use eliverec_features::registry::Fold;
-use eliverec_features::{FeatureId, lookup};
-use eliverec_tables::events::{Dimension, Dimensions};
+use eliverec_core::{Dimension, Dimensions};
 
 use crate::error::Error;
+use crate::registry::{FeatureId, Fold, lookup};
 use crate::request::{CandidateFeatures, Request, RequestFeatures};
 
 /// How much of a channel's goods bag the schema asks for.
@@ -126,12 +125,7 @@ impl FeedBuilder {
     }
 
     /// The feed of a request in place of another feed of the schema, in its memory.
-    pub(crate) fn replace_feed(
-        &self,
-        feed: &mut Feed,
-        request: &Request,
-        features: &RequestFeatures,
-    ) {
+    pub fn replace_feed(&self, feed: &mut Feed, request: &Request, features: &RequestFeatures) {
         feed.clear();
         self.fill_feed(feed, request, features);
     }
