@@ -11,14 +11,12 @@ use eliverec_core::feed::Column;
 use eliverec_core::normalize::Moments;
 use eliverec_core::schema::{Field, Group, Kind, Vocabulary};
 use eliverec_core::seed::{Random, stream};
-use eliverec_core::unique::UniqueIds;
 use eliverec_core::{BatchBuilder, Feed, Normalization, Schema};
+use eliverec_run::{Config, Prepared};
 use serde::Serialize;
 
-use crate::config::Config;
 use crate::error::Error;
 use crate::learner::Learner;
-use crate::read_ahead::Prepared;
 
 /// Sizes of the benchmark.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -223,5 +221,5 @@ fn batch(schema: &Schema, sizes: Sizes, lengths: Lengths, seed: u64) -> Prepared
     }
     let batch = builder.finish().expect("at least one feed");
     debug_assert_eq!(batch.entities(Group::Candidate), sizes.feeds * sizes.candidates);
-    Prepared { unique: UniqueIds::of(schema, &batch), batch }
+    Prepared::of(schema, batch)
 }

@@ -199,7 +199,7 @@ impl Site {
         let mut writer = EventWriter::create(&store, schema).unwrap();
         events.iter().for_each(|event| writer.push(event).unwrap());
         writer.finish().unwrap();
-        write_dimensions(&dimensions, &store).unwrap();
+        write_dimensions(dimensions, &store).unwrap();
     }
 
     pub fn logs(&self) -> PathBuf {

@@ -8,7 +8,7 @@ use eliverec_models::ops;
 use eliverec_models::rows::indices;
 
 use super::TASKS;
-use super::config::LabelSpace;
+use eliverec_run::tasks::LabelSpace;
 
 /// The impressions that the tasks read, and what is known of each.
 #[derive(Clone, Debug, PartialEq)]

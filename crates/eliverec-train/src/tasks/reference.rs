@@ -17,9 +17,8 @@ use eliverec_models::{Model, parameters};
 use super::gradient::{Computed, Pass, compute};
 use super::losses::TaskRows;
 use super::{TASKS, Weighting};
-use crate::Config;
 use crate::learner::Learner;
-use crate::tensor_file;
+use eliverec_run::{Config, tensor_file};
 
 const CONFIG: &str = r#"
 seed = 1

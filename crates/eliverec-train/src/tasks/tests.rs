@@ -7,16 +7,16 @@ use eliverec_core::unique::UniqueIds;
 use eliverec_models::heads::Task;
 use eliverec_models::rows::indices;
 use eliverec_models::{Model, parameters};
-use eliverec_store::Store;
+use eliverec_run::score::row_tensors;
+use eliverec_run::{Config, Prepared};
+use eliverec_store::{RowReader, Store};
 
 use super::gradient::{Computed, Pass, compute, taken};
 use super::losses::TaskRows;
 use super::{TASKS, Weighting};
-use crate::Config;
-use crate::learner::{Learner, blocks, vocabularies};
+use crate::learner::Learner;
 use crate::objective::watch_loss;
 use crate::optimizer::Gradient;
-use crate::read_ahead::Prepared;
 
 fn config(settings: &[&str]) -> Config {
     let text = "seed = 4\n[model]\nname = \"elive\"\nheads = 2\nblocks = 1\n[input]\nwidth = 8\n[tower]\nwidths = [12, 6]\n[tasks]\nmode = \"vanilla\"\n";
@@ -45,9 +45,9 @@ impl Fixture {
     fn new(config: Config, prepared: Prepared) -> Self {
         let (schema, device) = (toy::schema(), Device::flex().autodiff());
         let model = Learner::new(&config, &schema, Moments::default()).unwrap().model;
-        let vocabularies = vocabularies(&config, &schema);
+        let vocabularies = config.vocabularies(&schema);
         let store = Store::new(4, vocabularies.clone(), config.store.clone()).unwrap();
-        let leaves = blocks(store.gather(&prepared.unique), &vocabularies, &device);
+        let leaves = row_tensors(store.gather(&prepared.unique), &vocabularies, &device);
         let leaves = leaves.into_iter().map(Tensor::require_grad).collect();
         Self { config, model, leaves, prepared, device }
     }

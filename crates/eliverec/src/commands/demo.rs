@@ -9,9 +9,10 @@ use eliverec_core::Feed;
 use eliverec_metrics::report::metric;
 use eliverec_metrics::table::{Format, Layout, Row, render};
 use eliverec_metrics::{Metric, Report};
+use eliverec_run::{Error, Scorer, durable};
 use eliverec_sim::{Ceiling, Truth, read_truth};
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::{Error, Scorer, durable};
+use eliverec_train::evaluate;
 
 use super::{print, tell};
 
@@ -76,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         if code != crate::OK {
             return Ok(code);
         }
-        let report = Scorer::open(&run)?.evaluate(&run, &directory, Split::Test)?;
+        let report = evaluate(&Scorer::open(&run)?, &run, &directory, Split::Test)?.report;
         rows.push(Row { name: name.into(), reports: vec![report] });
     }
     let test = TestSplit::read(&directory)?;

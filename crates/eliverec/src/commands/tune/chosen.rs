@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use eliverec_train::Config;
+use eliverec_run::Config;
 
 use super::Arguments;
 

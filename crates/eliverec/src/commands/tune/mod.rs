@@ -8,9 +8,9 @@ mod trials;
 
 use std::path::PathBuf;
 
+use eliverec_run::config::StopMetric;
+use eliverec_run::durable;
 use eliverec_tables::FeedDirectory;
-use eliverec_train::config::StopMetric;
-use eliverec_train::durable;
 
 use self::chosen::Origin;
 use self::search::{Ranked, Search};
