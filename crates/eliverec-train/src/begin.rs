@@ -9,6 +9,7 @@ use std::path::Path;
 use eliverec_core::normalize::Normalizer;
 use eliverec_run::checkpoint::{self, Position};
 use eliverec_run::{Config, RunDirectory};
+use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
 
