@@ -1,6 +1,7 @@
 //! A post-norm transformer block over packed histories, forward and backward.
 //!
-//! x1 = LN(x + MHA(x)), y = LN(x1 + relu(x1 W1 + b1) W2 + b2), each feed attending to its own events. A chunk of
+//! x1 = LN(x + MHA(x)), MHA(x) = softmax(Q K^T * scale) V Wo per head, [Q K V] = x [Wq Wk Wv], each feed attending to its own
+//! events; y = LN(x1 + relu(x1 W1 + b1) W2 + b2). A chunk of
 //! feeds runs through the whole block while it is in the cache. Kept for the backward: queries, keys and values, the heads'
 //! outputs, the hidden layer and both normalised sums, about 5 KiB per event at width 128; what costs little more than
 //! reading it back (softmax weights, x1) is computed again.
@@ -14,8 +15,8 @@ use rayon::prelude::*;
 use super::activations::{Activations, Kept};
 use super::attention::{Attention, Room};
 use super::chunks::{Chunk, add_up, chunks, cut, partitions};
-use super::gemm::{Matrix, multiply};
-use super::record::Operation;
+use super::gemm::{Matrix, add_product, set_product};
+use super::record::{Keep, Operation};
 use super::rows::{
     Affine, BiasRectify, BiasRectifyBackward, Loop, Normalize, NormalizeBackward, SumRows,
 };
@@ -37,19 +38,25 @@ pub(super) struct TransformerBlock {
 /// The weights as matrices.
 #[derive(Clone, Copy)]
 struct Weights<'a> {
-    /// Query, key and value side by side `[d, 3 d]`.
+    /// Query, key and value side by side, `[Wq Wk Wv]` `[d, 3 d]`.
     project: Matrix<'a>,
-    /// `[d, d]`
+    /// Wo `[d, d]`
     output: Matrix<'a>,
-    /// `[d, f]`
+    /// W1 `[d, f]`
     expand: Matrix<'a>,
-    /// `[f, d]`
+    /// W2 `[f, d]`
     contract: Matrix<'a>,
+    /// b1 `[f]`
     expand_bias: &'a [f32],
+    /// b2 `[d]`
     contract_bias: &'a [f32],
+    /// `[d]`
     attention_gamma: &'a [f32],
+    /// `[d]`
     attention_beta: &'a [f32],
+    /// `[d]`
     feed_forward_gamma: &'a [f32],
+    /// `[d]`
     feed_forward_beta: &'a [f32],
 }
 
@@ -57,14 +64,18 @@ struct Weights<'a> {
 #[derive(Default)]
 struct Scratch {
     head: Room,
-    /// `[m, d]`: x1, and the gradients of the sums.
+    /// x1 `[m, d]`.
     first_output: Vec<f32>,
-    sum: Vec<f32>,
-    mixed: Vec<f32>,
-    /// `[m, f]`
-    hidden: Vec<f32>,
-    /// `[m, 3 d]`
-    projected: Vec<f32>,
+    /// Gradient of a layer norm's output, then of its sum `[m, d]`.
+    sum_gradient: Vec<f32>,
+    /// Of the heads' outputs `[m, d]`.
+    mixed_gradient: Vec<f32>,
+    /// Of the hidden layer `[m, f]`.
+    hidden_gradient: Vec<f32>,
+    /// Of queries, keys and values `[m, 3 d]`.
+    projected_gradient: Vec<f32>,
+    /// The bias that the heads' projection does not have `[d]`.
+    no_bias: Vec<f32>,
 }
 
 /// A chunk's rows `[m, d]` in the backward.
@@ -75,13 +86,19 @@ struct ChunkRows<'a> {
     x_gradient: &'a mut [f32],
 }
 
-/// Gradients of all weights, one after the other.
+/// Gradients of all weights, one after the other, of the weights' shapes.
 struct WeightGradients<'a> {
+    /// `[d, 3 d]`
     project: &'a mut [f32],
+    /// `[d, d]`
     output: &'a mut [f32],
+    /// `[d, f]`
     expand: &'a mut [f32],
+    /// `[f]`
     expand_bias: &'a mut [f32],
+    /// `[f, d]`
     contract: &'a mut [f32],
+    /// `[d]`, as those below.
     contract_bias: &'a mut [f32],
     attention_gamma: &'a mut [f32],
     attention_beta: &'a mut [f32],
@@ -96,6 +113,7 @@ impl TransformerBlock {
         [3 * d * d, d * d, d * f, f, f * d, d, d, d, d, d]
     }
 
+    /// The parts of gradients that lie one after the other.
     fn split<'a>(&self, all: &'a mut [f32]) -> WeightGradients<'a> {
         let mut rest = all;
         let parts = self.sizes().map(|size| {
@@ -103,7 +121,18 @@ impl TransformerBlock {
             rest = after;
             part
         });
-        let [project, output, expand, expand_bias, contract, contract_bias, ag, ab, fg, fb] = parts;
+        let [
+            project,
+            output,
+            expand,
+            expand_bias,
+            contract,
+            contract_bias,
+            attention_gamma,
+            attention_beta,
+            feed_forward_gamma,
+            feed_forward_beta,
+        ] = parts;
         WeightGradients {
             project,
             output,
@@ -111,10 +140,10 @@ impl TransformerBlock {
             expand_bias,
             contract,
             contract_bias,
-            attention_gamma: ag,
-            attention_beta: ab,
-            feed_forward_gamma: fg,
-            feed_forward_beta: fb,
+            attention_gamma,
+            attention_beta,
+            feed_forward_gamma,
+            feed_forward_beta,
         }
     }
 
@@ -132,8 +161,21 @@ impl TransformerBlock {
 
     fn weights<'a>(&self, inputs: &[&'a [f32]; INPUTS], project: &'a [f32]) -> Weights<'a> {
         let (d, f) = (self.attention.width, self.hidden);
-        let [_, _, _, _, output, expand, expand_bias, contract, contract_bias, ag, ab, fg, fb] =
-            *inputs;
+        let [
+            _x,
+            _query,
+            _key,
+            _value,
+            output,
+            expand,
+            expand_bias,
+            contract,
+            contract_bias,
+            attention_gamma,
+            attention_beta,
+            feed_forward_gamma,
+            feed_forward_beta,
+        ] = *inputs;
         Weights {
             project: Matrix::new(project, d, 3 * d),
             output: Matrix::new(output, d, d),
@@ -141,13 +183,14 @@ impl TransformerBlock {
             contract: Matrix::new(contract, f, d),
             expand_bias,
             contract_bias,
-            attention_gamma: ag,
-            attention_beta: ab,
-            feed_forward_gamma: fg,
-            feed_forward_beta: fb,
+            attention_gamma,
+            attention_beta,
+            feed_forward_gamma,
+            feed_forward_beta,
         }
     }
 
+    /// `y` `[m, d]` of a chunk from its `x` `[m, d]`, and what the backward needs in `kept`.
     fn forward_chunk(
         &self,
         chunk: &Chunk,
@@ -169,11 +212,12 @@ impl TransformerBlock {
             (&mut kept.second, d),
             (&mut kept.second_scales, 1),
             (&mut scratch.first_output, d),
-            (&mut scratch.sum, d),
         ] {
             buffer.resize(m * width, 0.0);
         }
-        multiply(&mut kept.projected, Matrix::new(x, m, d), weights.project, false);
+        // [Q K V] = x [Wq Wk Wv]  [m, 3 d]
+        set_product(&mut kept.projected, Matrix::new(x, m, d), weights.project);
+        // mixed = softmax(Q K^T * scale) V, feed by feed and head by head  [m, d]
         for rows in chunk.feeds(&self.offsets) {
             self.attention.forward(
                 arch,
@@ -183,24 +227,28 @@ impl TransformerBlock {
                 &mut scratch.head,
             );
         }
-        multiply(&mut kept.first, Matrix::new(&kept.mixed, m, d), weights.output, false);
-        // The projection of the heads has no bias.
-        scratch.sum[..d].fill(0.0);
+        // mixed Wo  [m, d]
+        set_product(&mut kept.first, Matrix::new(&kept.mixed, m, d), weights.output);
+        // x1 = LN(x + mixed Wo)  [m, d]
+        scratch.no_bias.resize(d, 0.0);
         arch.dispatch(Loop(Normalize {
             values: &mut kept.first,
-            bias: &scratch.sum[..d],
+            bias: &scratch.no_bias,
             residual: x,
             gamma: weights.attention_gamma,
             beta: weights.attention_beta,
             scales: &mut kept.first_scales,
             output: &mut scratch.first_output,
         }));
+        // hidden = relu(x1 W1 + b1)  [m, f]
         let first = Matrix::new(&scratch.first_output, m, d);
-        multiply(&mut kept.hidden, first, weights.expand, false);
+        set_product(&mut kept.hidden, first, weights.expand);
         let bias = weights.expand_bias;
         arch.dispatch(Loop(BiasRectify { values: &mut kept.hidden, bias }));
+        // hidden W2  [m, d]
         let hidden = Matrix::new(&kept.hidden, m, self.hidden);
-        multiply(&mut kept.second, hidden, weights.contract, false);
+        set_product(&mut kept.second, hidden, weights.contract);
+        // y = LN(x1 + hidden W2 + b2)  [m, d]
         arch.dispatch(Loop(Normalize {
             values: &mut kept.second,
             bias: weights.contract_bias,
@@ -212,6 +260,7 @@ impl TransformerBlock {
         }));
     }
 
+    /// The gradient of a chunk's `x`, and its part of the weights' gradients, added to `sums`; d stands for "gradient of".
     fn backward_chunk(
         &self,
         chunk: &Chunk,
@@ -226,53 +275,63 @@ impl TransformerBlock {
             (chunk.rows.len(), self.attention.width, self.hidden, self.attention.heads);
         for (buffer, width) in [
             (&mut scratch.first_output, d),
-            (&mut scratch.sum, d),
-            (&mut scratch.mixed, d),
-            (&mut scratch.hidden, f),
-            (&mut scratch.projected, 3 * d),
+            (&mut scratch.sum_gradient, d),
+            (&mut scratch.mixed_gradient, d),
+            (&mut scratch.hidden_gradient, f),
+            (&mut scratch.projected_gradient, 3 * d),
         ] {
             buffer.resize(m * width, 0.0);
         }
-        scratch.sum.copy_from_slice(y_gradient);
+        // ds2, the gradient of s2 = x1 + hidden W2 + b2, from dy  [m, d]
+        scratch.sum_gradient.copy_from_slice(y_gradient);
         arch.dispatch(Loop(NormalizeBackward {
-            gradient: &mut scratch.sum,
+            gradient: &mut scratch.sum_gradient,
             normal: &kept.second,
             scales: &kept.second_scales,
             gamma: weights.feed_forward_gamma,
             gamma_gradient: sums.feed_forward_gamma,
             beta_gradient: sums.feed_forward_beta,
         }));
-        arch.dispatch(Loop(SumRows { values: &scratch.sum, sums: sums.contract_bias }));
-        let sum = Matrix::new(&scratch.sum, m, d);
-        multiply(sums.contract, Matrix::new(&kept.hidden, m, f).transposed(), sum, true);
-        multiply(&mut scratch.hidden, sum, weights.contract.transposed(), false);
+        // db2 += sum of ds2 over the rows  [d]
+        arch.dispatch(Loop(SumRows { values: &scratch.sum_gradient, sums: sums.contract_bias }));
+        // dW2 += hidden^T ds2  [f, d]
+        let sum_gradient = Matrix::new(&scratch.sum_gradient, m, d);
+        add_product(sums.contract, Matrix::new(&kept.hidden, m, f).transposed(), sum_gradient);
+        // dhidden = ds2 W2^T, 0 where the rectifier was off; db1 += sum of it over the rows  [m, f]
+        set_product(&mut scratch.hidden_gradient, sum_gradient, weights.contract.transposed());
         arch.dispatch(Loop(BiasRectifyBackward {
-            gradient: &mut scratch.hidden,
+            gradient: &mut scratch.hidden_gradient,
             values: &kept.hidden,
             bias_gradient: sums.expand_bias,
         }));
+        // x1, again  [m, d]
         arch.dispatch(Loop(Affine {
             normal: &kept.first,
             gamma: weights.attention_gamma,
             beta: weights.attention_beta,
             output: &mut scratch.first_output,
         }));
-        let hidden = Matrix::new(&scratch.hidden, m, f);
+        // dW1 += x1^T dhidden  [d, f]
+        let hidden_gradient = Matrix::new(&scratch.hidden_gradient, m, f);
         let first = Matrix::new(&scratch.first_output, m, d);
-        multiply(sums.expand, first.transposed(), hidden, true);
-        // The residual's gradient is in the sum already.
-        multiply(&mut scratch.sum, hidden, weights.expand.transposed(), true);
+        add_product(sums.expand, first.transposed(), hidden_gradient);
+        // dx1 = ds2, which came through the residual, + dhidden W1^T  [m, d]
+        add_product(&mut scratch.sum_gradient, hidden_gradient, weights.expand.transposed());
+        // ds1, the gradient of s1 = x + mixed Wo, from dx1  [m, d]
         arch.dispatch(Loop(NormalizeBackward {
-            gradient: &mut scratch.sum,
+            gradient: &mut scratch.sum_gradient,
             normal: &kept.first,
             scales: &kept.first_scales,
             gamma: weights.attention_gamma,
             gamma_gradient: sums.attention_gamma,
             beta_gradient: sums.attention_beta,
         }));
-        let sum = Matrix::new(&scratch.sum, m, d);
-        multiply(sums.output, Matrix::new(&kept.mixed, m, d).transposed(), sum, true);
-        multiply(&mut scratch.mixed, sum, weights.output.transposed(), false);
+        // dWo += mixed^T ds1  [d, d]
+        let sum_gradient = Matrix::new(&scratch.sum_gradient, m, d);
+        add_product(sums.output, Matrix::new(&kept.mixed, m, d).transposed(), sum_gradient);
+        // dmixed = ds1 Wo^T  [m, d]
+        set_product(&mut scratch.mixed_gradient, sum_gradient, weights.output.transposed());
+        // [dQ dK dV], feed by feed  [m, 3 d]
         for rows in chunk.feeds(&self.offsets) {
             let wide = rows.start * 3 * d..rows.end * 3 * d;
             let narrow = rows.start * d..rows.end * d;
@@ -282,23 +341,25 @@ impl TransformerBlock {
                     &kept.projected[wide.clone()],
                     &kept.mixed[narrow.clone()],
                     &kept.log_sums[rows.start * h..rows.end * h],
-                    &scratch.mixed[narrow],
+                    &scratch.mixed_gradient[narrow],
                 ],
-                &mut scratch.projected[wide],
+                &mut scratch.projected_gradient[wide],
                 &mut scratch.head,
             );
         }
-        let projected = Matrix::new(&scratch.projected, m, 3 * d);
-        multiply(sums.project, Matrix::new(x, m, d).transposed(), projected, true);
-        x_gradient.copy_from_slice(&scratch.sum);
-        multiply(x_gradient, projected, weights.project.transposed(), true);
+        // d[Wq Wk Wv] += x^T [dQ dK dV]  [d, 3 d]
+        let projected_gradient = Matrix::new(&scratch.projected_gradient, m, 3 * d);
+        add_product(sums.project, Matrix::new(x, m, d).transposed(), projected_gradient);
+        // dx = ds1, which came through the residual, + [dQ dK dV] [Wq Wk Wv]^T  [m, d]
+        x_gradient.copy_from_slice(&scratch.sum_gradient);
+        add_product(x_gradient, projected_gradient, weights.project.transposed());
     }
 }
 
 impl Operation<INPUTS> for TransformerBlock {
     type Saved = Kept;
 
-    fn forward(&self, inputs: [&[f32]; INPUTS], keep: bool) -> (Vec<f32>, [usize; 2], Kept) {
+    fn forward(&self, inputs: [&[f32]; INPUTS], keep: Keep) -> (Vec<f32>, [usize; 2], Kept) {
         let d = self.attention.width;
         let joined = self.join(&inputs);
         let weights = self.weights(&inputs, &joined);
@@ -310,11 +371,13 @@ impl Operation<INPUTS> for TransformerBlock {
             let x = &inputs[0][chunk.rows.start * d..chunk.rows.end * d];
             let mut kept = Activations::take();
             self.forward_chunk(chunk, &weights, x, y, &mut kept, scratch);
-            if keep {
-                return Some(kept);
+            match keep {
+                Keep::ForBackward => Some(kept),
+                Keep::Nothing => {
+                    kept.give_back();
+                    None
+                }
             }
-            kept.give_back();
-            None
         });
         let kept = kept.collect::<Vec<_>>().into_iter().flatten().collect();
         (y, [self.offsets.total(), d], Kept(kept))
@@ -360,25 +423,35 @@ impl Operation<INPUTS> for TransformerBlock {
             rest = after;
             part
         });
-        let third = |i: usize| -> Vec<f32> {
-            project.chunks_exact(3 * d).flat_map(|row| &row[i * d..(i + 1) * d]).copied().collect()
-        };
-        let [output, expand, expand_bias, contract, contract_bias, ag, ab, fg, fb] =
-            weights.map(<[f32]>::to_vec);
-        [
-            x_gradient,
-            third(0),
-            third(1),
-            third(2),
+        // Query, key and value apart again  [d, d] each
+        let [query, key, value] = [0, d, 2 * d].map(|column| -> Vec<f32> {
+            project.chunks_exact(3 * d).flat_map(|row| &row[column..column + d]).copied().collect()
+        });
+        let [
             output,
             expand,
             expand_bias,
             contract,
             contract_bias,
-            ag,
-            ab,
-            fg,
-            fb,
+            attention_gamma,
+            attention_beta,
+            feed_forward_gamma,
+            feed_forward_beta,
+        ] = weights.map(<[f32]>::to_vec);
+        [
+            x_gradient,
+            query,
+            key,
+            value,
+            output,
+            expand,
+            expand_bias,
+            contract,
+            contract_bias,
+            attention_gamma,
+            attention_beta,
+            feed_forward_gamma,
+            feed_forward_beta,
         ]
     }
 }
