@@ -216,17 +216,18 @@ impl AttentionUnit {
         let (d, [h, _], padded) = (self.width, self.hidden, self.padded());
         let length = gradient.len();
         // to [rows, columns] += left^T right, of left [l, rows] and right [l, columns]
-        let add_over_events = |to: &mut [f32], left: &[f32], right: &[f32], [rows, columns]| {
-            arch.dispatch(Product {
-                to,
-                to_stride: columns,
-                left: Left::transposed(left, rows),
-                right,
-                right_stride: columns,
-                shape: [rows, columns, length],
-                write: Write::Add,
-            });
-        };
+        let add_over_events =
+            |to: &mut [f32], left: &[f32], right: &[f32], [rows, columns]: [usize; 2]| {
+                arch.dispatch(Product {
+                    to,
+                    to_stride: columns,
+                    left: Left::transposed(left, rows),
+                    right,
+                    right_stride: columns,
+                    shape: [rows, columns, length],
+                    write: Write::Add,
+                });
+            };
         // da2, the gradient of a2 = first W2 + b2; dscore and db2 are added to  [l, padded g]
         arch.dispatch(Loop(SecondLayerBackward {
             values: &mut room.second,

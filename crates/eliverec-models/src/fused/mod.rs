@@ -24,6 +24,7 @@ mod record;
 mod retrieval;
 mod rows;
 mod transformer;
+mod transformer_weights;
 mod unit_layers;
 
 #[cfg(test)]

@@ -20,9 +20,7 @@ use super::record::{Keep, Operation};
 use super::rows::{
     Affine, BiasRectify, BiasRectifyBackward, Loop, Normalize, NormalizeBackward, SumRows,
 };
-
-/// Input, then the weights in the order of [`super::BlockWeights`].
-const INPUTS: usize = 13;
+use super::transformer_weights::{INPUTS, WeightGradients, Weights, join, size, take_apart};
 
 /// The block as an operation.
 #[derive(Debug)]
@@ -33,31 +31,6 @@ pub(super) struct TransformerBlock {
     pub(super) attention: Attention,
     /// Width of the hidden layer, `f`.
     pub(super) hidden: usize,
-}
-
-/// The weights as matrices.
-#[derive(Clone, Copy)]
-struct Weights<'a> {
-    /// Query, key and value side by side, `[Wq Wk Wv]` `[d, 3 d]`.
-    project: Matrix<'a>,
-    /// Wo `[d, d]`
-    output: Matrix<'a>,
-    /// W1 `[d, f]`
-    expand: Matrix<'a>,
-    /// W2 `[f, d]`
-    contract: Matrix<'a>,
-    /// b1 `[f]`
-    expand_bias: &'a [f32],
-    /// b2 `[d]`
-    contract_bias: &'a [f32],
-    /// `[d]`
-    attention_gamma: &'a [f32],
-    /// `[d]`
-    attention_beta: &'a [f32],
-    /// `[d]`
-    feed_forward_gamma: &'a [f32],
-    /// `[d]`
-    feed_forward_beta: &'a [f32],
 }
 
 /// A worker's room for one chunk.
@@ -86,110 +59,7 @@ struct ChunkRows<'a> {
     x_gradient: &'a mut [f32],
 }
 
-/// Gradients of all weights, one after the other, of the weights' shapes.
-struct WeightGradients<'a> {
-    /// `[d, 3 d]`
-    project: &'a mut [f32],
-    /// `[d, d]`
-    output: &'a mut [f32],
-    /// `[d, f]`
-    expand: &'a mut [f32],
-    /// `[f]`
-    expand_bias: &'a mut [f32],
-    /// `[f, d]`
-    contract: &'a mut [f32],
-    /// `[d]`, as those below.
-    contract_bias: &'a mut [f32],
-    attention_gamma: &'a mut [f32],
-    attention_beta: &'a mut [f32],
-    feed_forward_gamma: &'a mut [f32],
-    feed_forward_beta: &'a mut [f32],
-}
-
 impl TransformerBlock {
-    /// Elements of every part of [`WeightGradients`].
-    fn sizes(&self) -> [usize; 10] {
-        let (d, f) = (self.attention.width, self.hidden);
-        [3 * d * d, d * d, d * f, f, f * d, d, d, d, d, d]
-    }
-
-    /// The parts of gradients that lie one after the other.
-    fn split<'a>(&self, all: &'a mut [f32]) -> WeightGradients<'a> {
-        let mut rest = all;
-        let parts = self.sizes().map(|size| {
-            let (part, after) = std::mem::take(&mut rest).split_at_mut(size);
-            rest = after;
-            part
-        });
-        let [
-            project,
-            output,
-            expand,
-            expand_bias,
-            contract,
-            contract_bias,
-            attention_gamma,
-            attention_beta,
-            feed_forward_gamma,
-            feed_forward_beta,
-        ] = parts;
-        WeightGradients {
-            project,
-            output,
-            expand,
-            expand_bias,
-            contract,
-            contract_bias,
-            attention_gamma,
-            attention_beta,
-            feed_forward_gamma,
-            feed_forward_beta,
-        }
-    }
-
-    /// Query, key and value side by side, so that one product gives all three `[d, 3 d]`.
-    fn join(&self, inputs: &[&[f32]; INPUTS]) -> Vec<f32> {
-        let d = self.attention.width;
-        let mut joined = Vec::with_capacity(3 * d * d);
-        for row in 0..d {
-            for part in &inputs[1..4] {
-                joined.extend_from_slice(&part[row * d..(row + 1) * d]);
-            }
-        }
-        joined
-    }
-
-    fn weights<'a>(&self, inputs: &[&'a [f32]; INPUTS], project: &'a [f32]) -> Weights<'a> {
-        let (d, f) = (self.attention.width, self.hidden);
-        let [
-            _x,
-            _query,
-            _key,
-            _value,
-            output,
-            expand,
-            expand_bias,
-            contract,
-            contract_bias,
-            attention_gamma,
-            attention_beta,
-            feed_forward_gamma,
-            feed_forward_beta,
-        ] = *inputs;
-        Weights {
-            project: Matrix::new(project, d, 3 * d),
-            output: Matrix::new(output, d, d),
-            expand: Matrix::new(expand, d, f),
-            contract: Matrix::new(contract, f, d),
-            expand_bias,
-            contract_bias,
-            attention_gamma,
-            attention_beta,
-            feed_forward_gamma,
-            feed_forward_beta,
-        }
-    }
-
     /// `y` `[m, d]` of a chunk from its `x` `[m, d]`, and what the backward needs in `kept`.
     fn forward_chunk(
         &self,
@@ -360,9 +230,9 @@ impl Operation<INPUTS> for TransformerBlock {
     type Saved = Kept;
 
     fn forward(&self, inputs: [&[f32]; INPUTS], keep: Keep) -> (Vec<f32>, [usize; 2], Kept) {
-        let d = self.attention.width;
-        let joined = self.join(&inputs);
-        let weights = self.weights(&inputs, &joined);
+        let (d, f) = (self.attention.width, self.hidden);
+        let joined = join(&inputs, d);
+        let weights = Weights::of(&inputs, &joined, [d, f]);
         let chunks = chunks(&self.offsets);
         let mut y = vec![0.0; inputs[0].len()];
         let parts = cut(&mut y, chunks.iter().map(|chunk| chunk.rows.clone()), d);
@@ -389,9 +259,9 @@ impl Operation<INPUTS> for TransformerBlock {
         saved: &Kept,
         gradient: &[f32],
     ) -> [Vec<f32>; INPUTS] {
-        let d = self.attention.width;
-        let joined = self.join(&inputs);
-        let weights = self.weights(&inputs, &joined);
+        let (d, f) = (self.attention.width, self.hidden);
+        let joined = join(&inputs, d);
+        let weights = Weights::of(&inputs, &joined, [d, f]);
         let chunks = chunks(&self.offsets);
         let partitions = partitions(&chunks);
         let mut x_gradient = vec![0.0; inputs[0].len()];
@@ -404,8 +274,8 @@ impl Operation<INPUTS> for TransformerBlock {
         let sums: Vec<Vec<f32>> = work
             .into_par_iter()
             .map_init(Scratch::default, |scratch, (range, parts)| {
-                let mut all = vec![0.0; self.sizes().iter().sum()];
-                let mut sums = self.split(&mut all);
+                let mut all = vec![0.0; size([d, f])];
+                let mut sums = WeightGradients::of(&mut all, [d, f]);
                 for (i, x_gradient) in range.zip(parts) {
                     let chunk = &chunks[i];
                     let place = chunk.rows.start * d..chunk.rows.end * d;
@@ -416,42 +286,7 @@ impl Operation<INPUTS> for TransformerBlock {
                 all
             })
             .collect();
-        let total = add_up(sums, self.sizes().iter().sum());
-        let mut rest = total.as_slice();
-        let [project, weights @ ..] = self.sizes().map(|size| {
-            let (part, after) = rest.split_at(size);
-            rest = after;
-            part
-        });
-        // Query, key and value apart again  [d, d] each
-        let [query, key, value] = [0, d, 2 * d].map(|column| -> Vec<f32> {
-            project.chunks_exact(3 * d).flat_map(|row| &row[column..column + d]).copied().collect()
-        });
-        let [
-            output,
-            expand,
-            expand_bias,
-            contract,
-            contract_bias,
-            attention_gamma,
-            attention_beta,
-            feed_forward_gamma,
-            feed_forward_beta,
-        ] = weights.map(<[f32]>::to_vec);
-        [
-            x_gradient,
-            query,
-            key,
-            value,
-            output,
-            expand,
-            expand_bias,
-            contract,
-            contract_bias,
-            attention_gamma,
-            attention_beta,
-            feed_forward_gamma,
-            feed_forward_beta,
-        ]
+        let mut total = add_up(sums, size([d, f]));
+        take_apart(x_gradient, &mut total, [d, f])
     }
 }

@@ -113,8 +113,8 @@ impl Rows for FirstLayer<'_> {
     }
 }
 
-/// The backward of [`FirstLayer`], `da_j = gradient_j * values_j (1 - values_j)`: `gradient` of the result becomes da, that of the
-/// sum; `dof_target += sum_j da_j`, `dof_item_j += da_j`.
+/// The backward of [`FirstLayer`], `da_j = gradient_j * values_j (1 - values_j)`: `gradient` of the result becomes da, that of
+/// the sum; `dof_target += sum_j da_j`, `dof_item_j += da_j`.
 pub(super) struct FirstLayerBackward<'a> {
     /// The result `[l, h]`.
     pub(super) values: &'a [f32],
@@ -184,8 +184,8 @@ impl Rows for SecondLayer<'_> {
     }
 }
 
-/// The backward of [`SecondLayer`], `da_j = gradient_j weight * values_j (1 - values_j)`: `values` become da, the gradient before the
-/// sigmoid; `dweight += sum_j gradient_j values_j`, `dbias += sum_j da_j`.
+/// The backward of [`SecondLayer`], `da_j = gradient_j weight * values_j (1 - values_j)`: `values` become da, the gradient before
+/// the sigmoid; `dweight += sum_j gradient_j values_j`, `dbias += sum_j da_j`.
 pub(super) struct SecondLayerBackward<'a> {
     /// Before: the result. After: da `[l, h]`.
     pub(super) values: &'a mut [f32],
