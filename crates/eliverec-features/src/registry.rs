@@ -4,7 +4,7 @@
 use eliverec_core::schema::Group;
 
 use crate::error::Error;
-use crate::snapshot::MAX_AGE_S;
+use crate::moment::MAX_AGE_S;
 
 /// A feature; its number is its place in [`FEATURES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -47,6 +47,14 @@ pub struct Report {
     pub tasks: Option<TaskReport>,
 }
 
+impl Report {
+    /// The same with the metrics of the inter-channel tasks.
+    #[must_use]
+    pub fn with_tasks(self, tasks: Option<TaskReport>) -> Self {
+        Self { tasks, ..self }
+    }
+}
+
 /// One metric of a [`Report`].
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
@@ -142,6 +150,34 @@ pub static METRICS: &[Metric] = &[
     },
 ];
 
+/// The metrics of a [`TaskReport`], for tables.
+pub static TASK_METRICS: &[Metric] = &[
+    Metric {
+        name: "bag_click_auc",
+        title: "bag AUC",
+        definition: "AUC of opening the goods bag, over watched impressions where it is known",
+        value: |report| report.tasks.as_ref()?.bag_click_auc,
+    },
+    Metric {
+        name: "product_click_auc",
+        title: "product AUC",
+        definition: "AUC of clicking a product, over watched impressions where it is known",
+        value: |report| report.tasks.as_ref()?.product_click_auc,
+    },
+    Metric {
+        name: "stay_mae_s",
+        title: "stay MAE s",
+        definition: "mean absolute error of the stay in seconds, over watched impressions where it is known",
+        value: |report| report.tasks.as_ref()?.stay_mae_s,
+    },
+    Metric {
+        name: "stay_rmse_s",
+        title: "stay RMSE s",
+        definition: "root of the mean squared error of the stay in seconds, over watched impressions where it is known",
+        value: |report| report.tasks.as_ref()?.stay_rmse_s,
+    },
+];
+
 /// The metric of that report field, for example `gauc_feed`.
 pub fn metric(name: &str) -> Option<&'static Metric> {
     METRICS.iter().find(|metric| metric.name == name)
@@ -188,6 +224,23 @@ pub(crate) mod tests {
             assert!(metric(field).is_some() != counts.contains(&field.as_str()), "{field}");
         }
         assert!(metric("gauc").is_none());
+    }
+
+    #[test]
+    fn metrics_of_the_tasks_read_their_part() {
+        let tasks = TaskReport {
+            bag_click_auc: Some(0.5),
+            product_click_auc: Some(0.25),
+            stay_mae_s: Some(3.0),
+            stay_rmse_s: Some(4.0),
+        };
+        let report = distinct(0.1).with_tasks(Some(tasks));
+        let json = serde_json::to_value(&report).unwrap();
+        for metric in TASK_METRICS {
+            let found = json["tasks"][metric.name].as_f64();
+            assert_eq!(found, (metric.value)(&report), "{}", metric.name);
+            assert_eq!((metric.value)(&distinct(0.1)), None);
+        }
     }
 
     #[test]

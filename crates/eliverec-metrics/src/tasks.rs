@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::auc::Auc;
+use crate::error::Error;
 use crate::regression::Regression;
-use crate::{Error, Metric, Report};
 
 /// The inter-channel tasks of one split. A metric that is undefined there is `None`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,34 +18,6 @@ pub struct TaskReport {
     /// Root mean squared error of the stay, seconds.
     pub stay_rmse_s: Option<f64>,
 }
-
-/// The metrics of a [`TaskReport`], for tables.
-pub static TASK_METRICS: &[Metric] = &[
-    Metric {
-        name: "bag_click_auc",
-        title: "bag AUC",
-        definition: "AUC of opening the goods bag, over watched impressions where it is known",
-        value: |report| report.tasks.as_ref()?.bag_click_auc,
-    },
-    Metric {
-        name: "product_click_auc",
-        title: "product AUC",
-        definition: "AUC of clicking a product, over watched impressions where it is known",
-        value: |report| report.tasks.as_ref()?.product_click_auc,
-    },
-    Metric {
-        name: "stay_mae_s",
-        title: "stay MAE s",
-        definition: "mean absolute error of the stay in seconds, over watched impressions where it is known",
-        value: |report| report.tasks.as_ref()?.stay_mae_s,
-    },
-    Metric {
-        name: "stay_rmse_s",
-        title: "stay RMSE s",
-        definition: "root of the mean squared error of the stay in seconds, over watched impressions where it is known",
-        value: |report| report.tasks.as_ref()?.stay_rmse_s,
-    },
-];
 
 /// Takes watched impressions one at a time, ends in a [`TaskReport`].
 #[derive(Clone, Debug, Default)]
@@ -91,19 +63,9 @@ impl TaskEvaluation {
     }
 }
 
-/// A report with the tasks beside the prediction of watching.
-impl Report {
-    /// The same with the metrics of the inter-channel tasks.
-    #[must_use]
-    pub fn with_tasks(self, tasks: Option<TaskReport>) -> Self {
-        Self { tasks, ..self }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::distinct;
 
     #[test]
     fn each_task_is_measured_by_itself() {
@@ -117,16 +79,5 @@ mod tests {
         assert_eq!(report.bag_click_auc, Some(1.0));
         assert_eq!(report.product_click_auc, Some(0.0));
         assert_eq!((report.stay_mae_s, report.stay_rmse_s), (Some(3.0), Some(3.0)));
-        let with = distinct(0.1).with_tasks(Some(report.clone()));
-        let json = serde_json::to_value(&with).unwrap();
-        for metric in TASK_METRICS {
-            assert_eq!(
-                json["tasks"][metric.name].as_f64(),
-                (metric.value)(&with),
-                "{}",
-                metric.name
-            );
-            assert_eq!((metric.value)(&distinct(0.1)), None);
-        }
     }
 }
