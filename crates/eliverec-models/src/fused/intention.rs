@@ -3,8 +3,8 @@
 
 use pulp::Simd;
 
-use super::RetrievalOptions;
 use super::exponential::sigmoid;
+use super::retrieval_options::RetrievalOptions;
 use super::rows::{Rows, row, row_mut};
 
 /// Eq. 5 and 6 for the events i of a feed, o the difference of its prototypes: `p_i = sigmoid(scale * h_i . o)` or, per

@@ -11,12 +11,12 @@ use eliverec_core::batch::Offsets;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::RetrievalOptions;
 use super::chunks::cut;
 use super::column_softmax::{ColumnSoftmax, ColumnSoftmaxBackward};
 use super::intention::{Split, SplitBackward};
 use super::product::{Left, Product, Write};
 use super::record::{Keep, Operation};
+use super::retrieval_options::RetrievalOptions;
 use super::rows::Loop;
 
 /// Feeds of one task.

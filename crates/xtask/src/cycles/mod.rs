@@ -157,7 +157,8 @@ fn cycles(graph: &Graph) -> Vec<String> {
             continue;
         }
         let knot = knot(graph, file);
-        let mut text = format!("{} files", knot.len());
+        let names: Vec<&str> = knot.iter().map(String::as_str).collect();
+        let mut text = format!("{} files: {}", knot.len(), names.join(", "));
         for pair in round.windows(2) {
             text +=
                 &format!("\n    {} names {} of {}", pair[0], graph[&pair[0]][&pair[1]], pair[1]);
@@ -237,7 +238,7 @@ mod tests {
             ("c.rs", "pub fn g() -> u32 { crate::A::new().0 }"),
             ("d.rs", "use crate::{A, b::B};"),
         ];
-        let expected = "3 files\n    a.rs names crate::b::B of b.rs\n    b.rs names super::c::g of c.rs\n    \
+        let expected = "3 files: a.rs, b.rs, c.rs\n    a.rs names crate::b::B of b.rs\n    b.rs names super::c::g of c.rs\n    \
                         c.rs names crate::A::new of a.rs";
         assert_eq!(found(&files), [expected]);
     }
@@ -273,7 +274,7 @@ mod tests {
         let root = ("lib.rs", "mod a; pub use a::B;");
         assert_eq!(found(&[root, ("a/mod.rs", defines), child]), [""; 0]);
         let uses = format!("{defines} pub fn f() -> B {{ b::new() }}");
-        let expected = "2 files\n    a/b.rs names super::Shared of a/mod.rs\n    a/mod.rs names b::B of a/b.rs";
+        let expected = "2 files: a/b.rs, a/mod.rs\n    a/b.rs names super::Shared of a/mod.rs\n    a/mod.rs names b::B of a/b.rs";
         assert_eq!(found(&[root, ("a/mod.rs", &uses), child]), [expected]);
     }
 
@@ -286,9 +287,8 @@ mod tests {
             ("c.rs", "use crate::a; pub fn g() { a::f() }"),
         ];
         let found = found(&files);
-        assert_eq!(
-            found,
-            ["2 files\n    a.rs names other::g of c.rs\n    c.rs names a::f of a.rs"]
-        );
+        let expected =
+            "2 files: a.rs, c.rs\n    a.rs names other::g of c.rs\n    c.rs names a::f of a.rs";
+        assert_eq!(found, [expected]);
     }
 }

@@ -36,13 +36,27 @@ impl Source {
         let tokens = tokens(text);
         let mut source = Self::default();
         let (mut i, mut depth) = (0, 0_usize);
+        // The depth at which each module that stands in the file itself was opened.
+        let mut inside: Vec<usize> = Vec::new();
         while i < tokens.len() {
             match &tokens[i] {
-                Token::Mark('{') => depth += 1,
-                Token::Mark('}') => depth = depth.saturating_sub(1),
+                Token::Mark('{') => {
+                    if i > 1 && tokens[i - 2].is("mod") {
+                        inside.push(depth);
+                    }
+                    depth += 1;
+                }
+                Token::Mark('}') => {
+                    depth = depth.saturating_sub(1);
+                    inside.pop_if(|opened| *opened == depth);
+                }
                 Token::Word(word) if word == "use" => {
                     let passed_on = is_public(&tokens[..i]);
+                    let first = source.imports.len();
                     i = source.import(&tokens, i + 1, &[], passed_on);
+                    for import in &mut source.imports[first..] {
+                        leave(&mut import.path, inside.len());
+                    }
                     continue;
                 }
                 Token::Word(word) => {
@@ -51,8 +65,9 @@ impl Source {
                         source.declare(word, &tokens[i + 1..]);
                     }
                     if i == 0 || tokens[i - 1] != Token::Path {
-                        let path = path(&tokens[i..]);
+                        let mut path = path(&tokens[i..]);
                         if path.len() > 1 {
+                            leave(&mut path, inside.len());
                             source.paths.insert(path);
                         }
                     }
@@ -149,6 +164,14 @@ impl Source {
     }
 }
 
+/// Makes a path that stands in so many modules inside the file one that is seen from the file's own module.
+fn leave(path: &mut Vec<String>, modules: usize) {
+    let supers = path.iter().take(modules).take_while(|name| *name == "super").count();
+    if supers > 0 {
+        path.splice(..supers, ["self".to_owned()]);
+    }
+}
+
 /// Whether `pub` or `pub(...)` stands at the end of what comes before.
 fn is_public(before: &[Token]) -> bool {
     let open = before.iter().rposition(|token| *token == Token::Mark('('));
@@ -198,6 +221,20 @@ mod tests {
             import("crate::j::L", Some("L"), false),
         ];
         assert_eq!(source.imports, expected);
+    }
+
+    #[test]
+    fn modules_inside_a_file_are_the_file() {
+        let source = Source::of(
+            "mod inside { use super::{A, super::B}; fn f() { super::g(); super::super::h() } }\n\
+             fn g() { super::i::j() }",
+        );
+        assert_eq!(
+            source.imports,
+            [import("self::A", Some("A"), false), import("self::super::B", Some("B"), false)]
+        );
+        let paths: Vec<String> = source.paths.iter().map(|path| path.join("::")).collect();
+        assert_eq!(paths, ["self::g", "self::super::h", "super::i::j"]);
     }
 
     #[test]
