@@ -14,7 +14,7 @@ pub enum Error {
     /// No feature has that name.
     #[error("no feature is called {name:?}; the nearest names are {nearest}")]
     UnknownFeature {
-        /// The name looked for.
+        /// The name that was asked for.
         name: String,
         /// Names that exist, nearest first, separated by commas.
         nearest: String,
@@ -36,7 +36,7 @@ pub enum Error {
         found: u32,
         /// Version of this program.
         expected: u32,
-        /// What to do.
+        /// What to do about it.
         advice: &'static str,
     },
     /// A saved state that no program wrote.

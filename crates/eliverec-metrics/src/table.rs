@@ -27,7 +27,7 @@ pub enum Layout {
 
 /// A name, such as a model's, and its reports, one for each seed.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct TableRow {
     /// What was evaluated.
     pub name: String,
     /// One report for each seed.
@@ -37,7 +37,7 @@ pub struct Row {
 /// Writes `rows` x `metrics` ([`METRICS`](crate::METRICS) or a choice of it) with four decimals, and the definitions below.
 /// A metric that is undefined in one of a row's reports is shown as `-`.
 pub fn render<'a>(
-    rows: &[Row],
+    rows: &[TableRow],
     metrics: impl IntoIterator<Item = &'a Metric>,
     layout: Layout,
     format: Format,
@@ -137,11 +137,11 @@ mod tests {
     use super::*;
     use crate::report::{metric, tests::distinct};
 
-    fn rows() -> Vec<Row> {
+    fn rows() -> Vec<TableRow> {
         let undefined = Report { auc: None, ..distinct(0.5) };
         vec![
-            Row { name: "elive".to_owned(), reports: vec![distinct(0.5), distinct(0.7)] },
-            Row { name: "η|both".to_owned(), reports: vec![undefined] },
+            TableRow { name: "elive".to_owned(), reports: vec![distinct(0.5), distinct(0.7)] },
+            TableRow { name: "η|both".to_owned(), reports: vec![undefined] },
         ]
     }
 
@@ -179,7 +179,7 @@ PCOC: mean predicted / mean observed.
 
     #[test]
     fn no_reports_are_undefined() {
-        let rows = [Row { name: "x".to_owned(), reports: Vec::new() }];
+        let rows = [TableRow { name: "x".to_owned(), reports: Vec::new() }];
         let text = render(&rows, metric("auc"), Layout::NamesDown, Format::Text);
         assert!(text.contains("\nx    -\n"), "{text}");
     }

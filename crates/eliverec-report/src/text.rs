@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use eliverec_metrics::table::{Format, Layout, Row as TableRow, aligned, render};
+use eliverec_metrics::table::{Format, Layout, TableRow, aligned, render};
 use eliverec_metrics::{METRICS, Metric, TASK_METRICS};
 
 use crate::Error;
-use crate::experiment::{Experiment, Row};
+use crate::experiment::{Experiment, ExperimentRow};
 use crate::named;
 use crate::paper;
 use crate::verdict::{Ordering, Verdict};
@@ -88,7 +88,7 @@ pub fn metrics(experiment: &Experiment) -> Vec<&'static Metric> {
 }
 
 /// A row for [`render`].
-fn table_row(row: &Row) -> TableRow {
+fn table_row(row: &ExperimentRow) -> TableRow {
     TableRow { name: row.name.clone(), reports: row.reports() }
 }
 
@@ -159,7 +159,7 @@ pub const FINGERPRINT_HEAD: [&str; 8] =
 pub const FINGERPRINT_NOTE: &str = "Validation: the metric by which the best checkpoint was chosen. The config's fingerprint leaves the seed out; the whole configs are in the runs' JSON files.";
 
 /// The cells of a row's fingerprints; numbers are means over its seeds.
-pub fn fingerprint_cells(row: &Row) -> Vec<String> {
+pub fn fingerprint_cells(row: &ExperimentRow) -> Vec<String> {
     let mean = |value: fn(&crate::RunResult) -> f64| {
         row.runs.iter().map(value).sum::<f64>() / row.runs.len() as f64
     };

@@ -57,4 +57,4 @@ pub use error::Error;
 pub use publish::RECIPE_FILE;
 pub use replay::{Replay, replay};
 pub use samples::samples;
-pub use summary::{DaySummary, Progress, Refusal, Summary};
+pub use summary::{DaySummary, Refusal, SampleProgress, Summary};

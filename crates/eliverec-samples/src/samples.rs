@@ -22,7 +22,7 @@ use crate::plan;
 use crate::publish::{DayWriter, Encoded, FeedDays, SpillFolder};
 use crate::rows::Rows;
 use crate::scan::{RejectedRows, Requests, Source};
-use crate::summary::{Counters, DaySummary, Progress, Refusal, Summary, lock};
+use crate::summary::{Counters, DaySummary, Refusal, SampleProgress, Summary, lock};
 
 /// Time between two reports of progress while the log is read.
 const REPORT: Duration = Duration::from_millis(250);
@@ -38,7 +38,7 @@ pub fn samples(
     logs: &Path,
     feeds: &Path,
     config: &SampleConfig,
-    progress: impl Fn(Progress),
+    progress: impl Fn(SampleProgress),
 ) -> Result<Summary, Error> {
     config.check()?;
     let log = EventLog::open(&Store::open(logs)?)?;
@@ -133,7 +133,7 @@ async fn run(
     encoders: &Runtime,
     days: &mut FeedDays,
     spill: &Path,
-    progress: &impl Fn(Progress),
+    progress: &impl Fn(SampleProgress),
 ) -> Result<Vec<DaySummary>, Error> {
     let session = plan::session(context);
     let requests = plan::requests(context, &session)?;

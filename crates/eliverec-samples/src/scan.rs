@@ -32,7 +32,7 @@ use crate::wire::{Shown, write_context, write_event};
 pub(crate) enum Route {
     /// Channels: what changes their state, and the impressions at which it is asked for.
     Channels,
-    /// Products clicked.
+    /// Products: their clicks, in both domains.
     Products,
     /// Users: what changes their state, and what they did with what they were shown.
     Users,
@@ -41,9 +41,9 @@ pub(crate) enum Route {
 /// Which requests become feeds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Requests {
-    /// First day.
+    /// Of this day (UTC) and later; any if `None`.
     pub(crate) from: Option<Day>,
-    /// Last day.
+    /// Of this day (UTC) and earlier; any if `None`.
     pub(crate) to: Option<Day>,
     /// Days whose feeds an earlier run has written.
     pub(crate) kept: BTreeSet<Day>,
@@ -258,11 +258,11 @@ fn send_to_user(event: &Event, payload: &mut Vec<u8>, rows: &mut RowsBuilder) ->
 /// What a row of a user's event is for: the first byte of its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// The user's state.
+    /// It changes the user's state.
     Folds,
-    /// The labels of a request.
+    /// It is a label of an impression, and changes no state.
     Outcome,
-    /// Both.
+    /// It changes the state and is a label.
     Both,
 }
 

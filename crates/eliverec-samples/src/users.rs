@@ -59,7 +59,7 @@ impl UserDrive {
             let request = self.request(impressions);
             self.requests.open(request_id, request);
         }
-        // For its memory.
+        // Empty again, with the room that it grew to: the next request needs no allocation.
         self.shown = shown;
     }
 

@@ -8,7 +8,7 @@ use pulp::{Arch, Simd};
 
 use super::exponential::exp;
 use super::product::{Left, Product, Write};
-use super::rows::{Loop, Rows, row, row_mut};
+use super::rows::{Loop, RowLoop, row, row_mut};
 
 /// The shape and scale of the attention.
 #[derive(Clone, Copy, Debug)]
@@ -209,7 +209,7 @@ struct Softmax<'a> {
     log_sums: LogSums<'a>,
 }
 
-impl Rows for Softmax<'_> {
+impl RowLoop for Softmax<'_> {
     fn width(&self) -> usize {
         self.mask.len()
     }
@@ -265,7 +265,7 @@ struct SoftmaxBackward<'a> {
     along: &'a [f32],
 }
 
-impl Rows for SoftmaxBackward<'_> {
+impl RowLoop for SoftmaxBackward<'_> {
     fn width(&self) -> usize {
         self.mask.len()
     }

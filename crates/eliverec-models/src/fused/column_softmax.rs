@@ -4,7 +4,7 @@
 use pulp::Simd;
 
 use super::exponential::exp;
-use super::rows::{Rows, row, row_mut};
+use super::rows::{RowLoop, row, row_mut};
 
 /// The weights of Eq. 7, in every column: `w_i = exp(scale * s_i) / sum_j exp(scale * s_j)`, i and j over the rows.
 pub(super) struct ColumnSoftmax<'a> {
@@ -16,7 +16,7 @@ pub(super) struct ColumnSoftmax<'a> {
     pub(super) scale: f32,
 }
 
-impl Rows for ColumnSoftmax<'_> {
+impl RowLoop for ColumnSoftmax<'_> {
     fn width(&self) -> usize {
         self.padded
     }
@@ -62,7 +62,7 @@ pub(super) struct ColumnSoftmaxBackward<'a> {
     pub(super) scale: f32,
 }
 
-impl Rows for ColumnSoftmaxBackward<'_> {
+impl RowLoop for ColumnSoftmaxBackward<'_> {
     fn width(&self) -> usize {
         self.padded
     }

@@ -7,7 +7,7 @@ use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
 use super::record::{Keep, Operation};
-use super::rows::{Loop, Rows, row, row_mut};
+use super::rows::{Loop, RowLoop, row, row_mut};
 
 /// Distances `[r, r]` of rows `[r, d]`.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ struct Distances<'a> {
     to: &'a mut [f32],
 }
 
-impl Rows for Distances<'_> {
+impl RowLoop for Distances<'_> {
     fn width(&self) -> usize {
         self.width
     }
@@ -99,7 +99,7 @@ struct Pull<'a> {
     x_gradient: &'a mut [f32],
 }
 
-impl Rows for Pull<'_> {
+impl RowLoop for Pull<'_> {
     fn width(&self) -> usize {
         self.x_gradient.len()
     }

@@ -5,7 +5,7 @@ use pulp::Simd;
 
 use super::exponential::sigmoid;
 use super::retrieval_options::RetrievalOptions;
-use super::rows::{Rows, row, row_mut};
+use super::rows::{RowLoop, row, row_mut};
 
 /// Eq. 5 and 6 for the events i of a feed, o the difference of its prototypes: `p_i = sigmoid(scale * h_i . o)` or, per
 /// column, `sigmoid(scale * h_i * o)`; `z_c,i = p_i * h_i`, `z_s,i = (1 - p_i) * h_i`.
@@ -24,7 +24,7 @@ pub(super) struct Split<'a> {
     pub(super) parts: [&'a mut [f32]; 2],
 }
 
-impl Rows for Split<'_> {
+impl RowLoop for Split<'_> {
     fn width(&self) -> usize {
         self.width
     }
@@ -84,7 +84,7 @@ pub(super) struct SplitBackward<'a> {
     pub(super) difference_gradient: &'a mut [f32],
 }
 
-impl Rows for SplitBackward<'_> {
+impl RowLoop for SplitBackward<'_> {
     fn width(&self) -> usize {
         self.width
     }

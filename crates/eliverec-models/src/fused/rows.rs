@@ -22,7 +22,7 @@ pub(super) fn row_mut<S: Simd>(values: &mut [f32], i: usize, width: usize) -> &m
 }
 
 /// A loop over rows of one width.
-pub(super) trait Rows {
+pub(super) trait RowLoop {
     /// The width of all rows.
     fn width(&self) -> usize;
 
@@ -33,7 +33,7 @@ pub(super) trait Rows {
 /// Compiles a loop for the machine.
 pub(super) struct Loop<R>(pub(super) R);
 
-impl<R: Rows> WithSimd for Loop<R> {
+impl<R: RowLoop> WithSimd for Loop<R> {
     type Output = ();
 
     #[inline(always)]
@@ -65,7 +65,7 @@ pub(super) struct Normalize<'a> {
     pub(super) output: &'a mut [f32],
 }
 
-impl Rows for Normalize<'_> {
+impl RowLoop for Normalize<'_> {
     fn width(&self) -> usize {
         self.gamma.len()
     }
@@ -126,7 +126,7 @@ pub(super) struct NormalizeBackward<'a> {
     pub(super) beta_gradient: &'a mut [f32],
 }
 
-impl Rows for NormalizeBackward<'_> {
+impl RowLoop for NormalizeBackward<'_> {
     fn width(&self) -> usize {
         self.gamma.len()
     }
@@ -176,7 +176,7 @@ pub(super) struct Affine<'a> {
     pub(super) output: &'a mut [f32],
 }
 
-impl Rows for Affine<'_> {
+impl RowLoop for Affine<'_> {
     fn width(&self) -> usize {
         self.gamma.len()
     }
@@ -205,7 +205,7 @@ pub(super) struct BiasRectify<'a> {
     pub(super) bias: &'a [f32],
 }
 
-impl Rows for BiasRectify<'_> {
+impl RowLoop for BiasRectify<'_> {
     fn width(&self) -> usize {
         self.bias.len()
     }
@@ -235,7 +235,7 @@ pub(super) struct BiasRectifyBackward<'a> {
     pub(super) bias_gradient: &'a mut [f32],
 }
 
-impl Rows for BiasRectifyBackward<'_> {
+impl RowLoop for BiasRectifyBackward<'_> {
     fn width(&self) -> usize {
         self.bias_gradient.len()
     }
@@ -265,7 +265,7 @@ pub(super) struct SumRows<'a> {
     pub(super) sums: &'a mut [f32],
 }
 
-impl Rows for SumRows<'_> {
+impl RowLoop for SumRows<'_> {
     fn width(&self) -> usize {
         self.sums.len()
     }

@@ -4,7 +4,7 @@
 use pulp::Simd;
 
 use super::exponential::sigmoid;
-use super::rows::{Rows, row, row_mut};
+use super::rows::{RowLoop, row, row_mut};
 
 /// `gradient * s (1 - s)` for `s` a sigmoid.
 #[inline(always)]
@@ -23,7 +23,7 @@ pub(super) struct PairProducts<'a> {
     pub(super) products: &'a mut [f32],
 }
 
-impl Rows for PairProducts<'_> {
+impl RowLoop for PairProducts<'_> {
     fn width(&self) -> usize {
         self.target.len()
     }
@@ -57,7 +57,7 @@ pub(super) struct PairProductsBackward<'a> {
     pub(super) item_gradient: &'a mut [f32],
 }
 
-impl Rows for PairProductsBackward<'_> {
+impl RowLoop for PairProductsBackward<'_> {
     fn width(&self) -> usize {
         self.target.len()
     }
@@ -92,7 +92,7 @@ pub(super) struct FirstLayer<'a> {
     pub(super) of_item: &'a [f32],
 }
 
-impl Rows for FirstLayer<'_> {
+impl RowLoop for FirstLayer<'_> {
     fn width(&self) -> usize {
         self.of_target.len()
     }
@@ -126,7 +126,7 @@ pub(super) struct FirstLayerBackward<'a> {
     pub(super) item_gradient: &'a mut [f32],
 }
 
-impl Rows for FirstLayerBackward<'_> {
+impl RowLoop for FirstLayerBackward<'_> {
     fn width(&self) -> usize {
         self.target_gradient.len()
     }
@@ -162,7 +162,7 @@ pub(super) struct SecondLayer<'a> {
     pub(super) scores: &'a mut [f32],
 }
 
-impl Rows for SecondLayer<'_> {
+impl RowLoop for SecondLayer<'_> {
     fn width(&self) -> usize {
         self.bias.len()
     }
@@ -199,7 +199,7 @@ pub(super) struct SecondLayerBackward<'a> {
     pub(super) weight_gradient: &'a mut [f32],
 }
 
-impl Rows for SecondLayerBackward<'_> {
+impl RowLoop for SecondLayerBackward<'_> {
     fn width(&self) -> usize {
         self.weight.len()
     }

@@ -19,6 +19,7 @@ pub mod decode;
 pub mod dimensions;
 mod encode;
 pub mod layout;
+mod local;
 pub mod new;
 mod part;
 pub mod read;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use eliverec_core::Feed;
 use eliverec_metrics::report::metric;
-use eliverec_metrics::table::{Format, Layout, Row, render};
+use eliverec_metrics::table::{Format, Layout, TableRow, render};
 use eliverec_metrics::{Metric, Report};
 use eliverec_run::{Error, Scorer, durable};
 use eliverec_sim::{Ceiling, Truth, read_truth};
@@ -80,11 +80,11 @@ pub(crate) fn run(arguments: &Arguments, runner: Runner) -> anyhow::Result<u8> {
             return Ok(code);
         }
         let report = evaluate(&Scorer::open(&run)?, &run, &directory, Split::Test)?.report;
-        rows.push(Row { name: name.into(), reports: vec![report] });
+        rows.push(TableRow { name: name.into(), reports: vec![report] });
     }
     let test = TestSplit::read(&directory)?;
     let ceiling = test.ceiling(&logs.join("truth.parquet"))?;
-    rows.push(Row { name: "best reachable".into(), reports: vec![ceiling] });
+    rows.push(TableRow { name: "best reachable".into(), reports: vec![ceiling] });
     let metrics: Vec<&Metric> = SHOWN.into_iter().filter_map(metric).collect();
     let table = render(&rows, metrics, Layout::NamesDown, Format::Text);
     print(&format!("\nTest split: {} feeds, one seed\n\n{table}", test.requests.len()))?;

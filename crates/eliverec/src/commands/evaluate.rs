@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use eliverec_metrics::METRICS;
-use eliverec_metrics::table::{Format, Layout, Row, render};
+use eliverec_metrics::table::{Format, Layout, TableRow, render};
 use eliverec_run::Scorer;
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::evaluate;
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             report.feeds, report.impressions, report.watched
         );
         let name = format!("{} {}", scorer.config.model.name(), arguments.split);
-        let row = Row { name, reports: vec![report] };
+        let row = TableRow { name, reports: vec![report] };
         print(&(counts + &render(&[row], METRICS, Layout::MetricsDown, Format::Text)))?;
     }
     Ok(crate::OK)

@@ -9,7 +9,8 @@ use eliverec_core::schema::{Group, Schema};
 use eliverec_core::{Dimension, Dimensions};
 use eliverec_sim::config::DAY_MS;
 use eliverec_sim::{
-    Ceiling, Log, LoggingPolicy, Progress, TableOneBuilder, Truth, TruthWriter, World, WorldConfig,
+    Ceiling, Log, LoggingPolicy, TableOneBuilder, Truth, TruthWriter, World, WorldConfig,
+    WorldProgress,
 };
 use eliverec_tables::events::{EventWriter, NewLog, Store, write_dimensions};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -132,7 +133,7 @@ impl Reporter {
         Self::Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
     }
 
-    fn tell(&self, Progress { days_done, days, events }: Progress) {
+    fn tell(&self, WorldProgress { days_done, days, events }: WorldProgress) {
         match self {
             Self::Bar(bar) => {
                 bar.set_position(days_done.into());
