@@ -13,6 +13,7 @@ mod source;
 mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -160,8 +161,8 @@ fn cycles(graph: &Graph) -> Vec<String> {
         let names: Vec<&str> = knot.iter().map(String::as_str).collect();
         let mut text = format!("{} files: {}", knot.len(), names.join(", "));
         for pair in round.windows(2) {
-            text +=
-                &format!("\n    {} names {} of {}", pair[0], graph[&pair[0]][&pair[1]], pair[1]);
+            let named = &graph[&pair[0]][&pair[1]];
+            let _ = write!(text, "\n    {} names {named} of {}", pair[0], pair[1]);
         }
         cycles.push(text);
         seen.extend(knot);
