@@ -211,13 +211,13 @@ mod tests {
 
     #[test]
     fn comments_and_literals_are_left_out() {
-        let text = r####"
+        let text = r##"
             // crate::a
             /* crate::b /* inside */ still */
             let x = "crate::c \" still"; // here
             let y = r#"crate::d " "#; let z = ('"', '\'', b'"', b"crate::e", 1.5e3, '\u{1F600}');
             fn f<'a>(x: &'a str) {}
-        "####;
+        "##;
         let expected = ["let", "x", "let", "y", "let", "z", "b", "fn", "f", "x", "str"];
         assert_eq!(words(text), expected);
     }
