@@ -46,6 +46,7 @@ pub fn schema() -> Schema {
             field("viewers", log1p),
             field("on_sale", Kind::Multi { vocabulary: "product".into() }),
         ],
+        ..Schema::default()
     }
 }
 

@@ -44,7 +44,7 @@ pub fn render<'a>(
 ) -> String {
     let metrics: Vec<&Metric> = metrics.into_iter().collect();
     let mut grid = vec![vec![String::new()]];
-    grid[0].extend(metrics.iter().map(|metric| metric.title.to_owned()));
+    grid[0].extend(metrics.iter().map(|metric| metric.title.clone().into_owned()));
     for row in rows {
         let name = row.name.replace('\n', " ");
         // A bar would end the cell.

@@ -86,7 +86,7 @@ impl ExperimentRow {
     /// The metric under every seed.
     pub fn values(&self, metric: &str) -> Vec<f64> {
         let metric = eliverec_metrics::report::metric(metric);
-        let value = |run: &RunResult| metric.and_then(|metric| (metric.value)(&run.report));
+        let value = |run: &RunResult| metric.and_then(|metric| metric.of(&run.report));
         self.runs.iter().filter_map(value).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use eliverec_metrics::table::{Format, Layout, TableRow, aligned, render};
-use eliverec_metrics::{METRICS, Metric, TASK_METRICS};
+use eliverec_metrics::{METRICS, Metric, task_metrics};
 
 use crate::Error;
 use crate::experiment::{Experiment, ExperimentRow};
@@ -80,11 +80,11 @@ pub fn seeds(experiment: &Experiment) -> String {
 }
 
 /// The metrics that have a value in some row.
-pub fn metrics(experiment: &Experiment) -> Vec<&'static Metric> {
-    let shown = METRICS.iter().filter(|metric| SHOWN.contains(&metric.name));
-    let runs = || experiment.rows.iter().flat_map(|row| &row.runs);
-    let has = |metric: &&Metric| runs().any(|run| (metric.value)(&run.report).is_some());
-    shown.chain(TASK_METRICS).filter(has).collect()
+pub fn metrics(experiment: &Experiment) -> Vec<Metric> {
+    let shown = METRICS.iter().filter(|metric| SHOWN.contains(&metric.name.as_ref())).cloned();
+    let reports = || experiment.rows.iter().flat_map(|row| &row.runs).map(|run| &run.report);
+    let has = |metric: &Metric| reports().any(|report| metric.of(report).is_some());
+    shown.chain(task_metrics(reports())).filter(has).collect()
 }
 
 /// A row for [`render`].

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use eliverec_core::normalize::Moments;
+use eliverec_core::schema::TaskKind;
 use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Batch, Normalization, Schema};
-use eliverec_models::heads::Task;
 use eliverec_models::trace::{Recorded, Trace};
 use eliverec_models::{Model, Output, parameters};
 use eliverec_store::{MappedStore, RowReader, VocabularySpec};
@@ -72,19 +72,9 @@ pub struct Scoring<'a> {
 pub struct Scores {
     /// Of being watched `[n]`.
     pub p_watch: Vec<f32>,
-    /// What happens to those who enter, per task in the order of [`Task::ALL`]; `None` for a model without heads.
-    pub tasks: Option<TaskScores>,
-}
-
-/// See [`Scores::tasks`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct TaskScores {
-    /// Seconds `[n]`.
-    pub stay_s: Vec<f32>,
-    /// Probability of opening the goods bag, given a watch `[n]`.
-    pub bag_click: Vec<f32>,
-    /// Probability of clicking a product, given a watch `[n]`.
-    pub product_click: Vec<f32>,
+    /// What happens to those who enter, a list `[n]` per task of the schema: seconds of a duration, the probability, given a
+    /// watch, of what happens or not. `None` for a model without heads.
+    pub tasks: Option<Vec<Vec<f32>>>,
 }
 
 impl Scoring<'_> {
@@ -110,24 +100,24 @@ impl Scoring<'_> {
 
     fn read(&self, output: &Output) -> Scores {
         let logits = Recorded::of(&output.logits).values;
-        let tasks = output.tasks.as_ref().map(|tasks| {
-            let [stay, bag_click, product_click]: [Vec<f32>; Task::ALL.len()] =
-                tasks.each_ref().map(|output| Recorded::of(output).values);
-            let moments = self.normalization.stay;
-            let stay_s = stay.into_iter().map(|output| stay_seconds(output, moments)).collect();
-            let probabilities = |logits: Vec<f32>| logits.into_iter().map(sigmoid).collect();
-            TaskScores {
-                stay_s,
-                bag_click: probabilities(bag_click),
-                product_click: probabilities(product_click),
-            }
+        let stay = self.normalization.stay;
+        let tasks = output.tasks.as_ref().map(|outputs| {
+            let all = self.schema.task.iter().zip(outputs);
+            all.map(|(task, output)| {
+                let values = Recorded::of(output).values.into_iter();
+                match task.kind {
+                    TaskKind::Duration => values.map(|x| duration_s(x, stay)).collect(),
+                    TaskKind::Binary => values.map(sigmoid).collect(),
+                }
+            })
+            .collect()
         });
         Scores { p_watch: logits.into_iter().map(sigmoid).collect(), tasks }
     }
 }
 
-/// A stay in seconds from the model's standardised ln(1 + seconds): the median of what it predicts, not the mean.
-fn stay_seconds(output: f32, stay: Moments) -> f32 {
+/// A duration in seconds from the model's standardised ln(1 + seconds): the median of what it predicts, not the mean.
+fn duration_s(output: f32, stay: Moments) -> f32 {
     // A day is longer than any stay; without a bound one wild output would be infinite.
     const LONGEST: f32 = 86_400.0;
     stay.restore(output).exp_m1().clamp(0.0, LONGEST)
