@@ -6,7 +6,8 @@
 //! - [`schema`]: vocabularies and fields, as `schema.toml` declares them; the fingerprint.
 //! - [`event`]: the event log: what happened, when, and when it became known.
 //! - [`feed`]: one request with its histories and candidates, as a row of a feed file.
-//! - [`batch`]: whole feeds as columns, invariants checked once.
+//! - [`columns`]: many feeds as columns, the contract checked once; [`offsets`]: from a feed to its rows of a column.
+//! - [`batch`]: whole feeds as a model takes them.
 //! - [`unique`]: the distinct ids of a batch per vocabulary and where each occurs.
 //! - [`adagrad`]: Adagrad with accumulator decay, on slices.
 //! - [`normalize`]: mean and standard deviation of dense fields, taken once over the training set.
@@ -16,11 +17,13 @@
 
 pub mod adagrad;
 pub mod batch;
+pub mod columns;
 pub mod error;
 pub mod event;
 pub mod feed;
 pub mod id;
 pub mod normalize;
+pub mod offsets;
 pub mod schema;
 pub mod seed;
 pub mod table_one;
@@ -28,6 +31,7 @@ pub mod toy;
 pub mod unique;
 
 pub use batch::{Batch, BatchBuilder, Lengths};
+pub use columns::FeedColumns;
 pub use error::Error;
 pub use event::{Event, EventKind};
 pub use feed::Feed;

@@ -63,7 +63,7 @@ pub struct Normalizer {
 }
 
 impl Normalizer {
-    /// Takes in one feed of the training set, which must fit `schema`.
+    /// Takes in one feed of the training set, which must fit `schema`. Without labels it tells nothing of the stay.
     pub fn add(&mut self, schema: &Schema, feed: &Feed) {
         for group in Group::ALL {
             for (field, column) in schema.fields(group).iter().zip(feed.columns(group)) {
@@ -74,10 +74,11 @@ impl Normalizer {
                 }
             }
         }
-        let labels = &feed.candidates.labels;
-        for (watched, stay) in labels.watched.iter().zip(&labels.stay_s) {
-            if let (true, Some(stay)) = (*watched, stay) {
-                self.stay.add(f64::from(*stay).ln_1p());
+        if let Some(labels) = &feed.candidates.labels {
+            for (watched, stay) in labels.watched.iter().zip(&labels.stay_s) {
+                if let (true, Some(stay)) = (*watched, stay) {
+                    self.stay.add(f64::from(*stay).ln_1p());
+                }
             }
         }
     }

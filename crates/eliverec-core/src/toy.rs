@@ -109,7 +109,7 @@ fn feed(request_id: u64, random: &mut Random) -> Feed {
         push_number(&mut candidates.dynamic[0], random.below(500) as f32);
         push_list(&mut candidates.dynamic[1], &[channel, channel + 5][..random.below(3)]);
         candidates.position.push(Some(position as u16));
-        let labels = &mut candidates.labels;
+        let labels = candidates.labels.get_or_insert_default();
         labels.watched.push(watched);
         labels.stay_s.push(watched.then(|| 5.0 + random.below(300) as f32));
         labels.bag_click.push(watched.then(|| random.below(3) == 0));

@@ -159,7 +159,8 @@ impl FeedBuilder {
         feed.products.age_s.extend(features.products.iter().map(|click| click.age_s));
         feed.channels.age_s.extend(features.channels.iter().map(|watch| watch.age_s));
         for candidate in &request.candidates {
-            let (outcome, labels) = (candidate.outcome, &mut feed.candidates.labels);
+            let outcome = candidate.outcome;
+            let labels = feed.candidates.labels.get_or_insert_default();
             feed.candidates.position.push(candidate.position);
             labels.watched.push(outcome.watched);
             labels.stay_s.push(outcome.stay_s);

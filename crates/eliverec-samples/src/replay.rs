@@ -145,7 +145,7 @@ fn request(feed: &Feed, channel_id: usize) -> Request {
         Column::Numbers(numbers) => numbers.first().copied().map(Scalar::Number),
         Column::Lists { .. } => None,
     });
-    let labels = &feed.candidates.labels;
+    let labels = feed.candidates.labels.as_ref();
     let channels = match &feed.candidates.channel[channel_id] {
         Column::Ids(ids) => ids.as_slice(),
         Column::Numbers(_) | Column::Lists { .. } => &[],
@@ -154,12 +154,12 @@ fn request(feed: &Feed, channel_id: usize) -> Request {
         event_id: 0,
         channel_id: *channel_id,
         position: feed.candidates.position[i],
-        outcome: Outcome {
+        outcome: labels.map_or(Outcome::NONE, |labels| Outcome {
             watched: labels.watched[i],
             stay_s: labels.stay_s[i],
             bag_click: labels.bag_click[i] == Some(true),
             product_click: labels.product_click[i] == Some(true),
-        },
+        }),
     };
     Request {
         request_id: feed.request_id,

@@ -211,7 +211,7 @@ fn batch(schema: &Schema, sizes: Sizes, lengths: Lengths, seed: u64) -> Prepared
         let ages = || (0..sizes.length).rev().map(|age| age as f32 * 60.0).collect();
         (feed.products.age_s, feed.channels.age_s) = (ages(), ages());
         feed.candidates.position = vec![None; sizes.candidates];
-        let labels = &mut feed.candidates.labels;
+        let labels = feed.candidates.labels.get_or_insert_default();
         labels.watched = (0..sizes.candidates).map(|_| random.below(8) == 0).collect();
         // For configs with inter-channel tasks: every watch has a stay and a known answer to both clicks.
         let known = |i: usize, every: usize| labels.watched[i].then_some(i.is_multiple_of(every));

@@ -78,7 +78,7 @@ impl Scorer {
     /// Metrics of a split of `feeds`, which must have the run's schema.
     ///
     /// # Errors
-    /// A schema that differs, a split without feeds, feeds that break the contract.
+    /// A schema that differs, a split without feeds or without labels, feeds that break the contract.
     pub fn evaluate(
         &self,
         path: &Path,
@@ -192,6 +192,7 @@ impl Scoring<'_> {
         split: Split,
         stop: &AtomicBool,
     ) -> Result<Option<(Evaluation, Option<TaskEvaluation>)>, Error> {
+        feeds.require_labels(split, "evaluation")?;
         let (mut evaluation, mut tasks) = (Evaluation::new(), None);
         for prepared in self.batches(feeds, split)? {
             let Prepared { batch, unique } = prepared?;
@@ -212,7 +213,7 @@ impl Scoring<'_> {
 
 fn add(evaluation: &mut Evaluation, batch: &Batch, output: &Output) -> Result<(), Error> {
     let probabilities: Vec<f32> = logits(output).into_iter().map(sigmoid).collect();
-    let watched: Vec<bool> = batch.labels.watched.iter().map(|w| *w > 0.5).collect();
+    let watched: Vec<bool> = batch.known_labels().watched.iter().map(|w| *w > 0.5).collect();
     for (user, range) in batch.user_ids.iter().zip(batch.candidates.ranges()) {
         evaluation.add_feed(*user, &probabilities[range.clone()], &watched[range])?;
     }
@@ -226,7 +227,7 @@ fn add_tasks(
     outputs: &[Tensor<1>; TASKS],
     stay: Moments,
 ) -> Result<(), Error> {
-    let labels = &batch.labels;
+    let labels = batch.known_labels();
     let [stays, bag_clicks, product_clicks] =
         outputs.each_ref().map(|output| Recorded::of(output).values);
     for i in (0..batch.impressions()).filter(|i| labels.watched[*i] > 0.5) {

@@ -80,7 +80,11 @@ pub fn train(request: &Request, progress: Progress, stop: &AtomicBool) -> Result
     if run.exists() {
         run::check_schema(&run, &feeds)?;
     }
+    feeds.require_labels(Split::Train, "training")?;
     let has_validation = feeds.feeds(Split::Validation)? > 0;
+    if has_validation {
+        feeds.require_labels(Split::Validation, "training")?;
+    }
     if !has_validation && config.training.patience > 0 {
         let advice = "has no validation feeds, which early stopping needs; set training.patience=0 to train without";
         return Err(Error::Run { path: request.feeds.clone(), reason: advice.into() });
@@ -117,11 +121,18 @@ fn resumed_config(run: &RunDirectory, asked: Option<&Config>) -> Result<Config, 
     ))
 }
 
+/// Where the training split is spread while the run lasts, if it has to be.
+fn spread_folder(run: &RunDirectory) -> PathBuf {
+    run.path().join("spread")
+}
+
 /// A run in memory.
 struct Training<'a> {
     run: &'a RunDirectory,
     config: Config,
     feeds: FeedDirectory,
+    /// Where the training split is read from: `feeds`, or a directory in the run where it is spread for shuffling.
+    training_split: FeedDirectory,
     feeds_per_epoch: u64,
     has_validation: bool,
     schema: Arc<Schema>,
@@ -160,11 +171,22 @@ impl<'a> Training<'a> {
             (position, metrics_bytes) = (commit.position, commit.metrics_bytes);
         }
         let log = MetricsLog::open(&run.metrics_file(), metrics_bytes)?;
-        let reporter = Reporter::new(progress, config.training.log_every_steps);
+        let mut reporter = Reporter::new(progress, config.training.log_every_steps);
+        let shuffle = Shuffle {
+            seed: stream(config.seed, "spread"),
+            buffer_feeds: config.training.shuffle_buffer_feeds,
+        };
+        let spread = match position.finished {
+            Some(_) => None,
+            None => feeds
+                .spread(Split::Train, shuffle, &spread_folder(run), |line| reporter.say(line))?,
+        };
+        let training_split = spread.unwrap_or_else(|| feeds.clone());
         Ok(Self {
             run,
             config,
             feeds,
+            training_split,
             feeds_per_epoch: training_feeds,
             has_validation,
             schema,
@@ -194,7 +216,11 @@ impl<'a> Training<'a> {
                 self.position.finished = Some(finish);
                 // Without evaluations the last state is all there is to choose from.
                 self.save(self.position.best_value.is_none())?;
-                return Ok(Outcome::Finished(finish));
+                drop(batches);
+                match fs_err::remove_dir_all(spread_folder(self.run)) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+                    _ => return Ok(Outcome::Finished(finish)),
+                }
             }
             let every = self.config.training.checkpoint_every_steps;
             if every > 0 && self.position.step > 0 && self.position.step.is_multiple_of(every) {
@@ -220,7 +246,7 @@ impl<'a> Training<'a> {
             seed: numbered(stream(self.config.seed, "shuffle"), self.position.epoch),
             buffer_feeds: training.shuffle_buffer_feeds,
         };
-        let mut batches = self.feeds.batches(
+        let mut batches = self.training_split.batches(
             Split::Train,
             &self.normalization,
             self.config.settings().lengths(),

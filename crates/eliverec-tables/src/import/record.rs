@@ -24,12 +24,12 @@ pub(super) struct Label {
 }
 
 /// A feed that is being filled.
-pub(super) struct FeedBuilder<'a> {
+pub(super) struct FeedInProgress<'a> {
     schema: &'a Schema,
     feed: Feed,
 }
 
-impl<'a> FeedBuilder<'a> {
+impl<'a> FeedInProgress<'a> {
     pub(super) fn new(schema: &'a Schema, request_id: u64, user_id: u64, ts_ms: i64) -> Self {
         Self { schema, feed: Feed { request_id, user_id, ts_ms, ..Feed::empty(schema) } }
     }
@@ -72,10 +72,11 @@ impl<'a> FeedBuilder<'a> {
         append(&self.schema.channel, &mut candidates.channel, channel);
         append(&self.schema.target, &mut candidates.target, target);
         candidates.position.push(position);
-        candidates.labels.watched.push(label.watched);
-        candidates.labels.stay_s.push(label.stay_s);
-        candidates.labels.bag_click.push(label.bag_click);
-        candidates.labels.product_click.push(None);
+        let labels = candidates.labels.get_or_insert_default();
+        labels.watched.push(label.watched);
+        labels.stay_s.push(label.stay_s);
+        labels.bag_click.push(label.bag_click);
+        labels.product_click.push(None);
     }
 
     pub(super) fn finish(self) -> Feed {

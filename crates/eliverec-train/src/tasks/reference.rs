@@ -137,11 +137,11 @@ fn batch(r: &Reference, schema: &Schema) -> Batch {
             rows.clone().map(label).collect::<Vec<_>>()
         };
         let click = |name| known(name).into_iter().map(|label| label.map(|y| y > 0.5)).collect();
-        candidates.labels.watched =
-            rows.clone().map(|i| r.values("input.watched")[i] > 0.5).collect();
-        candidates.labels.stay_s = known("input.stay");
-        candidates.labels.bag_click = click("input.bag_click");
-        candidates.labels.product_click = click("input.product_click");
+        let labels = candidates.labels.get_or_insert_default();
+        labels.watched = rows.clone().map(|i| r.values("input.watched")[i] > 0.5).collect();
+        labels.stay_s = known("input.stay");
+        labels.bag_click = click("input.bag_click");
+        labels.product_click = click("input.product_click");
         builder.push(&feed).unwrap();
     }
     builder.finish().unwrap()
