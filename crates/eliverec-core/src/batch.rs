@@ -4,7 +4,8 @@
 //! Everything is packed: entity rows of all feeds one after the other, no padding. A history of three events costs
 //! three rows; whoever needs rectangles pads them.
 
-use crate::columns::{self, FeedColumns};
+use crate::columns::FeedColumns;
+use crate::contract::check_alike;
 use crate::error::Error;
 use crate::feed::{Column, Feed, Labels};
 use crate::normalize::{Moments, Normalization};
@@ -176,7 +177,7 @@ impl<'a> BatchBuilder<'a> {
     /// [`Error::Feed`] if it has labels and the feeds before it have none, or the other way round.
     pub fn append(&mut self, feeds: &FeedColumns, feed: usize) -> Result<(), Error> {
         let (batch, from) = (&mut self.batch, feeds.parts());
-        columns::check_alike(batch.feeds(), batch.labels.is_some(), feeds.labelled())?;
+        check_alike(batch.feeds(), batch.labels.is_some(), feeds.labelled())?;
         let newest = |rows: std::ops::Range<usize>, length: usize| {
             rows.end - rows.len().min(length)..rows.end
         };

@@ -6,7 +6,7 @@
 //! - [`schema`]: vocabularies and fields, as `schema.toml` declares them; the fingerprint.
 //! - [`event`]: the event log: what happened, when, and when it became known.
 //! - [`feed`]: one request with its histories and candidates, as a row of a feed file.
-//! - [`columns`]: many feeds as columns, the contract checked once; [`offsets`]: from a feed to its rows of a column.
+//! - [`columns`]: many feeds as columns; [`contract`]: what they keep; [`offsets`]: from a feed to its rows of a column.
 //! - [`batch`]: whole feeds as a model takes them.
 //! - [`unique`]: the distinct ids of a batch per vocabulary and where each occurs.
 //! - [`adagrad`]: Adagrad with accumulator decay, on slices.
@@ -18,6 +18,7 @@
 pub mod adagrad;
 pub mod batch;
 pub mod columns;
+pub mod contract;
 pub mod error;
 pub mod event;
 pub mod feed;

@@ -28,8 +28,9 @@ fn reread(path: &[&str], change: impl Fn(&ArrayRef) -> Option<ArrayRef>) -> Vec<
     read_all(&directory).unwrap()
 }
 
-fn nothing(array: &ArrayRef) -> Option<ArrayRef> {
-    Some(Arc::new(NullArray::new(array.len())))
+/// The feeds where the column at `path` holds nulls of no type.
+fn without_values(path: &[&str]) -> Vec<Feed> {
+    reread(path, |array| Some(Arc::new(NullArray::new(array.len()))))
 }
 
 fn with_labels(change: impl Fn(&mut Labels)) -> Vec<Feed> {
@@ -50,17 +51,15 @@ fn labels_as_zero_and_one() {
 
 #[test]
 fn columns_of_nulls_where_nulls_are_allowed() {
-    let unknown = |labels: &mut Labels| {
-        labels.stay_s.fill(None);
-    };
-    assert_eq!(reread(&["candidates", "stay_s"], nothing), with_labels(unknown));
+    let unknown = |labels: &mut Labels| labels.stay_s.fill(None);
+    assert_eq!(without_values(&["candidates", "stay_s"]), with_labels(unknown));
     let unknown = |labels: &mut Labels| labels.bag_click.fill(None);
-    assert_eq!(reread(&["candidates", "bag_click"], nothing), with_labels(unknown));
+    assert_eq!(without_values(&["candidates", "bag_click"]), with_labels(unknown));
     let unknown = |labels: &mut Labels| labels.product_click.fill(None);
-    assert_eq!(reread(&["candidates", "product_click"], nothing), with_labels(unknown));
+    assert_eq!(without_values(&["candidates", "product_click"]), with_labels(unknown));
     let mut feeds = toy::feeds(FEEDS, 1);
     feeds.iter_mut().for_each(|feed| feed.candidates.position.fill(None));
-    assert_eq!(reread(&["candidates", "position"], nothing), feeds);
+    assert_eq!(without_values(&["candidates", "position"]), feeds);
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub mod run;
 pub mod tasks;
 pub mod tensor_file;
 pub mod train;
+mod training_split;
 pub mod warm_start;
 
 pub use config::Config;

@@ -23,6 +23,7 @@ use crate::objective::alignment_floor;
 use crate::progress::{Progress, Reporter, Update};
 use crate::read_ahead::{Prepared, ReadAhead};
 use crate::run::{self, RunDirectory};
+use crate::training_split;
 use crate::warm_start;
 
 /// What to train, on what, and where to.
@@ -80,11 +81,8 @@ pub fn train(request: &Request, progress: Progress, stop: &AtomicBool) -> Result
     if run.exists() {
         run::check_schema(&run, &feeds)?;
     }
-    feeds.require_labels(Split::Train, "training")?;
     let has_validation = feeds.feeds(Split::Validation)? > 0;
-    if has_validation {
-        feeds.require_labels(Split::Validation, "training")?;
-    }
+    training_split::require_labels(&feeds, has_validation)?;
     if !has_validation && config.training.patience > 0 {
         let advice = "has no validation feeds, which early stopping needs; set training.patience=0 to train without";
         return Err(Error::Run { path: request.feeds.clone(), reason: advice.into() });
@@ -121,18 +119,13 @@ fn resumed_config(run: &RunDirectory, asked: Option<&Config>) -> Result<Config, 
     ))
 }
 
-/// Where the training split is spread while the run lasts, if it has to be.
-fn spread_folder(run: &RunDirectory) -> PathBuf {
-    run.path().join("spread")
-}
-
 /// A run in memory.
 struct Training<'a> {
     run: &'a RunDirectory,
     config: Config,
     feeds: FeedDirectory,
-    /// Where the training split is read from: `feeds`, or a directory in the run where it is spread for shuffling.
-    training_split: FeedDirectory,
+    /// Where the training split is read from.
+    shuffled: FeedDirectory,
     feeds_per_epoch: u64,
     has_validation: bool,
     schema: Arc<Schema>,
@@ -172,21 +165,15 @@ impl<'a> Training<'a> {
         }
         let log = MetricsLog::open(&run.metrics_file(), metrics_bytes)?;
         let mut reporter = Reporter::new(progress, config.training.log_every_steps);
-        let shuffle = Shuffle {
-            seed: stream(config.seed, "spread"),
-            buffer_feeds: config.training.shuffle_buffer_feeds,
+        let shuffled = match position.finished {
+            Some(_) => training_split::close(run).map(|()| feeds.clone())?,
+            None => training_split::open(run, &config, &feeds, |line| reporter.say(line))?,
         };
-        let spread = match position.finished {
-            Some(_) => None,
-            None => feeds
-                .spread(Split::Train, shuffle, &spread_folder(run), |line| reporter.say(line))?,
-        };
-        let training_split = spread.unwrap_or_else(|| feeds.clone());
         Ok(Self {
             run,
             config,
             feeds,
-            training_split,
+            shuffled,
             feeds_per_epoch: training_feeds,
             has_validation,
             schema,
@@ -217,10 +204,8 @@ impl<'a> Training<'a> {
                 // Without evaluations the last state is all there is to choose from.
                 self.save(self.position.best_value.is_none())?;
                 drop(batches);
-                match fs_err::remove_dir_all(spread_folder(self.run)) {
-                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
-                    _ => return Ok(Outcome::Finished(finish)),
-                }
+                training_split::close(self.run)?;
+                return Ok(Outcome::Finished(finish));
             }
             let every = self.config.training.checkpoint_every_steps;
             if every > 0 && self.position.step > 0 && self.position.step.is_multiple_of(every) {
@@ -246,7 +231,7 @@ impl<'a> Training<'a> {
             seed: numbered(stream(self.config.seed, "shuffle"), self.position.epoch),
             buffer_feeds: training.shuffle_buffer_feeds,
         };
-        let mut batches = self.training_split.batches(
+        let mut batches = self.shuffled.batches(
             Split::Train,
             &self.normalization,
             self.config.settings().lengths(),
