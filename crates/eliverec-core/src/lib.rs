@@ -7,7 +7,8 @@
 //! - [`event`]: the event log: what happened, when, and when it became known.
 //! - [`dimensions`]: what is known of users, products and channels by id.
 //! - [`feed`]: one request with its histories and candidates, as a row of a feed file.
-//! - [`batch`]: whole feeds as columns, invariants checked once.
+//! - [`columns`]: many feeds as columns; [`contract`]: what they keep; [`offsets`]: from a feed to its rows of a column.
+//! - [`batch`]: whole feeds as a model takes them.
 //! - [`unique`]: the distinct ids of a batch per vocabulary and where each occurs.
 //! - [`adagrad`]: Adagrad with accumulator decay, on slices.
 //! - [`normalize`]: mean and standard deviation of dense fields, taken once over the training set.
@@ -17,12 +18,15 @@
 
 pub mod adagrad;
 pub mod batch;
+pub mod columns;
+pub mod contract;
 pub mod dimensions;
 pub mod error;
 pub mod event;
 pub mod feed;
 pub mod id;
 pub mod normalize;
+pub mod offsets;
 pub mod schema;
 pub mod seed;
 pub mod table_one;
@@ -30,6 +34,7 @@ pub mod toy;
 pub mod unique;
 
 pub use batch::{Batch, BatchBuilder, Lengths};
+pub use columns::FeedColumns;
 pub use dimensions::{Dimension, Dimensions};
 pub use error::Error;
 pub use event::{Event, EventKind};

@@ -269,6 +269,19 @@ impl Group {
     }
 }
 
+impl Group {
+    /// The column of a feed file whose structs hold the group's fields.
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Context => "context",
+            Self::Product | Self::ProductEvent => "products",
+            Self::Channel | Self::ChannelEvent => "channels",
+            Self::Candidate | Self::Target | Self::Dynamic => "candidates",
+        }
+    }
+}
+
 impl Schema {
     /// Parses and checks the text of a schema file.
     ///

@@ -36,7 +36,7 @@ fn labels(events: &[Event]) -> Labels {
     site.run(&config());
     let mut feeds = read(&site.feeds());
     assert_eq!(feeds.len(), 1);
-    feeds.remove(0).1.candidates.labels
+    feeds.remove(0).1.candidates.labels.unwrap()
 }
 
 #[test]
