@@ -33,12 +33,8 @@ pub enum Values {
 pub struct BatchLabels {
     /// 1 for watched, 0 for not `[n]`.
     pub watched: Vec<f32>,
-    /// Seconds, NaN where unknown `[n]`.
-    pub stay_s: Vec<f32>,
-    /// 1, 0 or NaN `[n]`.
-    pub bag_click: Vec<f32>,
-    /// 1, 0 or NaN `[n]`.
-    pub product_click: Vec<f32>,
+    /// By task of the schema: seconds of a duration, 1 or 0 of what happens or not, NaN where unknown `[n]`.
+    pub tasks: Vec<Vec<f32>>,
 }
 
 /// Whole feeds, column by column. Made by [`BatchBuilder`] only.
@@ -218,13 +214,12 @@ impl<'a> BatchBuilder<'a> {
 
 impl BatchLabels {
     fn extend(&mut self, labels: &Labels, rows: std::ops::Range<usize>) {
-        let number = |label: &Option<bool>| label.map_or(f32::NAN, |b| f32::from(u8::from(b)));
         let watched = labels.watched[rows.clone()].iter();
         self.watched.extend(watched.map(|w| f32::from(u8::from(*w))));
-        let stays = labels.stay_s[rows.clone()].iter();
-        self.stay_s.extend(stays.map(|s| s.unwrap_or(f32::NAN)));
-        self.bag_click.extend(labels.bag_click[rows.clone()].iter().map(number));
-        self.product_click.extend(labels.product_click[rows].iter().map(number));
+        self.tasks.resize_with(labels.tasks.len(), Vec::new);
+        for (to, from) in self.tasks.iter_mut().zip(&labels.tasks) {
+            to.extend(from[rows.clone()].iter().map(|label| label.unwrap_or(f32::NAN)));
+        }
     }
 }
 

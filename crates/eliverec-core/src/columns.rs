@@ -345,7 +345,7 @@ mod tests {
         let target = Group::Target as usize;
         assert_eq!(as_columns(&|p| nan(&mut p.groups[target][0], first + 1)), expected);
         let stay = |labels: &mut Option<Labels>, i: usize| {
-            labels.as_mut().unwrap().stay_s[i] = Some(-1.0);
+            labels.as_mut().unwrap().tasks[0][i] = Some(-1.0);
         };
         let expected = one_by_one(&|f| stay(&mut f.candidates.labels, 1));
         assert!(expected.contains("candidates[1].stay_s: -1"), "{expected}");

@@ -4,7 +4,7 @@
 use crate::error::Error;
 use crate::feed::{Column, Labels};
 use crate::offsets::Offsets;
-use crate::schema::{Field, Group, Kind, Schema};
+use crate::schema::{Field, Group, Kind, Schema, TaskKind};
 
 /// A feed that breaks the contract.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,34 +80,42 @@ impl View<'_> {
                 .and_then(|()| check_ages(age_s))
                 .map_err(|wrong| self.breach(group, "age_s", wrong))?;
         }
-        self.check_labels()
+        self.check_labels(schema)
     }
 
-    fn check_labels(&self) -> Result<(), Breach> {
+    fn check_labels(&self, schema: &Schema) -> Result<(), Breach> {
         let n = self.candidates.total();
-        let mut lengths = vec![("position", self.position.len())];
-        if let Some(labels) = self.labels {
-            lengths.extend([
-                ("watched", labels.watched.len()),
-                ("stay_s", labels.stay_s.len()),
-                ("bag_click", labels.bag_click.len()),
-                ("product_click", labels.product_click.len()),
-            ]);
+        let length = |name: &str, length| {
+            check_length(n, length).map_err(|wrong| self.breach(Group::Candidate, name, wrong))
+        };
+        length("position", self.position.len())?;
+        let Some(labels) = self.labels else { return Ok(()) };
+        length("watched", labels.watched.len())?;
+        if labels.tasks.len() != schema.task.len() {
+            let reason =
+                format!("{} tasks, the schema declares {}", labels.tasks.len(), schema.task.len());
+            return Err(Breach { feed: 0, field: "candidates".into(), reason });
         }
-        for (name, length) in lengths {
-            check_length(n, length).map_err(|wrong| self.breach(Group::Candidate, name, wrong))?;
-        }
-        let stays = self.labels.map_or(&[][..], |labels| &labels.stay_s);
-        let is_wrong = |stay: &Option<f32>| stay.is_some_and(|s| !s.is_finite() || s < 0.0);
-        match stays.iter().position(is_wrong) {
-            None => Ok(()),
-            Some(i) => {
-                let stay = stays[i].unwrap_or_default();
-                let reason =
-                    format!("{stay} is not a duration; seconds are finite and not negative");
-                Err(self.breach(Group::Candidate, "stay_s", (Some(i), reason)))
+        for (task, labels) in schema.task.iter().zip(&labels.tasks) {
+            length(task.column(), labels.len())?;
+            let is_wrong = |label: f32| match task.kind {
+                TaskKind::Duration => !label.is_finite() || label < 0.0,
+                TaskKind::Binary => label != 0.0 && label != 1.0,
+            };
+            if let Some(i) = labels.iter().position(|label| label.is_some_and(is_wrong)) {
+                let label = labels[i].unwrap_or_default();
+                let reason = match task.kind {
+                    TaskKind::Duration => {
+                        format!("{label} is not a duration; seconds are finite and not negative")
+                    }
+                    TaskKind::Binary => {
+                        format!("{label} is neither 0 nor 1, which say whether it happened")
+                    }
+                };
+                return Err(self.breach(Group::Candidate, task.column(), (Some(i), reason)));
             }
         }
+        Ok(())
     }
 
     /// From feed to entities of a group that is a list.

@@ -126,21 +126,29 @@ pub struct Candidates {
 pub struct Labels {
     /// Stayed at least the threshold.
     pub watched: Vec<bool>,
-    /// Seconds in the channel.
-    pub stay_s: Vec<Option<f32>>,
-    /// Opened the goods bag (or what stands in for it; the set's schema and tables say so).
-    pub bag_click: Vec<Option<bool>>,
-    /// Clicked a product in the channel.
-    pub product_click: Vec<Option<bool>>,
+    /// By task of the schema: seconds of a duration, 1 or 0 of what happens or not.
+    pub tasks: Vec<Vec<Option<f32>>>,
 }
 
 impl Labels {
+    /// Of no candidates yet.
+    pub fn empty(schema: &Schema) -> Self {
+        Self { watched: Vec::new(), tasks: vec![Vec::new(); schema.task.len()] }
+    }
+
+    /// Adds a candidate; `tasks` in the order of the schema.
+    pub fn push(&mut self, watched: bool, tasks: impl IntoIterator<Item = Option<f32>>) {
+        self.watched.push(watched);
+        self.tasks.iter_mut().zip(tasks).for_each(|(labels, label)| labels.push(label));
+    }
+
     /// Adds the labels that `from` has for some of its candidates.
     pub fn extend(&mut self, from: &Self, rows: Range<usize>) {
         self.watched.extend_from_slice(&from.watched[rows.clone()]);
-        self.stay_s.extend_from_slice(&from.stay_s[rows.clone()]);
-        self.bag_click.extend_from_slice(&from.bag_click[rows.clone()]);
-        self.product_click.extend_from_slice(&from.product_click[rows]);
+        self.tasks.resize_with(from.tasks.len(), Vec::new);
+        for (to, from) in self.tasks.iter_mut().zip(&from.tasks) {
+            to.extend_from_slice(&from[rows.clone()]);
+        }
     }
 }
 

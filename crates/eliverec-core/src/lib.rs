@@ -5,6 +5,7 @@
 //! - [`id`]: 64-bit ids and how text becomes one.
 //! - [`schema`]: vocabularies and fields, as `schema.toml` declares them; the fingerprint.
 //! - [`event`]: the event log: what happened, when, and when it became known.
+//! - [`dimensions`]: what is known of users, products and channels by id.
 //! - [`feed`]: one request with its histories and candidates, as a row of a feed file.
 //! - [`columns`]: many feeds as columns; [`contract`]: what they keep; [`offsets`]: from a feed to its rows of a column.
 //! - [`batch`]: whole feeds as a model takes them.
@@ -19,6 +20,7 @@ pub mod adagrad;
 pub mod batch;
 pub mod columns;
 pub mod contract;
+pub mod dimensions;
 pub mod error;
 pub mod event;
 pub mod feed;
@@ -33,6 +35,7 @@ pub mod unique;
 
 pub use batch::{Batch, BatchBuilder, Lengths};
 pub use columns::FeedColumns;
+pub use dimensions::{Dimension, Dimensions};
 pub use error::Error;
 pub use event::{Event, EventKind};
 pub use feed::Feed;

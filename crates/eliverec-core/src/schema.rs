@@ -13,6 +13,9 @@
 //! name = "clicks_60m"
 //! kind = "dense"
 //! transform = "log1p"
+//! [[task]]                  # of a user inside a channel; the paper's three if none is given
+//! name = "long_view"        # also the column of the candidates with its label
+//! kind = "binary"
 //! ```
 
 use std::collections::BTreeSet;
@@ -23,7 +26,7 @@ use crate::error::Error;
 use crate::id::text_id;
 
 /// A schema: vocabularies, and the fields of each [`Group`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Schema {
     /// Name of the data set, shown in tables.
@@ -46,6 +49,84 @@ pub struct Schema {
     pub target: Vec<Field>,
     /// Fields of a candidate that the user sees after entering: e_d.
     pub dynamic: Vec<Field>,
+    /// What is predicted of a user inside a channel; the paper's three if no `[[task]]` is given.
+    #[serde(skip_serializing_if = "is_paper")]
+    pub task: Vec<Task>,
+}
+
+impl Default for Schema {
+    /// Without fields, with the paper's tasks.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            vocabulary: Vec::new(),
+            user: Vec::new(),
+            context: Vec::new(),
+            product: Vec::new(),
+            product_event: Vec::new(),
+            channel: Vec::new(),
+            channel_event: Vec::new(),
+            target: Vec::new(),
+            dynamic: Vec::new(),
+            task: Task::paper(),
+        }
+    }
+}
+
+/// An inter-channel task (Sec. IV-C): what a user does once inside a channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// As configs, logs and reports call it.
+    pub name: String,
+    /// The candidates' column with its label; the name if omitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What its label is.
+    pub kind: TaskKind,
+    /// Weight of its loss where weights are fixed (`tasks.mode = "vanilla"`), unless the config gives another.
+    #[serde(default = "vanilla_weight")]
+    pub weight: f32,
+}
+
+/// See [`Task::kind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// Seconds, not negative: regression on the standardised log1p.
+    Duration,
+    /// It happens or it does not: yes or no, 1 or 0.
+    Binary,
+}
+
+fn vanilla_weight() -> f32 {
+    0.3
+}
+
+fn is_paper(tasks: &[Task]) -> bool {
+    tasks == Task::paper()
+}
+
+impl Task {
+    /// The paper's: the stay, a click on the goods bag, a click on a product, with the weights of its vanilla rows.
+    pub fn paper() -> Vec<Self> {
+        let task = |name: &str, label: Option<&str>, kind, weight| Self {
+            name: name.into(),
+            label: label.map(Into::into),
+            kind,
+            weight,
+        };
+        vec![
+            task("stay", Some("stay_s"), TaskKind::Duration, 0.3),
+            task("bag_click", None, TaskKind::Binary, 0.3),
+            task("product_click", None, TaskKind::Binary, 0.1),
+        ]
+    }
+
+    /// The candidates' column with its label.
+    pub fn column(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// One embedding table, shared by every field that names it.
@@ -269,7 +350,10 @@ impl Schema {
                     .iter()
                     .map(move |f| format!("{}.{} ({:?})", g.name(), f.name, f.kind))
             });
-            vocabularies.chain(fields).collect()
+            let tasks = schema.task.iter().map(|task| {
+                format!("task {} ({:?}, label {})", task.name, task.kind, task.column())
+            });
+            vocabularies.chain(fields).chain(tasks).collect()
         };
         let (ours, theirs) = (lines(self), lines(other));
         let missing = ours.difference(&theirs).map(|line| format!("{line} is missing"));
@@ -321,6 +405,33 @@ impl Schema {
                 return wrong(field.name.clone(), "stands in two of channel, target and dynamic");
             }
         }
+        let mut labels = BTreeSet::new();
+        let mut names = BTreeSet::new();
+        for task in &self.task {
+            let place = format!("task {:?}", task.name);
+            let plain = |name: &str| {
+                !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            };
+            if !plain(&task.name) || !names.insert(&task.name) {
+                return wrong(place, "needs a name of its own, of letters, digits and _");
+            }
+            if !labels.insert(task.column()) {
+                return wrong(place, "has the label of another task");
+            }
+            if RESERVED.contains(&task.column()) {
+                return wrong(place, "its label is a column that every feed has");
+            }
+            if !task.weight.is_finite() || task.weight < 0.0 {
+                return wrong(place, "its weight must be a number that is not negative");
+            }
+            let shared = [Group::Channel, Group::Target, Group::Dynamic];
+            if shared.into_iter().flat_map(|g| self.fields(g)).any(|f| f.name == task.column()) {
+                return wrong(
+                    place,
+                    "its label is a field of the candidates, which would give it away",
+                );
+            }
+        }
         for (entity, event) in
             [(Group::Product, Group::ProductEvent), (Group::Channel, Group::ChannelEvent)]
         {
@@ -360,8 +471,7 @@ impl Schema {
 }
 
 /// Columns that every feed has and that a schema cannot declare again.
-pub const RESERVED: [&str; 6] =
-    ["age_s", "position", "watched", "stay_s", "bag_click", "product_click"];
+pub const RESERVED: [&str; 3] = ["age_s", "position", "watched"];
 
 #[cfg(test)]
 mod tests {

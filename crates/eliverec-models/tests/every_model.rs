@@ -105,11 +105,7 @@ fn loss(output: &Output, batch: &Batch, device: &Device) -> Tensor<1> {
     let (Some(tasks), false) = (&output.tasks, watched.is_empty()) else { return watching };
     let tasks = Task::ALL.into_iter().zip(tasks);
     tasks.fold(watching, |sum, (task, output)| {
-        let labels = match task {
-            Task::Stay => &batch.known_labels().stay_s,
-            Task::BagClick => &batch.known_labels().bag_click,
-            Task::ProductClick => &batch.known_labels().product_click,
-        };
+        let labels = &batch.known_labels().tasks[task as usize];
         let labels: Vec<f32> = watched.iter().map(|i| labels[*i as usize]).collect();
         let labels = Tensor::<1>::from_floats(labels.as_slice(), device);
         let output = output.clone().select(0, indices(watched.clone(), device));

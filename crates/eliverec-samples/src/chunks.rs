@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use datafusion_common::Result;
-use eliverec_core::{Feed, Schema};
-use eliverec_tables::events::{Day, Dimensions};
+use eliverec_core::{Dimensions, Feed, Schema};
+use eliverec_features::{FeedBuilder, Wanted};
+use eliverec_tables::events::Day;
 use eliverec_tables::write::{ROW_GROUP_FEEDS, ROW_GROUP_VALUES};
 use eliverec_tables::{FeedEncoder, Split};
 
 use crate::error::Error;
-use crate::fields::{FeedBuilder, Wanted};
 use crate::publish::Encoded;
 use crate::rows::Row;
 use crate::summary::lock;

@@ -11,6 +11,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Decoder, Encoder};
+use crate::config::VocabularySpec;
 use crate::error::Error;
 use crate::layout::{HEADER_BYTES, Header, padding};
 use crate::row::Mark;
@@ -18,7 +19,7 @@ use crate::store::Store;
 use crate::table::{Counter, RareRow, Table};
 
 /// Name of the file that a save commits with.
-const MANIFEST: &str = "store.json";
+pub(crate) const MANIFEST: &str = "store.json";
 const FORMAT: &str = "eliverec-store 1";
 
 /// `store.json`.
@@ -174,15 +175,8 @@ pub(crate) fn load(store: &mut Store, directory: &Path) -> Result<(), Error> {
     let manifest = Manifest::read(directory)?;
     let path = directory.join(MANIFEST);
     let saved: Vec<&str> = manifest.vocabularies.iter().map(|v| v.name.as_str()).collect();
-    let wanted: Vec<&str> = store.tables.iter().map(|table| table.spec.name.as_str()).collect();
-    if saved != wanted {
-        let reason = format!(
-            "has the vocabularies {}, and the schema has {}; use the schema that the store was trained with",
-            saved.join(", "),
-            wanted.join(", ")
-        );
-        return Err(Error::Mismatch { path, reason });
-    }
+    let wanted: Vec<VocabularySpec> = store.tables.iter().map(|t| t.spec.clone()).collect();
+    check_names(&path, &saved, &wanted)?;
     for (index, table) in store.tables.iter_mut().enumerate() {
         let (name, checksum) = manifest.row_file(index);
         let path = directory.join(name);
@@ -214,7 +208,7 @@ pub(crate) fn read_table<R: Read>(
     let mut bytes = [0; HEADER_BYTES];
     decoder.bytes(&mut bytes).map_err(truncated)?;
     let (header, _) = Header::parse(&bytes, length).map_err(damaged)?;
-    check_header(&header, table, seed, path)?;
+    check_origin([header.width as usize, table.spec.width], [header.seed, seed], path)?;
     read_body(table, &header, &mut decoder).map_err(truncated)?.map_err(damaged)?;
     let (computed, stored) = decoder.finish().map_err(truncated)?;
     if computed != stored {
@@ -223,18 +217,39 @@ pub(crate) fn read_table<R: Read>(
     Ok(stored)
 }
 
-fn check_header(header: &Header, table: &Table, seed: u64, path: &Path) -> Result<(), Error> {
+/// Saved vocabularies must be those that are wanted, in their order.
+pub(crate) fn check_names(
+    path: &Path,
+    saved: &[&str],
+    wanted: &[VocabularySpec],
+) -> Result<(), Error> {
+    let wanted: Vec<&str> = wanted.iter().map(|spec| spec.name.as_str()).collect();
+    if saved == wanted {
+        return Ok(());
+    }
+    let reason = format!(
+        "has the vocabularies {}, and the schema has {}; use the schema that the store was trained with",
+        saved.join(", "),
+        wanted.join(", ")
+    );
+    Err(Error::Mismatch { path: path.into(), reason })
+}
+
+/// Width and seed, each as saved and as wanted, must agree.
+pub(crate) fn check_origin(
+    [width, wanted_width]: [usize; 2],
+    [seed, wanted_seed]: [u64; 2],
+    path: &Path,
+) -> Result<(), Error> {
     let differs = |reason: String| Err(Error::Mismatch { path: PathBuf::from(path), reason });
-    if header.width as usize != table.spec.width {
+    if width != wanted_width {
         return differs(format!(
-            "has rows of width {}, and the configuration asks for {}; use the width that the store was trained with",
-            header.width, table.spec.width
+            "has rows of width {width}, and the configuration asks for {wanted_width}; use the width that the store was trained with"
         ));
     }
-    if header.seed != seed {
+    if seed != wanted_seed {
         return differs(format!(
-            "was trained with seed {}, not {seed}; use that seed, on which initial values depend",
-            header.seed
+            "was trained with seed {seed}, not {wanted_seed}; use that seed, on which initial values depend"
         ));
     }
     Ok(())

@@ -6,21 +6,28 @@ use std::path::{Path, PathBuf};
 use eliverec_core::unique::UniqueIds;
 use fs_err as fs;
 use memmap2::Mmap;
+use rayon::prelude::*;
 
 use crate::codec::Checksum;
+use crate::config::VocabularySpec;
 use crate::error::Error;
-use crate::file::Manifest;
+use crate::file::{MANIFEST, Manifest, check_names, check_origin};
 use crate::layout::{HEADER_BYTES, Header, Layout};
 use crate::row::Initial;
+use crate::store::RowReader;
 
 /// The tables of a saved store.
 #[derive(Debug)]
 pub struct MappedStore {
+    /// Path of the file that names the others.
+    manifest: PathBuf,
     tables: Vec<MappedTable>,
 }
 
 #[derive(Debug)]
 struct MappedTable {
+    name: String,
+    seed: u64,
     path: PathBuf,
     map: Mmap,
     layout: Layout,
@@ -46,7 +53,7 @@ impl MappedStore {
                 MappedTable::open(directory.join(file), &entry.name, entry.rows, checksum)
             })
             .collect::<Result<_, Error>>()?;
-        Ok(Self { tables })
+        Ok(Self { manifest: directory.join(MANIFEST), tables })
     }
 
     /// Reads every byte and compares checksums.
@@ -65,18 +72,29 @@ impl MappedStore {
         })
     }
 
-    /// The rows of ids, the same numbers as [`Store::gather`](crate::Store::gather) of the saved store.
+    /// Checks that these are the tables of `specs`, in their order, made with `seed`.
     ///
-    /// # Panics
-    /// If `unique` has another number of vocabularies than the store.
-    pub fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
-        assert_eq!(unique.ids.len(), self.tables.len(), "ids and store have the same vocabularies");
-        self.tables.iter().zip(&unique.ids).map(|(table, ids)| table.gather(ids)).collect()
+    /// # Errors
+    /// [`Error::Mismatch`] says what differs and what to do.
+    pub fn expect(&self, specs: &[VocabularySpec], seed: u64) -> Result<(), Error> {
+        let saved: Vec<&str> = self.tables.iter().map(|table| table.name.as_str()).collect();
+        check_names(&self.manifest, &saved, specs)?;
+        let tables = self.tables.iter().zip(specs);
+        tables.into_iter().try_for_each(|(table, spec)| {
+            check_origin([table.width, spec.width], [table.seed, seed], &table.path)
+        })
     }
 
     /// Rows of all vocabularies.
     pub fn rows(&self) -> usize {
         self.tables.iter().map(|table| table.rows).sum()
+    }
+}
+
+impl RowReader for MappedStore {
+    fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
+        assert_eq!(unique.ids.len(), self.tables.len(), "ids and store have the same vocabularies");
+        self.tables.par_iter().zip(&unique.ids).map(|(table, ids)| table.gather(ids)).collect()
     }
 }
 
@@ -104,6 +122,8 @@ impl MappedTable {
             return Err(damaged("is not the file that was saved".into()));
         }
         Ok(Self {
+            name: name.into(),
+            seed: header.seed,
             width: header.width as usize,
             rows,
             initial: Initial::new(header.seed, name, header.init_std),

@@ -13,6 +13,16 @@ use crate::file;
 use crate::gather::Gathered;
 use crate::table::Table;
 
+/// Rows to look up: of a store in training, or of a saved one.
+pub trait RowReader: std::fmt::Debug + Sync {
+    /// The rows of ids, by vocabulary, row-major `[distinct ids, width]`. An id without a row gets the rare-id row if that was
+    /// ever trained, else the value that its row would start from.
+    ///
+    /// # Panics
+    /// If `unique` has another number of vocabularies.
+    fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>>;
+}
+
 /// Embedding tables by vocabulary.
 #[derive(Debug)]
 pub struct Store {
@@ -53,17 +63,6 @@ impl Store {
             .map(|((table, ids), counts)| table.gather_for_training(ids, counts, step, config))
             .unzip();
         Gathered { blocks, places }
-    }
-
-    /// The rows of ids, for evaluation: by vocabulary, row-major `[distinct ids, width]`. Changes nothing.
-    ///
-    /// An id without a row gets the rare-id row if that was ever trained, else the value that its row would start from.
-    ///
-    /// # Panics
-    /// If `unique` has another number of vocabularies than the store.
-    pub fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
-        self.expect_vocabularies(unique);
-        self.tables.par_iter().zip(&unique.ids).map(|(table, ids)| table.gather(ids)).collect()
     }
 
     /// Updates the rows of `gathered` with the gradients of its blocks, as update number `step`.
@@ -143,5 +142,12 @@ impl Store {
 
     fn expect_vocabularies(&self, unique: &UniqueIds) {
         assert_eq!(unique.ids.len(), self.tables.len(), "ids and store have the same vocabularies");
+    }
+}
+
+impl RowReader for Store {
+    fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
+        self.expect_vocabularies(unique);
+        self.tables.par_iter().zip(&unique.ids).map(|(table, ids)| table.gather(ids)).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema as ArrowSchema, TimeUnit};
 use eliverec_core::Schema;
-use eliverec_core::schema::{Field, Group, Kind};
+use eliverec_core::schema::{Field, Group, Kind, TaskKind};
 
 /// Key of the schema's fingerprint in a file's metadata.
 pub(crate) const FINGERPRINT_KEY: &str = "eliverec.schema";
@@ -40,13 +40,15 @@ pub(crate) fn feed_columns(schema: &Schema, labelled: bool) -> Arc<ArrowSchema> 
         columns.push(required(name, list_of(DataType::Struct(fields))));
     }
     let position = ArrowField::new("position", DataType::UInt16, true);
-    let labels = [
-        ArrowField::new("watched", DataType::Boolean, false),
-        ArrowField::new("stay_s", DataType::Float32, true),
-        ArrowField::new("bag_click", DataType::Boolean, true),
-        ArrowField::new("product_click", DataType::Boolean, true),
-    ];
-    let labels = labels.into_iter().filter(|_| labelled);
+    let tasks = schema.task.iter().map(|task| {
+        let kind = match task.kind {
+            TaskKind::Duration => DataType::Float32,
+            TaskKind::Binary => DataType::Boolean,
+        };
+        ArrowField::new(task.column(), kind, true)
+    });
+    let watched = required("watched", DataType::Boolean);
+    let labels = std::iter::once(watched).chain(tasks).filter(|_| labelled);
     let fields = declared(schema, &CANDIDATES).chain([position]).chain(labels).collect();
     columns.push(required("candidates", list_of(DataType::Struct(fields))));
     Arc::new(ArrowSchema::new(columns))

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use eliverec_core::columns::{Histories, Parts};
 use eliverec_core::feed::{Column, Labels};
 use eliverec_core::offsets::Offsets;
-use eliverec_core::schema::{Field, Group, Kind};
+use eliverec_core::schema::{Field, Group, Kind, Task, TaskKind};
 use eliverec_core::{FeedColumns, Schema};
 
 use crate::arrow_schema::{CANDIDATES, CHANNELS, PRODUCTS};
@@ -116,15 +116,25 @@ fn candidates(
     for group in CANDIDATES {
         groups[group as usize] = place.unchecked_columns(&array, schema.fields(group))?;
     }
-    let column = |field| array.column_by_name(field);
+    let column = |field: &str| array.column_by_name(field);
     let position = place.optional(column("position"), "position", n, values::positions)?;
     let Some(watched) = column("watched") else { return Ok((offsets(&starts), position, None)) };
-    let clicks = |field| place.optional(column(field), field, n, values::optional_labels);
+    let task = |task: &Task| -> Result<Vec<Option<f32>>, Problem> {
+        let name = task.column();
+        Ok(match task.kind {
+            TaskKind::Duration => {
+                place.optional(column(name), name, n, values::optional_numbers)?
+            }
+            TaskKind::Binary => {
+                let known = place.optional(column(name), name, n, values::optional_labels)?;
+                let number = |happened: bool| f32::from(u8::from(happened));
+                known.into_iter().map(|label| label.map(number)).collect()
+            }
+        })
+    };
     let labels = Labels {
         watched: place.read(Some(watched), "watched", values::labels)?,
-        stay_s: place.optional(column("stay_s"), "stay_s", n, values::optional_numbers)?,
-        bag_click: clicks("bag_click")?,
-        product_click: clicks("product_click")?,
+        tasks: schema.task.iter().map(task).collect::<Result<_, _>>()?,
     };
     Ok((offsets(&starts), position, Some(labels)))
 }
@@ -282,6 +292,8 @@ pub(crate) fn wanted(schema: &Schema) -> Vec<(&str, Vec<&str>)> {
         let declared = groups.iter().flat_map(|group| schema.fields(*group));
         declared.map(|field| field.name.as_str()).chain(more.iter().copied()).collect()
     };
+    let mut candidates = fields(&CANDIDATES, &["position", "watched"]);
+    candidates.extend(schema.task.iter().map(Task::column));
     vec![
         ("request_id", vec![]),
         ("user_id", vec![]),
@@ -290,10 +302,7 @@ pub(crate) fn wanted(schema: &Schema) -> Vec<(&str, Vec<&str>)> {
         ("context", fields(&[Group::Context], &[])),
         ("products", fields(&PRODUCTS, &["age_s"])),
         ("channels", fields(&CHANNELS, &["age_s"])),
-        (
-            "candidates",
-            fields(&CANDIDATES, &["position", "watched", "stay_s", "bag_click", "product_click"]),
-        ),
+        ("candidates", candidates),
     ]
 }
 

@@ -12,7 +12,7 @@ use arrow::error::ArrowError;
 use eliverec_core::columns::{Histories, Parts};
 use eliverec_core::feed::{Column, Labels};
 use eliverec_core::offsets::Offsets;
-use eliverec_core::schema::{Group, Kind};
+use eliverec_core::schema::{Group, Kind, TaskKind};
 use eliverec_core::{FeedColumns, Schema};
 
 use crate::arrow_schema::{CANDIDATES, CHANNELS, PRODUCTS, element, struct_fields};
@@ -57,7 +57,7 @@ pub(crate) fn record_batch(
             _ => {
                 let mut arrays = declared(schema, &CANDIDATES, parts)?;
                 arrays.push(Arc::new(UInt16Array::from(parts.position.clone())));
-                arrays.extend(parts.labels.iter().flat_map(labels));
+                arrays.extend(parts.labels.iter().flat_map(|known| labels(schema, known)));
                 lists(structs(arrays)?, &parts.candidates)?
             }
         });
@@ -115,11 +115,16 @@ pub(crate) fn concatenated<'a>(
     })
 }
 
-fn labels(labels: &Labels) -> [ArrayRef; 4] {
-    [
-        Arc::new(BooleanArray::from(labels.watched.clone())),
-        Arc::new(Float32Array::from(labels.stay_s.clone())),
-        Arc::new(BooleanArray::from(labels.bag_click.clone())),
-        Arc::new(BooleanArray::from(labels.product_click.clone())),
-    ]
+fn labels(schema: &Schema, labels: &Labels) -> Vec<ArrayRef> {
+    let watched: ArrayRef = Arc::new(BooleanArray::from(labels.watched.clone()));
+    let tasks = schema.task.iter().zip(&labels.tasks).map(|(task, labels)| -> ArrayRef {
+        match task.kind {
+            TaskKind::Duration => Arc::new(Float32Array::from(labels.clone())),
+            TaskKind::Binary => {
+                let happened = labels.iter().map(|label| label.map(|label| label > 0.5));
+                Arc::new(happened.collect::<BooleanArray>())
+            }
+        }
+    });
+    std::iter::once(watched).chain(tasks).collect()
 }

@@ -3,14 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use eliverec_models::Model;
 use eliverec_models::trace::Trace;
-use eliverec_store::Store;
+use eliverec_run::Scoring;
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
-use crate::evaluate::Scoring;
-use crate::read_ahead::Prepared;
+use crate::evaluate::batches;
 
 /// Events of a domain that are enough: one batch, or a few where users have next to no history.
 const ENOUGH: usize = 1_000;
@@ -26,16 +24,12 @@ const BATCHES: usize = 64;
 /// What reading the feeds gives.
 pub fn statistics(
     scoring: &Scoring<'_>,
-    model: &Model,
-    store: &Store,
     feeds: &FeedDirectory,
 ) -> Result<BTreeMap<String, f64>, Error> {
     let mut sums: BTreeMap<String, Sums> = BTreeMap::new();
-    for prepared in scoring.batches(feeds, Split::Validation)?.take(BATCHES) {
-        let Prepared { batch, unique } = prepared?;
-        let rows = scoring.rows(store, &unique);
+    for prepared in batches(scoring, feeds, Split::Validation)?.take(BATCHES) {
         let mut trace = Trace::on();
-        model.explain(scoring.schema, &batch, &unique, &rows, &mut trace);
+        scoring.trace(&prepared?, &mut trace);
         for (name, recorded) in trace.into_recorded() {
             if let Some(domain) = name.strip_suffix(".intention") {
                 let events = recorded.shape[0];

@@ -6,18 +6,17 @@ use eliverec_core::Schema;
 use eliverec_core::normalize::Moments;
 use eliverec_core::seed::{numbered, stream};
 use eliverec_models::{Model, parameters};
+use eliverec_run::score::row_tensors;
+use eliverec_run::tasks::{Schedule, TasksConfig};
+use eliverec_run::{Config, Prepared, device};
 use eliverec_store::{Store, VocabularySpec};
 
-use crate::config::Config;
-use crate::device;
 use crate::error::Error;
 use crate::objective::Objective;
 use crate::optimizer::{DenseOptimizer, Gradient, warmed_up};
-use crate::read_ahead::Prepared;
-use crate::tasks::config::Schedule;
+use crate::tasks::Weighting;
 use crate::tasks::gradient::{self, Computed, Pass, Weighed, taken};
 use crate::tasks::losses::TaskRows;
-use crate::tasks::{TasksConfig, Weighting};
 
 /// Weights, accumulators and rows.
 #[derive(Debug)]
@@ -58,26 +57,6 @@ pub struct NotFinite {
     pub value: f32,
 }
 
-/// The store's view of a config's vocabularies.
-pub fn vocabularies(config: &Config, schema: &Schema) -> Vec<VocabularySpec> {
-    let all = config.settings().vocabularies(schema).into_iter();
-    all.map(|(name, width, min_count)| VocabularySpec { name, width, min_count }).collect()
-}
-
-/// One tensor `[u, width]` per vocabulary from the rows of a batch.
-pub fn blocks(
-    rows: Vec<Vec<f32>>,
-    vocabularies: &[VocabularySpec],
-    device: &Device,
-) -> Vec<Tensor<2>> {
-    let all = rows.into_iter().zip(vocabularies);
-    all.map(|(values, vocabulary)| {
-        let shape = [values.len() / vocabulary.width, vocabulary.width];
-        Tensor::from_data(burn::tensor::TensorData::new(values, shape), device)
-    })
-    .collect()
-}
-
 impl Learner {
     /// Initial values, which depend on the seed, the parameters' names and the ids only. `stay` standardises the stay time
     /// of the inter-channel tasks.
@@ -86,7 +65,7 @@ impl Learner {
     /// Settings that cannot be built, a device that this binary lacks.
     pub fn new(config: &Config, schema: &Schema, stay: Moments) -> Result<Self, Error> {
         let device = device::open(config.training.device)?.autodiff();
-        let vocabularies = vocabularies(config, schema);
+        let vocabularies = config.vocabularies(schema);
         Ok(Self {
             model: Model::new(&config.settings(), schema, config.seed, &device)?,
             optimizer: DenseOptimizer::new(config.training.adagrad),
@@ -123,7 +102,7 @@ impl Learner {
         // 1. The rows of the batch's ids become leaves of the graph.
         let mut gathered = self.store.gather_for_training(&prepared.unique, step);
         let rows = std::mem::take(&mut gathered.blocks);
-        let leaves: Vec<Tensor<2>> = blocks(rows, &self.vocabularies, &self.device)
+        let leaves: Vec<Tensor<2>> = row_tensors(rows, &self.vocabularies, &self.device)
             .into_iter()
             .map(Tensor::require_grad)
             .collect();

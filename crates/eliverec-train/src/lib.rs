@@ -1,20 +1,18 @@
 //! From an experiment file and feeds to a trained run, and from a run to metrics and explanations.
 //!
-//! - [`config`]: the experiment file; [`overrides`]: `key=value`; [`presets`]: values for what neither sets.
 //! - [`train`]: the loop; [`learner`]: one update; [`objective`], [`optimizer`]: its parts; [`read_ahead`]: batches in time.
 //! - [`tasks`]: inter-channel tasks: losses, gradients, weights.
-//! - [`run`]: the run directory and its lock; [`warm_start`]: a run that goes on from another; [`checkpoint`]: the one commit point; [`log`]: `metrics.jsonl`;
-//!   [`durable`], [`tensor_file`]: files that survive a kill.
+//! - [`begin`]: how a run begins; [`checkpoint`]: a learner on disk; [`log`]: `metrics.jsonl`.
 //! - [`evaluate`]: metrics of a split; [`explain`]: one request in detail; [`intent`]: statistics of Eq. 5;
 //!   [`disentangling`]: what they found, where the truth is known.
-//! - [`progress`]: what a person sees; [`device`]: where the model computes; [`bench`]: how fast it learns.
+//! - [`progress`]: what a person sees; [`bench`]: how fast it learns.
+//!
+//! What a run is, and how a batch is scored, stands in `eliverec-run`.
 
+pub mod begin;
 pub mod bench;
 pub mod checkpoint;
-pub mod config;
-pub mod device;
 pub mod disentangling;
-pub mod durable;
 pub mod error;
 pub mod evaluate;
 pub mod explain;
@@ -23,19 +21,13 @@ pub mod learner;
 pub mod log;
 pub mod objective;
 pub mod optimizer;
-pub mod overrides;
-pub mod presets;
 pub mod progress;
 pub mod read_ahead;
-pub mod run;
 pub mod tasks;
-pub mod tensor_file;
 pub mod train;
 mod training_split;
-pub mod warm_start;
 
-pub use config::Config;
 pub use error::Error;
-pub use evaluate::{Detail, Scorer};
+pub use evaluate::{Detail, evaluate};
 pub use progress::Progress;
 pub use train::{Outcome, Request, train};

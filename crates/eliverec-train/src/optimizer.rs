@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn updates_follow_the_rule() {
         let text = "seed = 1\n[model]\nname = \"din\"\n[input]\nwidth = 4\n[tower]\nwidths = [3]\n";
-        let config = crate::Config::parse(text, "test", &[]).unwrap();
+        let config = eliverec_run::Config::parse(text, "test", &[]).unwrap();
         let (schema, stay) = (eliverec_core::toy::schema(), Moments::default());
         let learner = crate::learner::Learner::new(&config, &schema, stay).unwrap();
         let rule = AdagradConfig { decay_steps: 2, decay_rate: 0.5, ..AdagradConfig::default() };

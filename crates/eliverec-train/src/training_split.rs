@@ -5,11 +5,10 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use eliverec_core::seed::stream;
+use eliverec_run::{Config, RunDirectory};
 use eliverec_tables::{FeedDirectory, Shuffle, Split};
 
-use crate::config::Config;
 use crate::error::Error;
-use crate::run::RunDirectory;
 
 /// Refuses feeds without labels.
 pub(crate) fn require_labels(feeds: &FeedDirectory, has_validation: bool) -> Result<(), Error> {

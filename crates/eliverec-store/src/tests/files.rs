@@ -6,7 +6,7 @@ use std::path::Path;
 use fs_err as fs;
 
 use super::*;
-use crate::{Error, MappedStore};
+use crate::{Error, MappedStore, RowReader};
 
 /// A store of two vocabularies with rows, counters and a trained rare row.
 fn trained(steps: u64) -> Store {

@@ -2,7 +2,7 @@
 
 use super::naive::Naive;
 use super::*;
-use crate::Error;
+use crate::{Error, RowReader};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]

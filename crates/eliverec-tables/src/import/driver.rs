@@ -18,8 +18,8 @@ use super::record::{FeedInProgress, Label, Value};
 use super::source::Table;
 use super::timeline::Timeline;
 use super::{Options, Output, calendar};
-use crate::events::{Dimension, Dimensions};
 use crate::{Error, Split};
+use eliverec_core::{Dimension, Dimensions};
 
 const MINUTE_MS: i64 = 60_000;
 const VALIDATION_MS: i64 = 2 * 24 * 60 * MINUTE_MS;

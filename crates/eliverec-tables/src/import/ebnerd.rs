@@ -22,8 +22,8 @@ use super::log::LogOutput;
 use super::record::{FeedInProgress, Label, Value};
 use super::timeline::Timeline;
 use super::{Options, Output, calendar};
-use crate::events::{Dimension, Dimensions};
 use crate::{Error, Split};
+use eliverec_core::{Dimension, Dimensions};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;

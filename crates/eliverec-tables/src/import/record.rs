@@ -1,7 +1,7 @@
 //! Builds a feed value by value: columns are filled in the order of the schema, and each value names the field it is for.
 
 use eliverec_core::Schema;
-use eliverec_core::feed::{Column, Feed};
+use eliverec_core::feed::{Column, Feed, Labels};
 use eliverec_core::schema::Field;
 
 /// A value of a field.
@@ -72,11 +72,13 @@ impl<'a> FeedInProgress<'a> {
         append(&self.schema.channel, &mut candidates.channel, channel);
         append(&self.schema.target, &mut candidates.target, target);
         candidates.position.push(position);
-        let labels = candidates.labels.get_or_insert_default();
-        labels.watched.push(label.watched);
-        labels.stay_s.push(label.stay_s);
-        labels.bag_click.push(label.bag_click);
-        labels.product_click.push(None);
+        let labels = candidates.labels.get_or_insert_with(|| Labels::empty(self.schema));
+        let tasks = self.schema.task.iter().map(|task| match task.column() {
+            "stay_s" => label.stay_s,
+            "bag_click" => label.bag_click.map(|clicked| f32::from(u8::from(clicked))),
+            _ => None,
+        });
+        labels.push(label.watched, tasks);
     }
 
     pub(super) fn finish(self) -> Feed {

@@ -8,13 +8,13 @@ use eliverec_models::parameters;
 use eliverec_models::registry::MODELS;
 
 use super::TASKS;
-use super::config::Schedule;
-use crate::Config;
-use crate::checkpoint::{self, Position, Saved};
+use crate::checkpoint::{self, Saved};
 use crate::learner::{Learner, Measured};
 use crate::log::MetricsLog;
-use crate::read_ahead::Prepared;
-use crate::run::RunDirectory;
+use eliverec_run::checkpoint::{Position, read_commit};
+use eliverec_run::tasks::Schedule;
+use eliverec_run::{Config, Prepared, RunDirectory};
+use eliverec_store::RowReader;
 
 fn every(mut check: impl FnMut(&Config)) {
     for (model, _) in MODELS {
@@ -104,7 +104,7 @@ fn batches_with_little_in_them_are_survived() {
             (build(&feeds, 0, 0), TASKS),
             (with(|batch| batch.labels.as_mut().unwrap().watched.fill(0.0)), 0),
             (with(|batch| batch.labels.as_mut().unwrap().watched.fill(1.0)), TASKS),
-            (with(|batch| batch.labels.as_mut().unwrap().stay_s.fill(f32::NAN)), TASKS - 1),
+            (with(|batch| batch.labels.as_mut().unwrap().tasks[0].fill(f32::NAN)), TASKS - 1),
         ];
         let mut learner = learner(config);
         // Each twice, so that it meets both turns of an alternating schedule.
@@ -168,7 +168,7 @@ fn a_checkpoint_between_two_updates_changes_no_bit() {
             checkpoint::save(&run, &saved, &mut log, true).unwrap();
         }
         let mut resumed = learner(config);
-        let commit = checkpoint::read_commit(&run).unwrap().unwrap();
+        let commit = read_commit(&run).unwrap().unwrap();
         checkpoint::load(&run.path().join(commit.current), config, &schema, &mut resumed).unwrap();
         assert!(state(&resumed) != state(&unbroken));
         for step in 3..6 {

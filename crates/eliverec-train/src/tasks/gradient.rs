@@ -15,12 +15,13 @@ use eliverec_models::rows::indices;
 use eliverec_models::trace::Recorded;
 use eliverec_models::{Model, parameters};
 
-use super::config::{GradientScope, LabelSpace};
 use super::losses::TaskRows;
-use super::{Signal, TASKS, TasksConfig, Weighting};
+use super::{Signal, TASKS, Weighting};
 use crate::learner::NotFinite;
 use crate::objective::{scalar, watch_loss};
 use crate::optimizer::Gradient;
+use eliverec_run::tasks::TasksConfig;
+use eliverec_run::tasks::{GradientScope, LabelSpace};
 
 /// What a forward pass needs.
 #[derive(Clone, Copy)]

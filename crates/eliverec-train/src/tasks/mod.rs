@@ -1,19 +1,17 @@
 //! Inter-channel tasks beside the prediction of watching (Sec. IV-C, IV-D): their losses, their gradients at the representation
 //! that they share with it, and the weights that balance them.
 //!
-//! - [`config`]: the `[tasks]` table; [`losses`]: labels and losses; [`gradient`]: one batch's gradients and cosines.
+//! - [`losses`]: labels and losses; [`gradient`]: one batch's gradients and cosines.
 //! - [`weighting`]: from losses and gradients to weights: [`adaptive`] (Eq. 14-15), [`uncertainty`], [`balance`].
 
 mod adam;
 pub mod adaptive;
 pub mod balance;
-pub mod config;
 pub mod gradient;
 pub mod losses;
 pub mod uncertainty;
 pub mod weighting;
 
-pub use config::TasksConfig;
 pub use weighting::{Signal, Weighting};
 
 use eliverec_models::heads::Task;

@@ -7,16 +7,16 @@ use eliverec_core::unique::UniqueIds;
 use eliverec_models::heads::Task;
 use eliverec_models::rows::indices;
 use eliverec_models::{Model, parameters};
-use eliverec_store::Store;
+use eliverec_run::score::row_tensors;
+use eliverec_run::{Config, Prepared};
+use eliverec_store::{RowReader, Store};
 
 use super::gradient::{Computed, Pass, compute, taken};
 use super::losses::TaskRows;
 use super::{TASKS, Weighting};
-use crate::Config;
-use crate::learner::{Learner, blocks, vocabularies};
+use crate::learner::Learner;
 use crate::objective::watch_loss;
 use crate::optimizer::Gradient;
-use crate::read_ahead::Prepared;
 
 fn config(settings: &[&str]) -> Config {
     let text = "seed = 4\n[model]\nname = \"elive\"\nheads = 2\nblocks = 1\n[input]\nwidth = 8\n[tower]\nwidths = [12, 6]\n[tasks]\nmode = \"vanilla\"\n";
@@ -45,9 +45,9 @@ impl Fixture {
     fn new(config: Config, prepared: Prepared) -> Self {
         let (schema, device) = (toy::schema(), Device::flex().autodiff());
         let model = Learner::new(&config, &schema, Moments::default()).unwrap().model;
-        let vocabularies = vocabularies(&config, &schema);
+        let vocabularies = config.vocabularies(&schema);
         let store = Store::new(4, vocabularies.clone(), config.store.clone()).unwrap();
-        let leaves = blocks(store.gather(&prepared.unique), &vocabularies, &device);
+        let leaves = row_tensors(store.gather(&prepared.unique), &vocabularies, &device);
         let leaves = leaves.into_iter().map(Tensor::require_grad).collect();
         Self { config, model, leaves, prepared, device }
     }
@@ -185,11 +185,11 @@ fn batches_with_little_to_learn_from_are_survived() {
         |batch: &mut eliverec_core::Batch| batch.labels.as_mut().unwrap().watched.fill(0.0);
     let unknown = |batch: &mut eliverec_core::Batch| {
         let labels = batch.labels.as_mut().unwrap();
-        labels.stay_s.fill(f32::NAN);
-        labels.bag_click.fill(f32::NAN);
+        labels.tasks[0].fill(f32::NAN);
+        labels.tasks[1].fill(f32::NAN);
     };
     let one_class =
-        |batch: &mut eliverec_core::Batch| batch.labels.as_mut().unwrap().product_click.fill(1.0);
+        |batch: &mut eliverec_core::Batch| batch.labels.as_mut().unwrap().tasks[2].fill(1.0);
     let changes: [(Change, usize); 3] = [(nobody, 0), (unknown, 1), (one_class, 3)];
     for mode in modes {
         for scope in ["representation", "parameters"] {
@@ -229,8 +229,7 @@ fn a_loss_that_is_no_number_is_named() {
         let change = |batch: &mut eliverec_core::Batch| {
             let known = batch.labels.as_mut().unwrap();
             known.watched.fill(1.0);
-            let all = [&mut known.stay_s, &mut known.bag_click, &mut known.product_click];
-            all.into_iter().nth(labels).unwrap().fill(f32::INFINITY);
+            known.tasks[labels].fill(f32::INFINITY);
         };
         let fixture = Fixture::new(config(&["tasks.mode=adaptive"]), prepared(change));
         let mut weighting = Weighting::new(&fixture.config.tasks, 4).unwrap();

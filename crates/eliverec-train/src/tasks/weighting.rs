@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::TASKS;
 use super::adaptive::Adaptive;
 use super::balance::Balance;
-use super::config::Mode;
 use super::uncertainty::Uncertainty;
-use super::{TASKS, TasksConfig};
+use eliverec_run::tasks::Mode;
+use eliverec_run::tasks::TasksConfig;
 
 /// What weighting knows of a task in one batch.
 #[derive(Clone, Copy, Debug, PartialEq)]

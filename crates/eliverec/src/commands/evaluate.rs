@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use eliverec_metrics::METRICS;
-use eliverec_metrics::table::{Format, Layout, Row, render};
+use eliverec_metrics::table::{Format, Layout, TableRow, render};
+use eliverec_run::Scorer;
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::Scorer;
+use eliverec_train::evaluate;
 
 use super::{print, print_json};
 
@@ -32,7 +33,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let scorer = Scorer::open(&arguments.run)?;
-    let report = scorer.evaluate(&arguments.run, &feeds, arguments.split)?;
+    let report = evaluate(&scorer, &arguments.run, &feeds, arguments.split)?.report;
     if arguments.json {
         print_json(&report)?;
     } else {
@@ -41,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             report.feeds, report.impressions, report.watched
         );
         let name = format!("{} {}", scorer.config.model.name(), arguments.split);
-        let row = Row { name, reports: vec![report] };
+        let row = TableRow { name, reports: vec![report] };
         print(&(counts + &render(&[row], METRICS, Layout::MetricsDown, Format::Text)))?;
     }
     Ok(crate::OK)

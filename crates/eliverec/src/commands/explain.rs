@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let chosen = arguments.candidate.unwrap_or_else(likeliest);
     let count = explanation.candidates.len();
     if chosen >= count {
-        return Err(eliverec_train::Error::Run {
+        return Err(eliverec_run::Error::Run {
             path: arguments.feeds.clone(),
             reason: format!("request {} has candidates 0 to {}", arguments.request, count - 1),
         }

@@ -25,7 +25,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use comfy_table::{Table, TableStyle};
-use eliverec_train::{Config, Error};
+use eliverec_run::{Config, Error};
 use serde::Serialize;
 
 /// Prints text that ends a command to standard output.
