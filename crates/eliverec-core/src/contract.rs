@@ -4,7 +4,8 @@
 use crate::error::Error;
 use crate::feed::{Column, Labels};
 use crate::offsets::Offsets;
-use crate::schema::{Field, Group, Kind, Schema, TaskKind};
+use crate::schema::{Field, Group, Kind, Schema};
+use crate::task::TaskKind;
 
 /// A feed that breaks the contract.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,6 +4,7 @@
 //!
 //! - [`id`]: 64-bit ids and how text becomes one.
 //! - [`schema`]: vocabularies and fields, as `schema.toml` declares them; the fingerprint.
+//! - [`task`]: what is predicted of a user inside a channel.
 //! - [`event`]: the event log: what happened, when, and when it became known.
 //! - [`dimensions`]: what is known of users, products and channels by id.
 //! - [`feed`]: one request with its histories and candidates, as a row of a feed file.
@@ -24,12 +25,14 @@ pub mod dimensions;
 pub mod error;
 pub mod event;
 pub mod feed;
+mod group;
 pub mod id;
 pub mod normalize;
 pub mod offsets;
 pub mod schema;
 pub mod seed;
 pub mod table_one;
+pub mod task;
 pub mod toy;
 pub mod unique;
 
@@ -42,3 +45,4 @@ pub use feed::Feed;
 pub use normalize::Normalization;
 pub use schema::Schema;
 pub use table_one::TableOne;
+pub use task::{Task, TaskKind};

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::feed::{Column, Feed};
-use crate::schema::{Group, Kind, Schema, TaskKind};
+use crate::schema::{Group, Kind, Schema};
+use crate::task::TaskKind;
 
 /// Mean and standard deviation of one quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -14,10 +14,11 @@ use std::sync::Arc;
 
 use eliverec_core::event::Scalar;
 use eliverec_core::feed::{Column, Feed, Labels};
-use eliverec_core::schema::{Field, Group, Kind, Schema, Task, TaskKind};
+use eliverec_core::schema::{Field, Group, Kind, Schema};
 use eliverec_core::{Dimension, Dimensions};
 
 use crate::error::Error;
+use crate::label::Label;
 use crate::registry::{FeatureId, Fold, lookup};
 use crate::request::{CandidateFeatures, Outcome, Request, RequestFeatures};
 
@@ -74,41 +75,6 @@ pub struct FeedBuilder {
     sources: Vec<(Group, Vec<Source>)>,
     /// By task of the schema.
     labels: Vec<Label>,
-}
-
-/// What a log knows of a user inside a channel.
-#[derive(Clone, Copy, Debug)]
-enum Label {
-    Stay,
-    BagClick,
-    ProductClick,
-}
-
-impl Label {
-    fn of(self, outcome: &Outcome) -> Option<f32> {
-        let number = |happened: bool| Some(f32::from(u8::from(happened)));
-        match self {
-            Self::Stay => outcome.stay_s,
-            Self::BagClick => number(outcome.bag_click),
-            Self::ProductClick => number(outcome.product_click),
-        }
-    }
-
-    /// The label of a task's column.
-    fn named(task: &Task) -> Result<Self, Error> {
-        match (task.column(), task.kind) {
-            ("stay_s", TaskKind::Duration) => Ok(Self::Stay),
-            ("bag_click", TaskKind::Binary) => Ok(Self::BagClick),
-            ("product_click", TaskKind::Binary) => Ok(Self::ProductClick),
-            (column, _) => Err(Error::Field {
-                field: format!("task {}", task.name),
-                reason: format!(
-                    "a log has no label {column} of that kind, only stay_s (duration), bag_click and product_click (binary); \
-                     name one of them, remove the task, or write feeds of your own"
-                ),
-            }),
-        }
-    }
 }
 
 impl FeedBuilder {

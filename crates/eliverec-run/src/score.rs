@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use eliverec_core::normalize::Moments;
-use eliverec_core::schema::TaskKind;
+use eliverec_core::task::TaskKind;
 use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Batch, Normalization, Schema};
 use eliverec_models::trace::{Recorded, Trace};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema as ArrowSchema, TimeUnit};
 use eliverec_core::Schema;
-use eliverec_core::schema::{Field, Group, Kind, TaskKind};
+use eliverec_core::schema::{Field, Group, Kind};
+use eliverec_core::task::TaskKind;
 
 /// Key of the schema's fingerprint in a file's metadata.
 pub(crate) const FINGERPRINT_KEY: &str = "eliverec.schema";

@@ -6,7 +6,8 @@ use arrow::datatypes::{DataType, TimeUnit};
 use eliverec_core::columns::{Histories, Parts};
 use eliverec_core::feed::{Column, Labels};
 use eliverec_core::offsets::Offsets;
-use eliverec_core::schema::{Field, Group, Kind, Task, TaskKind};
+use eliverec_core::schema::{Field, Group, Kind};
+use eliverec_core::task::{Task, TaskKind};
 use eliverec_core::{FeedColumns, Schema};
 
 use crate::arrow_schema::{CANDIDATES, CHANNELS, PRODUCTS};

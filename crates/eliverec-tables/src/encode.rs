@@ -12,7 +12,8 @@ use arrow::error::ArrowError;
 use eliverec_core::columns::{Histories, Parts};
 use eliverec_core::feed::{Column, Labels};
 use eliverec_core::offsets::Offsets;
-use eliverec_core::schema::{Group, Kind, TaskKind};
+use eliverec_core::schema::{Group, Kind};
+use eliverec_core::task::TaskKind;
 use eliverec_core::{FeedColumns, Schema};
 
 use crate::arrow_schema::{CANDIDATES, CHANNELS, PRODUCTS, element, struct_fields};

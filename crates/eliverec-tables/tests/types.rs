@@ -51,11 +51,11 @@ fn labels_as_zero_and_one() {
 
 #[test]
 fn columns_of_nulls_where_nulls_are_allowed() {
-    let unknown = |labels: &mut Labels| labels.stay_s.fill(None);
+    let unknown = |labels: &mut Labels| labels.tasks[0].fill(None);
     assert_eq!(without_values(&["candidates", "stay_s"]), with_labels(unknown));
-    let unknown = |labels: &mut Labels| labels.bag_click.fill(None);
+    let unknown = |labels: &mut Labels| labels.tasks[1].fill(None);
     assert_eq!(without_values(&["candidates", "bag_click"]), with_labels(unknown));
-    let unknown = |labels: &mut Labels| labels.product_click.fill(None);
+    let unknown = |labels: &mut Labels| labels.tasks[2].fill(None);
     assert_eq!(without_values(&["candidates", "product_click"]), with_labels(unknown));
     let mut feeds = toy::feeds(FEEDS, 1);
     feeds.iter_mut().for_each(|feed| feed.candidates.position.fill(None));

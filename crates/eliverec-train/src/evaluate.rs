@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use eliverec_core::schema::{Task, TaskKind};
+use eliverec_core::task::{Task, TaskKind};
 use eliverec_core::{Batch, Schema};
 use eliverec_metrics::{Evaluation, Report, TaskEvaluation, TaskReport, UserAuc};
 use eliverec_run::{RunDirectory, Scorer, Scores, Scoring};

@@ -69,8 +69,8 @@ fn ebnerd_feeds_hold_what_was_known_before() {
     assert_eq!(numbers(&schema, first, Group::ChannelEvent, "stay"), [10.0, 1.0]);
     assert_eq!(first.channels.age_s, [100_000.0, 1.0]);
     assert!(first.products.age_s.is_empty());
-    assert_eq!(first.candidates.labels.as_ref().unwrap().stay_s, [None, Some(30.0)]);
-    assert_eq!(first.candidates.labels.as_ref().unwrap().bag_click, [None, Some(true)]);
+    assert_eq!(first.candidates.labels.as_ref().unwrap().tasks[0], [None, Some(30.0)]);
+    assert_eq!(first.candidates.labels.as_ref().unwrap().tasks[1], [None, Some(1.0)]);
     assert_eq!(ids(&schema, first, Group::Context, "weekday"), [0], "1970-01-12 was a Monday");
     // Seen first in the history of the same user; nothing of the other request at the same moment.
     let age = numbers(&schema, first, Group::Target, "age_since_first_seen_s");
@@ -78,7 +78,7 @@ fn ebnerd_feeds_hold_what_was_known_before() {
     assert_eq!(numbers(&schema, first, Group::Target, "impressions_60m"), [0.0, 0.0]);
 
     // Two clicks: whose the reading time is, is open.
-    assert_eq!(feed(1).candidates.labels.as_ref().unwrap().stay_s, [None, None]);
+    assert_eq!(feed(1).candidates.labels.as_ref().unwrap().tasks[0], [None, None]);
 
     // The click of request 0 is told by the history, 20 s later: once, not twice.
     let second = feed(2);
