@@ -6,7 +6,8 @@ use eliverec_core::offsets::Offsets;
 use eliverec_models::trace::{Recorded, Trace};
 use eliverec_run::{Prepared, RunDirectory, Scorer, Scoring};
 use eliverec_tables::scores::{
-    OriginalIds, P_WATCH, ScoreWriter, ScoredFeeds, intent_column, joint_column, task_column,
+    NamedLists, OriginalIds, P_WATCH, ScoreWriter, ScoredFeeds, intent_column, joint_column,
+    task_column,
 };
 use eliverec_tables::{FeedDirectory, Split};
 use serde::Serialize;
@@ -78,11 +79,7 @@ fn numbers(scoring: &Scoring<'_>, prepared: &Prepared) -> Vec<(String, Vec<f32>)
 }
 
 /// p_c (Eq. 5) of every event, its mean over elements, by request and domain.
-fn intents_of(
-    scoring: &Scoring<'_>,
-    prepared: &Prepared,
-    run: &Path,
-) -> Result<Vec<(String, Vec<Vec<f32>>)>, Error> {
+fn intents_of(scoring: &Scoring<'_>, prepared: &Prepared, run: &Path) -> Result<NamedLists, Error> {
     let mut trace = Trace::on();
     scoring.trace(prepared, &mut trace);
     let recorded = trace.into_recorded();

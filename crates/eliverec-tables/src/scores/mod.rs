@@ -19,7 +19,7 @@ mod write;
 
 pub use original::{OriginalIds, Originals};
 pub use read::ScoreTable;
-pub use write::{ScoreWriter, ScoredFeeds};
+pub use write::{NamedLists, ScoreWriter, ScoredFeeds};
 
 use eliverec_core::task::{Task, TaskKind};
 

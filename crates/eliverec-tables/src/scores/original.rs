@@ -1,7 +1,7 @@
 //! The ids of a split as they were given, beside what a model makes of them: hashing text is a way in and no way back.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt16Array};
@@ -148,7 +148,7 @@ impl OriginalIds {
             let Some(path) = self.files.pop_front() else {
                 let reason =
                     "fewer rows than a moment ago; do not change feeds while they are read";
-                return Err(Error::parquet(&PathBuf::from("feeds"), &reason));
+                return Err(Error::parquet(Path::new("feeds"), &reason));
             };
             let footer = Footer::read(&path, &self.schema)?;
             let fields: Vec<&str> =
@@ -166,7 +166,7 @@ impl OriginalIds {
         }
     }
 
-    fn lot(&mut self, batch: &RecordBatch, path: &PathBuf, first_row: u64) -> Result<Lot, Error> {
+    fn lot(&mut self, batch: &RecordBatch, path: &Path, first_row: u64) -> Result<Lot, Error> {
         let read = || {
             let top = Place::Top;
             let any = |array: &dyn Array| Ok(arrow::array::make_array(array.to_data()));
@@ -199,7 +199,7 @@ impl OriginalIds {
             let same = alike.then(|| cast(array, kind).ok()).flatten();
             given.push(same.filter(|same| same.null_count() == array.null_count()).ok_or_else(
                 || Error::Column {
-                    path: path.clone(),
+                    path: path.to_path_buf(),
                     field: name.clone(),
                     reason: format!(
                         "is {} here and {kind} in the files before; write ids of one type in all files",

@@ -17,6 +17,9 @@ use super::original::{Originals, candidate_fields};
 use crate::error::Error;
 use crate::partial::parent_of;
 
+/// Lists `[b]` by the name of their column.
+pub type NamedLists = Vec<(String, Vec<Vec<f32>>)>;
+
 /// The scores of some requests.
 #[derive(Debug)]
 pub struct ScoredFeeds<'a> {
@@ -27,7 +30,7 @@ pub struct ScoredFeeds<'a> {
     /// Named numbers of every candidate `[n]`; the same names in every call.
     pub numbers: Vec<(String, Vec<f32>)>,
     /// Named lists of every request `[b]`, the same for all of its candidates; the same names in every call.
-    pub lists: Vec<(String, Vec<Vec<f32>>)>,
+    pub lists: NamedLists,
 }
 
 /// Dropped without [`ScoreWriter::finish`], it leaves nothing behind.
