@@ -11,6 +11,7 @@
 //! - [`adagrad`]: Adagrad with accumulator decay, on slices.
 //! - [`normalize`]: mean and standard deviation of dense fields, taken once over the training set.
 //! - [`seed`]: named random streams.
+//! - [`table`]: what an embedding table is asked to be.
 //! - [`table_one`]: the paper's Table I, of feeds or of an event log.
 //! - [`toy`]: small fixtures for tests of every crate.
 
@@ -23,6 +24,7 @@ pub mod id;
 pub mod normalize;
 pub mod schema;
 pub mod seed;
+pub mod table;
 pub mod table_one;
 pub mod toy;
 pub mod unique;
@@ -33,4 +35,5 @@ pub use event::{Event, EventKind};
 pub use feed::Feed;
 pub use normalize::Normalization;
 pub use schema::Schema;
+pub use table::TableSpec;
 pub use table_one::TableOne;

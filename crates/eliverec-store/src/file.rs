@@ -59,6 +59,25 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Whether the saved tables are the wanted ones, in their order.
+    pub(crate) fn check_names<'a>(
+        &self,
+        wanted: impl Iterator<Item = &'a str>,
+        directory: &Path,
+    ) -> Result<(), Error> {
+        let saved: Vec<&str> = self.vocabularies.iter().map(|v| v.name.as_str()).collect();
+        let wanted: Vec<&str> = wanted.collect();
+        if saved == wanted {
+            return Ok(());
+        }
+        let reason = format!(
+            "has the vocabularies {}, and the schema has {}; use the schema that the store was trained with",
+            saved.join(", "),
+            wanted.join(", ")
+        );
+        Err(Error::Mismatch { path: directory.join(MANIFEST), reason })
+    }
+
     /// Name and checksum of the row file of vocabulary `index`.
     pub(crate) fn row_file(&self, index: usize) -> (String, u64) {
         let checksum = &self.vocabularies[index].checksum;
@@ -172,17 +191,7 @@ pub(crate) fn write_table<W: Write>(
 
 pub(crate) fn load(store: &mut Store, directory: &Path) -> Result<(), Error> {
     let manifest = Manifest::read(directory)?;
-    let path = directory.join(MANIFEST);
-    let saved: Vec<&str> = manifest.vocabularies.iter().map(|v| v.name.as_str()).collect();
-    let wanted: Vec<&str> = store.tables.iter().map(|table| table.spec.name.as_str()).collect();
-    if saved != wanted {
-        let reason = format!(
-            "has the vocabularies {}, and the schema has {}; use the schema that the store was trained with",
-            saved.join(", "),
-            wanted.join(", ")
-        );
-        return Err(Error::Mismatch { path, reason });
-    }
+    manifest.check_names(store.tables.iter().map(|table| table.spec.name.as_str()), directory)?;
     for (index, table) in store.tables.iter_mut().enumerate() {
         let (name, checksum) = manifest.row_file(index);
         let path = directory.join(name);

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use eliverec_core::TableSpec;
 use eliverec_core::unique::UniqueIds;
 use fs_err as fs;
 use memmap2::Mmap;
@@ -12,6 +13,7 @@ use crate::error::Error;
 use crate::file::Manifest;
 use crate::layout::{HEADER_BYTES, Header, Layout};
 use crate::row::Initial;
+use crate::store::ids_of;
 
 /// The tables of a saved store.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ struct MappedTable {
     map: Mmap,
     layout: Layout,
     checksum: u64,
+    spec: TableSpec,
     width: usize,
     rows: usize,
     initial: Initial,
@@ -36,14 +39,18 @@ impl MappedStore {
     /// read the whole file; see [`MappedStore::verify`].
     ///
     /// # Errors
-    /// [`Error::Damaged`] for truncated or foreign files, [`Error::Io`] names the path.
-    pub fn open(directory: &Path) -> Result<Self, Error> {
+    /// [`Error::Damaged`] for truncated or foreign files, [`Error::Mismatch`] for other tables, [`Error::Io`] names the
+    /// path.
+    pub fn open(directory: &Path, specs: &[TableSpec]) -> Result<Self, Error> {
         let manifest = Manifest::read(directory)?;
-        let tables = (0..manifest.vocabularies.len())
-            .map(|index| {
+        manifest.check_names(specs.iter().map(|spec| spec.name.as_str()), directory)?;
+        let tables = specs
+            .iter()
+            .enumerate()
+            .map(|(index, spec)| {
                 let (file, checksum) = manifest.row_file(index);
-                let entry = &manifest.vocabularies[index];
-                MappedTable::open(directory.join(file), &entry.name, entry.rows, checksum)
+                let rows = manifest.vocabularies[index].rows;
+                MappedTable::open(directory.join(file), spec, rows, checksum)
             })
             .collect::<Result<_, Error>>()?;
         Ok(Self { tables })
@@ -68,10 +75,9 @@ impl MappedStore {
     /// The rows of ids, the same numbers as [`Store::gather`](crate::Store::gather) of the saved store.
     ///
     /// # Panics
-    /// If `unique` has another number of vocabularies than the store.
+    /// If `unique` lacks the vocabulary of a table.
     pub fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
-        assert_eq!(unique.ids.len(), self.tables.len(), "ids and store have the same vocabularies");
-        self.tables.iter().zip(&unique.ids).map(|(table, ids)| table.gather(ids)).collect()
+        self.tables.iter().map(|table| table.gather(ids_of(&table.spec, unique).0)).collect()
     }
 
     /// Rows of all vocabularies.
@@ -81,7 +87,7 @@ impl MappedStore {
 }
 
 impl MappedTable {
-    fn open(path: PathBuf, name: &str, rows: usize, checksum: u64) -> Result<Self, Error> {
+    fn open(path: PathBuf, spec: &TableSpec, rows: usize, checksum: u64) -> Result<Self, Error> {
         let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
         let file = fs::File::open(&path)?;
         if file.metadata()?.len() < HEADER_BYTES as u64 {
@@ -97,7 +103,8 @@ impl MappedTable {
         let (header, layout) = Header::parse(header, map.len() as u64).map_err(damaged)?;
         let saved_name = &map[HEADER_BYTES..][..header.name_bytes as usize];
         let saved_checksum = &map[layout.checksum..];
-        if saved_name != name.as_bytes()
+        if saved_name != spec.name.as_bytes()
+            || header.width as usize != spec.width
             || header.rows != rows as u64
             || saved_checksum != checksum.to_le_bytes()
         {
@@ -106,12 +113,13 @@ impl MappedTable {
         Ok(Self {
             width: header.width as usize,
             rows,
-            initial: Initial::new(header.seed, name, header.init_std),
+            initial: Initial::new(header.seed, &spec.name, &spec.law, header.init_std),
             rare_trained: header.rare_trained,
             path,
             layout,
             checksum,
             map,
+            spec: spec.clone(),
         })
     }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::durable;
 use crate::error::Error;
-use crate::learner::{self, Learner};
+use crate::learner::Learner;
 use crate::log::MetricsLog;
 use crate::optimizer::DenseOptimizer;
 use crate::run::RunDirectory;
@@ -326,8 +326,8 @@ pub fn load(
 /// # Errors
 /// Files that are damaged or belong to another run.
 pub fn load_store(checkpoint: &Path, config: &Config, schema: &Schema) -> Result<Store, Error> {
-    let (vocabularies, rows) = (learner::vocabularies(config, schema), checkpoint.join(STORE));
-    Ok(Store::load(&rows, vocabularies, config.store.clone(), config.seed)?)
+    let (tables, rows) = (config.settings().tables(schema), checkpoint.join(STORE));
+    Ok(Store::load(&rows, tables, config.store.clone(), config.seed)?)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::checkpoint::{self, Commit};
 use crate::config::Config;
 use crate::device;
 use crate::error::Error;
-use crate::learner::{blocks, vocabularies};
+use crate::learner::leaves;
 use crate::read_ahead::{Prepared, ReadAhead};
 use crate::run::{self, RunDirectory};
 use crate::tasks::TASKS;
@@ -161,9 +161,9 @@ impl Scoring<'_> {
         Ok(ReadAhead::new(batches, Arc::clone(self.schema)))
     }
 
-    /// The rows of a batch's ids as one tensor per vocabulary.
+    /// The rows of a batch's ids as one tensor per table.
     pub fn rows(&self, store: &Store, unique: &UniqueIds) -> Vec<Tensor<2>> {
-        blocks(store.gather(unique), &vocabularies(self.config, self.schema), self.device)
+        leaves(store.gather(unique), &self.config.settings().tables(self.schema), self.device)
     }
 
     /// Metrics of one split; `None` if `stop` was set on the way.

@@ -1,11 +1,11 @@
 //! From an experiment file and feeds to a trained run, and from a run to metrics and explanations.
 //!
 //! - [`config`]: the experiment file; [`overrides`]: `key=value`; [`presets`]: values for what neither sets.
-//! - [`train`]: the loop; [`learner`]: one update; [`objective`], [`optimizer`]: its parts; [`read_ahead`]: batches in time.
+//! - [`train`]: the loop; [`learner`]: one update; [`gradient`], `pass`, [`objective`], [`optimizer`]: its parts; [`read_ahead`]: batches in time.
 //! - [`tasks`]: inter-channel tasks: losses, gradients, weights.
 //! - [`run`]: the run directory and its lock; [`warm_start`]: a run that goes on from another; [`checkpoint`]: the one commit point; [`log`]: `metrics.jsonl`;
 //!   [`durable`], [`tensor_file`]: files that survive a kill.
-//! - [`evaluate`]: metrics of a split; [`explain`]: one request in detail; [`intent`]: statistics of Eq. 5;
+//! - [`evaluate`]: metrics of a split; [`explain`]: one request in detail; [`figures`]: what a model says of itself at evaluations;
 //!   [`disentangling`]: what they found, where the truth is known.
 //! - [`progress`]: what a person sees; [`device`]: where the model computes; [`bench`]: how fast it learns.
 
@@ -18,12 +18,14 @@ pub mod durable;
 pub mod error;
 pub mod evaluate;
 pub mod explain;
-pub mod intent;
+pub mod figures;
+pub mod gradient;
 pub mod learner;
 pub mod log;
 pub mod objective;
 pub mod optimizer;
 pub mod overrides;
+mod pass;
 pub mod presets;
 pub mod progress;
 pub mod read_ahead;

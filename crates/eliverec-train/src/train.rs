@@ -1,4 +1,5 @@
-//! The training loop, top to bottom. No callbacks: every step of an update stands here in the order in which it happens.
+//! The training loop, top to bottom. No callbacks: what happens between two updates stands here in the order in which it happens,
+//! what happens within one in [`crate::learner`].
 //!
 //! Everything that influences a number is a function of the config, the feeds and the position, so a run that was killed
 //! and resumed ends with the numbers of one that was not.
@@ -16,10 +17,10 @@ use crate::checkpoint::{self, Finish, Position, Saved};
 use crate::config::Config;
 use crate::error::Error;
 use crate::evaluate::Scoring;
-use crate::intent;
-use crate::learner::{Learner, NotFinite};
+use crate::figures;
+use crate::gradient::NotFinite;
+use crate::learner::Learner;
 use crate::log::{MetricsLog, Record};
-use crate::objective::alignment_floor;
 use crate::progress::{Progress, Reporter, Update};
 use crate::read_ahead::{Prepared, ReadAhead};
 use crate::run::{self, RunDirectory};
@@ -243,8 +244,9 @@ impl<'a> Training<'a> {
             impressions: batch.impressions(),
             loss: measured.loss,
             terms: measured.terms.iter().copied().collect(),
+            kinds: measured.kinds.iter().map(|(name, kind)| (*name, kind.name())).collect(),
             tasks: measured.tasks.iter().map(|task| (task.task.name(), task.into())).collect(),
-            alignment_floor: alignment_floor(batch),
+            figures: measured.figures.iter().copied().collect(),
             gradient_norm: measured.gradient_norm,
             rows: self.learner.store.rows(),
             seconds: begun.elapsed().as_secs_f64(),
@@ -285,7 +287,7 @@ impl<'a> Training<'a> {
             );
             return Err(Error::Run { path: self.feeds.path().into(), reason });
         }
-        let intent = intent::statistics(&scoring, &model, &self.learner.store, &self.feeds)?;
+        let figures = figures::observe(&scoring, &model, &self.learner.store, &self.feeds)?;
         let best = value.is_some_and(|v| self.position.best_value.is_none_or(|best| v > best));
         let split = Split::Validation.name();
         let epoch = self.position.epoch;
@@ -295,7 +297,7 @@ impl<'a> Training<'a> {
             split,
             best,
             report: &report,
-            intent,
+            figures,
         })?;
         self.reporter.say(&format!(
             "step {step} validation {} {:.4} auc {:.4} logloss {:.4}{}",

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use eliverec_models::heads::Task;
+
 use super::adaptive::Adaptive;
 use super::balance::Balance;
 use super::config::Mode;
@@ -17,6 +19,17 @@ pub struct Signal {
     pub cosine: f32,
     /// |g_rec| and |g_i|.
     pub norms: [f32; 2],
+}
+
+/// A task in one update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weighed {
+    /// Which.
+    pub task: Task,
+    /// What weighting knew.
+    pub signal: Signal,
+    /// w_i
+    pub weight: f32,
 }
 
 /// Every number that changes from update to update, by name.
