@@ -65,6 +65,11 @@ impl Builder {
         Param::from_tensor(Tensor::full([width], value, &self.device))
     }
 
+    /// The identity `[width, width]`, from which a rotation starts.
+    pub(crate) fn identity(&self, width: usize) -> Param<Tensor<2>> {
+        Param::from_tensor(Tensor::eye(width, &self.device))
+    }
+
     fn drawn<const D: usize>(&self, shape: [usize; D], law: Law) -> Param<Tensor<D>> {
         let parameter = Param::from_tensor(Tensor::zeros(shape, &self.device));
         self.laws.borrow_mut().insert(parameter.id, law);

@@ -97,6 +97,13 @@ impl OwnRows {
         }
     }
 
+    /// The distinct rows' numbers that a field's ids name `[ids]`: of two fields of one vocabulary they are equal where the ids are.
+    /// `None` for a field whose vocabulary keys no table of the trunk's, or that is a list.
+    pub fn places(&self, group: Group, field: usize) -> Option<&[u32]> {
+        let rows = self.fields.get(&(group, field)).filter(|rows| rows.lists.is_none());
+        rows.map(|rows| rows.places.as_slice())
+    }
+
     /// Rows of `table`, which users key, `[b, w]`.
     ///
     /// # Panics
@@ -111,5 +118,55 @@ impl OwnRows {
         let found = self.tables.get(name);
         let (key, leaf) = found.unwrap_or_else(|| panic!("no own table is named {name}"));
         (*key, leaf)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+    use eliverec_core::toy;
+
+    use super::*;
+
+    /// Each row is its own id.
+    #[test]
+    fn rows_stand_where_their_ids_do() {
+        let (schema, batch, device) = (toy::schema(), toy::batch(9, 2), Device::flex());
+        let unique = UniqueIds::of(&schema, &batch);
+        let table = |name: &str, key| OwnTable {
+            name: name.into(),
+            key,
+            width: 1,
+            law: RowLaw::Zero,
+        };
+        let product = schema.vocabulary.iter().position(|v| v.name == "product").unwrap();
+        let tables = [table("users", Key::User), table("products", Key::Vocabulary(product))];
+        let leaf = |table: &OwnTable| {
+            let (ids, _) = unique.of_key(table.key).unwrap();
+            let values: Vec<f32> = ids.iter().map(|id| *id as f32).collect();
+            Tensor::from_data(TensorData::new(values, [ids.len(), 1]), &device)
+        };
+        let leaves: Vec<Tensor<2>> = tables.iter().map(leaf).collect();
+        let own = OwnRows::new(&tables, &leaves, &schema, &batch, &unique);
+        let values = |rows: Tensor<2>| rows.try_into_vec_as::<f32>().unwrap();
+        let floats = |ids: &[u64]| ids.iter().map(|id| *id as f32).collect::<Vec<f32>>();
+        assert_eq!(values(own.users("users")), floats(&batch.user_ids));
+        let Values::Ids(clicked) = &batch.values(Group::Product)[0] else { panic!("ids") };
+        assert_eq!(values(own.at("products", Group::Product, 0)), floats(clicked));
+        let places = own.places(Group::Product, 0).unwrap();
+        let (ids, _) = unique.of_key(Key::Vocabulary(product)).unwrap();
+        assert!(places.iter().zip(clicked).all(|(place, id)| ids[*place as usize] == *id));
+        assert_eq!(own.places(Group::Channel, 0), None);
+
+        // The products on sale are lists: a mean, and zero for none.
+        let Values::Lists { offsets, ids } = &batch.values(Group::Dynamic)[1] else {
+            panic!("lists")
+        };
+        assert_eq!(own.places(Group::Dynamic, 1), None);
+        let means = values(own.at("products", Group::Dynamic, 1));
+        for (mean, range) in means.iter().zip(offsets.ranges()) {
+            let sum: f32 = floats(&ids[range.clone()]).iter().sum();
+            assert!((mean - sum / range.len().max(1) as f32).abs() < 1e-4);
+        }
     }
 }

@@ -25,7 +25,8 @@ const WIDTH: usize = 8;
 /// Every model of the registry, and one that uses all of a trunk's interface.
 fn models() -> Vec<ModelConfig> {
     let registered = MODELS.iter().map(|(name, _)| ModelConfig::of(name).unwrap());
-    registered.chain([ModelConfig::Probe(ProbeConfig::default())]).collect()
+    let probe = |own_logit| ProbeConfig { own_logit, ..ProbeConfig::default() };
+    registered.chain([false, true].map(|own| ModelConfig::Probe(probe(own)))).collect()
 }
 
 fn settings(model: ModelConfig, domain: Domain) -> ModelSettings {
@@ -399,7 +400,7 @@ fn terms_have_their_turns() {
 
 #[test]
 fn a_cross_domain_model_says_what_it_needs() {
-    let model = ModelConfig::Probe(ProbeConfig { cross_domain: true });
+    let model = ModelConfig::Probe(ProbeConfig { cross_domain: true, ..ProbeConfig::default() });
     let (schema, device) = (toy::schema(), Device::flex());
     assert!(Model::new(&settings(model.clone(), Domain::Both), &schema, 1, &device).is_ok());
     let error = Model::new(&settings(model, Domain::Live), &schema, 1, &device).unwrap_err();

@@ -38,6 +38,8 @@ const REGULARISER: f32 = 0.01;
 pub struct ProbeConfig {
     /// Whether it refuses to do without products, as cross-domain models do.
     pub cross_domain: bool,
+    /// Whether its logit is that of a net of its own, and the common tower is none.
+    pub own_logit: bool,
 }
 
 impl TrunkConfig for ProbeConfig {
@@ -59,7 +61,10 @@ impl TrunkConfig for ProbeConfig {
         if self.cross_domain {
             site.needs_products()?;
         }
+        let widths: Vec<usize> = shape(site).iter().map(|(_, width)| *width).collect();
         Ok(Probe {
+            net: self.own_logit.then(|| Tower::new(site.tower, &widths, builder)),
+            turn: builder.identity(site.width),
             pool: Dense::new(site.width, site.width, builder),
             scale: builder.constant(1, 1.0),
             channel: site.identity(Group::Candidate).map(|identity| identity.field),
@@ -70,6 +75,10 @@ impl TrunkConfig for ProbeConfig {
 /// See the module's page.
 #[derive(Module, Debug)]
 pub struct Probe {
+    /// In place of the common tower.
+    net: Option<Tower>,
+    /// Turns the user's share of e_c.
+    turn: Param<Tensor<2>>,
     pool: Dense,
     scale: Param<Tensor<1>>,
     /// Which field of a channel says which it is.
@@ -77,17 +86,27 @@ pub struct Probe {
     channel: Option<usize>,
 }
 
+/// Fields: those that all models share, the user's share of e_c with the mean of the watched channels `[n, d]`, and the user's
+/// own row `[n, 5]`.
+fn shape(site: &Site<'_>) -> Vec<(&'static str, usize)> {
+    let own = [("live", site.width), ("taste", TASTE)];
+    site.shared_fields().into_iter().chain(own).collect()
+}
+
 impl Trunk for Probe {
-    /// Fields: those that all models share, the user's share of e_c with the mean of the watched channels `[n, d]`, and the user's own row `[n, 5]`.
     fn shape(&self, site: &Site<'_>) -> Vec<(&'static str, usize)> {
-        let own = [("live", site.width), ("taste", TASTE)];
-        site.shared_fields().into_iter().chain(own).collect()
+        shape(site)
+    }
+
+    fn uses_tower(&self) -> bool {
+        self.net.is_none()
     }
 
     fn encode(&self, inputs: &Inputs, tower: &Tower, _: &mut Trace) -> Encoded {
         let taste = inputs.own.users("taste"); //                                      [b, 5]
         let mut fields = inputs.shared_fields();
-        let live = self.pooled(&inputs.live.items, &inputs.live) + inputs.user_or_zero(); // [b, d]
+        let user = inputs.user_or_zero().matmul(self.turn.val());
+        let live = self.pooled(&inputs.live.items, &inputs.live) + user.clone(); //    [b, d]
         fields.push(("live", inputs.candidates.repeat(live.clone())));
         fields.push(("taste", inputs.candidates.repeat(taste.clone())));
         let mut encoded = Encoded::of(fields);
@@ -95,8 +114,13 @@ impl Trunk for Probe {
             let addend = inputs.own.at("bias", Group::Candidate, field).squeeze_dim(1);
             encoded.logit = Logit::Blended { scale: self.scale.val(), addend };
         }
+        if let (Some(net), Logit::Blended { scale, addend }) = (&self.net, &encoded.logit) {
+            let fields = encoded.fields.iter().map(|(_, field)| field.clone()).collect();
+            encoded.logit = Logit::Own(net.forward(fields) * scale.clone() + addend.clone());
+        }
         if let Some(draws) = inputs.asked(TermKind::Auxiliary) {
-            let (value, rows) = self.next_event(inputs, taste, tower, draws);
+            let tower = self.net.as_ref().unwrap_or(tower);
+            let (value, rows) = self.next_event(inputs, [taste, user], tower, draws);
             let (name, kind) = ("next_event", TermKind::Auxiliary);
             encoded.terms.push(Term { name, kind, weight: AUXILIARY, value });
             encoded.figures.push(("next_event_rows", rows as f32));
@@ -104,8 +128,13 @@ impl Trunk for Probe {
         if let Some(draws) = inputs.asked(TermKind::Regulariser) {
             let feed = draws.stream("probe rows").below(inputs.candidates.feeds());
             let value = live.narrow(0, feed, 1).square().mean();
-            let (name, kind) = ("size", TermKind::Regulariser);
-            encoded.terms.push(Term { name, kind, weight: REGULARISER, value });
+            let kind = TermKind::Regulariser;
+            encoded.terms.push(Term { name: "size", kind, weight: REGULARISER, value });
+            let turn = self.turn.val(); // |X X^T - I|^2 / d
+            let [d, _] = turn.dims();
+            let off = turn.clone().matmul(turn.transpose()) - Tensor::eye(d, &self.turn.device());
+            let value = off.square().sum() / d as f32;
+            encoded.terms.push(Term { name: "turn", kind, weight: REGULARISER, value });
         }
         encoded
     }
@@ -121,7 +150,7 @@ impl Probe {
     fn next_event(
         &self,
         inputs: &Inputs,
-        taste: Tensor<2>,
+        [taste, user]: [Tensor<2>; 2],
         tower: &Tower,
         draws: Draws,
     ) -> (Tensor<1>, usize) {
@@ -145,7 +174,7 @@ impl Probe {
 
         let feeds: Vec<u32> = of.iter().map(|pair| pairs.feeds[*pair as usize]).collect();
         let prefix = pairs.prefixes(history);
-        let users = inputs.user_or_zero().select(0, indices(pairs.feeds.clone(), &device));
+        let users = user.select(0, indices(pairs.feeds.clone(), &device));
         let live = self.pooled(&prefix.bare, &prefix) + users; //                      [pairs, d]
         let shown = history.bare.clone().select(0, indices(shown, &device));
         let mut fields = inputs.shared_fields_of(&feeds, shown);
