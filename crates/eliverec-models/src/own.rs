@@ -133,12 +133,8 @@ mod tests {
     fn rows_stand_where_their_ids_do() {
         let (schema, batch, device) = (toy::schema(), toy::batch(9, 2), Device::flex());
         let unique = UniqueIds::of(&schema, &batch);
-        let table = |name: &str, key| OwnTable {
-            name: name.into(),
-            key,
-            width: 1,
-            law: RowLaw::Zero,
-        };
+        let table =
+            |name: &str, key| OwnTable { name: name.into(), key, width: 1, law: RowLaw::Zero };
         let product = schema.vocabulary.iter().position(|v| v.name == "product").unwrap();
         let tables = [table("users", Key::User), table("products", Key::Vocabulary(product))];
         let leaf = |table: &OwnTable| {

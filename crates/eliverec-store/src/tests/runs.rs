@@ -2,6 +2,8 @@
 
 use super::naive::Naive;
 use super::*;
+use eliverec_core::table::{Key, RowLaw};
+
 use crate::Error;
 use crate::index::map_bytes;
 use crate::row::Mark;
@@ -185,4 +187,47 @@ fn unusable_gradients_change_nothing() {
     store.gather_for_training(&ids(&[3]), 1);
     let error = store.scatter(&gathered, &[vec![0.0; 4]], 1).unwrap_err().to_string();
     assert!(error.contains("gather it again"), "{error}");
+}
+
+/// A model's own tables have the ids of the vocabulary or of the users that key them, rows by laws of their own, and drop the same
+/// ids as that vocabulary does.
+#[test]
+fn own_tables_go_with_their_keys() {
+    let channel = TableSpec::of_vocabulary(3, "channel", 2, 1);
+    let own = |name: &str, key, width, law| TableSpec {
+        name: name.into(),
+        width,
+        min_count: 1,
+        key,
+        law,
+    };
+    let normal = RowLaw::Normal(vec![(1, 0.0), (2, 0.5)]);
+    let specs = vec![
+        channel.clone(),
+        own("model.bias", channel.key, 1, RowLaw::Zero),
+        own("model.taste", Key::User, 3, normal),
+    ];
+    let config = StoreConfig { id_dropout: 0.5, ..StoreConfig::default() };
+    let mut store = Store::new(SEED, specs.clone(), config.clone()).unwrap();
+    let (schema, batch) = (eliverec_core::toy::schema(), eliverec_core::toy::batch(20, 4));
+    let unique = UniqueIds::of(&schema, &batch);
+    let gathered = store.gather_for_training(&unique, 0);
+    let (channels, users) = (unique.ids[3].len(), unique.of_key(Key::User).unwrap().0.len());
+    let lengths = gathered.rows.iter().map(Vec::len);
+    assert_eq!(lengths.collect::<Vec<_>>(), [2 * channels, channels, 3 * users]);
+    assert!(gathered.rows[1].iter().all(|x| *x == 0.0));
+    assert!(gathered.rows[2].chunks(3).all(|row| row[0] == 0.0 && row[1] != 0.0));
+    assert!(!gathered.places[0].rare.is_empty());
+    assert_eq!(gathered.places[0].rare, gathered.places[1].rare);
+    let gradients: Vec<Vec<f32>> = gathered.rows.iter().map(|rows| vec![0.5; rows.len()]).collect();
+    store.scatter(&gathered, &gradients, 0).unwrap();
+
+    let directory = tempfile::tempdir().unwrap();
+    store.save(directory.path()).unwrap();
+    let loaded = Store::load(directory.path(), specs.clone(), config.clone(), SEED).unwrap();
+    let mapped = crate::MappedStore::open(directory.path(), &specs).unwrap();
+    let later = UniqueIds::of(&schema, &eliverec_core::toy::batch(30, 9));
+    assert_eq!(loaded.gather(&later), store.gather(&later));
+    assert_eq!(mapped.gather(&later), store.gather(&later));
+    assert!(Store::load(directory.path(), specs[..2].to_vec(), config, SEED).is_err());
 }
