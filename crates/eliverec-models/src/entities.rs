@@ -90,13 +90,11 @@ impl Map {
             let fields = self.fields[..fields].to_vec();
             return Self { weight: self.weight.clone(), fields }.forward(x, of);
         }
-        match &self.weight {
-            Some(weight) => x.matmul(weight.val().narrow(0, 0, w)),
-            None => {
-                let rest = Tensor::zeros([rows, d - w], &x.device());
-                Tensor::cat(vec![x, rest], 1)
-            }
+        if let Some(weight) = &self.weight {
+            return x.matmul(weight.val().narrow(0, 0, w));
         }
+        let rest = Tensor::zeros([rows, d - w], &x.device());
+        Tensor::cat(vec![x, rest], 1)
     }
 
     fn forward(&self, x: Tensor<2>, vocabularies: &Vocabularies) -> Tensor<2> {

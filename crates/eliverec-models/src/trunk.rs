@@ -81,6 +81,7 @@ impl Encoded {
 
 /// What the logit of being watched is.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per batch")]
 pub enum Logit {
     /// The common tower's, of F.
     Tower,

@@ -1,4 +1,6 @@
 //! What must hold for every registered model. A new model is tested by being in the registry.
+//!
+//! This file is long because it is one list: what must hold, one test after the other, over the same models.
 
 #![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
 
@@ -94,8 +96,8 @@ fn leaves(settings: &ModelSettings, unique: &UniqueIds, device: &Device) -> Vec<
 }
 
 /// What update number `step` asks for.
-fn training(step: u64) -> Option<Training> {
-    Some(Training { draws: Draws { seed: 3, step }, terms: Turn::All })
+fn training(step: u64) -> Training {
+    Training { draws: Draws { seed: 3, step }, terms: Turn::All }
 }
 
 /// Everything that the model says of the impressions, one after the other: of watching, then of each task it has.
@@ -162,7 +164,7 @@ fn loss_falls_and_every_parameter_gets_a_gradient() {
         // More losses make larger gradients.
         let rate = if settings.heads.is_some() { 0.05 } else { 0.3 };
         for step in 0..30 {
-            let output = model.forward(&schema, &batch, &unique, &leaves, training(step));
+            let output = model.forward(&schema, &batch, &unique, &leaves, Some(training(step)));
             let loss = loss(&output, &batch, &device);
             losses.push(loss.clone().into_scalar::<f32>());
             let terms = output.terms.into_iter().map(|term| term.value * term.weight);
@@ -294,7 +296,7 @@ fn training_survives_small_and_empty_batches() {
             let batch = batch(settings, feeds);
             let unique = UniqueIds::of(&schema, &batch);
             let leaves = leaves(settings, &unique, &device);
-            let output = model.forward(&schema, &batch, &unique, &leaves, training(1));
+            let output = model.forward(&schema, &batch, &unique, &leaves, Some(training(1)));
             let loss = loss(&output, &batch, &device);
             let terms = output.terms.into_iter().map(|term| term.value * term.weight);
             let loss = terms.fold(loss, |sum, term| sum + term);

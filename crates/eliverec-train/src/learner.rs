@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::gradient::{Gradient, NotFinite};
 use crate::objective::{finite, scalar};
 use crate::optimizer::{DenseOptimizer, warmed_up};
-use crate::pass::Pass;
+use crate::pass::{Pass, with_terms};
 use crate::read_ahead::Prepared;
 use crate::tasks::config::{GradientScope, Schedule};
 use crate::tasks::cut::Cut;
@@ -224,7 +224,7 @@ fn watching_alone(pass: Pass<'_>) -> Result<Computed, NotFinite> {
     let fields = represented.fields.iter().map(|(_, field)| field.clone()).collect();
     let watch = pass.watch(fields, represented.logit.clone())?;
     let mut terms = vec![("watch", scalar(&watch))];
-    let loss = finite("loss", pass.with_terms(watch, &represented, &mut terms)?)?;
+    let loss = finite("loss", with_terms(watch, &represented, &mut terms)?)?;
     drop(represented);
 
     // 3. Backward.
@@ -271,7 +271,7 @@ fn regularisers(pass: Pass<'_>) -> Result<Option<Computed>, NotFinite> {
     let (kinds, figures) = (kinds(&represented), represented.figures.clone());
     let mut terms = Vec::new();
     let zero = Tensor::zeros([1], pass.device);
-    let loss = pass.with_terms(zero, &represented, &mut terms)?;
+    let loss = with_terms(zero, &represented, &mut terms)?;
     let (value, tasks) = (scalar(&loss), Vec::new());
     let gradient = pass.backward(loss);
     Ok(Some(Computed { loss: value, gradient, terms, kinds, tasks, figures }))

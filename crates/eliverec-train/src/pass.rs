@@ -55,21 +55,6 @@ impl Pass<'_> {
         finite("watch", watch_loss(logits, &self.batch.labels.watched, self.device))
     }
 
-    /// `sum` and the trunk's weighted terms, whose values are noted in `terms`.
-    pub(crate) fn with_terms(
-        &self,
-        mut sum: Tensor<1>,
-        represented: &Representation,
-        terms: &mut Vec<(&'static str, f32)>,
-    ) -> Result<Tensor<1>, NotFinite> {
-        for term in &represented.terms {
-            let value = finite(term.name, term.value.clone())?;
-            terms.push((term.name, scalar(&value)));
-            sum = sum + value * term.weight;
-        }
-        Ok(sum)
-    }
-
     /// Values as a tensor `[rows, width]` that nothing is differentiated by.
     pub(crate) fn constant(&self, values: Vec<f32>, width: usize) -> Tensor<2> {
         let shape = [values.len() / width, width];
@@ -88,6 +73,20 @@ impl Pass<'_> {
         let rows = self.leaves.iter().map(|leaf| taken(leaf, &mut gradients)).collect();
         Gradient { dense, rows }
     }
+}
+
+/// `sum` and the trunk's weighted terms, whose values are noted in `terms`.
+pub(crate) fn with_terms(
+    mut sum: Tensor<1>,
+    represented: &Representation,
+    terms: &mut Vec<(&'static str, f32)>,
+) -> Result<Tensor<1>, NotFinite> {
+    for term in &represented.terms {
+        let value = finite(term.name, term.value.clone())?;
+        terms.push((term.name, scalar(&value)));
+        sum = sum + value * term.weight;
+    }
+    Ok(sum)
 }
 
 /// The gradient of a leaf, row-major; zeros where the loss does not depend on it.

@@ -13,7 +13,7 @@ use super::losses::TaskRows;
 use super::weighting::{Signal, Weighting};
 use crate::gradient::{Gradient, NotFinite};
 use crate::objective::{finite, scalar};
-use crate::pass::Pass;
+use crate::pass::{Pass, with_terms};
 
 /// What came of a batch.
 pub(crate) struct AtParameters {
@@ -69,7 +69,7 @@ pub(crate) fn compute(
     let represented = pass.represent();
     let mut terms = Vec::new();
     let zero = Tensor::zeros([1], pass.device);
-    let sum = pass.with_terms(zero, &represented, &mut terms)?;
+    let sum = with_terms(zero, &represented, &mut terms)?;
     if !represented.terms.is_empty() {
         gradient.add(&pass.backward(sum), 1.0);
     }

@@ -18,7 +18,7 @@ use super::losses::TaskRows;
 use super::weighting::Signal;
 use crate::gradient::{Gradient, NotFinite};
 use crate::objective::{finite, scalar};
-use crate::pass::{Pass, taken};
+use crate::pass::{Pass, taken, with_terms};
 
 /// A trunk's output and where it is cut.
 pub(crate) struct Cut<'a> {
@@ -177,7 +177,7 @@ impl<'a> Cut<'a> {
             let gradient = pass.constant(at_dynamic, dynamic_width);
             surrogate = surrogate + (dynamic.clone() * gradient).sum() * scale;
         }
-        let surrogate = pass.with_terms(surrogate, represented, terms)?;
+        let surrogate = with_terms(surrogate, represented, terms)?;
         let trunk = pass.backward(surrogate);
 
         // A trunk that ran the tower on other rows sends something to its parameters, too.

@@ -29,8 +29,9 @@ fn config(settings: &[&str]) -> Config {
 }
 
 /// The same for a model whose logit, terms and tables are its own, which runs the tower on other rows as well.
-fn probe(settings: &[&str]) -> Config {
-    Config { model: ModelConfig::Probe(ProbeConfig::default()), ..config(settings) }
+fn probe(settings: &[&str], own_logit: bool) -> Config {
+    let model = ModelConfig::Probe(ProbeConfig { own_logit, ..ProbeConfig::default() });
+    Config { model, ..config(settings) }
 }
 
 /// What becomes of a batch.
@@ -130,7 +131,7 @@ fn both_scopes_give_the_gradient_of_one_graph() {
             let settings =
                 [format!("tasks.labels={labels}"), format!("tasks.gradient_scope={scope}")];
             let settings = settings.each_ref().map(String::as_str);
-            for config in [config(&settings), probe(&settings)] {
+            for config in [config(&settings), probe(&settings, false), probe(&settings, true)] {
                 let fixture = Fixture::new(config, prepared(|_| {}));
                 let computed = fixture.compute();
                 assert_equal(&computed.gradient, &fixture.plain([0.3, 0.3, 0.1]));
