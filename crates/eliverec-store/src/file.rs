@@ -14,7 +14,6 @@ use crate::codec::{Decoder, Encoder};
 use crate::error::Error;
 use crate::layout::{HEADER_BYTES, Header, padding};
 use crate::row::Mark;
-use crate::store::Store;
 use crate::table::{Counter, RareRow, Table};
 
 /// Name of the file that a save commits with.
@@ -90,14 +89,19 @@ fn file_name(index: usize, checksum: u64) -> String {
     format!("{index:03}-{checksum:016x}.rows")
 }
 
-pub(crate) fn save(store: &Store, directory: &Path) -> Result<(), Error> {
+pub(crate) fn save(
+    tables: &[Table],
+    seed: u64,
+    init_std: f32,
+    directory: &Path,
+) -> Result<(), Error> {
     fs::create_dir_all(directory)?;
     let mut vocabularies = Vec::new();
     let mut current = BTreeSet::new();
-    for (index, table) in store.tables.iter().enumerate() {
+    for (index, table) in tables.iter().enumerate() {
         let temporary = directory.join(format!("{index:03}.rows.tmp"));
         let file = BufWriter::with_capacity(1 << 20, fs::File::create(&temporary)?);
-        let (checksum, file) = write_table(table, store.seed, store.config.init_std, file)?;
+        let (checksum, file) = write_table(table, seed, init_std, file)?;
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         let name = file_name(index, checksum);
         fs::rename(&temporary, directory.join(&name))?;
@@ -189,16 +193,16 @@ pub(crate) fn write_table<W: Write>(
     encoder.finish()
 }
 
-pub(crate) fn load(store: &mut Store, directory: &Path) -> Result<(), Error> {
+pub(crate) fn load(tables: &mut [Table], seed: u64, directory: &Path) -> Result<(), Error> {
     let manifest = Manifest::read(directory)?;
-    manifest.check_names(store.tables.iter().map(|table| table.spec.name.as_str()), directory)?;
-    for (index, table) in store.tables.iter_mut().enumerate() {
+    manifest.check_names(tables.iter().map(|table| table.spec.name.as_str()), directory)?;
+    for (index, table) in tables.iter_mut().enumerate() {
         let (name, checksum) = manifest.row_file(index);
         let path = directory.join(name);
         let file = fs::File::open(&path)?;
         let length = file.metadata()?.len();
         let stored =
-            read_table(table, store.seed, BufReader::with_capacity(1 << 20, file), length, &path)?;
+            read_table(table, seed, BufReader::with_capacity(1 << 20, file), length, &path)?;
         if stored != checksum {
             return Err(Error::Damaged { path, reason: "is not the file that was saved".into() });
         }

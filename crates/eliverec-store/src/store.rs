@@ -129,7 +129,7 @@ impl Store {
     /// # Errors
     /// [`Error::Io`] names the path.
     pub fn save(&self, directory: &Path) -> Result<(), Error> {
-        file::save(self, directory)
+        file::save(&self.tables, self.seed, self.config.init_std, directory)
     }
 
     /// Reads what [`Store::save`] wrote, bit for bit: the run goes on as if it had never stopped.
@@ -144,7 +144,7 @@ impl Store {
         seed: u64,
     ) -> Result<Self, Error> {
         let mut store = Self::new(seed, specs, config)?;
-        file::load(&mut store, directory)?;
+        file::load(&mut store.tables, seed, directory)?;
         Ok(store)
     }
 }

@@ -8,7 +8,7 @@ use eliverec_models::heads::Task;
 
 use super::adam::Adam;
 use super::config::WeightUpdate;
-use super::weighting::{Signal, State};
+use super::signal::{Signal, State};
 use super::{TASKS, TasksConfig};
 
 /// Numbers that describe a task's kind, learned.

@@ -1,6 +1,6 @@
 //! How the gradients of two tasks stand to each other (Eq. 14).
 
-use super::weighting::Signal;
+use super::signal::Signal;
 
 /// How a task's gradient stands to the main one's.
 pub(super) struct Comparison<'a, F> {

@@ -15,7 +15,7 @@ use super::TASKS;
 use super::compare::Comparison;
 use super::config::LabelSpace;
 use super::losses::TaskRows;
-use super::weighting::Signal;
+use super::signal::Signal;
 use crate::gradient::{Gradient, NotFinite};
 use crate::objective::{finite, scalar};
 use crate::pass::{Pass, taken, with_terms};

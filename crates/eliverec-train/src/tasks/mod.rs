@@ -13,11 +13,13 @@ mod compare;
 pub mod config;
 pub(crate) mod cut;
 pub mod losses;
+pub mod signal;
 pub mod uncertainty;
 pub mod weighting;
 
 pub use config::TasksConfig;
-pub use weighting::{Signal, Weighed, Weighting};
+pub use signal::{Signal, Weighed};
+pub use weighting::Weighting;
 
 use eliverec_models::heads::Task;
 

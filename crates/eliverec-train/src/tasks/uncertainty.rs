@@ -6,7 +6,7 @@
 use eliverec_models::heads::Task;
 
 use super::adam::Adam;
-use super::weighting::{Signal, State};
+use super::signal::{Signal, State};
 use super::{TASKS, TasksConfig};
 
 /// s_i = ln sigma_i^2 of every task.
