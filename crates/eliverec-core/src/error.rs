@@ -40,4 +40,20 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A table of users, products or channels cannot be used.
+    #[error("{table}s: {}{field}: {reason}", place(*.row))]
+    Table {
+        /// Whose table: `user`, `product` or `channel`.
+        table: &'static str,
+        /// The row, from 0, if one is at fault.
+        row: Option<u64>,
+        /// The column.
+        field: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+fn place(row: Option<u64>) -> String {
+    row.map_or_else(|| "column ".into(), |row| format!("row {row}: "))
 }

@@ -13,17 +13,23 @@
 //! name = "clicks_60m"
 //! kind = "dense"
 //! transform = "log1p"
+//! [[task]]                  # of a user inside a channel; the paper's three if none is given
+//! name = "long_view"        # also the column of the candidates with its label
+//! kind = "binary"
 //! ```
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::group::Group;
+
 use crate::error::Error;
 use crate::id::text_id;
+use crate::task::Task;
 
 /// A schema: vocabularies, and the fields of each [`Group`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Schema {
     /// Name of the data set, shown in tables.
@@ -46,6 +52,28 @@ pub struct Schema {
     pub target: Vec<Field>,
     /// Fields of a candidate that the user sees after entering: e_d.
     pub dynamic: Vec<Field>,
+    /// What is predicted of a user inside a channel; the paper's three if no `[[task]]` is given.
+    #[serde(skip_serializing_if = "Task::are_paper")]
+    pub task: Vec<Task>,
+}
+
+impl Default for Schema {
+    /// Without fields, with the paper's tasks.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            vocabulary: Vec::new(),
+            user: Vec::new(),
+            context: Vec::new(),
+            product: Vec::new(),
+            product_event: Vec::new(),
+            channel: Vec::new(),
+            channel_event: Vec::new(),
+            target: Vec::new(),
+            dynamic: Vec::new(),
+            task: Task::paper(),
+        }
+    }
 }
 
 /// One embedding table, shared by every field that names it.
@@ -143,51 +171,6 @@ impl Kind {
     }
 }
 
-/// Where a field's values stand in a batch. The fields of a channel stand twice: in the history and at the candidates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Group {
-    User,
-    Context,
-    Product,
-    ProductEvent,
-    Channel,
-    ChannelEvent,
-    Candidate,
-    Target,
-    Dynamic,
-}
-
-impl Group {
-    /// Every group, in a fixed order.
-    pub const ALL: [Self; 9] = [
-        Self::User,
-        Self::Context,
-        Self::Product,
-        Self::ProductEvent,
-        Self::Channel,
-        Self::ChannelEvent,
-        Self::Candidate,
-        Self::Target,
-        Self::Dynamic,
-    ];
-
-    /// The name in `schema.toml`; candidates have the fields of `channel`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Context => "context",
-            Self::Product => "product",
-            Self::ProductEvent => "product_event",
-            Self::Channel => "channel",
-            Self::ChannelEvent => "channel_event",
-            Self::Candidate => "candidate",
-            Self::Target => "target",
-            Self::Dynamic => "dynamic",
-        }
-    }
-}
-
 impl Schema {
     /// Parses and checks the text of a schema file.
     ///
@@ -256,7 +239,10 @@ impl Schema {
                     .iter()
                     .map(move |f| format!("{}.{} ({:?})", g.name(), f.name, f.kind))
             });
-            vocabularies.chain(fields).collect()
+            let tasks = schema.task.iter().map(|task| {
+                format!("task {} ({:?}, label {})", task.name, task.kind, task.column())
+            });
+            vocabularies.chain(fields).chain(tasks).collect()
         };
         let (ours, theirs) = (lines(self), lines(other));
         let missing = ours.difference(&theirs).map(|line| format!("{line} is missing"));
@@ -308,6 +294,10 @@ impl Schema {
                 return wrong(field.name.clone(), "stands in two of channel, target and dynamic");
             }
         }
+        let candidate = [Group::Channel, Group::Target, Group::Dynamic];
+        let shown = candidate.into_iter().flat_map(|group| self.fields(group));
+        let taken: Vec<&str> = RESERVED.into_iter().chain(shown.map(|f| f.name.as_str())).collect();
+        Task::check_all(&self.task, &taken)?;
         for (entity, event) in
             [(Group::Product, Group::ProductEvent), (Group::Channel, Group::ChannelEvent)]
         {
@@ -347,8 +337,7 @@ impl Schema {
 }
 
 /// Columns that every feed has and that a schema cannot declare again.
-pub const RESERVED: [&str; 6] =
-    ["age_s", "position", "watched", "stay_s", "bag_click", "product_click"];
+pub const RESERVED: [&str; 3] = ["age_s", "position", "watched"];
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ pub enum Error {
     /// No feature has that name.
     #[error("no feature is called {name:?}; the nearest names are {nearest}")]
     UnknownFeature {
-        /// The name looked for.
+        /// The name that was asked for.
         name: String,
         /// Names that exist, nearest first, separated by commas.
         nearest: String,
@@ -36,13 +36,21 @@ pub enum Error {
         found: u32,
         /// Version of this program.
         expected: u32,
-        /// What to do.
+        /// What to do about it.
         advice: &'static str,
     },
     /// A saved state that no program wrote.
     #[error("the saved feature state is damaged: {reason}; rebuild it from the log")]
     Damaged {
         /// What was found.
+        reason: String,
+    },
+    /// A field of the schema that neither a table of the log nor a feature can fill.
+    #[error("schema: {field}: {reason}")]
+    Field {
+        /// Group and field, for example `target.viewers_10m`.
+        field: String,
+        /// What is wrong and what can be written.
         reason: String,
     },
 }

@@ -27,20 +27,31 @@
 //!
 //! [`FeatureConfig::user_bytes`] and [`FeatureConfig::channel_bytes`] give the bounds for other settings. [`FeatureState`]
 //! holds all folds of a platform; a pipeline that partitions the log by user and by channel drives the folds one by one.
-//! [`registry`] names every feature, so that a field of a schema is filled by its name.
+//! [`registry`] names every feature, so that a field of a schema is filled by its name; [`routing`] says whose folds an event
+//! concerns.
+//!
+//! # From events to a feed
+//! [`OnlineDriver`] takes events as they arrive and answers what is known for a [`request`]; [`fields`] makes the feed of it.
+//! The sample pipeline drives the same folds over files and ends in the same [`FeedBuilder`].
 
 pub mod affinity;
+pub mod assemble;
 pub mod bag;
 pub mod channel;
 pub mod config;
 pub mod error;
+pub mod fields;
 pub mod freshness;
 pub mod history;
+mod label;
 mod maps;
 pub mod moment;
+pub mod online;
 pub mod popularity;
 pub mod recent;
 pub mod registry;
+pub mod request;
+pub mod routing;
 pub mod snapshot;
 pub mod state;
 pub mod user;
@@ -50,11 +61,14 @@ pub mod windows;
 pub use channel::ChannelState;
 pub use config::FeatureConfig;
 pub use error::Error;
+pub use fields::{FeedBuilder, OnSale, Wanted};
 pub use freshness::{Admission, Freshness};
-pub use moment::Moment;
+pub use moment::{MAX_AGE_S, Moment};
+pub use online::OnlineDriver;
 pub use popularity::Popularity;
 pub use registry::{FEATURES, Feature, FeatureId, Fold, lookup};
-pub use snapshot::{MAX_AGE_S, Snapshot};
+pub use request::{Candidate, CandidateFeatures, Click, Outcome, Request, RequestFeatures, Watch};
+pub use snapshot::Snapshot;
 pub use state::FeatureState;
 pub use user::UserState;
 pub use version::Versioned;

@@ -24,6 +24,9 @@ impl Moment {
     }
 }
 
+/// The largest age that an age feature takes, seconds: 30 days, and the value of "never".
+pub const MAX_AGE_S: f32 = 30.0 * 86_400.0;
+
 /// Seconds from `ts_ms` to `at_ms`; 0 where `ts_ms` is later.
 pub fn age_s(ts_ms: i64, at_ms: i64) -> f32 {
     (at_ms.saturating_sub(ts_ms).max(0) as f64 / 1000.0) as f32

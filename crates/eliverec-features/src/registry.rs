@@ -4,7 +4,7 @@
 use eliverec_core::schema::Group;
 
 use crate::error::Error;
-use crate::snapshot::MAX_AGE_S;
+use crate::moment::MAX_AGE_S;
 
 /// A feature; its number is its place in [`FEATURES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,20 +73,20 @@ impl Fold {
     }
 }
 
-/// What a feature is.
+/// What is known of a feature without any event: name, unit, fold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Feature {
-    /// Its number.
+    /// Its number, hence its place in [`FEATURES`] and in a [`Snapshot`](crate::Snapshot).
     pub id: FeatureId,
     /// Its name in a schema.
     pub name: &'static str,
     /// Unit of its values.
     pub unit: &'static str,
-    /// Where it comes from.
+    /// The fold that counts it.
     pub fold: Fold,
     /// Its value where nothing is known.
     pub never: f32,
-    /// What it counts.
+    /// What it counts, as help prints it.
     pub doc: &'static str,
 }
 
@@ -145,7 +145,7 @@ pub const FEATURES: [Feature; 32] = [
 ];
 
 impl FeatureId {
-    /// What it is.
+    /// Its line in [`FEATURES`].
     pub const fn feature(self) -> &'static Feature {
         &FEATURES[self as usize]
     }

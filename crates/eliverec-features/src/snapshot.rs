@@ -1,10 +1,7 @@
 //! The values of all features at one moment, on the stack.
 
-use crate::moment::age_s;
+use crate::moment::{MAX_AGE_S, age_s};
 use crate::registry::{FEATURES, FeatureId};
-
-/// The largest age that an age feature takes, seconds: 30 days, and the value of "never".
-pub const MAX_AGE_S: f32 = 30.0 * 86_400.0;
 
 /// Features that a snapshot holds: all but those of a history's entries, which stand at the end of the list.
 const COUNT: usize = FeatureId::Stay as usize;

@@ -3,7 +3,7 @@
 //! Memory: each user and channel is bounded; their number is the platform's. Products are those clicked since the last
 //! day; [`FeatureState::forget_idle`] drops the others.
 
-use eliverec_core::event::{Event, EventKind};
+use eliverec_core::event::Event;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::ChannelState;
@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::maps::{IdMap, serialize_sorted};
 use crate::popularity::Popularity;
 use crate::registry::FeatureId;
+use crate::routing::{channel_of, product_of, user_of};
 use crate::snapshot::Snapshot;
 use crate::user::UserState;
 use crate::version::Version;
@@ -50,14 +51,14 @@ impl FeatureState {
     /// the dimension table's answer, which events do not carry.
     pub fn apply(&mut self, event: &Event, anchor_of: impl Fn(u64) -> Option<u64>) {
         let config = &self.config;
-        if let Some(user) = event.user_id.filter(|_| concerns_user(event.kind)) {
+        if let Some(user) = user_of(event) {
             let anchor = event.channel_id.and_then(anchor_of);
             self.users.entry(user).or_default().apply(event, anchor, config);
         }
-        if let Some(channel) = event.channel_id.filter(|_| concerns_channel(event.kind)) {
+        if let Some(channel) = channel_of(event) {
             self.channels.entry(channel).or_default().apply(event, config);
         }
-        if let Some(product) = event.product_id.filter(|_| event.kind == EventKind::ProductClick) {
+        if let Some(product) = product_of(event) {
             self.products.entry(product).or_default().add(event.ts_ms);
         }
     }
@@ -138,14 +139,4 @@ impl FeatureState {
     pub fn forget_idle(&mut self, at_ms: i64) {
         self.products.retain(|_, product| !product.is_over(at_ms));
     }
-}
-
-/// Whether a user's folds look at events of that kind; other users need no state.
-const fn concerns_user(kind: EventKind) -> bool {
-    matches!(kind, EventKind::Leave | EventKind::ProductClick)
-}
-
-/// Whether a channel's folds look at events of that kind.
-const fn concerns_channel(kind: EventKind) -> bool {
-    !matches!(kind, EventKind::Follow | EventKind::Like | EventKind::Comment)
 }

@@ -220,8 +220,8 @@ mod tests {
             prop_assert_eq!(report.logloss.is_some(), !all.is_empty());
             prop_assert_eq!(report.ece.is_some(), !all.is_empty());
             prop_assert_eq!(report.pcoc.is_some(), watched(&all) > 0);
-            for metric in METRICS.iter().filter(|metric| !["logloss", "pcoc"].contains(&metric.name)) {
-                prop_assert!((metric.value)(&report).is_none_or(|v| (0.0..=1.0 + 1e-12).contains(&v)));
+            for metric in METRICS.iter().filter(|metric| !["logloss", "pcoc"].contains(&metric.name.as_ref())) {
+                prop_assert!(metric.of(&report).is_none_or(|v| (0.0..=1.0 + 1e-12).contains(&v)));
             }
             let weight: u64 = users.iter().map(|user| user.impressions).sum();
             let sum: f64 = users.iter().map(|user| user.auc * user.impressions as f64).sum();
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn nothing_seen_is_undefined() {
         let report = Evaluation::default().finish();
-        assert!(METRICS.iter().all(|metric| (metric.value)(&report).is_none()));
+        assert!(METRICS.iter().all(|metric| metric.of(&report).is_none()));
         assert_eq!((report.impressions, report.feeds), (0, 0));
     }
 

@@ -41,5 +41,5 @@ pub use auc::Auc;
 pub use error::Error;
 pub use evaluation::Evaluation;
 pub use gauc::UserAuc;
-pub use report::{METRICS, Metric, Report};
-pub use tasks::{TASK_METRICS, TaskEvaluation, TaskReport};
+pub use report::{METRICS, Metric, Report, task_metrics};
+pub use tasks::{TaskEvaluation, TaskReport};

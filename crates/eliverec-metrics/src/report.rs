@@ -1,8 +1,11 @@
 //! The result of an evaluation, and the list of metrics: name, definition and place in the report, the source of tables and help.
 
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
-use crate::tasks::TaskReport;
+use crate::tasks::{TASK_KINDS, TaskReport};
 
 /// Every metric of watch predictions over a set of feeds. A metric that is undefined there (one class only, nothing seen) is
 /// `None`, in JSON `null`. `METRICS` has the definitions as they are printed.
@@ -47,100 +50,159 @@ pub struct Report {
     pub tasks: Option<TaskReport>,
 }
 
+impl Report {
+    /// The same with the metrics of the inter-channel tasks.
+    #[must_use]
+    pub fn with_tasks(self, tasks: Option<TaskReport>) -> Self {
+        Self { tasks, ..self }
+    }
+}
+
 /// One metric of a [`Report`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Metric {
-    /// The report's field.
-    pub name: &'static str,
+    /// The report's field, or the key of its tasks.
+    pub name: Cow<'static, str>,
     /// The head of a table column.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// What exactly is computed, printed under a table.
-    pub definition: &'static str,
-    /// The metric's value in a report.
-    pub value: fn(&Report) -> Option<f64>,
+    pub definition: Cow<'static, str>,
+    place: Place,
+}
+
+/// Where a metric stands in a report.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Field(fn(&Report) -> Option<f64>),
+    /// Under its name among the tasks.
+    Task,
+}
+
+impl Metric {
+    const fn field(
+        name: &'static str,
+        title: &'static str,
+        definition: &'static str,
+        value: fn(&Report) -> Option<f64>,
+    ) -> Self {
+        let place = Place::Field(value);
+        Self {
+            name: Cow::Borrowed(name),
+            title: Cow::Borrowed(title),
+            definition: Cow::Borrowed(definition),
+            place,
+        }
+    }
+
+    /// The metric's value in a report; `None` where it is undefined.
+    pub fn of(&self, report: &Report) -> Option<f64> {
+        match self.place {
+            Place::Field(value) => value(report),
+            Place::Task => *report.tasks.as_ref()?.get(self.name.as_ref())?,
+        }
+    }
 }
 
 /// All metrics, in the order of tables. A new metric is a file, a field of [`Report`], and an entry here.
 pub static METRICS: &[Metric] = &[
-    Metric {
-        name: "auc",
-        title: "AUC",
-        definition: "share of (watched, unwatched) pairs of impressions in the right order, a tie counting one half",
-        value: |report| report.auc,
-    },
-    Metric {
-        name: "gauc_user",
-        title: "gAUC",
-        definition: "AUC inside each user's impressions, mean weighted by impressions, users with one class left out",
-        value: |report| report.gauc_user,
-    },
-    Metric {
-        name: "gauc_feed",
-        title: "gAUC feed",
-        definition: "AUC inside each feed, mean weighted by impressions, feeds with one class left out",
-        value: |report| report.gauc_feed,
-    },
-    Metric {
-        name: "paper_prec_at_10",
-        title: "Prec@10",
-        definition: "the paper's, as we read it: share of a feed's watched channels in its first 10 places, feeds without a watch counting 0 (equal to Recall@10)",
-        value: |report| report.paper_prec_at_10,
-    },
-    Metric {
-        name: "ndcg_at_10",
-        title: "NDCG@10",
-        definition: "discounted gain of the first 10 places over that of the best order, ties by expectation, feeds without a watch counting 0",
-        value: |report| report.ndcg_at_10,
-    },
-    Metric {
-        name: "ndcg_at_10_watched_feeds",
-        title: "NDCG@10 w",
-        definition: "NDCG@10 over feeds with a watch",
-        value: |report| report.ndcg_at_10_watched_feeds,
-    },
-    Metric {
-        name: "recall_at_10",
-        title: "Recall@10",
-        definition: "share of a feed's watched channels in its first 10 places, ties by expectation, feeds without a watch counting 0",
-        value: |report| report.recall_at_10,
-    },
-    Metric {
-        name: "recall_at_10_watched_feeds",
-        title: "Recall@10 w",
-        definition: "Recall@10 over feeds with a watch",
-        value: |report| report.recall_at_10_watched_feeds,
-    },
-    Metric {
-        name: "precision_at_10",
-        title: "hits/10",
-        definition: "standard precision: watched channels in a feed's first 10 places over 10, ties by expectation, feeds without a watch counting 0",
-        value: |report| report.precision_at_10,
-    },
-    Metric {
-        name: "precision_at_10_watched_feeds",
-        title: "hits/10 w",
-        definition: "hits/10 over feeds with a watch",
-        value: |report| report.precision_at_10_watched_feeds,
-    },
-    Metric {
-        name: "logloss",
-        title: "logloss",
-        definition: "mean negative log-likelihood in nats, probabilities kept 1.2e-7 away from 0 and 1",
-        value: |report| report.logloss,
-    },
-    Metric {
-        name: "ece",
-        title: "ECE",
-        definition: "expected calibration error: mean |mean predicted - share watched| over 15 bins of equal width",
-        value: |report| report.ece,
-    },
-    Metric {
-        name: "pcoc",
-        title: "PCOC",
-        definition: "mean predicted / mean observed",
-        value: |report| report.pcoc,
-    },
+    Metric::field(
+        "auc",
+        "AUC",
+        "share of (watched, unwatched) pairs of impressions in the right order, a tie counting one half",
+        |report| report.auc,
+    ),
+    Metric::field(
+        "gauc_user",
+        "gAUC",
+        "AUC inside each user's impressions, mean weighted by impressions, users with one class left out",
+        |report| report.gauc_user,
+    ),
+    Metric::field(
+        "gauc_feed",
+        "gAUC feed",
+        "AUC inside each feed, mean weighted by impressions, feeds with one class left out",
+        |report| report.gauc_feed,
+    ),
+    Metric::field(
+        "paper_prec_at_10",
+        "Prec@10",
+        "the paper's, as we read it: share of a feed's watched channels in its first 10 places, feeds without a watch counting 0 (equal to Recall@10)",
+        |report| report.paper_prec_at_10,
+    ),
+    Metric::field(
+        "ndcg_at_10",
+        "NDCG@10",
+        "discounted gain of the first 10 places over that of the best order, ties by expectation, feeds without a watch counting 0",
+        |report| report.ndcg_at_10,
+    ),
+    Metric::field(
+        "ndcg_at_10_watched_feeds",
+        "NDCG@10 w",
+        "NDCG@10 over feeds with a watch",
+        |report| report.ndcg_at_10_watched_feeds,
+    ),
+    Metric::field(
+        "recall_at_10",
+        "Recall@10",
+        "share of a feed's watched channels in its first 10 places, ties by expectation, feeds without a watch counting 0",
+        |report| report.recall_at_10,
+    ),
+    Metric::field(
+        "recall_at_10_watched_feeds",
+        "Recall@10 w",
+        "Recall@10 over feeds with a watch",
+        |report| report.recall_at_10_watched_feeds,
+    ),
+    Metric::field(
+        "precision_at_10",
+        "hits/10",
+        "standard precision: watched channels in a feed's first 10 places over 10, ties by expectation, feeds without a watch counting 0",
+        |report| report.precision_at_10,
+    ),
+    Metric::field(
+        "precision_at_10_watched_feeds",
+        "hits/10 w",
+        "hits/10 over feeds with a watch",
+        |report| report.precision_at_10_watched_feeds,
+    ),
+    Metric::field(
+        "logloss",
+        "logloss",
+        "mean negative log-likelihood in nats, probabilities kept 1.2e-7 away from 0 and 1",
+        |report| report.logloss,
+    ),
+    Metric::field(
+        "ece",
+        "ECE",
+        "expected calibration error: mean |mean predicted - share watched| over 15 bins of equal width",
+        |report| report.ece,
+    ),
+    Metric::field("pcoc", "PCOC", "mean predicted / mean observed", |report| report.pcoc),
 ];
+
+/// The metrics of the tasks of some reports, by name: what a schema calls its tasks decides which there are.
+pub fn task_metrics<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Vec<Metric> {
+    let tasks = reports.into_iter().filter_map(|report| report.tasks.as_ref());
+    let names: BTreeSet<&String> = tasks.flat_map(BTreeMap::keys).collect();
+    names.into_iter().filter_map(|name| of_task(name)).collect()
+}
+
+/// The metric of a key that [`TaskEvaluation`](crate::TaskEvaluation) makes.
+fn of_task(name: &str) -> Option<Metric> {
+    let (task, kind) = TASK_KINDS
+        .iter()
+        .find_map(|kind| Some((name.strip_suffix(kind.suffix)?.replace('_', " "), kind)))?;
+    Some(Metric {
+        name: name.to_owned().into(),
+        title: format!("{task} {}", kind.title).into(),
+        definition: format!(
+            "{} of {task}, over watched impressions where it is known",
+            kind.definition
+        )
+        .into(),
+        place: Place::Task,
+    })
+}
 
 /// The metric of that report field, for example `gauc_feed`.
 pub fn metric(name: &str) -> Option<&'static Metric> {
@@ -181,13 +243,28 @@ pub(crate) mod tests {
         let report = distinct(0.5);
         let json = serde_json::to_value(&report).unwrap();
         for metric in METRICS {
-            assert_eq!(json[metric.name].as_f64(), (metric.value)(&report), "{}", metric.name);
+            assert_eq!(json[metric.name.as_ref()].as_f64(), metric.of(&report), "{}", metric.name);
         }
         let counts = ["impressions", "feeds", "watched_feeds", "watched"];
         for field in json.as_object().unwrap().keys() {
             assert!(metric(field).is_some() != counts.contains(&field.as_str()), "{field}");
         }
         assert!(metric("gauc").is_none());
+    }
+
+    #[test]
+    fn metrics_of_the_tasks_read_their_part() {
+        let values = [("bag_click_auc", 0.5), ("stay_mae_s", 3.0), ("stay_rmse_s", 4.0)];
+        let tasks = values.map(|(name, value)| (name.to_owned(), Some(value))).into();
+        let report = distinct(0.1).with_tasks(Some(tasks));
+        let json = serde_json::to_value(&report).unwrap();
+        let metrics = task_metrics([&report, &distinct(0.2)]);
+        let titles: Vec<&str> = metrics.iter().map(|metric| metric.title.as_ref()).collect();
+        assert_eq!(titles, ["bag click AUC", "stay MAE s", "stay RMSE s"]);
+        for metric in metrics {
+            assert_eq!(json["tasks"][metric.name.as_ref()].as_f64(), metric.of(&report));
+            assert_eq!(metric.of(&distinct(0.1)), None);
+        }
     }
 
     #[test]

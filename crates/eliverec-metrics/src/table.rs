@@ -27,7 +27,7 @@ pub enum Layout {
 
 /// A name, such as a model's, and its reports, one for each seed.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct TableRow {
     /// What was evaluated.
     pub name: String,
     /// One report for each seed.
@@ -37,14 +37,14 @@ pub struct Row {
 /// Writes `rows` x `metrics` ([`METRICS`](crate::METRICS) or a choice of it) with four decimals, and the definitions below.
 /// A metric that is undefined in one of a row's reports is shown as `-`.
 pub fn render<'a>(
-    rows: &[Row],
+    rows: &[TableRow],
     metrics: impl IntoIterator<Item = &'a Metric>,
     layout: Layout,
     format: Format,
 ) -> String {
     let metrics: Vec<&Metric> = metrics.into_iter().collect();
     let mut grid = vec![vec![String::new()]];
-    grid[0].extend(metrics.iter().map(|metric| metric.title.to_owned()));
+    grid[0].extend(metrics.iter().map(|metric| metric.title.clone().into_owned()));
     for row in rows {
         let name = row.name.replace('\n', " ");
         // A bar would end the cell.
@@ -75,7 +75,7 @@ pub fn render<'a>(
 
 /// A metric over the reports of a row: `-` where it is undefined in one, mean ± standard deviation over several.
 pub fn cell(metric: &Metric, reports: &[Report]) -> String {
-    let values: Option<Vec<f64>> = reports.iter().map(metric.value).collect();
+    let values: Option<Vec<f64>> = reports.iter().map(|report| metric.of(report)).collect();
     match values.as_deref() {
         None | Some([]) => "-".to_owned(),
         Some([value]) => format!("{value:.4}"),
@@ -137,11 +137,11 @@ mod tests {
     use super::*;
     use crate::report::{metric, tests::distinct};
 
-    fn rows() -> Vec<Row> {
+    fn rows() -> Vec<TableRow> {
         let undefined = Report { auc: None, ..distinct(0.5) };
         vec![
-            Row { name: "elive".to_owned(), reports: vec![distinct(0.5), distinct(0.7)] },
-            Row { name: "η|both".to_owned(), reports: vec![undefined] },
+            TableRow { name: "elive".to_owned(), reports: vec![distinct(0.5), distinct(0.7)] },
+            TableRow { name: "η|both".to_owned(), reports: vec![undefined] },
         ]
     }
 
@@ -179,7 +179,7 @@ PCOC: mean predicted / mean observed.
 
     #[test]
     fn no_reports_are_undefined() {
-        let rows = [Row { name: "x".to_owned(), reports: Vec::new() }];
+        let rows = [TableRow { name: "x".to_owned(), reports: Vec::new() }];
         let text = render(&rows, metric("auc"), Layout::NamesDown, Format::Text);
         assert!(text.contains("\nx    -\n"), "{text}");
     }

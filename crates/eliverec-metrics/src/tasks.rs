@@ -1,132 +1,100 @@
-//! Predictions of what happens inside a channel, over watched impressions: AUC of the clicks, errors of the stay in seconds.
+//! Predictions of what happens inside a channel, over watched impressions: AUC of what happens or not, errors of durations.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use crate::auc::Auc;
+use crate::error::Error;
 use crate::regression::Regression;
-use crate::{Error, Metric, Report};
 
-/// The inter-channel tasks of one split. A metric that is undefined there is `None`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TaskReport {
-    /// AUC of opening the goods bag.
-    pub bag_click_auc: Option<f64>,
-    /// AUC of clicking a product.
-    pub product_click_auc: Option<f64>,
-    /// Mean absolute error of the stay, seconds.
-    pub stay_mae_s: Option<f64>,
-    /// Root mean squared error of the stay, seconds.
-    pub stay_rmse_s: Option<f64>,
+/// The metrics of the inter-channel tasks of one split by name: `NAME_auc` of a task that happens or not, `NAME_mae_s` and
+/// `NAME_rmse_s` of a duration. A metric that is undefined there is `None`.
+pub type TaskReport = BTreeMap<String, Option<f64>>;
+
+/// A metric that a task of some kind has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TaskKind {
+    /// Behind the task's name.
+    pub(crate) suffix: &'static str,
+    /// Behind the task's name in the head of a column.
+    pub(crate) title: &'static str,
+    /// Before the task's name in the definition.
+    pub(crate) definition: &'static str,
 }
 
-/// The metrics of a [`TaskReport`], for tables.
-pub static TASK_METRICS: &[Metric] = &[
-    Metric {
-        name: "bag_click_auc",
-        title: "bag AUC",
-        definition: "AUC of opening the goods bag, over watched impressions where it is known",
-        value: |report| report.tasks.as_ref()?.bag_click_auc,
-    },
-    Metric {
-        name: "product_click_auc",
-        title: "product AUC",
-        definition: "AUC of clicking a product, over watched impressions where it is known",
-        value: |report| report.tasks.as_ref()?.product_click_auc,
-    },
-    Metric {
-        name: "stay_mae_s",
-        title: "stay MAE s",
-        definition: "mean absolute error of the stay in seconds, over watched impressions where it is known",
-        value: |report| report.tasks.as_ref()?.stay_mae_s,
-    },
-    Metric {
-        name: "stay_rmse_s",
-        title: "stay RMSE s",
-        definition: "root of the mean squared error of the stay in seconds, over watched impressions where it is known",
-        value: |report| report.tasks.as_ref()?.stay_rmse_s,
+const AUC: &str = "_auc";
+const MAE: &str = "_mae_s";
+const RMSE: &str = "_rmse_s";
+
+/// All of them.
+pub(crate) const TASK_KINDS: [TaskKind; 3] = [
+    TaskKind { suffix: AUC, title: "AUC", definition: "AUC" },
+    TaskKind { suffix: MAE, title: "MAE s", definition: "mean absolute error in seconds" },
+    TaskKind {
+        suffix: RMSE,
+        title: "RMSE s",
+        definition: "root of the mean squared error in seconds",
     },
 ];
 
-/// Takes watched impressions one at a time, ends in a [`TaskReport`].
-#[derive(Clone, Debug, Default)]
-pub struct TaskEvaluation {
-    bag_click: Auc,
-    product_click: Auc,
-    stay: Regression,
+/// Takes the predictions of one task for watched impressions, one at a time.
+#[derive(Clone, Debug)]
+pub enum TaskEvaluation {
+    /// Something happens or not.
+    Binary(Auc),
+    /// Something takes a time.
+    Duration(Regression),
 }
 
 impl TaskEvaluation {
-    /// A prediction of opening the bag, and whether it happened.
-    ///
-    /// # Errors
-    /// A score that is NaN.
-    pub fn add_bag_click(&mut self, score: f32, clicked: bool) -> Result<(), Error> {
-        self.bag_click.add(score, clicked)
+    /// Of a task that happens or not.
+    pub fn binary() -> Self {
+        Self::Binary(Auc::default())
     }
 
-    /// A prediction of clicking a product, and whether it happened.
-    ///
-    /// # Errors
-    /// A score that is NaN.
-    pub fn add_product_click(&mut self, score: f32, clicked: bool) -> Result<(), Error> {
-        self.product_click.add(score, clicked)
+    /// Of a duration.
+    pub fn duration() -> Self {
+        Self::Duration(Regression::default())
     }
 
-    /// A predicted and an observed stay, seconds.
+    /// A prediction, and what was: a score and 0 or 1, or predicted and observed seconds.
     ///
     /// # Errors
     /// A number that is not finite.
-    pub fn add_stay(&mut self, predicted_s: f32, observed_s: f32) -> Result<(), Error> {
-        self.stay.add(predicted_s, observed_s)
-    }
-
-    /// The metrics of all that was added.
-    pub fn finish(self) -> TaskReport {
-        TaskReport {
-            bag_click_auc: self.bag_click.finish(),
-            product_click_auc: self.product_click.finish(),
-            stay_mae_s: self.stay.mean_absolute_error(),
-            stay_rmse_s: self.stay.root_mean_squared_error(),
+    pub fn add(&mut self, predicted: f32, observed: f32) -> Result<(), Error> {
+        match self {
+            Self::Binary(auc) => auc.add(predicted, observed > 0.5),
+            Self::Duration(regression) => regression.add(predicted, observed),
         }
     }
-}
 
-/// A report with the tasks beside the prediction of watching.
-impl Report {
-    /// The same with the metrics of the inter-channel tasks.
-    #[must_use]
-    pub fn with_tasks(self, tasks: Option<TaskReport>) -> Self {
-        Self { tasks, ..self }
+    /// The metrics of all that was added, for the task called `name`.
+    pub fn finish(self, name: &str) -> TaskReport {
+        let of = |suffix: &str, value| (format!("{name}{suffix}"), value);
+        match self {
+            Self::Binary(auc) => [of(AUC, auc.finish())].into(),
+            Self::Duration(regression) => [
+                of(MAE, regression.mean_absolute_error()),
+                of(RMSE, regression.root_mean_squared_error()),
+            ]
+            .into(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::distinct;
 
     #[test]
-    fn each_task_is_measured_by_itself() {
-        let mut evaluation = TaskEvaluation::default();
-        for (score, clicked) in [(0.9, true), (0.2, false), (0.4, false)] {
-            evaluation.add_bag_click(score, clicked).unwrap();
-            evaluation.add_product_click(-score, clicked).unwrap();
+    fn each_kind_has_its_metrics() {
+        let (mut visit, mut stay) = (TaskEvaluation::binary(), TaskEvaluation::duration());
+        for (score, happened) in [(0.9, 1.0), (0.2, 0.0), (0.4, 0.0)] {
+            visit.add(score, happened).unwrap();
         }
-        evaluation.add_stay(10.0, 13.0).unwrap();
-        let report = evaluation.finish();
-        assert_eq!(report.bag_click_auc, Some(1.0));
-        assert_eq!(report.product_click_auc, Some(0.0));
-        assert_eq!((report.stay_mae_s, report.stay_rmse_s), (Some(3.0), Some(3.0)));
-        let with = distinct(0.1).with_tasks(Some(report.clone()));
-        let json = serde_json::to_value(&with).unwrap();
-        for metric in TASK_METRICS {
-            assert_eq!(
-                json["tasks"][metric.name].as_f64(),
-                (metric.value)(&with),
-                "{}",
-                metric.name
-            );
-            assert_eq!((metric.value)(&distinct(0.1)), None);
-        }
+        stay.add(10.0, 13.0).unwrap();
+        assert_eq!(visit.finish("visit"), [("visit_auc".to_owned(), Some(1.0))].into());
+        let stay = stay.finish("stay");
+        assert_eq!((stay["stay_mae_s"], stay["stay_rmse_s"]), (Some(3.0), Some(3.0)));
+        assert_eq!(TaskEvaluation::binary().finish("x")["x_auc"], None);
     }
 }

@@ -11,9 +11,9 @@ pub enum Error {
     /// A file that is no result.
     #[error("{}: {reason}; remove it and run the experiment again", path.display())]
     Damaged {
-        /// The file.
+        /// The file that was read as a result.
         path: PathBuf,
-        /// What does not parse.
+        /// Where and why it is none.
         reason: String,
     },
     /// A plot that cannot be drawn.
@@ -22,7 +22,7 @@ pub enum Error {
     /// Metrics that cannot be compared.
     #[error(transparent)]
     Metrics(#[from] eliverec_metrics::Error),
-    /// The file system.
+    /// What the file system refused; the message has the path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }

@@ -18,12 +18,12 @@ pub struct Experiment {
     /// What it is about.
     pub title: String,
     /// In the paper's order, then by name.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ExperimentRow>,
 }
 
 /// A row with its seeds.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct ExperimentRow {
     /// The config's name.
     pub name: String,
     /// One per seed, in their order.
@@ -58,10 +58,10 @@ impl Experiment {
             };
             let users = runs.iter().map(side).collect::<Result<Option<Vec<_>>, Error>>()?;
             let users = users.and_then(|seeds| mean_of_users(&seeds));
-            rows.push(Row { name, runs, users });
+            rows.push(ExperimentRow { name, runs, users });
         }
         let source = paper::source(&name);
-        let place = |row: &Row| {
+        let place = |row: &ExperimentRow| {
             source
                 .and_then(|source| source.rows.iter().position(|(name, _, _)| *name == row.name))
                 .unwrap_or(usize::MAX)
@@ -77,16 +77,16 @@ impl Experiment {
     }
 
     /// The row of a name.
-    pub fn row(&self, name: &str) -> Option<&Row> {
+    pub fn row(&self, name: &str) -> Option<&ExperimentRow> {
         self.rows.iter().find(|row| row.name == name)
     }
 }
 
-impl Row {
+impl ExperimentRow {
     /// The metric under every seed.
     pub fn values(&self, metric: &str) -> Vec<f64> {
         let metric = eliverec_metrics::report::metric(metric);
-        let value = |run: &RunResult| metric.and_then(|metric| (metric.value)(&run.report));
+        let value = |run: &RunResult| metric.and_then(|metric| metric.of(&run.report));
         self.runs.iter().filter_map(value).collect()
     }
 

@@ -7,16 +7,16 @@ use eliverec_metrics::table::mean_and_deviation;
 use crate::RunResult;
 use crate::experiment::Experiment;
 
-/// One table.
+/// One table of the report: a row per config, a column per name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figures {
-    /// What it is about.
+    /// Its heading.
     pub title: &'static str,
     /// `row`, then the names.
     pub head: Vec<String>,
     /// Name of the row, then mean and deviation over seeds; rows without any figure are left out.
     pub rows: Vec<Vec<String>>,
-    /// What the names mean.
+    /// What the names of the columns mean, printed below.
     pub note: &'static str,
 }
 

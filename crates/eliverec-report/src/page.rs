@@ -6,7 +6,7 @@ use eliverec_metrics::table::cell;
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
 use crate::Error;
-use crate::experiment::{Experiment, Row};
+use crate::experiment::{Experiment, ExperimentRow};
 use crate::named;
 use crate::paper;
 use crate::plot::{self, Axes, Line};
@@ -34,7 +34,11 @@ details pre { font-size: .8rem; overflow-x: auto; }
 ///
 /// # Errors
 /// Plots that cannot be drawn.
-pub fn page(experiment: &Experiment, orderings: &[Ordering], main: &Row) -> Result<String, Error> {
+pub fn page(
+    experiment: &Experiment,
+    orderings: &[Ordering],
+    main: &ExperimentRow,
+) -> Result<String, Error> {
     let title = &experiment.title;
     let metrics = text::metrics(experiment);
     let plots = plots(experiment, main)?;
@@ -57,7 +61,7 @@ pub fn page(experiment: &Experiment, orderings: &[Ordering], main: &Row) -> Resu
                             td { (row.name) (paper_name(experiment, row)) }
                             @for metric in &metrics { td {
                                 (cell(metric, &row.reports()))
-                                (paper_figure(experiment, row, metric.name))
+                                (paper_figure(experiment, row, &metric.name))
                             } }
                         }
                     } }
@@ -99,12 +103,12 @@ fn table<T: Render>(head: &[T], rows: impl Iterator<Item = Vec<String>>) -> Mark
     } } }
 }
 
-fn paper_name(experiment: &Experiment, row: &Row) -> Markup {
+fn paper_name(experiment: &Experiment, row: &ExperimentRow) -> Markup {
     let found = experiment.source().and_then(|source| source.row(&row.name));
     html! { @if let Some((name, _)) = found { span.paper { (name) } } }
 }
 
-fn paper_figure(experiment: &Experiment, row: &Row, metric: &str) -> Markup {
+fn paper_figure(experiment: &Experiment, row: &ExperimentRow, metric: &str) -> Markup {
     let place = paper::METRICS.iter().position(|name| *name == metric);
     let figures = experiment.source().and_then(|source| source.row(&row.name)?.1);
     html! {
@@ -114,7 +118,7 @@ fn paper_figure(experiment: &Experiment, row: &Row, metric: &str) -> Markup {
     }
 }
 
-fn plots(experiment: &Experiment, main: &Row) -> Result<Vec<Markup>, Error> {
+fn plots(experiment: &Experiment, main: &ExperimentRow) -> Result<Vec<Markup>, Error> {
     let mut plots = Vec::new();
     let lengths: BTreeSet<usize> =
         experiment.rows.iter().map(|row| row.runs[0].product_length).collect();
@@ -122,7 +126,7 @@ fn plots(experiment: &Experiment, main: &Row) -> Result<Vec<Markup>, Error> {
         if lengths.len() > 1 {
             plots.push(sweep(experiment, metric, name)?);
         } else {
-            let value = |row: &Row| {
+            let value = |row: &ExperimentRow| {
                 let (mean, spread) = row.mean_and_spread(metric)?;
                 Some((row.name.clone(), mean, spread))
             };
@@ -185,7 +189,7 @@ fn sweep(experiment: &Experiment, metric: &str, name: &str) -> Result<Markup, Er
 
 /// The first seed's curves of the chosen names.
 fn curves<'a>(
-    rows: impl Iterator<Item = &'a Row>,
+    rows: impl Iterator<Item = &'a ExperimentRow>,
     axes: Axes<'_>,
     chosen: impl Fn(&str) -> bool,
 ) -> Result<Markup, Error> {
@@ -203,7 +207,7 @@ fn curves<'a>(
 
 /// Mean predicted against share watched, bins with at least a hundredth of the impressions.
 fn calibration(experiment: &Experiment) -> Result<Markup, Error> {
-    let line = |row: &Row| {
+    let line = |row: &ExperimentRow| {
         let bins = &row.runs[0].calibration;
         let all: u64 = bins.iter().map(|(_, _, n)| n).sum();
         let points = bins.iter().filter(|(_, _, n)| n * 100 >= all).map(|(x, y, _)| (*x, *y));

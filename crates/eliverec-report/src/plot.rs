@@ -7,9 +7,9 @@ use crate::Error;
 /// A named line of points, sorted by x.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// In the legend.
+    /// What the legend calls it.
     pub name: String,
-    /// x and y.
+    /// (x, y), in the units of the axes.
     pub points: Vec<(f64, f64)>,
     /// Half the length of each point's error bar; empty for none.
     pub spread: Vec<f64>,
@@ -18,11 +18,11 @@ pub struct Line {
 /// What a plot says on its axes.
 #[derive(Clone, Copy, Debug)]
 pub struct Axes<'a> {
-    /// Above the plot.
+    /// Stands above the plot.
     pub title: &'a str,
-    /// With its unit.
+    /// What the horizontal axis counts, with its unit.
     pub x: &'a str,
-    /// With its unit.
+    /// What the vertical axis measures, with its unit.
     pub y: &'a str,
 }
 

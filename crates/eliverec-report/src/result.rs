@@ -15,11 +15,11 @@ pub struct RunResult {
     pub experiment: String,
     /// The file without its ending, as `wo-c`.
     pub row: String,
-    /// Of the run.
+    /// Of initial values, shuffles and draws.
     pub seed: u64,
-    /// The resolved config.
+    /// The resolved config, as TOML.
     pub config: String,
-    /// Of the resolved config.
+    /// Of the resolved config: two runs with one fingerprint differ in nothing that was chosen.
     pub config_fingerprint: String,
     /// Of schema and files of the feeds.
     pub data_fingerprint: String,

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use eliverec_metrics::table::{Format, Layout, Row as TableRow, aligned, render};
-use eliverec_metrics::{METRICS, Metric, TASK_METRICS};
+use eliverec_metrics::table::{Format, Layout, TableRow, aligned, render};
+use eliverec_metrics::{METRICS, Metric, task_metrics};
 
 use crate::Error;
-use crate::experiment::{Experiment, Row};
+use crate::experiment::{Experiment, ExperimentRow};
 use crate::named;
 use crate::paper;
 use crate::verdict::{Ordering, Verdict};
@@ -37,7 +37,7 @@ pub fn report(
     heading(&mut text, "#", &experiment.title);
     let _ = writeln!(text, "{}\n", seeds(experiment));
     let rows: Vec<TableRow> = experiment.rows.iter().map(table_row).collect();
-    text += &render(&rows, metrics(experiment), Layout::NamesDown, format);
+    text += &render(&rows, &metrics(experiment), Layout::NamesDown, format);
 
     if let Some(paper) = paper_table(experiment, format) {
         heading(&mut text, "\n##", "The paper's figures, on its own data");
@@ -80,15 +80,15 @@ pub fn seeds(experiment: &Experiment) -> String {
 }
 
 /// The metrics that have a value in some row.
-pub fn metrics(experiment: &Experiment) -> Vec<&'static Metric> {
-    let shown = METRICS.iter().filter(|metric| SHOWN.contains(&metric.name));
-    let runs = || experiment.rows.iter().flat_map(|row| &row.runs);
-    let has = |metric: &&Metric| runs().any(|run| (metric.value)(&run.report).is_some());
-    shown.chain(TASK_METRICS).filter(has).collect()
+pub fn metrics(experiment: &Experiment) -> Vec<Metric> {
+    let shown = METRICS.iter().filter(|metric| SHOWN.contains(&metric.name.as_ref())).cloned();
+    let reports = || experiment.rows.iter().flat_map(|row| &row.runs).map(|run| &run.report);
+    let has = |metric: &Metric| reports().any(|report| metric.of(report).is_some());
+    shown.chain(task_metrics(reports())).filter(has).collect()
 }
 
 /// A row for [`render`].
-fn table_row(row: &Row) -> TableRow {
+fn table_row(row: &ExperimentRow) -> TableRow {
     TableRow { name: row.name.clone(), reports: row.reports() }
 }
 
@@ -124,10 +124,8 @@ fn paper_table(experiment: &Experiment, format: Format) -> Option<String> {
     });
     let rows: Vec<Vec<String>> = figures.collect();
     let mut head = vec!["row", "the paper's name"];
-    let titles = paper::METRICS
-        .iter()
-        .filter_map(|name| Some(eliverec_metrics::report::metric(name)?.title));
-    head.extend(titles);
+    let metrics = paper::METRICS.iter().filter_map(|name| eliverec_metrics::report::metric(name));
+    head.extend(metrics.map(|metric| metric.title.as_ref()));
     (!rows.is_empty()).then(|| grid(&head, rows, format))
 }
 
@@ -159,7 +157,7 @@ pub const FINGERPRINT_HEAD: [&str; 8] =
 pub const FINGERPRINT_NOTE: &str = "Validation: the metric by which the best checkpoint was chosen. The config's fingerprint leaves the seed out; the whole configs are in the runs' JSON files.";
 
 /// The cells of a row's fingerprints; numbers are means over its seeds.
-pub fn fingerprint_cells(row: &Row) -> Vec<String> {
+pub fn fingerprint_cells(row: &ExperimentRow) -> Vec<String> {
     let mean = |value: fn(&crate::RunResult) -> f64| {
         row.runs.iter().map(value).sum::<f64>() / row.runs.len() as f64
     };

@@ -6,7 +6,7 @@
 use eliverec_metrics::significance::{Comparison, pair, paired_bootstrap};
 
 use crate::Error;
-use crate::experiment::{Experiment, Row};
+use crate::experiment::{Experiment, ExperimentRow};
 
 /// Draws per comparison.
 const REPLICATES: usize = 1_000;
@@ -53,7 +53,7 @@ pub struct Ordering {
 }
 
 /// The row that the others are compared with: the one asked for, the paper's main row, or else the first.
-pub fn main_row<'a>(experiment: &'a Experiment, asked: Option<&str>) -> Option<&'a Row> {
+pub fn main_row<'a>(experiment: &'a Experiment, asked: Option<&str>) -> Option<&'a ExperimentRow> {
     let of_paper = experiment.source().map(|source| source.main);
     asked.or(of_paper).and_then(|name| experiment.row(name)).or_else(|| experiment.rows.first())
 }
@@ -62,12 +62,13 @@ pub fn main_row<'a>(experiment: &'a Experiment, asked: Option<&str>) -> Option<&
 ///
 /// # Errors
 /// Rows that were evaluated on different users.
-pub fn orderings(experiment: &Experiment, main: &Row) -> Result<Vec<Ordering>, Error> {
+pub fn orderings(experiment: &Experiment, main: &ExperimentRow) -> Result<Vec<Ordering>, Error> {
     let mut orderings = Vec::new();
     for other in experiment.rows.iter().filter(|row| row.name != main.name) {
         let (Some(ours), Some(theirs)) = (&main.users, &other.users) else { continue };
         let here = paired_bootstrap(&pair(ours, theirs)?, REPLICATES, SEED)?;
-        let gauc = |row: &Row| experiment.source()?.row(&row.name)?.1.map(|figures| figures[1]);
+        let gauc =
+            |row: &ExperimentRow| experiment.source()?.row(&row.name)?.1.map(|figures| figures[1]);
         let paper = gauc(main).zip(gauc(other)).map(|(main, other)| main - other);
         let verdict = match paper {
             None => Verdict::NotInPaper,

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use datafusion_common::Result;
 use eliverec_core::{Event, EventKind};
+use eliverec_features::assemble::{on_sale, values};
+use eliverec_features::routing::channel_of;
 use eliverec_features::{ChannelState, FeatureConfig, Snapshot};
 
 use crate::bytes::{Reader, Writer};
@@ -11,7 +13,6 @@ use crate::context::Context;
 use crate::drive::Drive;
 use crate::gate::Gate;
 use crate::rows::{PROBE, Row, RowsBuilder};
-use crate::snapshots::{on_sale, values};
 use crate::wire::{Shown, read_event, write_candidate};
 
 /// Rows in: impressions, as [`Shown`] without features; events of the channel. Rows out: one per impression, keyed by user,
@@ -38,7 +39,7 @@ impl Drive for ChannelDrive {
         let mut from = Reader(row.payload);
         if !row.is_probe() {
             let event = read_event(&mut from)?;
-            if self.gate.admit(&event, true)? {
+            if self.gate.admit(&event, true)? && channel_of(&event).is_some() {
                 self.state.apply(&event, &self.config);
             }
             return Ok(());

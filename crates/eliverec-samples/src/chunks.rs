@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use datafusion_common::Result;
-use eliverec_core::{Feed, Schema};
-use eliverec_tables::events::{Day, Dimensions};
+use eliverec_core::{Dimensions, Feed, Schema};
+use eliverec_features::{FeedBuilder, Wanted};
+use eliverec_tables::events::Day;
 use eliverec_tables::write::{ROW_GROUP_FEEDS, ROW_GROUP_VALUES};
 use eliverec_tables::{FeedEncoder, Split};
 
 use crate::error::Error;
-use crate::fields::{FeedBuilder, Wanted};
 use crate::publish::Encoded;
 use crate::rows::Row;
 use crate::summary::lock;
@@ -129,13 +129,14 @@ impl FeedMaker {
             }
         }
         let feeds = &memory[..chunk.requests.len()];
-        let labels = || feeds.iter().flat_map(|feed| &feed.candidates.labels.watched);
+        let labels = feeds.iter().filter_map(|feed| feed.candidates.labels.as_ref());
+        let watched = labels.flat_map(|labels| &labels.watched).filter(|watched| **watched);
         let encoded = Encoded {
             day: chunk.day,
             group: self.encoder.encode(split, feeds)?,
             feeds: feeds.len() as u64,
-            impressions: labels().count() as u64,
-            watched: labels().filter(|watched| **watched).count() as u64,
+            impressions: feeds.iter().map(|feed| feed.impressions() as u64).sum(),
+            watched: watched.count() as u64,
         };
         lock(&self.feeds).push(memory);
         Ok(encoded)

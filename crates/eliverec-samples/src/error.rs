@@ -24,14 +24,6 @@ pub enum Error {
         /// What is wrong and what to write instead.
         reason: String,
     },
-    /// A field of the schema that neither a table of the log nor a feature can fill.
-    #[error("schema: {field}: {reason}")]
-    Field {
-        /// Group and field, for example `target.viewers_10m`.
-        field: String,
-        /// What is wrong and what can be written.
-        reason: String,
-    },
     /// The directory has feeds that this run would not have made.
     #[error("{path}: {reason}", path = path.display())]
     Feeds {

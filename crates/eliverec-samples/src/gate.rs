@@ -73,7 +73,7 @@ impl Gate {
         }
     }
 
-    /// Another key follows.
+    /// Forgets the ids of a key whose rows have all been seen: the next key's are others.
     pub(crate) fn end_key(&mut self) {
         self.freshness.forget();
         self.at_ms = i64::MIN;

@@ -1,5 +1,5 @@
 //! From an event log to point-in-time feeds: query plans that scan, sort and join the log and drive the folds of
-//! `eliverec-features`, and the online driver of the same folds.
+//! `eliverec-features`. [`replay`] compares them with what the online driver of the same folds sees.
 //!
 //! # Plans
 //! | plan | rows by | gives, per request |
@@ -38,31 +38,23 @@ mod config;
 mod context;
 mod drive;
 mod error;
-mod fields;
 mod gate;
 mod memory;
-mod online;
 mod plan;
 mod products;
 mod publish;
 mod replay;
-mod request;
 mod requests;
 mod rows;
 mod samples;
 mod scan;
-mod snapshots;
 mod summary;
 mod users;
 mod wire;
 
 pub use config::{LEAST_MEMORY_BYTES, SampleConfig};
-pub use eliverec_features::FeatureConfig;
 pub use error::Error;
-pub use fields::{FeedBuilder, OnSale, Wanted};
-pub use online::OnlineDriver;
 pub use publish::RECIPE_FILE;
 pub use replay::{Replay, replay};
-pub use request::{Candidate, CandidateFeatures, Click, Outcome, Request, RequestFeatures, Watch};
 pub use samples::samples;
-pub use summary::{DaySummary, Progress, Refusal, Summary};
+pub use summary::{DaySummary, Refusal, SampleProgress, Summary};

@@ -13,14 +13,12 @@ use eliverec_core::feed::Column;
 use eliverec_core::feed::Events;
 use eliverec_core::schema::{Group, Schema};
 use eliverec_features::freshness::Fates;
+use eliverec_features::{Candidate, FeedBuilder, OnlineDriver, Request};
 use eliverec_tables::events::{Day, EventLog, Row, Store};
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
-use crate::fields::FeedBuilder;
-use crate::online::OnlineDriver;
 use crate::publish::{RECIPE_FILE, read_recipe};
-use crate::request::{Candidate, Outcome, Request};
 
 /// Requests between two reports of progress.
 const REPORT: u64 = 10_000;
@@ -132,20 +130,22 @@ impl<'a> Arrivals<'a> {
 /// Where the candidates' channel stands in their columns.
 fn channel_id(schema: &Schema) -> Result<usize, Error> {
     let fields = schema.fields(Group::Candidate);
-    fields.iter().position(|field| field.name == "channel_id").ok_or_else(|| Error::Field {
-        field: "channel.channel_id".into(),
-        reason: "is not in the schema, and the channels of a request are known by it".into(),
-    })
+    let place = fields.iter().position(|field| field.name == "channel_id").ok_or_else(|| {
+        eliverec_features::Error::Field {
+            field: "channel.channel_id".into(),
+            reason: "is not in the schema, and the channels of a request are known by it".into(),
+        }
+    })?;
+    Ok(place)
 }
 
-/// The request of a feed: what was asked and done, without what was known.
+/// The request of a feed: what was asked, without what was known and done.
 fn request(feed: &Feed, channel_id: usize) -> Request {
     let context = feed.context.iter().filter_map(|column| match column {
         Column::Ids(ids) => ids.first().copied().map(Scalar::Id),
         Column::Numbers(numbers) => numbers.first().copied().map(Scalar::Number),
         Column::Lists { .. } => None,
     });
-    let labels = &feed.candidates.labels;
     let channels = match &feed.candidates.channel[channel_id] {
         Column::Ids(ids) => ids.as_slice(),
         Column::Numbers(_) | Column::Lists { .. } => &[],
@@ -154,12 +154,7 @@ fn request(feed: &Feed, channel_id: usize) -> Request {
         event_id: 0,
         channel_id: *channel_id,
         position: feed.candidates.position[i],
-        outcome: Outcome {
-            watched: labels.watched[i],
-            stay_s: labels.stay_s[i],
-            bag_click: labels.bag_click[i] == Some(true),
-            product_click: labels.product_click[i] == Some(true),
-        },
+        outcome: None,
     };
     Request {
         request_id: feed.request_id,

@@ -49,7 +49,7 @@ pub(crate) const EVENT: u8 = 1;
 /// Added to moments, which lie within the calendar, so that they sort as whole numbers.
 const BIAS: i64 = 1 << 61;
 
-/// One row.
+/// What one operator hands to the next about one key: an event, an impression or a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a> {
     /// User, channel or product.

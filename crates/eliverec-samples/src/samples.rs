@@ -16,13 +16,13 @@ use tokio::task::JoinHandle;
 
 use crate::chunks::{Cutter, FeedMaker};
 use crate::config::{SampleConfig, first_day};
-use crate::context::{Anchors, Context};
+use crate::context::Context;
 use crate::error::Error;
 use crate::plan;
 use crate::publish::{DayWriter, Encoded, FeedDays, SpillFolder};
 use crate::rows::Rows;
 use crate::scan::{RejectedRows, Requests, Source};
-use crate::summary::{Counters, DaySummary, Progress, Refusal, Summary, lock};
+use crate::summary::{Counters, DaySummary, Refusal, SampleProgress, Summary, lock};
 
 /// Time between two reports of progress while the log is read.
 const REPORT: Duration = Duration::from_millis(250);
@@ -38,7 +38,7 @@ pub fn samples(
     logs: &Path,
     feeds: &Path,
     config: &SampleConfig,
-    progress: impl Fn(Progress),
+    progress: impl Fn(SampleProgress),
 ) -> Result<Summary, Error> {
     config.check()?;
     let log = EventLog::open(&Store::open(logs)?)?;
@@ -52,7 +52,7 @@ pub fn samples(
         config: config.clone(),
         source: Arc::new(source),
         wanted: maker.wanted().clone(),
-        anchors: Anchors::new(&dimensions),
+        dimensions,
     });
     let spill = SpillFolder::create(feeds)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -133,7 +133,7 @@ async fn run(
     encoders: &Runtime,
     days: &mut FeedDays,
     spill: &Path,
-    progress: &impl Fn(Progress),
+    progress: &impl Fn(SampleProgress),
 ) -> Result<Vec<DaySummary>, Error> {
     let session = plan::session(context);
     let requests = plan::requests(context, &session)?;

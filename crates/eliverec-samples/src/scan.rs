@@ -17,6 +17,7 @@ use datafusion_physical_plan::execution_plan::{Boundedness, EmissionType, Replac
 use datafusion_physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion_physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use eliverec_core::{Event, EventKind};
+use eliverec_features::routing::{product_of, user_of};
 use eliverec_tables::events::read::Row as LogRow;
 use eliverec_tables::events::{Day, EventLog, ReadCounts, Rejected, RejectedWriter};
 
@@ -31,7 +32,7 @@ use crate::wire::{Shown, write_context, write_event};
 pub(crate) enum Route {
     /// Channels: what changes their state, and the impressions at which it is asked for.
     Channels,
-    /// Products clicked.
+    /// Products: their clicks, in both domains.
     Products,
     /// Users: what changes their state, and what they did with what they were shown.
     Users,
@@ -40,9 +41,9 @@ pub(crate) enum Route {
 /// Which requests become feeds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Requests {
-    /// First day.
+    /// Of this day (UTC) and later; any if `None`.
     pub(crate) from: Option<Day>,
-    /// Last day.
+    /// Of this day (UTC) and earlier; any if `None`.
     pub(crate) to: Option<Day>,
     /// Days whose feeds an earlier run has written.
     pub(crate) kept: BTreeSet<Day>,
@@ -179,7 +180,7 @@ impl Source {
         payload.clear();
         let key = match route {
             Route::Channels => event.channel_id,
-            Route::Products => event.product_id.filter(|_| event.kind == EventKind::ProductClick),
+            Route::Products => product_of(event),
             Route::Users => return send_to_user(event, payload, rows),
         };
         let shown = event.kind == EventKind::Impression
@@ -232,7 +233,9 @@ impl Source {
 /// looks for its outcomes among the rows behind it.
 fn send_to_user(event: &Event, payload: &mut Vec<u8>, rows: &mut RowsBuilder) -> Result<()> {
     let Some(user) = event.user_id else { return Ok(()) };
-    let (folds, outcome) = (concerns_user(event), is_outcome(event));
+    // Events without a channel are counted here, where no channel counts them.
+    let folds = user_of(event).is_some() || event.channel_id.is_none();
+    let outcome = is_outcome(event);
     let (arrival, happened) = (event.available_at_ms, event.ts_ms);
     let mut send = |at, use_: Use| {
         payload.clear();
@@ -255,11 +258,11 @@ fn send_to_user(event: &Event, payload: &mut Vec<u8>, rows: &mut RowsBuilder) ->
 /// What a row of a user's event is for: the first byte of its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// The user's state.
+    /// It changes the user's state.
     Folds,
-    /// The labels of a request.
+    /// It is a label of an impression, and changes no state.
     Outcome,
-    /// Both.
+    /// It changes the state and is a label.
     Both,
 }
 
@@ -272,11 +275,6 @@ impl Use {
 
 /// Rows between two reports of progress.
 const PROGRESS_ROWS: u64 = 4_096;
-
-/// What a user's folds look at, and what no channel counts.
-fn concerns_user(event: &Event) -> bool {
-    event.kind == EventKind::Leave || event.channel_id.is_none()
-}
 
 /// What a label is made of.
 fn is_outcome(event: &Event) -> bool {

@@ -9,9 +9,9 @@ use eliverec_features::freshness::Fates;
 use eliverec_tables::Split;
 use eliverec_tables::events::{Day, ReadCounts, Reason};
 
-/// Where a run stands.
+/// How far the making of samples is, told now and then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct SampleProgress {
     /// Rows taken in, over all passes over the log; some pass over impressions.
     pub rows_read: u64,
     /// Days of the log read, over all passes.
@@ -29,9 +29,9 @@ pub struct Progress {
 pub struct DaySummary {
     /// The day of the requests, UTC.
     pub day: Day,
-    /// Where they are.
+    /// The split that the day belongs to.
     pub split: Split,
-    /// How many.
+    /// Requests of the day that became feeds.
     pub feeds: u64,
     /// Channels shown in them; 0 if the day was there already.
     pub impressions: u64,
@@ -228,9 +228,9 @@ impl Counters {
         lock(&self.feeds).keys().copied().collect()
     }
 
-    pub(crate) fn progress(&self, feeds: u64, spilled_bytes: u64) -> Progress {
+    pub(crate) fn progress(&self, feeds: u64, spilled_bytes: u64) -> SampleProgress {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Progress {
+        SampleProgress {
             rows_read: get(&self.rows_read),
             days_read: get(&self.days_read),
             days_to_read: get(&self.days_to_read),

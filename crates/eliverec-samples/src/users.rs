@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use datafusion_common::{DataFusionError, Result};
+use eliverec_features::assemble::{history, values};
+use eliverec_features::routing::user_of;
 use eliverec_features::{FeatureConfig, Snapshot, UserState};
 
 use crate::bytes::{Reader, Writer};
@@ -13,7 +15,6 @@ use crate::gate::Gate;
 use crate::requests::{Impression, Open, OpenCandidate, Requests, in_order};
 use crate::rows::{Row, RowsBuilder};
 use crate::scan::Use;
-use crate::snapshots::{history, values};
 use crate::wire::{Shown, read_event, write_request};
 
 /// Rows in: impressions with the features of their candidates; events of the user, behind their [`Use`]. Rows out: one per
@@ -58,7 +59,7 @@ impl UserDrive {
             let request = self.request(impressions);
             self.requests.open(request_id, request);
         }
-        // For its memory.
+        // Empty again, with the room that it grew to: the next request needs no allocation.
         self.shown = shown;
     }
 
@@ -113,7 +114,8 @@ impl Drive for UserDrive {
         if of != Use::Folds {
             self.requests.outcome(&event);
         }
-        if of != Use::Outcome && self.gate.admit(&event, event.channel_id.is_none())? {
+        let admitted = of != Use::Outcome && self.gate.admit(&event, event.channel_id.is_none())?;
+        if admitted && user_of(&event).is_some() {
             let anchor = event.channel_id.and_then(|channel| self.context.anchor_of(channel));
             self.state.apply(&event, anchor, &self.config);
         }

@@ -15,17 +15,17 @@ use crate::config::parameter::{
 use crate::draft::Draft;
 use crate::log::Log;
 use crate::output::{Shown, Totals};
-use crate::policy::{LiveChannel, Policy, Request};
+use crate::policy::{LiveChannel, Policy, PolicyRequest};
 use crate::queue::{Item, Visit};
 use crate::user::visits;
 use crate::world::World;
 
-/// How far a run is.
+/// How far a world has been lived through, told after every day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct WorldProgress {
     /// Days done, history days included.
     pub days_done: u32,
-    /// Days in all.
+    /// Days to live through in all, history days included.
     pub days: u32,
     /// Events logged so far.
     pub events: u64,
@@ -41,7 +41,7 @@ impl World {
         &mut self,
         policy: &mut dyn Policy,
         log: &mut L,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(WorldProgress),
     ) -> Result<Totals, L::Error> {
         self.run_days(self.days_left(), policy, log, progress)?;
         while self.queue.drafts > 0
@@ -64,7 +64,7 @@ impl World {
         days: u32,
         policy: &mut dyn Policy,
         log: &mut L,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(WorldProgress),
     ) -> Result<Totals, L::Error> {
         for _ in 0..days.min(self.days_left()) {
             let midnight_ms = self.config.history_start_ms() + i64::from(self.day) * DAY_MS;
@@ -74,7 +74,7 @@ impl World {
             }
             self.day += 1;
             let events = self.output.totals().events;
-            progress(Progress { days_done: self.day, days: self.total_days(), events });
+            progress(WorldProgress { days_done: self.day, days: self.total_days(), events });
         }
         Ok(self.output.totals())
     }
@@ -180,7 +180,7 @@ impl World {
             depth += ROW;
         }
         self.requests += 1;
-        let request = Request {
+        let request = PolicyRequest {
             request_id: self.requests,
             user_id: u64::from(index) + 1,
             at_ms,
@@ -207,7 +207,13 @@ impl World {
     }
 
     /// The user's way through a feed; everything that follows the impressions is queued.
-    fn react(&mut self, index: u32, request: &Request, places: &[usize], seed: u64) -> Vec<Shown> {
+    fn react(
+        &mut self,
+        index: u32,
+        request: &PolicyRequest,
+        places: &[usize],
+        seed: u64,
+    ) -> Vec<Shown> {
         let at_ms = request.at_ms;
         let logged = if self.output.logs_requests(at_ms) { request.request_id } else { 0 };
         let mut feed = Vec::with_capacity(places.len());

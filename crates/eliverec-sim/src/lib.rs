@@ -49,11 +49,11 @@ pub mod truth_reader;
 pub mod world;
 
 pub use config::WorldConfig;
-pub use day::Progress;
+pub use day::WorldProgress;
 pub use error::Error;
 pub use log::{Collected, Log};
 pub use output::Totals;
-pub use policy::{LiveChannel, LoggingPolicy, Policy, Request};
+pub use policy::{LiveChannel, LoggingPolicy, Policy, PolicyRequest};
 pub use statistics::TableOneBuilder;
 pub use taste::InterestKind;
 pub use truth::{Cause, Ceiling, Truth};

@@ -7,7 +7,7 @@ use crate::arrival::Arrival;
 use crate::config::{DAY_MS, WorldConfig};
 use crate::draft::{Draft, id};
 use crate::log::Log;
-use crate::policy::{Policy, Request};
+use crate::policy::{Policy, PolicyRequest};
 use crate::truth::Truth;
 
 /// What a run has emitted.
@@ -112,7 +112,7 @@ impl Output {
     /// The impressions of a request, all at its moment.
     pub(crate) fn emit_feed<L: Log>(
         &mut self,
-        request: &Request,
+        request: &PolicyRequest,
         feed: &[Shown],
         policy: &mut dyn Policy,
         log: &mut L,
@@ -157,7 +157,7 @@ impl Output {
 }
 
 /// The context fields in the order of the schema: hour, weekday (Monday 0), scene, city.
-fn context(request: &Request) -> [Scalar; 4] {
+fn context(request: &PolicyRequest) -> [Scalar; 4] {
     let hour = request.at_ms.rem_euclid(DAY_MS) / 3_600_000;
     let weekday = (request.at_ms.div_euclid(DAY_MS) + 3).rem_euclid(7);
     [hour as u64, weekday as u64, request.scene, request.city].map(Scalar::Id)

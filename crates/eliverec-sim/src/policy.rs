@@ -11,18 +11,18 @@ use eliverec_core::{Event, EventKind};
 
 use crate::config::parameter::WATCH_THRESHOLD_MS;
 
-/// A user asks for a feed.
+/// A user asks for a feed: what a [`Policy`] knows when it ranks. Its impressions and what comes of them follow as events.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request {
-    /// The request.
+pub struct PolicyRequest {
+    /// Under which the log has its impressions.
     pub request_id: u64,
-    /// Who asks.
+    /// Who asks, from 1.
     pub user_id: u64,
     /// When, milliseconds since 1970 UTC.
     pub at_ms: i64,
     /// 0 home page, 1 live tab.
     pub scene: u64,
-    /// City at the moment.
+    /// Where the user is now, as `context` in [`SCHEMA`](crate::SCHEMA) has it.
     pub city: u64,
     /// So many channels are enough, however far the user scrolls.
     pub wanted: usize,
@@ -33,15 +33,15 @@ pub struct Request {
 pub struct LiveChannel {
     /// The channel: an anchor's room, the same from stream to stream.
     pub channel_id: u64,
-    /// Its anchor.
+    /// Who streams in it.
     pub anchor_id: u64,
-    /// Top goods category.
+    /// The goods category that the anchor sells most of.
     pub category_id: u64,
     /// Start of the stream, milliseconds since 1970 UTC.
     pub since_ms: i64,
-    /// Users inside.
+    /// Users inside now.
     pub viewers: u32,
-    /// Entries since the start.
+    /// Entries since the start of the stream.
     pub entries: u32,
 }
 
@@ -49,7 +49,7 @@ pub struct LiveChannel {
 pub trait Policy {
     /// Puts channel ids into `ranking`, which comes empty, best first. `live` is sorted by channel id. The world shows as
     /// many as the user scrolls through and leaves out repeated ids and channels that are not live.
-    fn rank(&mut self, request: &Request, live: &[LiveChannel], ranking: &mut Vec<u64>);
+    fn rank(&mut self, request: &PolicyRequest, live: &[LiveChannel], ranking: &mut Vec<u64>);
 
     /// Hears of every event when it happens, those of the history days included.
     fn observe(&mut self, event: &Event) {
@@ -126,7 +126,7 @@ fn is_live(live: &[LiveChannel], channel: u64) -> bool {
 }
 
 impl Policy for LoggingPolicy {
-    fn rank(&mut self, request: &Request, live: &[LiveChannel], ranking: &mut Vec<u64>) {
+    fn rank(&mut self, request: &PolicyRequest, live: &[LiveChannel], ranking: &mut Vec<u64>) {
         self.refresh(request.at_ms, live);
         let familiar = self.watched.get(&request.user_id).map_or(&[][..], Vec::as_slice);
         let mut familiar = familiar.iter().map(|entry| entry.0).filter(|id| is_live(live, *id));
@@ -178,8 +178,8 @@ mod tests {
         (1..=channels).map(channel).collect()
     }
 
-    fn request() -> Request {
-        Request { request_id: 1, user_id: 5, at_ms: 1_000, scene: 0, city: 0, wanted: 20 }
+    fn request() -> PolicyRequest {
+        PolicyRequest { request_id: 1, user_id: 5, at_ms: 1_000, scene: 0, city: 0, wanted: 20 }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use eliverec_core::{Event, EventKind};
 use eliverec_sim::{
-    Collected, LiveChannel, LoggingPolicy, Policy, Request, Truth, World, WorldConfig,
+    Collected, LiveChannel, LoggingPolicy, Policy, PolicyRequest, Truth, World, WorldConfig,
 };
 use proptest::prelude::*;
 
@@ -26,7 +26,7 @@ struct ById {
 }
 
 impl Policy for ById {
-    fn rank(&mut self, _: &Request, live: &[LiveChannel], ranking: &mut Vec<u64>) {
+    fn rank(&mut self, _: &PolicyRequest, live: &[LiveChannel], ranking: &mut Vec<u64>) {
         if self.nonsense {
             ranking.extend([0, u64::MAX, 1 << 40]);
         }
@@ -44,7 +44,7 @@ impl Policy for ById {
 struct Silent;
 
 impl Policy for Silent {
-    fn rank(&mut self, _: &Request, _: &[LiveChannel], _: &mut Vec<u64>) {}
+    fn rank(&mut self, _: &PolicyRequest, _: &[LiveChannel], _: &mut Vec<u64>) {}
 }
 
 /// User, channel and place of the user's first feed of the world, with its truth.

@@ -227,7 +227,7 @@ pub(crate) fn read_table<R: Read>(
     let mut bytes = [0; HEADER_BYTES];
     decoder.bytes(&mut bytes).map_err(truncated)?;
     let (header, _) = Header::parse(&bytes, length).map_err(damaged)?;
-    check_header(&header, table, seed, path)?;
+    check_origin([header.width as usize, table.spec.width], [header.seed, seed], path)?;
     read_body(table, &header, &mut decoder).map_err(truncated)?.map_err(damaged)?;
     let (computed, stored) = decoder.finish().map_err(truncated)?;
     if computed != stored {
@@ -236,18 +236,21 @@ pub(crate) fn read_table<R: Read>(
     Ok(stored)
 }
 
-fn check_header(header: &Header, table: &Table, seed: u64, path: &Path) -> Result<(), Error> {
+/// Width and seed, each as saved and as wanted, must agree.
+pub(crate) fn check_origin(
+    [width, wanted_width]: [usize; 2],
+    [seed, wanted_seed]: [u64; 2],
+    path: &Path,
+) -> Result<(), Error> {
     let differs = |reason: String| Err(Error::Mismatch { path: PathBuf::from(path), reason });
-    if header.width as usize != table.spec.width {
+    if width != wanted_width {
         return differs(format!(
-            "has rows of width {}, and the configuration asks for {}; use the width that the store was trained with",
-            header.width, table.spec.width
+            "has rows of width {width}, and the configuration asks for {wanted_width}; use the width that the store was trained with"
         ));
     }
-    if header.seed != seed {
+    if seed != wanted_seed {
         return differs(format!(
-            "was trained with seed {}, not {seed}; use that seed, on which initial values depend",
-            header.seed
+            "was trained with seed {seed}, not {wanted_seed}; use that seed, on which initial values depend"
         ));
     }
     Ok(())

@@ -34,4 +34,4 @@ pub use config::StoreConfig;
 pub use error::Error;
 pub use gather::Gathered;
 pub use mapped::MappedStore;
-pub use store::Store;
+pub use store::{RowReader, Store};

@@ -7,13 +7,14 @@ use eliverec_core::TableSpec;
 use eliverec_core::unique::UniqueIds;
 use fs_err as fs;
 use memmap2::Mmap;
+use rayon::prelude::*;
 
 use crate::codec::Checksum;
 use crate::error::Error;
-use crate::file::Manifest;
+use crate::file::{Manifest, check_origin};
 use crate::layout::{HEADER_BYTES, Header, Layout};
 use crate::row::Initial;
-use crate::store::ids_of;
+use crate::store::{RowReader, ids_of};
 
 /// The tables of a saved store.
 #[derive(Debug)]
@@ -36,12 +37,12 @@ struct MappedTable {
 
 impl MappedStore {
     /// Maps what [`Store::save`](crate::Store::save) wrote. Lengths and headers are checked, rows are not: that would
-    /// read the whole file; see [`MappedStore::verify`].
+    /// read the whole file; see [`MappedStore::verify`]. They must be the tables of `specs`, in their order, made with `seed`.
     ///
     /// # Errors
     /// [`Error::Damaged`] for truncated or foreign files, [`Error::Mismatch`] for other tables, [`Error::Io`] names the
     /// path.
-    pub fn open(directory: &Path, specs: &[TableSpec]) -> Result<Self, Error> {
+    pub fn open(directory: &Path, specs: &[TableSpec], seed: u64) -> Result<Self, Error> {
         let manifest = Manifest::read(directory)?;
         manifest.check_names(specs.iter().map(|spec| spec.name.as_str()), directory)?;
         let tables = specs
@@ -50,7 +51,7 @@ impl MappedStore {
             .map(|(index, spec)| {
                 let (file, checksum) = manifest.row_file(index);
                 let rows = manifest.vocabularies[index].rows;
-                MappedTable::open(directory.join(file), spec, rows, checksum)
+                MappedTable::open(directory.join(file), spec, seed, rows, checksum)
             })
             .collect::<Result<_, Error>>()?;
         Ok(Self { tables })
@@ -72,22 +73,26 @@ impl MappedStore {
         })
     }
 
-    /// The rows of ids, the same numbers as [`Store::gather`](crate::Store::gather) of the saved store.
-    ///
-    /// # Panics
-    /// If `unique` lacks the vocabulary of a table.
-    pub fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
-        self.tables.iter().map(|table| table.gather(ids_of(&table.spec, unique).0)).collect()
-    }
-
     /// Rows of all vocabularies.
     pub fn rows(&self) -> usize {
         self.tables.iter().map(|table| table.rows).sum()
     }
 }
 
+impl RowReader for MappedStore {
+    fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
+        self.tables.par_iter().map(|table| table.gather(ids_of(&table.spec, unique).0)).collect()
+    }
+}
+
 impl MappedTable {
-    fn open(path: PathBuf, spec: &TableSpec, rows: usize, checksum: u64) -> Result<Self, Error> {
+    fn open(
+        path: PathBuf,
+        spec: &TableSpec,
+        seed: u64,
+        rows: usize,
+        checksum: u64,
+    ) -> Result<Self, Error> {
         let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
         let file = fs::File::open(&path)?;
         if file.metadata()?.len() < HEADER_BYTES as u64 {
@@ -104,12 +109,12 @@ impl MappedTable {
         let saved_name = &map[HEADER_BYTES..][..header.name_bytes as usize];
         let saved_checksum = &map[layout.checksum..];
         if saved_name != spec.name.as_bytes()
-            || header.width as usize != spec.width
             || header.rows != rows as u64
             || saved_checksum != checksum.to_le_bytes()
         {
             return Err(damaged("is not the file that was saved".into()));
         }
+        check_origin([header.width as usize, spec.width], [header.seed, seed], &path)?;
         Ok(Self {
             width: header.width as usize,
             rows,

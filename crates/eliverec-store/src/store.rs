@@ -14,6 +14,16 @@ use crate::file;
 use crate::gather::Gathered;
 use crate::table::Table;
 
+/// Rows to look up: of a store in training, or of a saved one.
+pub trait RowReader: std::fmt::Debug + Sync {
+    /// The rows of ids, by table, row-major `[distinct ids, width]`. An id without a row gets the rare-id row if that was
+    /// ever trained, else the value that its row would start from.
+    ///
+    /// # Panics
+    /// If `unique` lacks the vocabulary of a table.
+    fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>>;
+}
+
 /// Embedding tables: those of the schema's vocabularies, then a model's own.
 #[derive(Debug)]
 pub struct Store {
@@ -60,17 +70,6 @@ impl Store {
             })
             .unzip();
         Gathered { rows, places }
-    }
-
-    /// The rows of ids, for evaluation: by table, row-major `[distinct ids, width]`. Changes nothing.
-    ///
-    /// An id without a row gets the rare-id row if that was ever trained, else the value that its row would start from.
-    ///
-    /// # Panics
-    /// If `unique` lacks the vocabulary of a table.
-    pub fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
-        let gather = |table: &Table| table.gather(ids_of(&table.spec, unique).0);
-        self.tables.par_iter().map(gather).collect()
     }
 
     /// Updates the rows of `gathered` with the gradients of its blocks, as update number `step`.
@@ -146,6 +145,13 @@ impl Store {
         let mut store = Self::new(seed, specs, config)?;
         file::load(&mut store.tables, seed, directory)?;
         Ok(store)
+    }
+}
+
+impl RowReader for Store {
+    fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
+        let gather = |table: &Table| table.gather(ids_of(&table.spec, unique).0);
+        self.tables.par_iter().map(gather).collect()
     }
 }
 

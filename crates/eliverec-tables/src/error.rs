@@ -117,6 +117,9 @@ pub enum Error {
         /// What the store says.
         reason: String,
     },
+    /// A schema or a table in memory that contradicts itself.
+    #[error(transparent)]
+    Core(#[from] eliverec_core::Error),
     /// A feed breaks the contract.
     #[error("request {request_id} of the {split} split: {source}")]
     Feed {

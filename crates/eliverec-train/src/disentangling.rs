@@ -6,16 +6,14 @@ use std::path::Path;
 
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
-use eliverec_core::unique::UniqueIds;
 use eliverec_core::{BatchBuilder, Feed};
 use eliverec_metrics::Auc;
 use eliverec_models::trace::{Recorded, Trace};
+use eliverec_run::{Prepared, RunDirectory, Scorer};
 use eliverec_tables::{FeedDirectory, Split};
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::evaluate::Scorer;
-use crate::run::{self, RunDirectory};
 
 /// Feeds scored at a time; every intermediate of theirs is kept.
 const FEEDS: usize = 64;
@@ -79,7 +77,7 @@ pub fn measure(
     split: Split,
     is_shared: impl Fn(Behaviour) -> Option<bool>,
 ) -> Result<BTreeMap<&'static str, Disentangling>, Error> {
-    run::check_schema(&RunDirectory::at(path), feeds)?;
+    RunDirectory::at(path).check_schema(feeds.schema(), feeds.path())?;
     let mut sums: BTreeMap<&'static str, Sums> = BTreeMap::new();
     let mut waiting = Vec::with_capacity(FEEDS);
     for feed in feeds.read(split)? {
@@ -112,10 +110,10 @@ fn add(
         builder.push(feed)?;
     }
     let Some(batch) = builder.finish() else { return Ok(()) };
-    let unique = UniqueIds::of(&scorer.schema, &batch);
-    let rows = scorer.scoring().rows(&scorer.store, &unique);
+    let prepared = Prepared::of(&scorer.schema, batch);
     let mut trace = Trace::on();
-    scorer.model.explain(&scorer.schema, &batch, &unique, &rows, &mut trace);
+    scorer.scoring().trace(&prepared, &mut trace);
+    let batch = &prepared.batch;
     let recorded = trace.into_recorded();
     for (domain, group, id) in DOMAINS {
         let of = |kind: &str| recorded.get(&format!("{domain}.{kind}"));
@@ -125,7 +123,7 @@ fn add(
             continue;
         };
         let field = scorer.schema.fields(group).iter().position(|field| field.name == id);
-        let field = field.ok_or_else(|| Error::Run {
+        let field = field.ok_or_else(|| eliverec_run::Error::Run {
             path: run.into(),
             reason: format!("the schema has no field {id}, by which behaviours are known"),
         })?;

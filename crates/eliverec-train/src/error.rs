@@ -1,34 +1,11 @@
 //! The crate's errors: sentences for people, and whose fault they are.
 
-use std::path::PathBuf;
-
-/// What can go wrong between a config file and a trained run.
+/// What can go wrong between feeds and a trained run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A config file or an override cannot be used.
-    #[error("{place}: {reason}")]
-    Config {
-        /// File, with section or line, or the override.
-        place: String,
-        /// What is wrong and what to do.
-        reason: String,
-    },
-    /// A run directory or a request about it does not fit.
-    #[error("{}: {reason}", path.display())]
-    Run {
-        /// The run directory, or the file in it.
-        path: PathBuf,
-        /// What is wrong and what to do.
-        reason: String,
-    },
-    /// A file of a run does not hold what it should.
-    #[error("{}: {reason}; the run is damaged, restore the file or train again", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What does not parse.
-        reason: String,
-    },
+    /// The run, its config or its files.
+    #[error(transparent)]
+    Run(#[from] eliverec_run::Error),
     /// Training met a number that is none.
     #[error(
         "step {step}: {term} is {value}; {batch}; the last checkpoint is untouched: lower the learning rates or set training.clip_norm, then start again"
@@ -43,35 +20,34 @@ pub enum Error {
         /// Epoch, number in the epoch, first and last request.
         batch: String,
     },
-    /// Schemas.
-    #[error(transparent)]
-    Core(#[from] eliverec_core::Error),
     /// Feed directories.
     #[error(transparent)]
     Tables(#[from] eliverec_tables::Error),
-    /// The sparse parameter store.
-    #[error(transparent)]
-    Store(#[from] eliverec_store::Error),
-    /// Models and their settings.
-    #[error(transparent)]
-    Models(#[from] eliverec_models::Error),
     /// Metrics.
     #[error(transparent)]
     Metrics(#[from] eliverec_metrics::Error),
-    /// The file system.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
 }
 
 impl Error {
     /// Whether the input or the request is at fault, which the command line answers with exit code 2.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Config { .. } | Self::Run { .. } | Self::Core(_) => true,
+            Self::Run(error) => error.is_bad_input(),
             Self::Tables(error) => !matches!(error, eliverec_tables::Error::Io(_)),
-            Self::Models(error) => matches!(error, eliverec_models::Error::Config { .. }),
-            Self::Store(error) => matches!(error, eliverec_store::Error::Config { .. }),
-            Self::Damaged { .. } | Self::NotFinite { .. } | Self::Metrics(_) | Self::Io(_) => false,
+            Self::NotFinite { .. } | Self::Metrics(_) => false,
         }
     }
 }
+
+/// Errors of the crates below, which are faults of the run.
+macro_rules! of_the_run {
+    ($($error:ty)*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Run(error.into())
+            }
+        }
+    )*};
+}
+
+of_the_run! { eliverec_core::Error eliverec_store::Error eliverec_models::Error std::io::Error }

@@ -5,17 +5,14 @@ use std::path::Path;
 
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
-use eliverec_core::unique::UniqueIds;
 use eliverec_core::{BatchBuilder, Feed, Schema};
 use eliverec_models::parameters;
 use eliverec_models::trace::{Recorded, Trace};
+use eliverec_run::{Prepared, RunDirectory, Scorer, tensor_file};
 use eliverec_tables::{FeedDirectory, Split};
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::evaluate::{Scorer, logits, sigmoid};
-use crate::run::{self, RunDirectory};
-use crate::tensor_file;
 
 /// One request, explained.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,8 +52,9 @@ pub struct Candidate {
     pub fields: BTreeMap<String, String>,
     /// Of being watched, as predicted.
     pub probability: f32,
-    /// What happened.
-    pub watched: bool,
+    /// What happened; absent where the feed has no labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watched: Option<bool>,
     /// By domain and kind (`consistent_attention`, `specific_attention` of Eq. 7, or `attention`): a weight per event, mean
     /// over heads where there are several.
     pub attention: BTreeMap<&'static str, BTreeMap<String, Vec<f32>>>,
@@ -77,21 +75,20 @@ pub fn explain(
     tensors: Option<&Path>,
 ) -> Result<Explanation, Error> {
     let scorer = Scorer::open(path)?;
-    run::check_schema(&RunDirectory::at(path), feeds)?;
+    RunDirectory::at(path).check_schema(feeds.schema(), feeds.path())?;
     let (split, feed) = find(feeds, id)?;
     let (schema, scoring) = (&scorer.schema, scorer.scoring());
     let lengths = scorer.config.settings().lengths();
     let mut builder = BatchBuilder::new(schema, &scorer.normalization, lengths);
     builder.push(&feed)?;
     let batch = builder.finish().expect("one feed was added");
-    let unique = UniqueIds::of(schema, &batch);
-    let rows = scoring.rows(&scorer.store, &unique);
+    let prepared = Prepared::of(schema, batch);
     let mut trace = Trace::on();
-    let output = scorer.model.explain(schema, &batch, &unique, &rows, &mut trace);
-    let probabilities: Vec<f32> = logits(&output).into_iter().map(sigmoid).collect();
+    let probabilities = scoring.trace(&prepared, &mut trace).p_watch;
     let recorded = trace.into_recorded();
     if let Some(file) = tensors {
         let names = schema.vocabulary.iter().map(|vocabulary| &vocabulary.name);
+        let rows = scoring.leaves(&prepared.unique);
         let rows = names.zip(&rows).filter(|(_, rows)| rows.dims()[0] > 0);
         let rows = rows.map(|(name, rows)| (format!("rows/{name}"), Recorded::of(rows)));
         let traced = recorded.iter().map(|(name, r)| (format!("trace/{name}"), r.clone()));
@@ -99,6 +96,7 @@ pub fn explain(
         let weights = weights.map(|(name, p)| (format!("parameter/{name}"), p));
         tensor_file::write(file, &rows.chain(traced).chain(weights).collect())?;
     }
+    let batch = &prepared.batch;
     let kept = [batch.channels.total(), batch.products.total()];
     let histories = DOMAINS.iter().zip(kept).filter(|(_, kept)| *kept > 0);
     let histories = histories
@@ -113,7 +111,7 @@ pub fn explain(
                 .flat_map(|group| fields(schema, &feed, group, i))
                 .collect(),
             probability: probabilities[i],
-            watched: feed.candidates.labels.watched[i],
+            watched: feed.candidates.labels.as_ref().map(|labels| labels.watched[i]),
             attention: attention(&recorded, i, kept),
         })
         .collect();
@@ -141,7 +139,7 @@ fn find(feeds: &FeedDirectory, id: u64) -> Result<(Split, Feed), Error> {
         }
     }
     let reason = format!("no split holds request {id}; the request_id column lists them");
-    Err(Error::Run { path: feeds.path().into(), reason })
+    Err(eliverec_run::Error::Run { path: feeds.path().into(), reason }.into())
 }
 
 /// The newest `kept` events of a history, with the mean of their rows of `intention` `[kept, d]` or `[kept, 1]`.

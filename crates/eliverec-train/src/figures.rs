@@ -1,17 +1,15 @@
-//! What a model says of itself at an evaluation ([`Model::observe`]), over the split's first batches. Logged beside the metrics,
+//! What a model says of itself at an evaluation ([`eliverec_models::Model::observe`]), over the split's first batches. Logged beside the metrics,
 //! because it may explain more about a run than its loss; for elive how far the weights of Eq. 5 are from undecided.
 
 use std::collections::BTreeMap;
 
-use eliverec_models::Model;
 use eliverec_models::trace::Trace;
 use eliverec_models::trunk::Observed;
-use eliverec_store::Store;
+use eliverec_run::Scoring;
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
-use crate::evaluate::Scoring;
-use crate::read_ahead::Prepared;
+use crate::evaluate::batches;
 
 /// Rows behind a figure that are enough: one batch, or a few where users have next to no history.
 const ENOUGH: usize = 1_000;
@@ -26,17 +24,13 @@ const BATCHES: usize = 64;
 /// What reading the feeds gives.
 pub fn observe(
     scoring: &Scoring<'_>,
-    model: &Model,
-    store: &Store,
     feeds: &FeedDirectory,
 ) -> Result<BTreeMap<String, f64>, Error> {
     let mut means: BTreeMap<String, Mean> = BTreeMap::new();
-    for prepared in scoring.batches(feeds, Split::Validation)?.take(BATCHES) {
-        let Prepared { batch, unique } = prepared?;
-        let rows = scoring.rows(store, &unique);
+    for prepared in batches(scoring, feeds, Split::Validation)?.take(BATCHES) {
         let mut trace = Trace::on();
-        model.explain(scoring.schema, &batch, &unique, &rows, &mut trace);
-        for observed in model.observe(&trace.into_recorded()) {
+        scoring.trace(&prepared?, &mut trace);
+        for observed in scoring.model.observe(&trace.into_recorded()) {
             means.entry(observed.name.clone()).or_default().add(&observed);
         }
         if means.values().all(|mean| mean.rows >= ENOUGH) {

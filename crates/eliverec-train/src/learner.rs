@@ -4,7 +4,7 @@
 //! [`Learner::update`] is [`Learner::gradient`], from a batch to its gradient, and [`Learner::apply`], from a gradient to new
 //! weights and rows. Each reads top to bottom; what a step is made of stands in [`crate::pass`] and [`crate::tasks`].
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use eliverec_core::normalize::Moments;
 use eliverec_core::{Schema, TableSpec};
 use eliverec_models::draws::Draws;
@@ -12,20 +12,19 @@ use eliverec_models::heads::Task;
 use eliverec_models::model::Representation;
 use eliverec_models::term::{TermKind, Training, Turn};
 use eliverec_models::{Model, parameters};
+use eliverec_run::score::row_tensors;
+use eliverec_run::tasks::{GradientScope, Schedule, TasksConfig};
+use eliverec_run::{Config, Prepared, device};
 use eliverec_store::{Gathered, Store};
 
-use crate::config::Config;
-use crate::device;
 use crate::error::Error;
 use crate::gradient::{Gradient, NotFinite};
 use crate::objective::{finite, scalar};
 use crate::optimizer::{DenseOptimizer, warmed_up};
 use crate::pass::{Pass, with_terms};
-use crate::read_ahead::Prepared;
-use crate::tasks::config::{GradientScope, Schedule};
 use crate::tasks::cut::Cut;
 use crate::tasks::losses::TaskRows;
-use crate::tasks::{Signal, TASKS, TasksConfig, Weighed, Weighting, at_parameters};
+use crate::tasks::{Signal, TASKS, Weighed, Weighting, at_parameters};
 
 /// Weights, accumulators and rows.
 #[derive(Debug)]
@@ -73,16 +72,6 @@ pub struct Computed {
     figures: Vec<(&'static str, f32)>,
 }
 
-/// One tensor `[u, width]` per table, the leaves of a graph, from the rows of a batch.
-pub fn leaves(rows: Vec<Vec<f32>>, tables: &[TableSpec], device: &Device) -> Vec<Tensor<2>> {
-    let all = rows.into_iter().zip(tables);
-    all.map(|(values, table)| {
-        let shape = [values.len() / table.width, table.width];
-        Tensor::from_data(TensorData::new(values, shape), device)
-    })
-    .collect()
-}
-
 impl Learner {
     /// Initial values, which depend on the seed, the parameters' names and the ids only. `stay` standardises the stay time
     /// of the inter-channel tasks.
@@ -91,7 +80,7 @@ impl Learner {
     /// Settings that cannot be built, a device that this binary lacks.
     pub fn new(config: &Config, schema: &Schema, stay: Moments) -> Result<Self, Error> {
         let device = device::open(config.training.device)?.autodiff();
-        let tables = config.settings().tables(schema);
+        let tables = config.tables(schema);
         Ok(Self {
             model: Model::new(&config.settings(), schema, config.seed, &device)?,
             optimizer: DenseOptimizer::new(config.training.adagrad),
@@ -151,7 +140,7 @@ impl Learner {
         rows: Vec<Vec<f32>>,
         step: u64,
     ) -> Result<Computed, NotFinite> {
-        let leaves = leaves(rows, &self.tables, &self.device).into_iter();
+        let leaves = row_tensors(rows, &self.tables, &self.device).into_iter();
         let leaves: Vec<Tensor<2>> = leaves.map(Tensor::require_grad).collect();
         let draws = Draws { seed: config.seed, step };
         let pass = Pass {

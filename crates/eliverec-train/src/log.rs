@@ -90,16 +90,14 @@ impl MetricsLog {
     /// Opens `path` and cuts it to `bytes`, the length at the last checkpoint; 0 starts anew.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if the file is shorter than that.
+    /// [`eliverec_run::Error::Damaged`] if the file is shorter than that.
     pub fn open(path: &Path, bytes: u64) -> Result<Self, Error> {
         let mut file =
             fs_err::OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
         let length = file.metadata()?.len();
         if length < bytes {
-            return Err(Error::Damaged {
-                path: path.into(),
-                reason: format!("{length} bytes, the last checkpoint was made at {bytes}"),
-            });
+            let reason = format!("{length} bytes, the last checkpoint was made at {bytes}");
+            return Err(eliverec_run::Error::Damaged { path: path.into(), reason }.into());
         }
         file.set_len(bytes)?;
         file.seek(SeekFrom::End(0))?;
@@ -181,6 +179,6 @@ mod tests {
     fn a_file_shorter_than_committed_is_damage() {
         let directory = tempfile::tempdir().unwrap();
         let error = MetricsLog::open(&directory.path().join("metrics.jsonl"), 10).unwrap_err();
-        assert!(matches!(error, Error::Damaged { .. }), "{error}");
+        assert!(matches!(error, Error::Run(eliverec_run::Error::Damaged { .. })), "{error}");
     }
 }

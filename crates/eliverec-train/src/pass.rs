@@ -52,7 +52,7 @@ impl Pass<'_> {
         logit: Logit,
     ) -> Result<Tensor<1>, NotFinite> {
         let logits = self.model.watch(fields, logit);
-        finite("watch", watch_loss(logits, &self.batch.labels.watched, self.device))
+        finite("watch", watch_loss(logits, &self.batch.known_labels().watched, self.device))
     }
 
     /// Values as a tensor `[rows, width]` that nothing is differentiated by.

@@ -4,19 +4,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
-use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Batch, Schema};
+use eliverec_run::Prepared;
 
 use crate::error::Error;
-
-/// A batch and its distinct ids.
-#[derive(Debug)]
-pub struct Prepared {
-    /// Whole feeds.
-    pub batch: Batch,
-    /// Its distinct ids per vocabulary.
-    pub unique: UniqueIds,
-}
 
 /// Batches that wait to be used.
 const WAITING: usize = 2;
@@ -39,9 +30,7 @@ impl ReadAhead {
         let (sender, receiver) = sync_channel(WAITING);
         let worker = std::thread::spawn(move || {
             for batch in source {
-                let prepared = batch
-                    .map_err(Into::into)
-                    .map(|batch| Prepared { unique: UniqueIds::of(&schema, &batch), batch });
+                let prepared = batch.map_err(Into::into).map(|batch| Prepared::of(&schema, batch));
                 let last = prepared.is_err();
                 if sender.send(prepared).is_err() || last {
                     break;
@@ -71,6 +60,7 @@ impl Iterator for ReadAhead {
 mod tests {
     use super::*;
     use eliverec_core::toy;
+    use eliverec_core::unique::UniqueIds;
 
     fn source(count: u64) -> impl Iterator<Item = Result<Batch, Error>> + Send + 'static {
         (0..count).map(|i| Ok(toy::batch(3, i)))
@@ -91,7 +81,10 @@ mod tests {
 
     #[test]
     fn an_error_is_passed_on_and_ends_the_batches() {
-        let wrong = || Error::Config { place: "batch 1".into(), reason: "wrong on purpose".into() };
+        let wrong = || {
+            let place = "batch 1".into();
+            Error::Run(eliverec_run::Error::Config { place, reason: "wrong on purpose".into() })
+        };
         let source = source(1).chain([Err(wrong())]).chain(source(1));
         let mut ahead = ReadAhead::new(source, Arc::new(toy::schema()));
         assert!(ahead.next().unwrap().is_ok());

@@ -11,20 +11,21 @@ use std::time::Instant;
 
 use eliverec_core::seed::{numbered, stream};
 use eliverec_core::{Normalization, Schema};
+use eliverec_run::checkpoint::{Finish, Position, read_commit, remove_leftovers};
+use eliverec_run::{Config, Prepared, RunDirectory, Scoring};
 use eliverec_tables::{FeedDirectory, Shuffle, Split};
 
-use crate::checkpoint::{self, Finish, Position, Saved};
-use crate::config::Config;
+use crate::begin;
+use crate::checkpoint::{self, Saved};
 use crate::error::Error;
-use crate::evaluate::Scoring;
+use crate::evaluate;
 use crate::figures;
 use crate::gradient::NotFinite;
 use crate::learner::Learner;
 use crate::log::{MetricsLog, Record};
 use crate::progress::{Progress, Reporter, Update};
-use crate::read_ahead::{Prepared, ReadAhead};
-use crate::run::{self, RunDirectory};
-use crate::warm_start;
+use crate::read_ahead::ReadAhead;
+use crate::training_split;
 
 /// What to train, on what, and where to.
 #[derive(Debug)]
@@ -64,7 +65,8 @@ pub enum Outcome {
 pub fn train(request: &Request, progress: Progress, stop: &AtomicBool) -> Result<Outcome, Error> {
     let feeds = FeedDirectory::open(&request.feeds)?;
     let run = RunDirectory::at(&request.run);
-    let wrong = |reason: String| Error::Run { path: request.run.clone(), reason };
+    let wrong =
+        |reason: String| Error::Run(eliverec_run::Error::Run { path: request.run.clone(), reason });
     if request.config.is_none() && !run.exists() {
         return Err(wrong("holds no run to resume; give a --config".into()));
     }
@@ -79,12 +81,14 @@ pub fn train(request: &Request, progress: Progress, stop: &AtomicBool) -> Result
         (asked, _) => resumed_config(&run, asked.as_ref()).map_err(wrong)?,
     };
     if run.exists() {
-        run::check_schema(&run, &feeds)?;
+        run.check_schema(feeds.schema(), feeds.path())?;
     }
     let has_validation = feeds.feeds(Split::Validation)? > 0;
+    training_split::require_labels(&feeds, has_validation)?;
     if !has_validation && config.training.patience > 0 {
         let advice = "has no validation feeds, which early stopping needs; set training.patience=0 to train without";
-        return Err(Error::Run { path: request.feeds.clone(), reason: advice.into() });
+        let path = request.feeds.clone();
+        return Err(eliverec_run::Error::Run { path, reason: advice.into() }.into());
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(config.training.threads.unwrap_or(0));
     let pool = pool.build().map_err(std::io::Error::other)?;
@@ -93,8 +97,8 @@ pub fn train(request: &Request, progress: Progress, stop: &AtomicBool) -> Result
             let notes = request.overrides.iter().map(|override_| format!("override: {override_}"));
             let notes: Vec<String> = notes.collect();
             match &request.init_from {
-                None => run.begin(&config, &notes, &feeds)?,
-                Some(from) => warm_start::begin(&run, &config, &notes, &feeds, from)?,
+                None => begin::fresh(&run, &config, &notes, &feeds)?,
+                Some(from) => begin::warm(&run, &config, &notes, &feeds, from)?,
             }
         }
         Training::open(&run, config, feeds, has_validation, progress)?.run(stop)
@@ -123,6 +127,8 @@ struct Training<'a> {
     run: &'a RunDirectory,
     config: Config,
     feeds: FeedDirectory,
+    /// Where the training split is read from.
+    shuffled: FeedDirectory,
     feeds_per_epoch: u64,
     has_validation: bool,
     schema: Arc<Schema>,
@@ -144,10 +150,10 @@ impl<'a> Training<'a> {
     ) -> Result<Self, Error> {
         let schema = Arc::new(feeds.schema().clone());
         let training_feeds = feeds.feeds(Split::Train)?;
-        let commit = checkpoint::read_commit(run)?;
-        checkpoint::remove_leftovers(run, commit.as_ref())?;
+        let commit = read_commit(run)?;
+        remove_leftovers(run, commit.as_ref())?;
         let normalization = run.normalization()?;
-        let mut learner = Learner::new(&config, &schema, normalization.stay)?;
+        let mut learner = Learner::new(&config, &schema, normalization.duration("stay"))?;
         let (mut position, mut metrics_bytes) = (Position::default(), 0);
         if let Some(commit) = commit {
             if commit.training_feeds != training_feeds {
@@ -155,17 +161,23 @@ impl<'a> Training<'a> {
                     "{training_feeds} training feeds, the run was trained on {}; resume it with the same feeds",
                     commit.training_feeds
                 );
-                return Err(Error::Run { path: feeds.path().into(), reason });
+                let path = feeds.path().into();
+                return Err(eliverec_run::Error::Run { path, reason }.into());
             }
             checkpoint::load(&run.path().join(&commit.current), &config, &schema, &mut learner)?;
             (position, metrics_bytes) = (commit.position, commit.metrics_bytes);
         }
         let log = MetricsLog::open(&run.metrics_file(), metrics_bytes)?;
-        let reporter = Reporter::new(progress, config.training.log_every_steps);
+        let mut reporter = Reporter::new(progress, config.training.log_every_steps);
+        let shuffled = match position.finished {
+            Some(_) => training_split::close(run).map(|()| feeds.clone())?,
+            None => training_split::open(run, &config, &feeds, |line| reporter.say(line))?,
+        };
         Ok(Self {
             run,
             config,
             feeds,
+            shuffled,
             feeds_per_epoch: training_feeds,
             has_validation,
             schema,
@@ -195,6 +207,8 @@ impl<'a> Training<'a> {
                 self.position.finished = Some(finish);
                 // Without evaluations the last state is all there is to choose from.
                 self.save(self.position.best_value.is_none())?;
+                drop(batches);
+                training_split::close(self.run)?;
                 return Ok(Outcome::Finished(finish));
             }
             let every = self.config.training.checkpoint_every_steps;
@@ -221,7 +235,7 @@ impl<'a> Training<'a> {
             seed: numbered(stream(self.config.seed, "shuffle"), self.position.epoch),
             buffer_feeds: training.shuffle_buffer_feeds,
         };
-        let mut batches = self.feeds.batches(
+        let mut batches = self.shuffled.batches(
             Split::Train,
             &self.normalization,
             self.config.settings().lengths(),
@@ -271,13 +285,14 @@ impl<'a> Training<'a> {
         let (training, step) = (&self.config.training, self.position.step);
         let (model, device) = self.learner.evaluated(&self.config, &self.schema)?;
         let scoring = Scoring {
+            model: &model,
+            rows: &self.learner.store,
             config: &self.config,
             schema: &self.schema,
             normalization: &self.normalization,
             device: &device,
         };
-        let report =
-            scoring.run(&model, &self.learner.store, &self.feeds, Split::Validation, stop)?;
+        let report = evaluate::measure(&scoring, &self.feeds, Split::Validation, stop)?;
         let Some(report) = report else { return Ok(()) };
         let value = training.stop_metric.of(&report);
         if value.is_none() && training.patience > 0 {
@@ -285,9 +300,10 @@ impl<'a> Training<'a> {
                 "training.stop_metric {} is undefined on the validation split, where no feed (or user) has a watched and an unwatched candidate; choose another, or set training.patience=0",
                 training.stop_metric.name()
             );
-            return Err(Error::Run { path: self.feeds.path().into(), reason });
+            let path = self.feeds.path().into();
+            return Err(eliverec_run::Error::Run { path, reason }.into());
         }
-        let figures = figures::observe(&scoring, &model, &self.learner.store, &self.feeds)?;
+        let figures = figures::observe(&scoring, &self.feeds)?;
         let best = value.is_some_and(|v| self.position.best_value.is_none_or(|best| v > best));
         let split = Split::Validation.name();
         let epoch = self.position.epoch;

@@ -1,12 +1,15 @@
-//! The command line of eliverec: one file per command under `commands/`, exit codes here.
+//! The command line of eliverec: one file per command under `commands/`.
 
 mod allocator;
 mod commands;
+mod exit;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub(crate) use exit::{FAILED, INTERRUPTED, OK};
 
 /// Trains and evaluates eLiveRec, a recommender of live channels.
 #[derive(Debug, Parser)]
@@ -23,6 +26,7 @@ Examples:
   eliverec inspect work/ebnerd
   eliverec train --config experiments/quick/ebnerd-elive.toml --feeds work/ebnerd --out work/run
   eliverec evaluate --run work/run --feeds work/ebnerd --json
+  eliverec score --run work/run --feeds work/ebnerd --out work/scores.parquet
 
 Exit codes:
   0    done
@@ -40,6 +44,7 @@ enum Command {
     Replay(commands::replay::Arguments),
     Train(commands::train::Arguments),
     Evaluate(commands::evaluate::Arguments),
+    Score(commands::score::Arguments),
     Explain(commands::explain::Arguments),
     Experiment(commands::experiment::Arguments),
     Tune(commands::tune::Arguments),
@@ -49,31 +54,24 @@ enum Command {
     Completions(commands::completions::Arguments),
 }
 
-/// Done.
-const OK: u8 = 0;
-/// Failed.
-const FAILED: u8 = 1;
-/// Wrong input or usage.
-const BAD_INPUT: u8 = 2;
-/// Interrupted.
-const INTERRUPTED: u8 = 130;
-
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
-    let code = run(Cli::parse().command).unwrap_or_else(|error| {
+    let code = run(Cli::parse()).unwrap_or_else(|error| {
         let text = format!("{error:#}");
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         // Nobody is left to tell if standard error is closed.
         let _ = writeln!(std::io::stderr(), "error: {line}");
-        exit_code(&error)
+        exit::code(&error)
     });
     ExitCode::from(code)
 }
 
 /// Runs a command; the result is its exit code.
-fn run(command: Command) -> anyhow::Result<u8> {
-    match command {
-        Command::Demo(arguments) => commands::demo::run(&arguments),
+fn run(cli: Cli) -> anyhow::Result<u8> {
+    match cli.command {
+        Command::Demo(arguments) => {
+            commands::demo::run(&arguments, |words| run(Cli::try_parse_from(words)?))
+        }
         Command::Import(arguments) => commands::import::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Samples(arguments) => commands::samples::run(&arguments),
@@ -81,54 +79,22 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
+        Command::Score(arguments) => commands::score::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments),
         Command::Experiment(arguments) => commands::experiment::run(&arguments),
         Command::Tune(arguments) => commands::tune::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
         Command::Disentangling(arguments) => commands::disentangling::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
-        Command::Completions(arguments) => commands::completions::run(&arguments),
+        Command::Completions(arguments) => {
+            commands::completions::run(&arguments, &mut Cli::command())
+        }
     }
-}
-
-/// The exit code of an error: whose fault it is.
-fn exit_code(error: &anyhow::Error) -> u8 {
-    let bad_input = error.chain().any(|cause| {
-        if let Some(error) = cause.downcast_ref::<eliverec_train::Error>() {
-            return error.is_bad_input();
-        }
-        if let Some(error) = cause.downcast_ref::<eliverec_samples::Error>() {
-            use eliverec_samples::Error;
-            return match error {
-                Error::Tables(tables) => !matches!(tables, eliverec_tables::Error::Io(_)),
-                Error::Io(_) | Error::Engine(_) => false,
-                Error::Features(_)
-                | Error::Config { .. }
-                | Error::Field { .. }
-                | Error::Feeds { .. } => true,
-            };
-        }
-        if let Some(error) = cause.downcast_ref::<eliverec_report::Error>() {
-            use eliverec_report::Error;
-            return matches!(
-                error,
-                Error::NoResults(_) | Error::Damaged { .. } | Error::Metrics(_)
-            );
-        }
-        if cause.is::<eliverec_sim::Error>() {
-            return true;
-        }
-        cause
-            .downcast_ref::<eliverec_tables::Error>()
-            .is_some_and(|error| !matches!(error, eliverec_tables::Error::Io(_)))
-    });
-    if bad_input { BAD_INPUT } else { FAILED }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn arguments_are_consistent() {

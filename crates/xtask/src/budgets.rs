@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use crate::repository::root;
+
 const BUDGET: usize = 400;
 const REASON: &str = "This file is long";
 
 /// Looks through every source file of the workspace.
 pub(crate) fn check() -> Result<()> {
-    let root = crate::root()?;
+    let root = root()?;
     let mut files = Vec::new();
     collect(&root.join("crates"), &mut files)?;
     files.sort();

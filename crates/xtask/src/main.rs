@@ -1,18 +1,23 @@
 //! Repository chores: `cargo xtask check` runs everything a change must pass, cheapest first.
 
 mod budgets;
+mod cycles;
 mod layers;
 mod new_model;
+mod repository;
 mod tables;
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
+
+use repository::root;
 
 const HELP: &str = "\
-cargo xtask check            format, layers, file budgets, tables of the documentation, clippy, tests
+cargo xtask check            format, layers, cycles, file budgets, tables of the documentation, clippy, tests
 cargo xtask check --no-tests the same without the tests
 cargo xtask layers           which crate may depend on which
+cargo xtask cycles           no file of a crate stands on one that stands on it
 cargo xtask budgets          files over 400 lines need a reason in their module docs
 cargo xtask tables           cuts the tables of the documentation from the reports again
 cargo xtask new-model NAME   writes the model's file, registry line and experiment
@@ -26,6 +31,7 @@ fn main() -> ExitCode {
         ["check"] => check(true),
         ["check", "--no-tests"] => check(false),
         ["layers"] => layers::check(),
+        ["cycles"] => cycles::check(),
         ["budgets"] => budgets::check(),
         ["tables"] => root().and_then(|root| tables::fill(&root, false)),
         ["new-model", name] => new_model::create(name),
@@ -46,6 +52,7 @@ fn main() -> ExitCode {
 fn check(tests: bool) -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     layers::check()?;
+    cycles::check()?;
     budgets::check()?;
     tables::fill(&root()?, true)?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
@@ -65,12 +72,4 @@ fn cargo(arguments: &[&str]) -> Result<()> {
         bail!("cargo {} failed", arguments.join(" "));
     }
     Ok(())
-}
-
-/// The repository's root, two folders above this crate.
-fn root() -> Result<std::path::PathBuf> {
-    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = here.ancestors().nth(2).filter(|root| root.join("Cargo.lock").exists());
-    ensure!(root.is_some(), "{} is not inside the workspace", here.display());
-    Ok(root.map(std::path::Path::to_path_buf).unwrap_or_default())
 }

@@ -5,21 +5,21 @@ use std::sync::Mutex;
 /// What the forward of one chunk leaves for its backward.
 #[derive(Debug, Default)]
 pub(super) struct Activations {
-    /// Queries, keys, values `[m, 3 d]`.
+    /// Queries, keys, values side by side, `x [Wq Wk Wv]` `[m, 3 d]`.
     pub(super) projected: Vec<f32>,
     /// Outputs of the heads `[m, d]`.
     pub(super) mixed: Vec<f32>,
     /// Logarithms of the softmax sums `[m, h]`.
     pub(super) log_sums: Vec<f32>,
-    /// The first normalised sum `[m, d]`; its scales are 1 / deviation.
+    /// The first normalised sum, before gamma and beta `[m, d]`.
     pub(super) first: Vec<f32>,
-    /// `[m]`
+    /// 1 / standard deviation of the first sum's rows `[m]`.
     pub(super) first_scales: Vec<f32>,
-    /// `[m, f]`
+    /// The hidden layer, `relu(x1 W1 + b1)` `[m, f]`.
     pub(super) hidden: Vec<f32>,
-    /// The second normalised sum `[m, d]`.
+    /// The second normalised sum, before gamma and beta `[m, d]`.
     pub(super) second: Vec<f32>,
-    /// `[m]`
+    /// 1 / standard deviation of the second sum's rows `[m]`.
     pub(super) second_scales: Vec<f32>,
 }
 

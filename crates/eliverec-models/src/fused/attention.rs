@@ -7,8 +7,8 @@
 use pulp::{Arch, Simd};
 
 use super::exponential::exp;
-use super::product::{Left, Product};
-use super::rows::{Loop, Rows, row, row_mut};
+use super::product::{Left, Product, Write};
+use super::rows::{Loop, RowLoop, row, row_mut};
 
 /// The shape and scale of the attention.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,7 @@ pub(super) struct Room {
 const PADDING: usize = 16;
 
 impl Room {
+    /// Sizes the buffers for a feed of `length` events; the padded length.
     fn fit(&mut self, length: usize, head: usize) -> usize {
         let padded = length.next_multiple_of(PADDING);
         self.transposed.resize(head * padded, 0.0);
@@ -52,7 +53,7 @@ impl Room {
         padded
     }
 
-    /// Transposes columns `start..start + head` of rows of `stride`.
+    /// `self.transposed` `[d / h, padded]` from columns `start..start + head` of rows of `stride` `[l, stride]`.
     fn transpose(&mut self, rows: &[f32], stride: usize, start: usize, head: usize) {
         let padded = self.mask.len();
         let length = self.along.len();
@@ -69,7 +70,7 @@ impl Room {
 }
 
 impl Attention {
-    /// Softmax(Q K^T * scale) V of every head, for the events of one feed.
+    /// `mixed = softmax(Q K^T * scale) V` of every head, side by side, for the events of one feed.
     ///
     /// `projected` holds queries, keys and values side by side `[l, 3 d]`; `mixed` `[l, d]` and `log_sums` `[l, h]` are
     /// written.
@@ -86,11 +87,14 @@ impl Attention {
         let padded = room.fit(length, head);
         for h in 0..self.heads {
             let at = h * head;
+            // S = Q K^T  [l, padded]
             self.score(arch, projected, h, room);
+            // W = softmax(S * scale)  [l, padded]
             let scale = self.scale;
             let (weights, mask) = (&mut room.weights, &room.mask);
             let log_sums = LogSums { values: log_sums, head: h, heads: self.heads };
             arch.dispatch(Loop(Softmax { weights, mask, scale, log_sums }));
+            // mixed = W V  [l, d / h]
             arch.dispatch(Product {
                 to: &mut mixed[at..],
                 to_stride: d,
@@ -98,12 +102,14 @@ impl Attention {
                 right: &projected[2 * d + at..],
                 right_stride: 3 * d,
                 shape: [length, head, length],
-                add: false,
+                write: Write::Replace,
             });
         }
     }
 
-    /// The gradient of `projected` `[l, 3 d]` from that of `mixed`.
+    /// The gradient of `projected` `[l, 3 d]`, which is written, from that of `mixed`, `gradient` `[l, d]`.
+    ///
+    /// Head by head, G its columns of `gradient`: `dW = G V^T`, `dS` by the softmax, `dQ = dS K`, `dK = dS^T Q`, `dV = W^T G`.
     pub(super) fn backward(
         &self,
         arch: Arch,
@@ -116,8 +122,11 @@ impl Attention {
         let padded = room.fit(length, head);
         for h in 0..self.heads {
             let at = h * head;
+            let [query, key, value] = [at, d + at, 2 * d + at];
+            // S = Q K^T  [l, padded]
             self.score(arch, projected, h, room);
-            room.transpose(projected, 3 * d, 2 * d + at, head);
+            // dW = G V^T  [l, padded]
+            room.transpose(projected, 3 * d, value, head);
             arch.dispatch(Product {
                 to: &mut room.gradients,
                 to_stride: padded,
@@ -125,13 +134,15 @@ impl Attention {
                 right: &room.transposed,
                 right_stride: padded,
                 shape: [length, padded, head],
-                add: false,
+                write: Write::Replace,
             });
+            // along_i = sum_j W_ij dW_ij = mixed_i . G_i  [l]
             for (i, along) in room.along.iter_mut().enumerate() {
                 let place = i * d + at..i * d + at + head;
                 let pairs = mixed[place.clone()].iter().zip(&gradient[place]);
                 *along = pairs.map(|(value, gradient)| value * gradient).sum();
             }
+            // W = softmax(S * scale), again, and dS_ij = scale * W_ij (dW_ij - along_i)  [l, padded]
             arch.dispatch(Loop(SoftmaxBackward {
                 weights: &mut room.weights,
                 gradients: &mut room.gradients,
@@ -141,25 +152,29 @@ impl Attention {
                 head: h,
                 along: &room.along,
             }));
-            let mut multiply = |place: usize, left, right, right_stride| {
+            let mut write_gradient = |column: usize, left, right, right_stride| {
                 arch.dispatch(Product {
-                    to: &mut projected_gradient[place + at..],
+                    to: &mut projected_gradient[column..],
                     to_stride: 3 * d,
                     left,
                     right,
                     right_stride,
                     shape: [length, head, length],
-                    add: false,
+                    write: Write::Replace,
                 });
             };
-            let scores = &room.gradients;
-            multiply(0, Left::rows(scores, padded), &projected[d + at..], 3 * d);
-            multiply(d, Left::transposed(scores, padded), &projected[at..], 3 * d);
-            multiply(2 * d, Left::transposed(&room.weights, padded), &gradient[at..], d);
+            let score_gradients = &room.gradients;
+            // dQ = dS K  [l, d / h]
+            write_gradient(query, Left::rows(score_gradients, padded), &projected[key..], 3 * d);
+            // dK = dS^T Q  [l, d / h]
+            let transposed = Left::transposed(score_gradients, padded);
+            write_gradient(key, transposed, &projected[query..], 3 * d);
+            // dV = W^T G  [l, d / h]
+            write_gradient(value, Left::transposed(&room.weights, padded), &gradient[at..], d);
         }
     }
 
-    /// Scores of head `h`, without their factor, into `room.weights`.
+    /// `room.weights = Q K^T` of head `h`: scores without their factor `[l, padded]`.
     fn score(&self, arch: Arch, projected: &[f32], h: usize, room: &mut Room) {
         let (d, head) = (self.width, self.width / self.heads);
         let padded = room.mask.len();
@@ -171,7 +186,7 @@ impl Attention {
             right: &room.transposed,
             right_stride: padded,
             shape: [room.along.len(), padded, head],
-            add: false,
+            write: Write::Replace,
         });
     }
 }
@@ -184,15 +199,17 @@ struct LogSums<'a> {
     heads: usize,
 }
 
-/// Scores become weights.
+/// `W_ij = exp(scale * S_ij + mask_j - log_sums_i)`, `log_sums_i = log sum_j exp(scale * S_ij + mask_j)`.
 struct Softmax<'a> {
+    /// Before: scores S. After: weights W `[l, padded]`.
     weights: &'a mut [f32],
+    /// `[padded]`
     mask: &'a [f32],
     scale: f32,
     log_sums: LogSums<'a>,
 }
 
-impl Rows for Softmax<'_> {
+impl RowLoop for Softmax<'_> {
     fn width(&self) -> usize {
         self.mask.len()
     }
@@ -205,6 +222,7 @@ impl Rows for Softmax<'_> {
         for (i, log_sums) in self.log_sums.values.chunks_exact_mut(self.log_sums.heads).enumerate()
         {
             let weights = row_mut::<S>(self.weights, i, width);
+            // s_j = scale * S_ij + mask_j, g = max_j s_j
             let mut greatest = simd.splat_f32s(f32::NEG_INFINITY);
             for (weight, mask) in weights.iter_mut().zip(mask) {
                 *weight = simd.mul_add_e_f32s(*weight, scale, *mask);
@@ -212,12 +230,14 @@ impl Rows for Softmax<'_> {
             }
             let greatest = simd.reduce_max_f32s(greatest);
             let shift = simd.splat_f32s(greatest);
+            // e_j = exp(s_j - g)
             let mut sum = simd.splat_f32s(0.0);
             for weight in weights.iter_mut() {
                 *weight = exp(simd, simd.sub_f32s(*weight, shift));
                 sum = simd.add_f32s(sum, *weight);
             }
             let sum = simd.reduce_sum_f32s(sum);
+            // log_sums_i = g + log sum_j e_j, W_ij = e_j / sum_j e_j
             log_sums[self.log_sums.head] = greatest + sum.ln();
             let share = simd.splat_f32s(sum.recip());
             for weight in weights {
@@ -227,18 +247,25 @@ impl Rows for Softmax<'_> {
     }
 }
 
-/// Scores become weights again, and gradients of weights those of scores.
+/// The backward of [`Softmax`]: scores become weights again, `W_ij = exp(scale * S_ij + mask_j - log_sums_i)`, and gradients
+/// of weights those of scores, `dS_ij = scale * W_ij (dW_ij - along_i)`.
 struct SoftmaxBackward<'a> {
+    /// Before: scores S. After: weights W `[l, padded]`.
     weights: &'a mut [f32],
+    /// Before: dW. After: dS `[l, padded]`.
     gradients: &'a mut [f32],
+    /// `[padded]`
     mask: &'a [f32],
     scale: f32,
+    /// Of all heads `[l, h]`.
     log_sums: &'a [f32],
+    /// Which of them.
     head: usize,
+    /// `sum_j W_ij dW_ij` `[l]`.
     along: &'a [f32],
 }
 
-impl Rows for SoftmaxBackward<'_> {
+impl RowLoop for SoftmaxBackward<'_> {
     fn width(&self) -> usize {
         self.mask.len()
     }
@@ -255,8 +282,10 @@ impl Rows for SoftmaxBackward<'_> {
             let weights = row_mut::<S>(self.weights, i, width);
             let gradients = row_mut::<S>(self.gradients, i, width);
             for ((weight, gradient), mask) in weights.iter_mut().zip(gradients).zip(mask) {
+                // W_ij = exp(scale * S_ij + mask_j - log_sums_i)
                 let score = simd.mul_add_e_f32s(*weight, scale, *mask);
                 *weight = exp(simd, simd.sub_f32s(score, shift));
+                // dS_ij = scale * W_ij (dW_ij - along_i)
                 let centred = simd.sub_f32s(*gradient, along);
                 *gradient = simd.mul_f32s(simd.mul_f32s(*weight, centred), scale);
             }

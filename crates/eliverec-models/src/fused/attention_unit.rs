@@ -12,8 +12,8 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::chunks::{add_up, cut};
-use super::product::{Left, Product};
-use super::record::Operation;
+use super::product::{Left, Product, Write};
+use super::record::{Keep, Operation};
 use super::rows::Loop;
 use super::unit_layers::{
     FirstLayer, FirstLayerBackward, PairProducts, PairProductsBackward, SecondLayer,
@@ -29,10 +29,12 @@ const PARTITIONS: usize = 16;
 /// Widths are padded to a multiple of this, the widest register.
 const PADDING: usize = 16;
 
-/// SecondLayer `[n, longest]`, zero beyond the end of a feed's history.
+/// The scores `[n, longest]`, zero beyond the end of a feed's history: for candidate i and event j of its feed
+/// `score . sigmoid(sigmoid(of_target_i + of_item_j + (target_i * item_j) W) W2 + b2)`.
 ///
-/// Inputs: targets `[n, d]`, events `[m, d]`, what they give to the first hidden layer `[n, h]` and `[m, h]`, the weight
-/// of their product `[d, h]`, then weight `[h, g]` and bias `[g]` of the second hidden layer and weight `[g, 1]` of the score.
+/// Inputs: targets `[n, d]`, events `[m, d]`, what they give to the first hidden layer `[n, h]` and `[m, h]`, W, the weight
+/// of their product `[d, h]`, then weight W2 `[h, g]` and bias b2 `[g]` of the second hidden layer and weight `[g, 1]` of the
+/// score.
 #[derive(Debug)]
 pub(super) struct AttentionUnit {
     /// From feed to its events.
@@ -49,19 +51,29 @@ pub(super) struct AttentionUnit {
 
 /// The weights as the loops want them: the second layer's columns padded with zeros, and transposes for the backward.
 struct Weights<'a> {
+    /// W `[d, h]`
     product: &'a [f32],
+    /// `[h, d]`
     product_transposed: Vec<f32>,
+    /// W2 `[h, padded g]`
     second: Vec<f32>,
+    /// `[padded g, h]`
     second_transposed: Vec<f32>,
+    /// b2 `[padded g]`
     bias: Vec<f32>,
+    /// `[padded g]`
     score: Vec<f32>,
 }
 
 /// Gradients of the weights, summed over the feeds of one partition; the second layer's are padded.
 struct Gradients {
+    /// `[d, h]`
     product: Vec<f32>,
+    /// `[h, padded g]`
     second: Vec<f32>,
+    /// `[padded g]`
     bias: Vec<f32>,
+    /// `[padded g]`
     score: Vec<f32>,
 }
 
@@ -70,19 +82,25 @@ struct Gradients {
 struct Room {
     /// Target times every event `[l, d]`, then its gradient.
     products: Vec<f32>,
-    /// First hidden layer `[l, h]`, and its gradient.
+    /// First hidden layer `[l, h]`.
     first: Vec<f32>,
+    /// Its gradient `[l, h]`.
     first_gradient: Vec<f32>,
     /// Second hidden layer `[l, padded g]`, then its gradient.
     second: Vec<f32>,
+    /// `[l]`
     scores: Vec<f32>,
 }
 
 /// One candidate with the events of its feed.
 struct Pair<'a> {
+    /// `[d]`
     target: &'a [f32],
+    /// `[l, d]`
     items: &'a [f32],
+    /// `[h]`
     of_target: &'a [f32],
+    /// `[l, h]`
     of_item: &'a [f32],
 }
 
@@ -115,6 +133,7 @@ impl AttentionUnit {
         partition.map(|i| (i, self.histories.range(i))).filter(|(_, events)| !events.is_empty())
     }
 
+    /// The rows of a partition's feeds.
     fn rows(offsets: &Offsets, partition: &Range<usize>) -> Range<usize> {
         offsets.range(partition.start).start..offsets.range(partition.end - 1).end
     }
@@ -138,6 +157,7 @@ impl AttentionUnit {
         }
     }
 
+    /// A candidate with the events of its feed.
     fn pair<'a>(
         &self,
         inputs: [&'a [f32]; 8],
@@ -159,20 +179,18 @@ impl AttentionUnit {
         let (d, [h, _], padded) = (self.width, self.hidden, self.padded());
         let length = pair.items.len() / d;
         let Pair { target, items, of_target, of_item } = *pair;
+        // products_j = target * item_j  [l, d]
         room.products.resize(length * d, 0.0);
         arch.dispatch(Loop(PairProducts { target, items, products: &mut room.products }));
+        // first_j = sigmoid(of_target + of_item_j + products_j W)  [l, h]
         room.first.resize(length * h, 0.0);
-        multiply(
-            arch,
-            &mut room.first,
-            Left::rows(&room.products, d),
-            weights.product,
-            [length, h, d],
-        );
+        let products = Left::rows(&room.products, d);
+        set_product(arch, &mut room.first, products, weights.product, [length, h, d]);
         arch.dispatch(Loop(FirstLayer { values: &mut room.first, of_target, of_item }));
+        // second_j = sigmoid(first_j W2 + b2)  [l, padded g]; score_j = second_j . score  [l]
         room.second.resize(length * padded, 0.0);
         let shape = [length, padded, h];
-        multiply(arch, &mut room.second, Left::rows(&room.first, h), &weights.second, shape);
+        set_product(arch, &mut room.second, Left::rows(&room.first, h), &weights.second, shape);
         room.scores.resize(length, 0.0);
         let (values, scores) = (&mut room.second, &mut room.scores);
         arch.dispatch(Loop(SecondLayer {
@@ -197,17 +215,20 @@ impl AttentionUnit {
         self.score(arch, pair, weights, room);
         let (d, [h, _], padded) = (self.width, self.hidden, self.padded());
         let length = gradient.len();
-        let add = |to: &mut [f32], left: &[f32], right: &[f32], [rows, columns]: [usize; 2]| {
-            arch.dispatch(Product {
-                to,
-                to_stride: columns,
-                left: Left::transposed(left, rows),
-                right,
-                right_stride: columns,
-                shape: [rows, columns, length],
-                add: true,
-            });
-        };
+        // to [rows, columns] += left^T right, of left [l, rows] and right [l, columns]
+        let add_over_events =
+            |to: &mut [f32], left: &[f32], right: &[f32], [rows, columns]: [usize; 2]| {
+                arch.dispatch(Product {
+                    to,
+                    to_stride: columns,
+                    left: Left::transposed(left, rows),
+                    right,
+                    right_stride: columns,
+                    shape: [rows, columns, length],
+                    write: Write::Add,
+                });
+            };
+        // da2, the gradient of a2 = first W2 + b2; dscore and db2 are added to  [l, padded g]
         arch.dispatch(Loop(SecondLayerBackward {
             values: &mut room.second,
             weight: &weights.score,
@@ -215,20 +236,26 @@ impl AttentionUnit {
             bias_gradient: &mut sums.bias,
             weight_gradient: &mut sums.score,
         }));
-        add(&mut sums.second, &room.first, &room.second, [h, padded]);
+        // dW2 += first^T da2  [h, padded g]
+        add_over_events(&mut sums.second, &room.first, &room.second, [h, padded]);
+        // dfirst = da2 W2^T  [l, h]
         room.first_gradient.resize(length * h, 0.0);
         let second = Left::rows(&room.second, padded);
         let shape = [length, h, padded];
-        multiply(arch, &mut room.first_gradient, second, &weights.second_transposed, shape);
+        set_product(arch, &mut room.first_gradient, second, &weights.second_transposed, shape);
+        // da1, the gradient of a1 = of_target + of_item + products W; dof_target and dof_item are added to  [l, h]
         arch.dispatch(Loop(FirstLayerBackward {
             values: &room.first,
             gradient: &mut room.first_gradient,
             target_gradient: of_target,
             item_gradient: of_item,
         }));
-        add(&mut sums.product, &room.products, &room.first_gradient, [d, h]);
+        // dW += products^T da1  [d, h]
+        add_over_events(&mut sums.product, &room.products, &room.first_gradient, [d, h]);
+        // dproducts = da1 W^T  [l, d]
         let first = Left::rows(&room.first_gradient, h);
-        multiply(arch, &mut room.products, first, &weights.product_transposed, [length, d, h]);
+        set_product(arch, &mut room.products, first, &weights.product_transposed, [length, d, h]);
+        // dtarget += sum_j dproducts_j * item_j, ditem_j += dproducts_j * target
         arch.dispatch(Loop(PairProductsBackward {
             target: pair.target,
             items: pair.items,
@@ -239,10 +266,10 @@ impl AttentionUnit {
     }
 }
 
-/// `to [m, n] = left [m, k] * right [k, n]`
-fn multiply(arch: Arch, to: &mut [f32], left: Left<'_>, right: &[f32], shape: [usize; 3]) {
-    let [_, n, _] = shape;
-    arch.dispatch(Product { to, to_stride: n, left, right, right_stride: n, shape, add: false });
+/// `to [m, n] = left [m, k] * right [k, n]`, `shape` `[m, n, k]`.
+fn set_product(arch: Arch, to: &mut [f32], left: Left<'_>, right: &[f32], shape: [usize; 3]) {
+    let ([_, n, _], write) = (shape, Write::Replace);
+    arch.dispatch(Product { to, to_stride: n, left, right, right_stride: n, shape, write });
 }
 
 /// The transpose of rows of `columns`.
@@ -253,7 +280,7 @@ fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
 impl Operation<8> for AttentionUnit {
     type Saved = ();
 
-    fn forward(&self, inputs: [&[f32]; 8], _keep: bool) -> (Vec<f32>, [usize; 2], ()) {
+    fn forward(&self, inputs: [&[f32]; 8], _keep: Keep) -> (Vec<f32>, [usize; 2], ()) {
         let (arch, longest, weights) = (Arch::new(), self.longest, self.weights(inputs));
         let mut output = vec![0.0; self.candidates.total() * longest];
         let partitions = self.partitions();

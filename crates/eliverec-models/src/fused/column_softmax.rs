@@ -4,16 +4,19 @@
 use pulp::Simd;
 
 use super::exponential::exp;
-use super::rows::{Rows, row, row_mut};
+use super::rows::{RowLoop, row, row_mut};
 
-/// Eq. 7: softmax over the rows, in every column.
+/// The weights of Eq. 7, in every column: `w_i = exp(scale * s_i) / sum_j exp(scale * s_j)`, i and j over the rows.
 pub(super) struct ColumnSoftmax<'a> {
+    /// Before: scores s. After: weights w `[l, padded]`.
     pub(super) weights: &'a mut [f32],
+    /// Columns: candidates and padding.
     pub(super) padded: usize,
+    /// Factor of the scores.
     pub(super) scale: f32,
 }
 
-impl Rows for ColumnSoftmax<'_> {
+impl RowLoop for ColumnSoftmax<'_> {
     fn width(&self) -> usize {
         self.padded
     }
@@ -23,18 +26,21 @@ impl Rows for ColumnSoftmax<'_> {
         let rows = self.weights.len() / self.padded;
         let scale = simd.splat_f32s(self.scale);
         for column in 0..self.padded / S::F32_LANES {
+            // s_i = scale * s_i, g = max_i s_i
             let mut greatest = simd.splat_f32s(f32::NEG_INFINITY);
             for i in 0..rows {
                 let weight = &mut row_mut::<S>(self.weights, i, self.padded)[column];
                 *weight = simd.mul_f32s(*weight, scale);
                 greatest = simd.max_f32s(greatest, *weight);
             }
+            // e_i = exp(s_i - g), which the shift keeps from overflowing
             let mut sum = simd.splat_f32s(0.0);
             for i in 0..rows {
                 let weight = &mut row_mut::<S>(self.weights, i, self.padded)[column];
                 *weight = exp(simd, simd.sub_f32s(*weight, greatest));
                 sum = simd.add_f32s(sum, *weight);
             }
+            // w_i = e_i / sum_j e_j
             let share = simd.div_f32s(simd.splat_f32s(1.0), sum);
             for i in 0..rows {
                 let weight = &mut row_mut::<S>(self.weights, i, self.padded)[column];
@@ -44,15 +50,19 @@ impl Rows for ColumnSoftmax<'_> {
     }
 }
 
-/// Gradients of weights become those of scores.
+/// The backward of [`ColumnSoftmax`]: `ds_i = scale * w_i (dw_i - sum_j w_j dw_j)`.
 pub(super) struct ColumnSoftmaxBackward<'a> {
+    /// `[l, padded]`
     pub(super) weights: &'a [f32],
+    /// Before: of the weights, dw. After: of the scores, ds `[l, padded]`.
     pub(super) gradients: &'a mut [f32],
+    /// Columns: candidates and padding.
     pub(super) padded: usize,
+    /// Factor of the scores.
     pub(super) scale: f32,
 }
 
-impl Rows for ColumnSoftmaxBackward<'_> {
+impl RowLoop for ColumnSoftmaxBackward<'_> {
     fn width(&self) -> usize {
         self.padded
     }
@@ -62,6 +72,7 @@ impl Rows for ColumnSoftmaxBackward<'_> {
         let rows = self.weights.len() / self.padded;
         let scale = simd.splat_f32s(self.scale);
         for column in 0..self.padded / S::F32_LANES {
+            // along = sum_j w_j dw_j
             let mut along = simd.splat_f32s(0.0);
             for i in 0..rows {
                 let weight = row::<S>(self.weights, i, self.padded)[column];
@@ -71,6 +82,7 @@ impl Rows for ColumnSoftmaxBackward<'_> {
             for i in 0..rows {
                 let weight = row::<S>(self.weights, i, self.padded)[column];
                 let gradient = &mut row_mut::<S>(self.gradients, i, self.padded)[column];
+                // ds_i = scale * w_i (dw_i - along)
                 let centred = simd.sub_f32s(*gradient, along);
                 *gradient = simd.mul_f32s(simd.mul_f32s(weight, centred), scale);
             }

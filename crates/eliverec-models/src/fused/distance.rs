@@ -6,8 +6,8 @@
 use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
-use super::record::Operation;
-use super::rows::{Loop, Rows, row, row_mut};
+use super::record::{Keep, Operation};
+use super::rows::{Loop, RowLoop, row, row_mut};
 
 /// Distances `[r, r]` of rows `[r, d]`.
 #[derive(Debug)]
@@ -22,13 +22,17 @@ impl Operation<1> for PairwiseDistance {
     /// The distances, if a backward follows.
     type Saved = Vec<f32>;
 
-    fn forward(&self, [x]: [&[f32]; 1], keep: bool) -> (Vec<f32>, [usize; 2], Vec<f32>) {
+    fn forward(&self, [x]: [&[f32]; 1], keep: Keep) -> (Vec<f32>, [usize; 2], Vec<f32>) {
         let (arch, r) = (Arch::new(), self.rows);
         let mut output = vec![0.0; r * r];
         output.par_chunks_exact_mut(r.max(1)).enumerate().for_each(|(i, distances)| {
+            // |x_i - x_j| for every j  [r]
             arch.dispatch(Loop(Distances { x, i, width: self.width, to: distances }));
         });
-        let saved = if keep { output.clone() } else { Vec::new() };
+        let saved = match keep {
+            Keep::ForBackward => output.clone(),
+            Keep::Nothing => Vec::new(),
+        };
         (output, [r, r], saved)
     }
 
@@ -37,30 +41,35 @@ impl Operation<1> for PairwiseDistance {
         let mut x_gradient = vec![0.0; x.len()];
         let parts = x_gradient.par_chunks_exact_mut(self.width.max(1)).enumerate();
         parts.for_each(|(i, x_gradient)| {
-            let columns = gradient.iter().skip(i).step_by(r);
-            let rows = &gradient[i * r..(i + 1) * r];
-            // d|a - b| / da = (a - b) / |a - b|, and 0 where they coincide.
-            let factors: Vec<f32> = rows
+            let of_column = gradient.iter().skip(i).step_by(r); // dD_ji [r]
+            let of_row = &gradient[i * r..(i + 1) * r]; // dD_ij [r]
+            let distances = &saved[i * r..(i + 1) * r]; // D_ij [r]
+            // f_j = (dD_ij + dD_ji) / D_ij, because d|a - b| / da = (a - b) / |a - b|; 0 where rows coincide  [r]
+            let factors: Vec<f32> = of_row
                 .iter()
-                .zip(columns)
-                .zip(&saved[i * r..(i + 1) * r])
+                .zip(of_column)
+                .zip(distances)
                 .map(|((a, b), distance)| if *distance == 0.0 { 0.0 } else { (a + b) / distance })
                 .collect();
+            // dx_i = sum_j f_j (x_i - x_j)  [d]
             arch.dispatch(Loop(Pull { x, i, factors: &factors, x_gradient }));
         });
         [x_gradient]
     }
 }
 
-/// Distances of row `i` to all.
+/// `to_j = |x_i - x_j|`: distances of row `i` to all.
 struct Distances<'a> {
+    /// `[r, d]`
     x: &'a [f32],
     i: usize,
+    /// `d`
     width: usize,
+    /// `[r]`
     to: &'a mut [f32],
 }
 
-impl Rows for Distances<'_> {
+impl RowLoop for Distances<'_> {
     fn width(&self) -> usize {
         self.width
     }
@@ -79,15 +88,18 @@ impl Rows for Distances<'_> {
     }
 }
 
-/// Sum over j of `factors[j]` times (row `i` - row j).
+/// `x_gradient += sum_j factors_j (x_i - x_j)`
 struct Pull<'a> {
+    /// `[r, d]`
     x: &'a [f32],
     i: usize,
+    /// `[r]`
     factors: &'a [f32],
+    /// Of row `i` `[d]`.
     x_gradient: &'a mut [f32],
 }
 
-impl Rows for Pull<'_> {
+impl RowLoop for Pull<'_> {
     fn width(&self) -> usize {
         self.x_gradient.len()
     }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::record::Operation;
+use super::record::{Keep, Operation};
 
 /// Rows written by one task.
 const ROWS: usize = 512;
 
-/// `[rows, sum of widths]` from `N` tables.
+/// `output_i = table_1[places_1,i] ... table_N[places_N,i]` side by side: `[rows, sum of widths]` from `N` tables.
 #[derive(Debug)]
 pub(super) struct GatherConcat<const N: usize> {
     /// Width of every table.
@@ -21,11 +21,12 @@ pub(super) struct GatherConcat<const N: usize> {
 impl<const N: usize> Operation<N> for GatherConcat<N> {
     type Saved = ();
 
-    fn forward(&self, tables: [&[f32]; N], _keep: bool) -> (Vec<f32>, [usize; 2], ()) {
+    fn forward(&self, tables: [&[f32]; N], _keep: Keep) -> (Vec<f32>, [usize; 2], ()) {
         let rows = self.places[0].len();
         let width: usize = self.widths.iter().sum();
         let mut output = vec![0.0; rows * width];
         output.par_chunks_mut((ROWS * width).max(1)).enumerate().for_each(|(part, output)| {
+            // One output row [sum of widths], field by field.
             for (i, row) in output.chunks_exact_mut(width).enumerate() {
                 let mut rest = row;
                 for ((table, places), width) in tables.iter().zip(&self.places).zip(self.widths) {
@@ -50,6 +51,7 @@ impl<const N: usize> Operation<N> for GatherConcat<N> {
         sums.par_iter_mut().enumerate().for_each(|(field, sums)| {
             let (start, width) = (starts[field], self.widths[field].max(1));
             let found = Occurrences::of(&self.places[field], sums.len() / width);
+            // dtable_r = sum over the output rows i taken from r of doutput_i's columns of the table  [w]
             // A table's row adds its occurrences in order: the same bytes whatever the number of threads.
             sums.par_chunks_mut(ROWS * width).enumerate().for_each(|(part, sums)| {
                 for (i, sum) in sums.chunks_exact_mut(width).enumerate() {
@@ -68,7 +70,9 @@ impl<const N: usize> Operation<N> for GatherConcat<N> {
 
 /// Where each row of a table was taken to, ascending.
 struct Occurrences {
+    /// Of every row of the table: where its part of `rows` ends `[u]`.
     ends: Vec<u32>,
+    /// Output rows, those of one row of the table together `[rows]`.
     rows: Vec<u32>,
 }
 
@@ -91,6 +95,7 @@ impl Occurrences {
         Self { ends: next, rows }
     }
 
+    /// The output rows that a row of the table went to.
     fn of_row(&self, row: usize) -> &[u32] {
         let start = if row == 0 { 0 } else { self.ends[row - 1] };
         &self.rows[start as usize..self.ends[row] as usize]

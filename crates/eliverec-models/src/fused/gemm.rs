@@ -5,6 +5,8 @@
 
 use gemm::Parallelism;
 
+use super::product::Write;
+
 /// A matrix read in place, possibly transposed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Matrix<'a> {
@@ -37,11 +39,23 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `to = left * right`, or added to `to`; `to` is row-major.
+/// `to [m, n] = left [m, k] * right [k, n]`; `to` is row-major.
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub(super) fn multiply(to: &mut [f32], left: Matrix, right: Matrix, add: bool) {
+pub(super) fn set_product(to: &mut [f32], left: Matrix, right: Matrix) {
+    multiply(to, left, right, Write::Replace);
+}
+
+/// `to [m, n] += left [m, k] * right [k, n]`; `to` is row-major.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub(super) fn add_product(to: &mut [f32], left: Matrix, right: Matrix) {
+    multiply(to, left, right, Write::Add);
+}
+
+fn multiply(to: &mut [f32], left: Matrix, right: Matrix, write: Write) {
     let [m, n, k] = [left.rows, right.columns, left.columns];
     assert_eq!(k, right.rows, "columns of the left side and rows of the right side");
     assert_eq!(to.len(), m * n, "a product of {m} rows, {n} columns");
@@ -49,6 +63,8 @@ pub(super) fn multiply(to: &mut [f32], left: Matrix, right: Matrix, add: bool) {
         return;
     }
     let stride = |stride: usize| stride as isize;
+    // The numbers are real.
+    let [conjugate_to, conjugate_left, conjugate_right] = [false; 3];
     // SAFETY: `Matrix::new` keeps rows * columns == values.len(), and its strides address exactly those elements;
     // `to` has m * n elements and is borrowed mutably, so it overlaps neither side. All are f32.
     #[expect(unsafe_code, reason = "the gemm crate takes pointers; lengths are checked above")]
@@ -60,7 +76,7 @@ pub(super) fn multiply(to: &mut [f32], left: Matrix, right: Matrix, add: bool) {
             to.as_mut_ptr(),
             1,
             stride(n),
-            add,
+            write == Write::Add,
             left.values.as_ptr(),
             stride(left.column_stride),
             stride(left.row_stride),
@@ -69,9 +85,9 @@ pub(super) fn multiply(to: &mut [f32], left: Matrix, right: Matrix, add: bool) {
             stride(right.row_stride),
             1.0_f32,
             1.0_f32,
-            false,
-            false,
-            false,
+            conjugate_to,
+            conjugate_left,
+            conjugate_right,
             Parallelism::None,
         );
     }
@@ -101,7 +117,10 @@ mod tests {
                 Matrix::new(values, rows, columns)
             };
             let mut to = before.clone();
-            multiply(&mut to, matrix(&left, m, k, left_transposed), matrix(&right, k, n, right_transposed), add);
+            let left_side = matrix(&left, m, k, left_transposed);
+            let right_side = matrix(&right, k, n, right_transposed);
+            let product = if add { add_product } else { set_product };
+            product(&mut to, left_side, right_side);
             for i in 0..m {
                 for j in 0..n {
                     let sum: f64 = (0..k).map(|p| {

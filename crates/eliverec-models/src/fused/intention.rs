@@ -3,22 +3,28 @@
 
 use pulp::Simd;
 
-use super::RetrievalOptions;
 use super::exponential::sigmoid;
-use super::rows::{Rows, row, row_mut};
+use super::retrieval_options::RetrievalOptions;
+use super::rows::{RowLoop, row, row_mut};
 
-/// Eq. 5 and 6: the share of the consistent part, and both parts.
+/// Eq. 5 and 6 for the events i of a feed, o the difference of its prototypes: `p_i = sigmoid(scale * h_i . o)` or, per
+/// column, `sigmoid(scale * h_i * o)`; `z_c,i = p_i * h_i`, `z_s,i = (1 - p_i) * h_i`.
 pub(super) struct Split<'a> {
+    /// `[l, d]`
     pub(super) h: &'a [f32],
-    /// Of the feed `[d]`, or of its events `[l, d]`.
+    /// o: of the feed `[d]`, or of its events `[l, d]`.
     pub(super) difference: &'a [f32],
+    /// `d`
     pub(super) width: usize,
+    /// The scale of Eq. 5, and which kind of it.
     pub(super) options: RetrievalOptions,
+    /// Is written: p `[l, d]`.
     pub(super) share: &'a mut [f32],
+    /// Are written: `z_c` and `z_s` `[l, d]`.
     pub(super) parts: [&'a mut [f32]; 2],
 }
 
-impl Rows for Split<'_> {
+impl RowLoop for Split<'_> {
     fn width(&self) -> usize {
         self.width
     }
@@ -32,6 +38,7 @@ impl Rows for Split<'_> {
         for i in 0..self.h.len() / d {
             let h = row::<S>(self.h, i, d);
             let difference = row::<S>(self.difference, self.options.difference(i), d);
+            // h_i . o
             let mut product = simd.splat_f32s(0.0);
             for (h, difference) in h.iter().zip(difference) {
                 product = simd.mul_add_e_f32s(*h, *difference, product);
@@ -42,6 +49,7 @@ impl Rows for Split<'_> {
             for (((h, difference), share), (consistent, specific)) in
                 h.iter().zip(difference).zip(shares).zip(parts)
             {
+                // p_i = sigmoid(scale * score), z_c,i = p_i * h_i, z_s,i = (1 - p_i) * h_i
                 let score =
                     if self.options.elementwise { simd.mul_f32s(*h, *difference) } else { product };
                 *share = sigmoid(simd, simd.mul_f32s(score, scale));
@@ -52,20 +60,31 @@ impl Rows for Split<'_> {
     }
 }
 
-/// From the gradients of both parts to those of the events and of the prototypes' difference.
+/// The backward of [`Split`]: from the gradients of both parts to those of the events and of the prototypes' difference.
+///
+/// With s_i the score and, per column, `ds_i = (dz_c,i - dz_s,i) * h_i * scale * p_i (1 - p_i)`; for one share per event the
+/// product with h_i is an inner one: `ds_i = ((dz_c,i - dz_s,i) . h_i) * scale * p_i (1 - p_i)`. Then
+/// `dh_i = p_i dz_c,i + (1 - p_i) dz_s,i + ds_i o` and `do += ds_i h_i`.
 pub(super) struct SplitBackward<'a> {
+    /// `[l, d]`
     pub(super) h: &'a [f32],
-    /// Of the feed `[d]`, or of its events `[l, d]`.
+    /// o: of the feed `[d]`, or of its events `[l, d]`.
     pub(super) difference: &'a [f32],
+    /// `d`
     pub(super) width: usize,
+    /// The scale of Eq. 5, and which kind of it.
     pub(super) options: RetrievalOptions,
+    /// p `[l, d]`.
     pub(super) share: &'a [f32],
-    pub(super) parts: [&'a [f32]; 2],
+    /// Gradients `dz_c` and `dz_s` `[l, d]`.
+    pub(super) part_gradients: [&'a [f32]; 2],
+    /// Is written `[l, d]`.
     pub(super) h_gradient: &'a mut [f32],
+    /// Is added to; of the shape of `difference`.
     pub(super) difference_gradient: &'a mut [f32],
 }
 
-impl Rows for SplitBackward<'_> {
+impl RowLoop for SplitBackward<'_> {
     fn width(&self) -> usize {
         self.width
     }
@@ -80,11 +99,12 @@ impl Rows for SplitBackward<'_> {
             let at = self.options.difference(i);
             let difference = row::<S>(self.difference, at, d);
             let difference_gradient = row_mut::<S>(self.difference_gradient, at, d);
-            let [consistent, specific] = self.parts.map(|part| row::<S>(part, i, d));
-            // d share / d score, without the factor that a scalar intention sums over the columns.
+            let [consistent, specific] = self.part_gradients.map(|part| row::<S>(part, i, d));
+            // scale * p (1 - p)
             let slope = |share: S::f32s| {
                 simd.mul_f32s(scale, simd.mul_f32s(share, simd.sub_f32s(one, share)))
             };
+            // (dz_c,i - dz_s,i) . h_i
             let mut sum = simd.splat_f32s(0.0);
             for ((h, consistent), specific) in h.iter().zip(consistent).zip(specific) {
                 sum = simd.mul_add_e_f32s(simd.sub_f32s(*consistent, *specific), *h, sum);
@@ -93,12 +113,14 @@ impl Rows for SplitBackward<'_> {
             let gradients = row_mut::<S>(self.h_gradient, i, d);
             for column in 0..h.len() {
                 let (h, share) = (h[column], shares[column]);
+                // ds_i, per column or per event
                 let apart = simd.sub_f32s(consistent[column], specific[column]);
                 let score = if self.options.elementwise { simd.mul_f32s(apart, h) } else { sum };
                 let score = simd.mul_f32s(score, slope(share));
-                // share * consistent + (1 - share) * specific
+                // dh_i = dz_s,i + p_i (dz_c,i - dz_s,i) + ds_i o
                 let direct = simd.mul_add_e_f32s(share, apart, specific[column]);
                 gradients[column] = simd.mul_add_e_f32s(score, difference[column], direct);
+                // do += ds_i h_i
                 difference_gradient[column] =
                     simd.mul_add_e_f32s(score, h, difference_gradient[column]);
             }

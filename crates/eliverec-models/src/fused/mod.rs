@@ -22,8 +22,10 @@ mod pooling;
 mod product;
 mod record;
 mod retrieval;
+mod retrieval_options;
 mod rows;
 mod transformer;
+mod transformer_weights;
 mod unit_layers;
 
 #[cfg(test)]
@@ -41,6 +43,7 @@ use gather::GatherConcat;
 use pooling::Prototypes;
 use record::{on_cpu, record};
 use retrieval::DisentangledRetrieval;
+pub use retrieval_options::RetrievalOptions;
 use transformer::TransformerBlock;
 
 /// Weights of a transformer block; matrices are `[in, out]`.
@@ -70,26 +73,6 @@ pub struct BlockWeights {
     pub feed_forward_gamma: Tensor<1>,
     /// `[d]`
     pub feed_forward_beta: Tensor<1>,
-}
-
-/// How [`disentangled_retrieval`] reads the paper.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RetrievalOptions {
-    /// Eq. 5 per column (one share for each of the `d`), or one share per event from the inner product.
-    pub elementwise: bool,
-    /// Factor of the scores of Eq. 5.
-    pub intention_scale: f32,
-    /// Factor of the scores of Eq. 7.
-    pub retrieval_scale: f32,
-    /// Whether each event has prototypes of its own, or each feed.
-    pub per_event: bool,
-}
-
-impl RetrievalOptions {
-    /// Where the prototypes of a feed's event `i` stand among those of the feed.
-    fn difference(&self, i: usize) -> usize {
-        if self.per_event { i } else { 0 }
-    }
 }
 
 /// Whether the fused operations can take this tensor: 32-bit floats on the CPU backend, tracked or not.

@@ -32,23 +32,32 @@ impl<'a> Left<'a> {
     }
 }
 
+/// What a product does with the numbers that its destination holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Write {
+    /// `to = left * right`; what `to` held counts for nothing.
+    Replace,
+    /// `to += left * right`
+    Add,
+}
+
 /// `to [m, n] = left [m, k] * right [k, n]`, or added to `to`; rows of `to` and `right` may be parts of longer ones.
 #[derive(Debug)]
 pub(super) struct Product<'a> {
-    /// The result's rows.
+    /// The result's rows `[m, n]`.
     pub(super) to: &'a mut [f32],
     /// Distance of two rows of the result.
     pub(super) to_stride: usize,
-    /// Left side.
+    /// Left side `[m, k]`.
     pub(super) left: Left<'a>,
-    /// Right side.
+    /// Right side `[k, n]`.
     pub(super) right: &'a [f32],
     /// Distance of two rows of the right side.
     pub(super) right_stride: usize,
-    /// Rows, columns, and length of the sums.
+    /// `[m, n, k]`: rows, columns, and length of the sums.
     pub(super) shape: [usize; 3],
-    /// Whether to add to what `to` holds.
-    pub(super) add: bool,
+    /// Whether the product replaces what `to` holds or is added to it.
+    pub(super) write: Write,
 }
 
 impl WithSimd for Product<'_> {
@@ -113,6 +122,7 @@ impl Product<'_> {
         }
     }
 
+    /// `M` rows and `N` registers of columns of the result: `to_ij = sum_p left_ip right_pj`, p ascending.
     #[inline(always)]
     fn tile<R: Registers<N>, S: Simd, const M: usize, const N: usize>(
         &mut self,
@@ -153,7 +163,10 @@ impl Product<'_> {
         for (i, sums) in sums.iter().enumerate() {
             let at = (row + i) * self.to_stride + column;
             let to = &mut self.to[at..at + width];
-            let held = if self.add { R::load(simd, to) } else { [simd.splat_f32s(0.0); N] };
+            let held = match self.write {
+                Write::Replace => [simd.splat_f32s(0.0); N],
+                Write::Add => R::load(simd, to),
+            };
             R::store(simd, to, std::array::from_fn(|j| simd.add_f32s(held[j], sums[j])));
         }
     }
@@ -218,8 +231,8 @@ mod tests {
             let (left, right) = (draw((m + 2) * (k + 2)), draw(k * right_stride));
             let left = if transposed { Left::transposed(&left, m + 2) } else { Left::rows(&left, k + 2) };
             let mut to = vec![1.5; m * to_stride];
-            let shape = [m, n, k];
-            let product = Product { to: &mut to, to_stride, left, right: &right, right_stride, shape, add };
+            let (shape, write) = ([m, n, k], if add { Write::Add } else { Write::Replace });
+            let product = Product { to: &mut to, to_stride, left, right: &right, right_stride, shape, write };
             if scalar {
                 product.with_simd(Scalar);
             } else {

@@ -21,13 +21,22 @@ use burn::tensor::{Shape, Tensor, TensorData};
 type Values = FloatTensor<Flex>;
 type Tracked = FloatTensor<Autodiff<Flex>>;
 
+/// Whether a forward keeps what only a backward reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// A backward will follow.
+    ForBackward,
+    /// None will: nothing is kept.
+    Nothing,
+}
+
 /// An operation of `N` tensors on plain row-major slices, with its own backward.
 pub(super) trait Operation<const N: usize>: Debug + Send + Sync + 'static {
     /// What the backward needs besides the inputs.
     type Saved: Debug + Send + Sync + 'static;
 
-    /// The output with its `[rows, columns]`. `keep` is false where no backward will follow.
-    fn forward(&self, inputs: [&[f32]; N], keep: bool) -> (Vec<f32>, [usize; 2], Self::Saved);
+    /// The output with its `[rows, columns]`, and what the backward needs.
+    fn forward(&self, inputs: [&[f32]; N], keep: Keep) -> (Vec<f32>, [usize; 2], Self::Saved);
 
     /// From the gradient of the output to that of every input.
     fn backward(&self, inputs: [&[f32]; N], saved: &Self::Saved, gradient: &[f32])
@@ -42,10 +51,11 @@ struct Step<O: Operation<N>, const N: usize> {
     saved: O::Saved,
 }
 
+/// The operation as a node of Burn's graph.
 #[derive(Debug)]
-struct Recorded<O>(std::marker::PhantomData<fn() -> O>);
+struct Node<O>(std::marker::PhantomData<fn() -> O>);
 
-impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Recorded<O> {
+impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Node<O> {
     type State = Arc<Step<O, N>>;
 
     fn backward(
@@ -89,7 +99,7 @@ pub(super) fn record<O: Operation<N>, const N: usize>(
     let context = inputs.iter().map(|input| input.autodiff).find(|context| *context != disabled);
     let Some(context) = context else {
         let inputs = inputs.map(|input| untracked(input.kind).to_contiguous());
-        let output = run(&operation, &inputs, false).0;
+        let output = run(&operation, &inputs, Keep::Nothing).0;
         let kind = DispatchTensorKind::Flex(BackendTensor::Float(output));
         return Tensor::from_dispatch(DispatchTensor { kind, autodiff: disabled });
     };
@@ -100,13 +110,13 @@ pub(super) fn record<O: Operation<N>, const N: usize>(
         node
     });
     let inputs: [Values; N] = values.try_into().expect("one tensor was pushed per input");
-    let recorded = Recorded::<O>(std::marker::PhantomData);
-    let output = match recorded.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+    let node = Node::<O>(std::marker::PhantomData);
+    let output = match node.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prepared) => {
-            let (output, saved) = run(&operation, &inputs, true);
+            let (output, saved) = run(&operation, &inputs, Keep::ForBackward);
             prepared.finish(Arc::new(Step { operation, inputs, saved }), output)
         }
-        OpsKind::UnTracked(prepared) => prepared.finish(run(&operation, &inputs, false).0),
+        OpsKind::UnTracked(prepared) => prepared.finish(run(&operation, &inputs, Keep::Nothing).0),
     };
     let kind = DispatchTensorKind::Flex(BackendTensor::Autodiff(output));
     let kind = DispatchTensorKind::Autodiff(Box::new(kind));
@@ -116,7 +126,7 @@ pub(super) fn record<O: Operation<N>, const N: usize>(
 fn run<O: Operation<N>, const N: usize>(
     operation: &O,
     inputs: &[Values; N],
-    keep: bool,
+    keep: Keep,
 ) -> (Values, O::Saved) {
     let slices = inputs.each_ref().map(Values::storage::<f32>);
     let (output, shape, saved) = operation.forward(slices, keep);

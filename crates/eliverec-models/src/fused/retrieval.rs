@@ -11,12 +11,12 @@ use eliverec_core::batch::Offsets;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::RetrievalOptions;
 use super::chunks::cut;
 use super::column_softmax::{ColumnSoftmax, ColumnSoftmaxBackward};
 use super::intention::{Split, SplitBackward};
-use super::product::{Left, Product};
-use super::record::Operation;
+use super::product::{Left, Product, Write};
+use super::record::{Keep, Operation};
+use super::retrieval_options::RetrievalOptions;
 use super::rows::Loop;
 
 /// Feeds of one task.
@@ -25,7 +25,8 @@ const FEEDS: usize = 8;
 /// Candidates are padded to a multiple of this, the widest register.
 const PADDING: usize = 16;
 
-/// Consistent and specific interest side by side `[n, 2 d]`.
+/// Consistent and specific interest side by side `[n, 2 d]`: for every candidate e, over the events of its feed and for both
+/// parts z of theirs, `sum_i softmax_i(retrieval_scale * z_i . e) z_i`.
 #[derive(Debug)]
 pub(super) struct DisentangledRetrieval {
     /// From feed to its events.
@@ -43,23 +44,28 @@ pub(super) struct DisentangledRetrieval {
 struct Room {
     /// P(consistent | event) `[l, d]`.
     share: Vec<f32>,
-    /// Both parts of every event `[l, d]`, and their gradients.
+    /// Consistent and specific part of every event `[l, d]`.
     parts: [Vec<f32>; 2],
+    /// Of the parts `[l, d]`.
     part_gradients: [Vec<f32>; 2],
     /// Targets or gradients, transposed `[d, padded]`.
     transposed: Vec<f32>,
-    /// Attention of every candidate `[l, padded]`, and its gradient.
+    /// Scores, then attention of every candidate `[l, padded]`.
     weights: Vec<f32>,
+    /// Of the weights, then of the scores `[l, padded]`.
     weight_gradients: Vec<f32>,
 }
 
 /// One feed's places.
 struct Place {
+    /// Its rows of `[m, d]`.
     events: Range<usize>,
+    /// Its rows of `[n, d]`.
     candidates: Range<usize>,
 }
 
 impl DisentangledRetrieval {
+    /// The feeds of every task.
     fn groups(&self) -> Vec<Range<usize>> {
         let feeds = self.histories.feeds();
         (0..feeds).step_by(FEEDS).map(|i| i..(i + FEEDS).min(feeds)).collect()
@@ -74,6 +80,7 @@ impl DisentangledRetrieval {
         })
     }
 
+    /// The rows of a group's feeds.
     fn rows(offsets: &Offsets, group: &Range<usize>) -> Range<usize> {
         if group.is_empty() {
             return 0..0;
@@ -86,7 +93,7 @@ impl DisentangledRetrieval {
         if self.options.per_event { events } else { feeds }
     }
 
-    /// Splits the events of a feed: fills `share` and `parts`.
+    /// Eq. 5 and 6: splits the events of a feed, `h` `[l, d]`; fills `share` and `parts`.
     fn split(&self, arch: Arch, [h, difference]: [&[f32]; 2], room: &mut Room) {
         room.share.resize(h.len(), 0.0);
         let [first, second] = &mut room.parts;
@@ -107,14 +114,15 @@ impl DisentangledRetrieval {
     ) {
         let (d, count) = (self.width, rows.len().div_ceil(stride));
         let (length, padded) = (part.len() / d, count.next_multiple_of(PADDING));
+        // rows^T, zeros behind the last candidate
         transposed.clear();
-        transposed.resize(d * padded, 0.0);
+        transposed.resize(d * padded, 0.0); // [d, padded]
         for (candidate, from) in rows.chunks(stride).enumerate() {
             for (to, value) in transposed.chunks_exact_mut(padded).zip(from) {
                 to[candidate] = *value;
             }
         }
-        to.resize(length * padded, 0.0);
+        to.resize(length * padded, 0.0); // [l, padded]
         arch.dispatch(Product {
             to,
             to_stride: padded,
@@ -122,12 +130,14 @@ impl DisentangledRetrieval {
             right: transposed,
             right_stride: padded,
             shape: [length, padded, d],
-            add: false,
+            write: Write::Replace,
         });
     }
 
-    /// `room.weights [l, padded]`: softmax over the events, one column per candidate.
+    /// Eq. 7: `room.weights = softmax(retrieval_scale * z target^T)` over the events, one column per candidate
+    /// `[l, padded]`; z are the parts of a side `[l, d]`, 0 the consistent and 1 the specific one.
     fn attend(&self, arch: Arch, side: usize, target: &[f32], room: &mut Room) {
+        // z target^T
         let buffers = [&mut room.weights, &mut room.transposed];
         self.against(arch, buffers, &room.parts[side], target, self.width);
         let padded = (target.len() / self.width).next_multiple_of(PADDING);
@@ -139,7 +149,7 @@ impl DisentangledRetrieval {
 impl Operation<3> for DisentangledRetrieval {
     type Saved = ();
 
-    fn forward(&self, inputs: [&[f32]; 3], _keep: bool) -> (Vec<f32>, [usize; 2], ()) {
+    fn forward(&self, inputs: [&[f32]; 3], _keep: Keep) -> (Vec<f32>, [usize; 2], ()) {
         let [h, difference, target] = inputs;
         let (arch, d, n) = (Arch::new(), self.width, self.candidates.total());
         let groups = self.groups();
@@ -152,10 +162,11 @@ impl Operation<3> for DisentangledRetrieval {
                 let difference = of(difference, self.differences(i..i + 1, events.clone()), d);
                 self.split(arch, [of(h, events.clone(), d), difference], room);
                 let count = candidates.len();
-                let target = &target[candidates.start * d..candidates.end * d];
-                let output = &mut output[(candidates.start - first) * 2 * d..];
+                let target = &target[candidates.start * d..candidates.end * d]; // [c, d]
+                let output = &mut output[(candidates.start - first) * 2 * d..]; // [c, 2 d]
                 for side in 0..2 {
                     self.attend(arch, side, target, room);
+                    // interest = weights^T z, beside that of the other side  [c, d]
                     arch.dispatch(Product {
                         to: &mut output[side * d..],
                         to_stride: 2 * d,
@@ -163,7 +174,7 @@ impl Operation<3> for DisentangledRetrieval {
                         right: &room.parts[side],
                         right_stride: d,
                         shape: [count, d, events.len()],
-                        add: false,
+                        write: Write::Replace,
                     });
                 }
             }
@@ -195,6 +206,10 @@ impl Operation<3> for DisentangledRetrieval {
 }
 
 impl DisentangledRetrieval {
+    /// The gradients of a group's events, prototypes' differences and candidates, from that of their interests.
+    ///
+    /// For each side, z its parts, e the candidates, W the weights, S the scores, g the interest's gradient:
+    /// `dW = z g^T`, `dS` by the softmax, `dz = W g + dS e`, `de += dS^T z`; then h and o_c - o_s from both dz.
     fn backward_group(
         &self,
         group: &Range<usize>,
@@ -212,32 +227,43 @@ impl DisentangledRetrieval {
             self.split(arch, [h, difference], room);
             let (length, count) = (events.len(), candidates.len());
             let padded = count.next_multiple_of(PADDING);
-            let target = &target[candidates.start * d..candidates.end * d];
-            let gradient = &gradient[candidates.start * 2 * d..candidates.end * 2 * d];
+            let target = &target[candidates.start * d..candidates.end * d]; // [c, d]
+            let gradient = &gradient[candidates.start * 2 * d..candidates.end * 2 * d]; // [c, 2 d]
             let target_gradient = &mut target_gradient[(candidates.start - first_candidate) * d..];
             for side in 0..2 {
-                let gradient = &gradient[side * d..];
+                let gradient = &gradient[side * d..]; // [c, d], rows 2 d apart
+                // W = softmax(retrieval_scale * z e^T)  [l, padded]
                 self.attend(arch, side, target, room);
+                // dW = z g^T  [l, padded]
                 let buffers = [&mut room.weight_gradients, &mut room.transposed];
                 self.against(arch, buffers, &room.parts[side], gradient, 2 * d);
                 let part_gradient = &mut room.part_gradients[side];
                 part_gradient.resize(length * d, 0.0);
-                let mut multiply = |left: &[f32], right: &[f32], right_stride, add| {
-                    arch.dispatch(Product {
-                        to: part_gradient,
-                        to_stride: d,
-                        left: Left::rows(left, padded),
-                        right,
-                        right_stride,
-                        shape: [length, d, count],
-                        add,
-                    });
-                };
-                multiply(&room.weights, gradient, 2 * d, false);
+                // dz = W g  [l, d]
+                arch.dispatch(Product {
+                    to: part_gradient,
+                    to_stride: d,
+                    left: Left::rows(&room.weights, padded),
+                    right: gradient,
+                    right_stride: 2 * d,
+                    shape: [length, d, count],
+                    write: Write::Replace,
+                });
+                // dS = retrieval_scale * W (dW - sum_i W_i dW_i), column by column  [l, padded]
                 let (weights, gradients) = (&room.weights, &mut room.weight_gradients);
                 let scale = self.options.retrieval_scale;
                 arch.dispatch(Loop(ColumnSoftmaxBackward { weights, gradients, padded, scale }));
-                multiply(gradients, target, d, true);
+                // dz += dS e  [l, d]
+                arch.dispatch(Product {
+                    to: part_gradient,
+                    to_stride: d,
+                    left: Left::rows(gradients, padded),
+                    right: target,
+                    right_stride: d,
+                    shape: [length, d, count],
+                    write: Write::Add,
+                });
+                // de += dS^T z  [c, d]
                 arch.dispatch(Product {
                     to: target_gradient,
                     to_stride: d,
@@ -245,19 +271,20 @@ impl DisentangledRetrieval {
                     right: &room.parts[side],
                     right_stride: d,
                     shape: [count, d, length],
-                    add: true,
+                    write: Write::Add,
                 });
             }
             let events = events.start - first_event..events.end - first_event;
             let feed = i - group.start;
             let differences = self.differences(feed..feed + 1, events.clone());
+            // Eq. 5 and 6 backward: dh [l, d] and d(o_c - o_s)
             arch.dispatch(Loop(SplitBackward {
                 h,
                 difference,
                 width: d,
                 options: self.options,
                 share: &room.share,
-                parts: [&room.part_gradients[0], &room.part_gradients[1]],
+                part_gradients: [&room.part_gradients[0], &room.part_gradients[1]],
                 h_gradient: of_mut(h_gradient, events, d),
                 difference_gradient: of_mut(difference_gradient, differences, d),
             }));
@@ -265,10 +292,12 @@ impl DisentangledRetrieval {
     }
 }
 
+/// Rows of a matrix whose rows have `width` elements.
 fn of(values: &[f32], rows: Range<usize>, width: usize) -> &[f32] {
     &values[rows.start * width..rows.end * width]
 }
 
+/// [`of`], to be written.
 fn of_mut(values: &mut [f32], rows: Range<usize>, width: usize) -> &mut [f32] {
     &mut values[rows.start * width..rows.end * width]
 }

@@ -9,19 +9,20 @@ use pulp::{Scalar, Simd, WithSimd};
 /// Added to the variance, as in PyTorch's and Burn's layer norm.
 const EPSILON: f32 = 1e-5;
 
-/// The registers of a row.
+/// Row `i` of a matrix whose rows have `width` elements, in registers.
 #[inline(always)]
 pub(super) fn row<S: Simd>(values: &[f32], i: usize, width: usize) -> &[S::f32s] {
     S::as_simd_f32s(&values[i * width..(i + 1) * width]).0
 }
 
+/// [`row`], to be written.
 #[inline(always)]
 pub(super) fn row_mut<S: Simd>(values: &mut [f32], i: usize, width: usize) -> &mut [S::f32s] {
     S::as_mut_simd_f32s(&mut values[i * width..(i + 1) * width]).0
 }
 
 /// A loop over rows of one width.
-pub(super) trait Rows {
+pub(super) trait RowLoop {
     /// The width of all rows.
     fn width(&self) -> usize;
 
@@ -32,7 +33,7 @@ pub(super) trait Rows {
 /// Compiles a loop for the machine.
 pub(super) struct Loop<R>(pub(super) R);
 
-impl<R: Rows> WithSimd for Loop<R> {
+impl<R: RowLoop> WithSimd for Loop<R> {
     type Output = ();
 
     #[inline(always)]
@@ -45,7 +46,8 @@ impl<R: Rows> WithSimd for Loop<R> {
     }
 }
 
-/// `normal = (branch + bias + residual - mean) / deviation`, `output = normal * gamma + beta`.
+/// Layer norm of a sum: `s = branch + bias + residual`, `normal = (s - mean(s)) / sqrt(mean((s - mean(s))^2) + 1e-5)`,
+/// `output = normal * gamma + beta`, means over a row.
 pub(super) struct Normalize<'a> {
     /// Before: the branch `[m, d]`. After: its normalised sum with the residual.
     pub(super) values: &'a mut [f32],
@@ -63,7 +65,7 @@ pub(super) struct Normalize<'a> {
     pub(super) output: &'a mut [f32],
 }
 
-impl Rows for Normalize<'_> {
+impl RowLoop for Normalize<'_> {
     fn width(&self) -> usize {
         self.gamma.len()
     }
@@ -75,6 +77,7 @@ impl Rows for Normalize<'_> {
         let beta = row::<S>(self.beta, 0, d);
         for (i, scale) in self.scales.iter_mut().enumerate() {
             let values = row_mut::<S>(self.values, i, d);
+            // s = branch + bias + residual
             let mut sum = simd.splat_f32s(0.0);
             for ((value, residual), bias) in
                 values.iter_mut().zip(row::<S>(self.residual, i, d)).zip(bias)
@@ -83,17 +86,20 @@ impl Rows for Normalize<'_> {
                 sum = simd.add_f32s(sum, *value);
             }
             let mean = simd.splat_f32s(simd.reduce_sum_f32s(sum) / d as f32);
+            // c = s - mean(s)
             let mut squares = simd.splat_f32s(0.0);
             for value in values.iter_mut() {
                 *value = simd.sub_f32s(*value, mean);
                 squares = simd.mul_add_e_f32s(*value, *value, squares);
             }
+            // scale = 1 / sqrt(mean(c^2) + 1e-5)
             *scale = (simd.reduce_sum_f32s(squares) / d as f32 + EPSILON).sqrt().recip();
             let scale = simd.splat_f32s(*scale);
             let output = row_mut::<S>(self.output, i, d);
             for (((value, output), gamma), beta) in
                 values.iter_mut().zip(output).zip(gamma).zip(beta)
             {
+                // normal = c * scale, output = normal * gamma + beta
                 *value = simd.mul_f32s(*value, scale);
                 *output = simd.mul_add_e_f32s(*value, *gamma, *beta);
             }
@@ -101,9 +107,12 @@ impl Rows for Normalize<'_> {
     }
 }
 
-/// The backward of [`Normalize`]: `gradient` of the output becomes that of the sum; parameters' gradients are added.
+/// The backward of [`Normalize`]: `gradient` of the output becomes that of the sum, and parameters' gradients are added to.
+///
+/// With `g = gradient * gamma`: `ds = scale * (g - mean(g) - normal * mean(g * normal))`, means over a row;
+/// `dgamma += sum of gradient * normal`, `dbeta += sum of gradient`, sums over rows.
 pub(super) struct NormalizeBackward<'a> {
-    /// `[m, d]`
+    /// Before: of the output. After: of the sum `[m, d]`.
     pub(super) gradient: &'a mut [f32],
     /// `[m, d]`
     pub(super) normal: &'a [f32],
@@ -117,7 +126,7 @@ pub(super) struct NormalizeBackward<'a> {
     pub(super) beta_gradient: &'a mut [f32],
 }
 
-impl Rows for NormalizeBackward<'_> {
+impl RowLoop for NormalizeBackward<'_> {
     fn width(&self) -> usize {
         self.gamma.len()
     }
@@ -135,16 +144,19 @@ impl Rows for NormalizeBackward<'_> {
             for ((((gradient, normal), gamma), gammas), betas) in
                 gradient.iter_mut().zip(normal).zip(gamma).zip(&mut *gammas).zip(&mut *betas)
             {
+                // dgamma += gradient * normal, dbeta += gradient, g = gradient * gamma
                 *gammas = simd.mul_add_e_f32s(*gradient, *normal, *gammas);
                 *betas = simd.add_f32s(*betas, *gradient);
                 *gradient = simd.mul_f32s(*gradient, *gamma);
                 sum = simd.add_f32s(sum, *gradient);
                 product = simd.mul_add_e_f32s(*gradient, *normal, product);
             }
+            // -mean(g) and -mean(g * normal)
             let mean = simd.splat_f32s(-simd.reduce_sum_f32s(sum) / d as f32);
             let along = simd.splat_f32s(-simd.reduce_sum_f32s(product) / d as f32);
             let scale = simd.splat_f32s(*scale);
             for (gradient, normal) in gradient.iter_mut().zip(normal) {
+                // ds = scale * (g - mean(g) - normal * mean(g * normal))
                 let centred = simd.add_f32s(*gradient, mean);
                 *gradient = simd.mul_f32s(simd.mul_add_e_f32s(*normal, along, centred), scale);
             }
@@ -164,7 +176,7 @@ pub(super) struct Affine<'a> {
     pub(super) output: &'a mut [f32],
 }
 
-impl Rows for Affine<'_> {
+impl RowLoop for Affine<'_> {
     fn width(&self) -> usize {
         self.gamma.len()
     }
@@ -193,7 +205,7 @@ pub(super) struct BiasRectify<'a> {
     pub(super) bias: &'a [f32],
 }
 
-impl Rows for BiasRectify<'_> {
+impl RowLoop for BiasRectify<'_> {
     fn width(&self) -> usize {
         self.bias.len()
     }
@@ -212,9 +224,10 @@ impl Rows for BiasRectify<'_> {
     }
 }
 
-/// The backward of [`BiasRectify`]: `gradient` of the result becomes that of the sum; the bias's gradient is added.
+/// The backward of [`BiasRectify`]: `gradient` becomes 0 where the result is 0 or less, and `bias_gradient += sum of gradient`
+/// over the rows.
 pub(super) struct BiasRectifyBackward<'a> {
-    /// `[m, f]`
+    /// Before: of the result. After: of the sum `[m, f]`.
     pub(super) gradient: &'a mut [f32],
     /// The result `[m, f]`.
     pub(super) values: &'a [f32],
@@ -222,7 +235,7 @@ pub(super) struct BiasRectifyBackward<'a> {
     pub(super) bias_gradient: &'a mut [f32],
 }
 
-impl Rows for BiasRectifyBackward<'_> {
+impl RowLoop for BiasRectifyBackward<'_> {
     fn width(&self) -> usize {
         self.bias_gradient.len()
     }
@@ -244,7 +257,7 @@ impl Rows for BiasRectifyBackward<'_> {
     }
 }
 
-/// Adds all rows to `sums`.
+/// `sums += sum of values` over the rows.
 pub(super) struct SumRows<'a> {
     /// `[m, d]`
     pub(super) values: &'a [f32],
@@ -252,7 +265,7 @@ pub(super) struct SumRows<'a> {
     pub(super) sums: &'a mut [f32],
 }
 
-impl Rows for SumRows<'_> {
+impl RowLoop for SumRows<'_> {
     fn width(&self) -> usize {
         self.sums.len()
     }

@@ -1,6 +1,7 @@
 //! A post-norm transformer block over packed histories, forward and backward.
 //!
-//! x1 = LN(x + MHA(x)), y = LN(x1 + relu(x1 W1 + b1) W2 + b2), each feed attending to its own events. A chunk of
+//! x1 = LN(x + MHA(x)), MHA(x) = softmax(Q K^T * scale) V Wo per head, [Q K V] = x [Wq Wk Wv], each feed attending to its own
+//! events; y = LN(x1 + relu(x1 W1 + b1) W2 + b2). A chunk of
 //! feeds runs through the whole block while it is in the cache. Kept for the backward: queries, keys and values, the heads'
 //! outputs, the hidden layer and both normalised sums, about 5 KiB per event at width 128; what costs little more than
 //! reading it back (softmax weights, x1) is computed again.
@@ -14,14 +15,12 @@ use rayon::prelude::*;
 use super::activations::{Activations, Kept};
 use super::attention::{Attention, Room};
 use super::chunks::{Chunk, add_up, chunks, cut, partitions};
-use super::gemm::{Matrix, multiply};
-use super::record::Operation;
+use super::gemm::{Matrix, add_product, set_product};
+use super::record::{Keep, Operation};
 use super::rows::{
     Affine, BiasRectify, BiasRectifyBackward, Loop, Normalize, NormalizeBackward, SumRows,
 };
-
-/// Input, then the weights in the order of [`super::BlockWeights`].
-const INPUTS: usize = 13;
+use super::transformer_weights::{INPUTS, WeightGradients, Weights, join, size, take_apart};
 
 /// The block as an operation.
 #[derive(Debug)]
@@ -34,37 +33,22 @@ pub(super) struct TransformerBlock {
     pub(super) hidden: usize,
 }
 
-/// The weights as matrices.
-#[derive(Clone, Copy)]
-struct Weights<'a> {
-    /// Query, key and value side by side `[d, 3 d]`.
-    project: Matrix<'a>,
-    /// `[d, d]`
-    output: Matrix<'a>,
-    /// `[d, f]`
-    expand: Matrix<'a>,
-    /// `[f, d]`
-    contract: Matrix<'a>,
-    expand_bias: &'a [f32],
-    contract_bias: &'a [f32],
-    attention_gamma: &'a [f32],
-    attention_beta: &'a [f32],
-    feed_forward_gamma: &'a [f32],
-    feed_forward_beta: &'a [f32],
-}
-
 /// A worker's room for one chunk.
 #[derive(Default)]
 struct Scratch {
     head: Room,
-    /// `[m, d]`: x1, and the gradients of the sums.
+    /// x1 `[m, d]`.
     first_output: Vec<f32>,
-    sum: Vec<f32>,
-    mixed: Vec<f32>,
-    /// `[m, f]`
-    hidden: Vec<f32>,
-    /// `[m, 3 d]`
-    projected: Vec<f32>,
+    /// Gradient of a layer norm's output, then of its sum `[m, d]`.
+    sum_gradient: Vec<f32>,
+    /// Of the heads' outputs `[m, d]`.
+    mixed_gradient: Vec<f32>,
+    /// Of the hidden layer `[m, f]`.
+    hidden_gradient: Vec<f32>,
+    /// Of queries, keys and values `[m, 3 d]`.
+    projected_gradient: Vec<f32>,
+    /// The bias that the heads' projection does not have `[d]`.
+    no_bias: Vec<f32>,
 }
 
 /// A chunk's rows `[m, d]` in the backward.
@@ -75,79 +59,8 @@ struct ChunkRows<'a> {
     x_gradient: &'a mut [f32],
 }
 
-/// Gradients of all weights, one after the other.
-struct WeightGradients<'a> {
-    project: &'a mut [f32],
-    output: &'a mut [f32],
-    expand: &'a mut [f32],
-    expand_bias: &'a mut [f32],
-    contract: &'a mut [f32],
-    contract_bias: &'a mut [f32],
-    attention_gamma: &'a mut [f32],
-    attention_beta: &'a mut [f32],
-    feed_forward_gamma: &'a mut [f32],
-    feed_forward_beta: &'a mut [f32],
-}
-
 impl TransformerBlock {
-    /// Elements of every part of [`WeightGradients`].
-    fn sizes(&self) -> [usize; 10] {
-        let (d, f) = (self.attention.width, self.hidden);
-        [3 * d * d, d * d, d * f, f, f * d, d, d, d, d, d]
-    }
-
-    fn split<'a>(&self, all: &'a mut [f32]) -> WeightGradients<'a> {
-        let mut rest = all;
-        let parts = self.sizes().map(|size| {
-            let (part, after) = std::mem::take(&mut rest).split_at_mut(size);
-            rest = after;
-            part
-        });
-        let [project, output, expand, expand_bias, contract, contract_bias, ag, ab, fg, fb] = parts;
-        WeightGradients {
-            project,
-            output,
-            expand,
-            expand_bias,
-            contract,
-            contract_bias,
-            attention_gamma: ag,
-            attention_beta: ab,
-            feed_forward_gamma: fg,
-            feed_forward_beta: fb,
-        }
-    }
-
-    /// Query, key and value side by side, so that one product gives all three `[d, 3 d]`.
-    fn join(&self, inputs: &[&[f32]; INPUTS]) -> Vec<f32> {
-        let d = self.attention.width;
-        let mut joined = Vec::with_capacity(3 * d * d);
-        for row in 0..d {
-            for part in &inputs[1..4] {
-                joined.extend_from_slice(&part[row * d..(row + 1) * d]);
-            }
-        }
-        joined
-    }
-
-    fn weights<'a>(&self, inputs: &[&'a [f32]; INPUTS], project: &'a [f32]) -> Weights<'a> {
-        let (d, f) = (self.attention.width, self.hidden);
-        let [_, _, _, _, output, expand, expand_bias, contract, contract_bias, ag, ab, fg, fb] =
-            *inputs;
-        Weights {
-            project: Matrix::new(project, d, 3 * d),
-            output: Matrix::new(output, d, d),
-            expand: Matrix::new(expand, d, f),
-            contract: Matrix::new(contract, f, d),
-            expand_bias,
-            contract_bias,
-            attention_gamma: ag,
-            attention_beta: ab,
-            feed_forward_gamma: fg,
-            feed_forward_beta: fb,
-        }
-    }
-
+    /// `y` `[m, d]` of a chunk from its `x` `[m, d]`, and what the backward needs in `kept`.
     fn forward_chunk(
         &self,
         chunk: &Chunk,
@@ -169,11 +82,12 @@ impl TransformerBlock {
             (&mut kept.second, d),
             (&mut kept.second_scales, 1),
             (&mut scratch.first_output, d),
-            (&mut scratch.sum, d),
         ] {
             buffer.resize(m * width, 0.0);
         }
-        multiply(&mut kept.projected, Matrix::new(x, m, d), weights.project, false);
+        // [Q K V] = x [Wq Wk Wv]  [m, 3 d]
+        set_product(&mut kept.projected, Matrix::new(x, m, d), weights.project);
+        // mixed = softmax(Q K^T * scale) V, feed by feed and head by head  [m, d]
         for rows in chunk.feeds(&self.offsets) {
             self.attention.forward(
                 arch,
@@ -183,24 +97,28 @@ impl TransformerBlock {
                 &mut scratch.head,
             );
         }
-        multiply(&mut kept.first, Matrix::new(&kept.mixed, m, d), weights.output, false);
-        // The projection of the heads has no bias.
-        scratch.sum[..d].fill(0.0);
+        // mixed Wo  [m, d]
+        set_product(&mut kept.first, Matrix::new(&kept.mixed, m, d), weights.output);
+        // x1 = LN(x + mixed Wo)  [m, d]
+        scratch.no_bias.resize(d, 0.0);
         arch.dispatch(Loop(Normalize {
             values: &mut kept.first,
-            bias: &scratch.sum[..d],
+            bias: &scratch.no_bias,
             residual: x,
             gamma: weights.attention_gamma,
             beta: weights.attention_beta,
             scales: &mut kept.first_scales,
             output: &mut scratch.first_output,
         }));
+        // hidden = relu(x1 W1 + b1)  [m, f]
         let first = Matrix::new(&scratch.first_output, m, d);
-        multiply(&mut kept.hidden, first, weights.expand, false);
+        set_product(&mut kept.hidden, first, weights.expand);
         let bias = weights.expand_bias;
         arch.dispatch(Loop(BiasRectify { values: &mut kept.hidden, bias }));
+        // hidden W2  [m, d]
         let hidden = Matrix::new(&kept.hidden, m, self.hidden);
-        multiply(&mut kept.second, hidden, weights.contract, false);
+        set_product(&mut kept.second, hidden, weights.contract);
+        // y = LN(x1 + hidden W2 + b2)  [m, d]
         arch.dispatch(Loop(Normalize {
             values: &mut kept.second,
             bias: weights.contract_bias,
@@ -212,6 +130,7 @@ impl TransformerBlock {
         }));
     }
 
+    /// The gradient of a chunk's `x`, and its part of the weights' gradients, added to `sums`; d stands for "gradient of".
     fn backward_chunk(
         &self,
         chunk: &Chunk,
@@ -226,53 +145,63 @@ impl TransformerBlock {
             (chunk.rows.len(), self.attention.width, self.hidden, self.attention.heads);
         for (buffer, width) in [
             (&mut scratch.first_output, d),
-            (&mut scratch.sum, d),
-            (&mut scratch.mixed, d),
-            (&mut scratch.hidden, f),
-            (&mut scratch.projected, 3 * d),
+            (&mut scratch.sum_gradient, d),
+            (&mut scratch.mixed_gradient, d),
+            (&mut scratch.hidden_gradient, f),
+            (&mut scratch.projected_gradient, 3 * d),
         ] {
             buffer.resize(m * width, 0.0);
         }
-        scratch.sum.copy_from_slice(y_gradient);
+        // ds2, the gradient of s2 = x1 + hidden W2 + b2, from dy  [m, d]
+        scratch.sum_gradient.copy_from_slice(y_gradient);
         arch.dispatch(Loop(NormalizeBackward {
-            gradient: &mut scratch.sum,
+            gradient: &mut scratch.sum_gradient,
             normal: &kept.second,
             scales: &kept.second_scales,
             gamma: weights.feed_forward_gamma,
             gamma_gradient: sums.feed_forward_gamma,
             beta_gradient: sums.feed_forward_beta,
         }));
-        arch.dispatch(Loop(SumRows { values: &scratch.sum, sums: sums.contract_bias }));
-        let sum = Matrix::new(&scratch.sum, m, d);
-        multiply(sums.contract, Matrix::new(&kept.hidden, m, f).transposed(), sum, true);
-        multiply(&mut scratch.hidden, sum, weights.contract.transposed(), false);
+        // db2 += sum of ds2 over the rows  [d]
+        arch.dispatch(Loop(SumRows { values: &scratch.sum_gradient, sums: sums.contract_bias }));
+        // dW2 += hidden^T ds2  [f, d]
+        let sum_gradient = Matrix::new(&scratch.sum_gradient, m, d);
+        add_product(sums.contract, Matrix::new(&kept.hidden, m, f).transposed(), sum_gradient);
+        // dhidden = ds2 W2^T, 0 where the rectifier was off; db1 += sum of it over the rows  [m, f]
+        set_product(&mut scratch.hidden_gradient, sum_gradient, weights.contract.transposed());
         arch.dispatch(Loop(BiasRectifyBackward {
-            gradient: &mut scratch.hidden,
+            gradient: &mut scratch.hidden_gradient,
             values: &kept.hidden,
             bias_gradient: sums.expand_bias,
         }));
+        // x1, again  [m, d]
         arch.dispatch(Loop(Affine {
             normal: &kept.first,
             gamma: weights.attention_gamma,
             beta: weights.attention_beta,
             output: &mut scratch.first_output,
         }));
-        let hidden = Matrix::new(&scratch.hidden, m, f);
+        // dW1 += x1^T dhidden  [d, f]
+        let hidden_gradient = Matrix::new(&scratch.hidden_gradient, m, f);
         let first = Matrix::new(&scratch.first_output, m, d);
-        multiply(sums.expand, first.transposed(), hidden, true);
-        // The residual's gradient is in the sum already.
-        multiply(&mut scratch.sum, hidden, weights.expand.transposed(), true);
+        add_product(sums.expand, first.transposed(), hidden_gradient);
+        // dx1 = ds2, which came through the residual, + dhidden W1^T  [m, d]
+        add_product(&mut scratch.sum_gradient, hidden_gradient, weights.expand.transposed());
+        // ds1, the gradient of s1 = x + mixed Wo, from dx1  [m, d]
         arch.dispatch(Loop(NormalizeBackward {
-            gradient: &mut scratch.sum,
+            gradient: &mut scratch.sum_gradient,
             normal: &kept.first,
             scales: &kept.first_scales,
             gamma: weights.attention_gamma,
             gamma_gradient: sums.attention_gamma,
             beta_gradient: sums.attention_beta,
         }));
-        let sum = Matrix::new(&scratch.sum, m, d);
-        multiply(sums.output, Matrix::new(&kept.mixed, m, d).transposed(), sum, true);
-        multiply(&mut scratch.mixed, sum, weights.output.transposed(), false);
+        // dWo += mixed^T ds1  [d, d]
+        let sum_gradient = Matrix::new(&scratch.sum_gradient, m, d);
+        add_product(sums.output, Matrix::new(&kept.mixed, m, d).transposed(), sum_gradient);
+        // dmixed = ds1 Wo^T  [m, d]
+        set_product(&mut scratch.mixed_gradient, sum_gradient, weights.output.transposed());
+        // [dQ dK dV], feed by feed  [m, 3 d]
         for rows in chunk.feeds(&self.offsets) {
             let wide = rows.start * 3 * d..rows.end * 3 * d;
             let narrow = rows.start * d..rows.end * d;
@@ -282,26 +211,28 @@ impl TransformerBlock {
                     &kept.projected[wide.clone()],
                     &kept.mixed[narrow.clone()],
                     &kept.log_sums[rows.start * h..rows.end * h],
-                    &scratch.mixed[narrow],
+                    &scratch.mixed_gradient[narrow],
                 ],
-                &mut scratch.projected[wide],
+                &mut scratch.projected_gradient[wide],
                 &mut scratch.head,
             );
         }
-        let projected = Matrix::new(&scratch.projected, m, 3 * d);
-        multiply(sums.project, Matrix::new(x, m, d).transposed(), projected, true);
-        x_gradient.copy_from_slice(&scratch.sum);
-        multiply(x_gradient, projected, weights.project.transposed(), true);
+        // d[Wq Wk Wv] += x^T [dQ dK dV]  [d, 3 d]
+        let projected_gradient = Matrix::new(&scratch.projected_gradient, m, 3 * d);
+        add_product(sums.project, Matrix::new(x, m, d).transposed(), projected_gradient);
+        // dx = ds1, which came through the residual, + [dQ dK dV] [Wq Wk Wv]^T  [m, d]
+        x_gradient.copy_from_slice(&scratch.sum_gradient);
+        add_product(x_gradient, projected_gradient, weights.project.transposed());
     }
 }
 
 impl Operation<INPUTS> for TransformerBlock {
     type Saved = Kept;
 
-    fn forward(&self, inputs: [&[f32]; INPUTS], keep: bool) -> (Vec<f32>, [usize; 2], Kept) {
-        let d = self.attention.width;
-        let joined = self.join(&inputs);
-        let weights = self.weights(&inputs, &joined);
+    fn forward(&self, inputs: [&[f32]; INPUTS], keep: Keep) -> (Vec<f32>, [usize; 2], Kept) {
+        let (d, f) = (self.attention.width, self.hidden);
+        let joined = join(&inputs, d);
+        let weights = Weights::of(&inputs, &joined, [d, f]);
         let chunks = chunks(&self.offsets);
         let mut y = vec![0.0; inputs[0].len()];
         let parts = cut(&mut y, chunks.iter().map(|chunk| chunk.rows.clone()), d);
@@ -310,11 +241,13 @@ impl Operation<INPUTS> for TransformerBlock {
             let x = &inputs[0][chunk.rows.start * d..chunk.rows.end * d];
             let mut kept = Activations::take();
             self.forward_chunk(chunk, &weights, x, y, &mut kept, scratch);
-            if keep {
-                return Some(kept);
+            match keep {
+                Keep::ForBackward => Some(kept),
+                Keep::Nothing => {
+                    kept.give_back();
+                    None
+                }
             }
-            kept.give_back();
-            None
         });
         let kept = kept.collect::<Vec<_>>().into_iter().flatten().collect();
         (y, [self.offsets.total(), d], Kept(kept))
@@ -326,9 +259,9 @@ impl Operation<INPUTS> for TransformerBlock {
         saved: &Kept,
         gradient: &[f32],
     ) -> [Vec<f32>; INPUTS] {
-        let d = self.attention.width;
-        let joined = self.join(&inputs);
-        let weights = self.weights(&inputs, &joined);
+        let (d, f) = (self.attention.width, self.hidden);
+        let joined = join(&inputs, d);
+        let weights = Weights::of(&inputs, &joined, [d, f]);
         let chunks = chunks(&self.offsets);
         let partitions = partitions(&chunks);
         let mut x_gradient = vec![0.0; inputs[0].len()];
@@ -341,8 +274,8 @@ impl Operation<INPUTS> for TransformerBlock {
         let sums: Vec<Vec<f32>> = work
             .into_par_iter()
             .map_init(Scratch::default, |scratch, (range, parts)| {
-                let mut all = vec![0.0; self.sizes().iter().sum()];
-                let mut sums = self.split(&mut all);
+                let mut all = vec![0.0; size([d, f])];
+                let mut sums = WeightGradients::of(&mut all, [d, f]);
                 for (i, x_gradient) in range.zip(parts) {
                     let chunk = &chunks[i];
                     let place = chunk.rows.start * d..chunk.rows.end * d;
@@ -353,32 +286,7 @@ impl Operation<INPUTS> for TransformerBlock {
                 all
             })
             .collect();
-        let total = add_up(sums, self.sizes().iter().sum());
-        let mut rest = total.as_slice();
-        let [project, weights @ ..] = self.sizes().map(|size| {
-            let (part, after) = rest.split_at(size);
-            rest = after;
-            part
-        });
-        let third = |i: usize| -> Vec<f32> {
-            project.chunks_exact(3 * d).flat_map(|row| &row[i * d..(i + 1) * d]).copied().collect()
-        };
-        let [output, expand, expand_bias, contract, contract_bias, ag, ab, fg, fb] =
-            weights.map(<[f32]>::to_vec);
-        [
-            x_gradient,
-            third(0),
-            third(1),
-            third(2),
-            output,
-            expand,
-            expand_bias,
-            contract,
-            contract_bias,
-            ag,
-            ab,
-            fg,
-            fb,
-        ]
+        let mut total = add_up(sums, size([d, f]));
+        take_apart(x_gradient, &mut total, [d, f])
     }
 }

@@ -4,7 +4,7 @@
 use pulp::Simd;
 
 use super::exponential::sigmoid;
-use super::rows::{Rows, row, row_mut};
+use super::rows::{RowLoop, row, row_mut};
 
 /// `gradient * s (1 - s)` for `s` a sigmoid.
 #[inline(always)]
@@ -23,7 +23,7 @@ pub(super) struct PairProducts<'a> {
     pub(super) products: &'a mut [f32],
 }
 
-impl Rows for PairProducts<'_> {
+impl RowLoop for PairProducts<'_> {
     fn width(&self) -> usize {
         self.target.len()
     }
@@ -43,7 +43,7 @@ impl Rows for PairProducts<'_> {
     }
 }
 
-/// The backward of [`PairProducts`]; both gradients are added to.
+/// The backward of [`PairProducts`]: `dtarget += sum_j gradient_j * item_j`, `ditem_j += gradient_j * target`.
 pub(super) struct PairProductsBackward<'a> {
     /// `[d]`
     pub(super) target: &'a [f32],
@@ -57,7 +57,7 @@ pub(super) struct PairProductsBackward<'a> {
     pub(super) item_gradient: &'a mut [f32],
 }
 
-impl Rows for PairProductsBackward<'_> {
+impl RowLoop for PairProductsBackward<'_> {
     fn width(&self) -> usize {
         self.target.len()
     }
@@ -72,6 +72,7 @@ impl Rows for PairProductsBackward<'_> {
             let item_gradient = row_mut::<S>(self.item_gradient, j, d);
             for column in 0..items.len() {
                 let gradient = gradient[column];
+                // ditem_j += gradient_j * target, dtarget += gradient_j * item_j
                 item_gradient[column] =
                     simd.mul_add_e_f32s(gradient, target[column], item_gradient[column]);
                 target_gradient[column] =
@@ -91,7 +92,7 @@ pub(super) struct FirstLayer<'a> {
     pub(super) of_item: &'a [f32],
 }
 
-impl Rows for FirstLayer<'_> {
+impl RowLoop for FirstLayer<'_> {
     fn width(&self) -> usize {
         self.of_target.len()
     }
@@ -112,11 +113,12 @@ impl Rows for FirstLayer<'_> {
     }
 }
 
-/// The backward of [`FirstLayer`]: `gradient` of the result becomes that of the sum, and is added to both parts'.
+/// The backward of [`FirstLayer`], `da_j = gradient_j * values_j (1 - values_j)`: `gradient` of the result becomes da, that of
+/// the sum; `dof_target += sum_j da_j`, `dof_item_j += da_j`.
 pub(super) struct FirstLayerBackward<'a> {
     /// The result `[l, h]`.
     pub(super) values: &'a [f32],
-    /// `[l, h]`
+    /// Before: of the result. After: da `[l, h]`.
     pub(super) gradient: &'a mut [f32],
     /// `[h]`
     pub(super) target_gradient: &'a mut [f32],
@@ -124,7 +126,7 @@ pub(super) struct FirstLayerBackward<'a> {
     pub(super) item_gradient: &'a mut [f32],
 }
 
-impl Rows for FirstLayerBackward<'_> {
+impl RowLoop for FirstLayerBackward<'_> {
     fn width(&self) -> usize {
         self.target_gradient.len()
     }
@@ -138,10 +140,11 @@ impl Rows for FirstLayerBackward<'_> {
             let gradient = row_mut::<S>(self.gradient, j, h);
             let item_gradient = row_mut::<S>(self.item_gradient, j, h);
             for column in 0..values.len() {
-                let sum = sigmoid_backward(simd, gradient[column], values[column]);
-                gradient[column] = sum;
-                target_gradient[column] = simd.add_f32s(target_gradient[column], sum);
-                item_gradient[column] = simd.add_f32s(item_gradient[column], sum);
+                // da_j = gradient_j * values_j (1 - values_j)
+                let before = sigmoid_backward(simd, gradient[column], values[column]);
+                gradient[column] = before;
+                target_gradient[column] = simd.add_f32s(target_gradient[column], before);
+                item_gradient[column] = simd.add_f32s(item_gradient[column], before);
             }
         }
     }
@@ -159,7 +162,7 @@ pub(super) struct SecondLayer<'a> {
     pub(super) scores: &'a mut [f32],
 }
 
-impl Rows for SecondLayer<'_> {
+impl RowLoop for SecondLayer<'_> {
     fn width(&self) -> usize {
         self.bias.len()
     }
@@ -181,9 +184,10 @@ impl Rows for SecondLayer<'_> {
     }
 }
 
-/// The backward of [`SecondLayer`]: `values` become the gradient before the sigmoid; parameters' gradients are added.
+/// The backward of [`SecondLayer`], `da_j = gradient_j weight * values_j (1 - values_j)`: `values` become da, the gradient before
+/// the sigmoid; `dweight += sum_j gradient_j values_j`, `dbias += sum_j da_j`.
 pub(super) struct SecondLayerBackward<'a> {
-    /// Before: the result `[l, h]`.
+    /// Before: the result. After: da `[l, h]`.
     pub(super) values: &'a mut [f32],
     /// `[h]`
     pub(super) weight: &'a [f32],
@@ -195,7 +199,7 @@ pub(super) struct SecondLayerBackward<'a> {
     pub(super) weight_gradient: &'a mut [f32],
 }
 
-impl Rows for SecondLayerBackward<'_> {
+impl RowLoop for SecondLayerBackward<'_> {
     fn width(&self) -> usize {
         self.weight.len()
     }
@@ -211,7 +215,9 @@ impl Rows for SecondLayerBackward<'_> {
             let values = row_mut::<S>(self.values, j, h);
             for column in 0..values.len() {
                 let value = values[column];
+                // dweight += gradient_j values_j
                 weights[column] = simd.mul_add_e_f32s(gradient, value, weights[column]);
+                // da_j = gradient_j weight * values_j (1 - values_j), dbias += da_j
                 let before = sigmoid_backward(simd, simd.mul_f32s(gradient, weight[column]), value);
                 biases[column] = simd.add_f32s(biases[column], before);
                 values[column] = before;

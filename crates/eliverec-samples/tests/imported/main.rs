@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
 use eliverec_core::{Feed, Schema};
-use eliverec_samples::{FeatureConfig, SampleConfig, samples};
+use eliverec_features::FeatureConfig;
+use eliverec_samples::{SampleConfig, samples};
 use eliverec_tables::events::Store;
 use eliverec_tables::import::{Importer, Options, find};
 use eliverec_tables::{FeedDirectory, Split};
@@ -102,7 +103,7 @@ impl Both {
             assert_eq!(set.user, log.user, "{request}");
             assert_eq!(set.context, log.context, "{request}");
             let [ours, theirs] = [0, 1].map(|way| {
-                let labels = &pair[way].candidates.labels.watched;
+                let labels = &pair[way].candidates.labels.as_ref().unwrap().watched;
                 self.candidates(way, pair[way], id, |i| labels[i])
             });
             assert_eq!(ours, theirs, "watched, {request}");

@@ -6,7 +6,8 @@ use arrow::array::{AsArray, RecordBatch, TimestampMillisecondArray};
 use arrow::datatypes::TimestampMillisecondType;
 use eliverec_core::Schema;
 use eliverec_core::event::Event;
-use eliverec_samples::{FeedBuilder, SampleConfig, samples};
+use eliverec_features::FeedBuilder;
+use eliverec_samples::{SampleConfig, samples};
 use eliverec_tables::events::{Day, Reason};
 
 use crate::feed_files::{rows_of, write_foreign};

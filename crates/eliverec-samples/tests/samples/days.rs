@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::process::Command;
 
-use eliverec_samples::{LEAST_MEMORY_BYTES, Progress, SampleConfig, samples};
+use eliverec_samples::{LEAST_MEMORY_BYTES, SampleConfig, SampleProgress, samples};
 use eliverec_tables::Split;
 
 use crate::logs::{Shape, Site, config, day, events, files, read};
@@ -44,7 +44,8 @@ fn threads_and_memory_change_no_byte() {
     let run = |name: &str, threads, memory_limit_bytes| {
         let (feeds, spilled) = (site.other(name), Cell::new(0));
         let config = SampleConfig { threads, memory_limit_bytes, ..config() };
-        let report = |progress: Progress| spilled.set(spilled.get().max(progress.spilled_bytes));
+        let report =
+            |progress: SampleProgress| spilled.set(spilled.get().max(progress.spilled_bytes));
         samples(&site.logs(), &feeds, &config, report).unwrap();
         (files(&feeds), spilled.get())
     };

@@ -6,11 +6,12 @@ use eliverec_core::event::{Event, EventKind, Scalar};
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
 use eliverec_core::seed::Random;
+use eliverec_core::{Dimension, Dimensions};
 use eliverec_core::{Feed, Schema};
 use eliverec_features::FEATURES;
 use eliverec_features::registry::Fold;
 use eliverec_samples::{SampleConfig, Summary, samples};
-use eliverec_tables::events::{Day, Dimension, Dimensions, EventWriter, Store};
+use eliverec_tables::events::{Day, EventWriter, Store, write_dimensions};
 use eliverec_tables::{FeedDirectory, Split};
 use tempfile::TempDir;
 
@@ -198,7 +199,7 @@ impl Site {
         let mut writer = EventWriter::create(&store, schema).unwrap();
         events.iter().for_each(|event| writer.push(event).unwrap());
         writer.finish().unwrap();
-        dimensions.write(&store).unwrap();
+        write_dimensions(dimensions, &store).unwrap();
     }
 
     pub fn logs(&self) -> PathBuf {

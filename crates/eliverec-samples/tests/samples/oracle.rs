@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use eliverec_core::Dimensions;
 use eliverec_core::event::{Event, EventKind};
 use eliverec_core::{Feed, Schema};
 use eliverec_features::Admission;
 use eliverec_features::freshness::Fates;
-use eliverec_samples::{Candidate, FeedBuilder, OnlineDriver, Outcome, Request, SampleConfig};
-use eliverec_tables::events::{Day, Dimensions};
+use eliverec_features::{Candidate, FeedBuilder, OnlineDriver, Outcome, Request};
+use eliverec_samples::SampleConfig;
+use eliverec_tables::events::Day;
 
 pub struct Oracle {
     /// In the order of moment and id.
@@ -66,7 +68,12 @@ fn requests(arrivals: &[&Event], config: &SampleConfig) -> Vec<Request> {
             if candidates.iter().all(|known| known.channel_id != channel_id) {
                 let outcome = outcome(arrivals, first, channel_id, config);
                 let (event_id, position) = (event.event_id, event.position);
-                candidates.push(Candidate { event_id, channel_id, position, outcome });
+                candidates.push(Candidate {
+                    event_id,
+                    channel_id,
+                    position,
+                    outcome: Some(outcome),
+                });
             }
         }
         requests.push(Request {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use eliverec_core::schema::Group;
+use eliverec_core::{Dimension, Dimensions};
 use eliverec_core::{Feed, Schema};
 use eliverec_samples::SampleConfig;
 use eliverec_sim::{Collected, LoggingPolicy, SCHEMA, World, WorldConfig};
-use eliverec_tables::events::{Dimension, Dimensions};
 use proptest::prelude::*;
 
 use crate::logs::{Shape, Site, config, day, dimensions, events, read, schema};

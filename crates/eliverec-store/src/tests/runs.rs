@@ -4,10 +4,10 @@ use super::naive::Naive;
 use super::*;
 use eliverec_core::table::{Key, RowLaw};
 
-use crate::Error;
 use crate::index::map_bytes;
 use crate::row::Mark;
 use crate::table::{Counter, ROWS_PER_PAGE};
+use crate::{Error, RowReader};
 
 /// Most bytes that one table holds between steps: rows (vector, accumulator, mark), the index of ids and the counters; `None`
 /// without `max_rows`. A step adds its blocks, and 4 bytes per row when it evicts; saving adds 16 bytes per row.
@@ -225,7 +225,7 @@ fn own_tables_go_with_their_keys() {
     let directory = tempfile::tempdir().unwrap();
     store.save(directory.path()).unwrap();
     let loaded = Store::load(directory.path(), specs.clone(), config.clone(), SEED).unwrap();
-    let mapped = crate::MappedStore::open(directory.path(), &specs).unwrap();
+    let mapped = crate::MappedStore::open(directory.path(), &specs, SEED).unwrap();
     let later = UniqueIds::of(&schema, &eliverec_core::toy::batch(30, 9));
     assert_eq!(loaded.gather(&later), store.gather(&later));
     assert_eq!(mapped.gather(&later), store.gather(&later));

@@ -19,6 +19,7 @@ pub mod decode;
 pub mod dimensions;
 mod encode;
 pub mod layout;
+mod local;
 pub mod new;
 mod part;
 pub mod read;
@@ -32,11 +33,11 @@ use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eliverec_core::Schema;
+use eliverec_core::{Dimensions, Schema};
 
 pub use day::Day;
 pub use decode::{EventBatch, Fault, Reason};
-pub use dimensions::{Dimension, Dimensions};
+pub use dimensions::{read_dimensions, write_dimensions};
 pub use new::NewLog;
 pub use read::{EventReader, Events, ReadCounts, Row};
 pub use rejected::{Rejected, RejectedWriter};
@@ -133,9 +134,9 @@ impl EventLog {
     /// The dimension tables, as a whole.
     ///
     /// # Errors
-    /// As [`Dimensions::read`].
+    /// As [`read_dimensions`].
     pub fn dimensions(&self) -> Result<Dimensions, Error> {
-        Dimensions::read(&self.store, &self.schema)
+        read_dimensions(&self.store, &self.schema)
     }
 
     pub(crate) fn read_schema(store: &Store) -> Result<Schema, Error> {

@@ -39,7 +39,7 @@ impl NewLog {
         Ok(Self { store: Store::local(directory.path())?, directory, remote })
     }
 
-    /// Where [`super::EventWriter`] and [`super::Dimensions`] write it.
+    /// Where [`super::EventWriter`] and [`super::write_dimensions`] write it.
     pub const fn store(&self) -> &Store {
         &self.store
     }

@@ -16,9 +16,9 @@ use object_store::MultipartUpload;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 
+use super::local::{create_directory, sync_directory_of};
 use super::store::Store;
 use crate::error::Error;
-use crate::partial::parent_of;
 
 /// Bytes of an upload that go out together. Stores want at least 5 MiB, and allow 10,000 of them.
 const UPLOAD_BYTES: usize = 8 << 20;
@@ -234,36 +234,6 @@ pub(super) fn send(store: &Store, name: &str, file: &mut fs_err::File) -> Result
     let mut upload = Upload::begin(store, name)?;
     let sent = io::copy(file, &mut upload).and_then(|_| upload.send_all());
     sent.and_then(|()| upload.complete()).map_err(|e| cannot_write(&path, &e))
-}
-
-/// Replaces a file of the local disk as a whole: the new bytes are on disk before they have the name.
-pub(crate) fn replace_local(path: &Path, contents: &[u8]) -> Result<(), Error> {
-    let name = path.file_name().unwrap_or_default();
-    let partial = path.with_file_name(format!(".{}.partial", name.display()));
-    create_directory(&parent_of(path))?;
-    let mut file = fs_err::File::create(&partial)?;
-    file.write_all(contents)?;
-    file.sync_all()?;
-    fs_err::rename(&partial, path)?;
-    sync_directory_of(path)
-}
-
-/// Makes a directory, and those that it is in, whose names are on disk.
-fn create_directory(path: &Path) -> Result<(), Error> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    create_directory(&parent_of(path))?;
-    match fs_err::create_dir(path) {
-        Ok(()) => sync_directory_of(path),
-        // By another writer, meanwhile.
-        Err(_) if path.is_dir() => Ok(()),
-        Err(e) => Err(e.into()),
-    }
-}
-
-fn sync_directory_of(path: &Path) -> Result<(), Error> {
-    Ok(fs_err::File::open(parent_of(path))?.sync_all()?)
 }
 
 fn cannot_write(path: &Path, error: &impl ToString) -> Error {

@@ -172,7 +172,7 @@ impl Store {
     /// Replaces a small file as a whole.
     pub(crate) fn replace(&self, name: &str, contents: Vec<u8>) -> Result<(), Error> {
         if self.local {
-            return super::part::replace_local(&self.path(name), &contents);
+            return super::local::replace(&self.path(name), &contents);
         }
         let key = self.key(name);
         self.wait(self.objects.put(&key, contents.into())).map_err(|e| self.failed(name, &e))?;

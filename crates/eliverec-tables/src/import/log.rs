@@ -3,32 +3,16 @@
 //! Only sets in which things happen at a known moment become logs. A log's schema is that of the importer's feeds, but
 //! for what only the importer computes: fields of a product click, and `target`, which holds features instead.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
+use eliverec_core::Schema;
 use eliverec_core::schema::{Field, Kind, Transform};
-use eliverec_core::{Event, Schema};
 
+use super::output::ImportedLog;
+pub(super) use super::output::LogOutput;
 use super::{Importer, source};
 use crate::Error;
-use crate::events::{Dimensions, EventWriter, NewLog, Store};
-
-/// How a set becomes a log.
-#[derive(Debug)]
-pub(super) struct ToLog {
-    /// The features that take the place of the importer's `target` fields.
-    pub(super) target: &'static [&'static str],
-    pub(super) read: fn(&Path, u64, &mut LogOutput) -> Result<Dimensions, Error>,
-}
-
-/// What a set's log holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ImportedLog {
-    /// Events by the name of their kind.
-    pub events: BTreeMap<&'static str, u64>,
-    /// Rows of the set that are not in the log or not as they are, by what happened to them.
-    pub remarks: BTreeMap<&'static str, u64>,
-}
+use crate::events::{EventWriter, NewLog, Store, write_dimensions};
 
 impl Importer {
     /// The schema of its log, if the set has one.
@@ -55,31 +39,10 @@ impl Importer {
         source::check_folder(from)?;
         let log = NewLog::create(out)?;
         let writer = EventWriter::create(log.store(), &schema)?;
-        let mut output = LogOutput { schema, writer, events: 0, imported: ImportedLog::default() };
-        (to_log.read)(from, seed, &mut output)?.write(log.store())?;
-        output.writer.finish()?;
+        let mut output = LogOutput::new(schema, writer);
+        write_dimensions(&(to_log.read)(from, seed, &mut output)?, log.store())?;
+        let imported = output.finish()?;
         log.publish()?;
-        Ok(output.imported)
-    }
-}
-
-/// Takes an importer's events and keeps count.
-pub(super) struct LogOutput {
-    pub(super) schema: Schema,
-    writer: EventWriter,
-    events: u64,
-    imported: ImportedLog,
-}
-
-impl LogOutput {
-    /// Adds an event under the next id.
-    pub(super) fn event(&mut self, event: Event) -> Result<(), Error> {
-        self.events += 1;
-        *self.imported.events.entry(event.kind.name()).or_default() += 1;
-        self.writer.push(&Event { event_id: self.events, ..event })
-    }
-
-    pub(super) fn remark(&mut self, what: &'static str) {
-        *self.imported.remarks.entry(what).or_default() += 1;
+        Ok(imported)
     }
 }

@@ -5,10 +5,9 @@
 //! before the request. Sets that hold positives only get sampled candidates, the same for the same seed. Each row of
 //! the source that could become a request is counted as a feed or, by reason, as dropped.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use eliverec_core::{Feed, Schema};
+use eliverec_core::{Dimensions, Feed, Schema};
 
 use crate::{Error, FeedWriter, Split};
 
@@ -19,29 +18,14 @@ mod driver;
 mod ebnerd;
 mod ebnerd_tables;
 mod log;
+mod output;
 mod record;
 mod source;
 mod timeline;
 mod trivago;
 
-pub use log::ImportedLog;
-use log::ToLog;
-
-/// What a caller chooses about an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Of sampled candidates.
-    pub seed: u64,
-    /// Events of each domain that a feed keeps, the newest.
-    pub history: usize,
-}
-
-impl Default for Options {
-    /// The paper's sequence length (Sec. V-A).
-    fn default() -> Self {
-        Self { seed: 1, history: 50 }
-    }
-}
+pub use output::{Imported, ImportedLog, Options};
+use output::{LogOutput, Output};
 
 /// A real data set and how it becomes feeds.
 #[derive(Debug)]
@@ -53,6 +37,14 @@ pub struct Importer {
     schema: &'static str,
     read: fn(&Path, Options, &mut Output<'_>) -> Result<(), Error>,
     log: Option<ToLog>,
+}
+
+/// How a set becomes a log.
+#[derive(Debug)]
+struct ToLog {
+    /// The features that take the place of the importer's `target` fields.
+    target: &'static [&'static str],
+    read: fn(&Path, u64, &mut LogOutput) -> Result<Dimensions, Error>,
 }
 
 /// Every importer, in the order of the list that help shows.
@@ -141,66 +133,9 @@ impl Importer {
         take: &mut dyn FnMut(Split, &Feed) -> Result<(), Error>,
     ) -> Result<Imported, Error> {
         source::check_folder(from)?;
-        let mut output = Output { schema: self.schema(), take, imported: Imported::default() };
+        let mut output = Output::new(self.schema(), take);
         (self.read)(from, options, &mut output)?;
-        Ok(output.imported)
-    }
-}
-
-/// What became of the rows of a set: `rows_in` is the sum of `feeds` and `dropped`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// Rows of the source that could become a request.
-    pub rows_in: u64,
-    /// Those that became none, by reason.
-    pub dropped: BTreeMap<String, u64>,
-    /// Feeds of train, validation and test, in the order of [`Split::ALL`].
-    pub feeds: [u64; 3],
-    /// Rows of the set's other files that were not used or not used as they are, by what happened to them.
-    pub remarks: BTreeMap<String, u64>,
-}
-
-impl Imported {
-    /// Feeds of all splits.
-    pub fn rows_out(&self) -> u64 {
-        self.feeds.iter().sum()
-    }
-
-    /// Rows that became no feed, for whatever reason.
-    pub fn rows_dropped(&self) -> u64 {
-        self.dropped.values().sum()
-    }
-}
-
-/// Takes an importer's feeds and keeps count.
-struct Output<'a> {
-    schema: Schema,
-    take: &'a mut dyn FnMut(Split, &Feed) -> Result<(), Error>,
-    imported: Imported,
-}
-
-impl Output<'_> {
-    fn feed(&mut self, split: Split, feed: &Feed) -> Result<(), Error> {
-        self.imported.rows_in += 1;
-        self.imported.feeds[split_index(split)] += 1;
-        (self.take)(split, feed)
-    }
-
-    fn dropped(&mut self, reason: &str) {
-        self.imported.rows_in += 1;
-        *self.imported.dropped.entry(reason.into()).or_default() += 1;
-    }
-
-    fn remark(&mut self, what: &str) {
-        *self.imported.remarks.entry(what.into()).or_default() += 1;
-    }
-}
-
-const fn split_index(split: Split) -> usize {
-    match split {
-        Split::Train => 0,
-        Split::Validation => 1,
-        Split::Test => 2,
+        Ok(output.finish())
     }
 }
 
@@ -216,12 +151,5 @@ mod tests {
             assert_eq!(find(importer.name).unwrap().summary, importer.summary);
         }
         assert!(find("ebnerd-demo").is_none());
-    }
-
-    #[test]
-    fn feeds_are_counted_in_the_order_of_the_splits() {
-        for (i, split) in Split::ALL.into_iter().enumerate() {
-            assert_eq!(split_index(split), i);
-        }
     }
 }

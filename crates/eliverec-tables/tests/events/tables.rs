@@ -8,8 +8,9 @@ use eliverec_core::Schema;
 use eliverec_core::event::Scalar;
 use eliverec_core::feed::Column;
 use eliverec_core::schema::{Field, Group, Kind, Transform};
+use eliverec_core::{Dimension, Dimensions};
 use eliverec_tables::Error;
-use eliverec_tables::events::{Dimension, Dimensions, Store};
+use eliverec_tables::events::{Store, read_dimensions, write_dimensions};
 use proptest::prelude::*;
 
 use crate::feed_files::{cast, changed, rows_of, with_null, write_foreign};
@@ -59,8 +60,8 @@ proptest! {
         let (_folder, store) = if disk { on_disk() } else { (tempfile::tempdir().unwrap(), in_memory()) };
         let rows: Vec<_> = rows.into_iter().rev().map(|(id, (list, x))| (id, list, x)).collect();
         let tables = tables(&rows);
-        tables.write(&store).unwrap();
-        let read = Dimensions::read(&store, &schema()).unwrap();
+        write_dimensions(&tables, &store).unwrap();
+        let read = read_dimensions(&store, &schema()).unwrap();
         prop_assert_eq!(&read, &tables);
         for (row, (id, ..)) in rows.iter().enumerate() {
             prop_assert_eq!(read.channels.row(*id), Some(row));
@@ -87,9 +88,9 @@ fn rows_make_the_same_table_as_columns() {
     let columns = vec![Column::Ids(vec![1, 2])];
     assert_eq!(made, Dimension::new(&schema(), Group::Product, vec![4, 9], columns).unwrap());
     let text = table(&[(4, [Scalar::Id(1)]), (9, [Scalar::Number(2.0)])]).unwrap_err().to_string();
-    assert!(text.starts_with("products.parquet: row 1: category_id: Number(2.0) is not"), "{text}");
+    assert!(text.starts_with("products: row 1: category_id: Number(2.0) is not"), "{text}");
     let text = Dimension::from_rows(&schema(), Group::Product, [(4, [])]).unwrap_err().to_string();
-    assert_eq!(text, "products.parquet: column product: 0 columns, the schema declares 1");
+    assert_eq!(text, "products: column product: 0 columns, the schema declares 1");
 }
 
 #[test]
@@ -97,7 +98,7 @@ fn a_second_row_of_an_id_is_named() {
     let columns = vec![Column::Ids(vec![1, 1, 1])];
     let new = Dimension::new(&schema(), Group::Product, vec![4, 9, 4], columns);
     let text = new.unwrap_err().to_string();
-    let expected = "products.parquet: row 2: product_id: 4 stands in row 0 already";
+    let expected = "products: row 2: product_id: 4 stands in row 0 already";
     assert!(text.contains(expected), "{text}");
 }
 
@@ -107,15 +108,15 @@ fn tables_are_read_in_many_row_groups_and_types() {
     let rows = rows_of(&path);
     let rows = changed(&rows, &["channel_id"], &|array| Some(cast(&array, &DataType::Int32)));
     let rows = changed(&rows, &["fans"], &|array| Some(cast(&array, &DataType::Float64)));
-    let original = Dimensions::read(&store, &schema()).unwrap();
+    let original = read_dimensions(&store, &schema()).unwrap();
     write_foreign(&path, &rows, 7);
-    assert_eq!(Dimensions::read(&store, &schema()).unwrap(), original);
+    assert_eq!(read_dimensions(&store, &schema()).unwrap(), original);
 }
 
 fn written() -> (tempfile::TempDir, Store, std::path::PathBuf) {
     let (folder, store) = on_disk();
     let rows: Vec<_> = (0..50).map(|id| (id, vec![id; id as usize % 3], id as f32)).collect();
-    tables(&rows).write(&store).unwrap();
+    write_dimensions(&tables(&rows), &store).unwrap();
     let path = store.root().join("channels.parquet");
     (folder, store, path)
 }
@@ -124,7 +125,7 @@ fn written() -> (tempfile::TempDir, Store, std::path::PathBuf) {
 fn wrong_tables_are_named() {
     let (_folder, store, path) = written();
     let rows = rows_of(&path);
-    let read = || Dimensions::read(&store, &schema());
+    let read = || read_dimensions(&store, &schema());
     let message = || {
         let text = read().unwrap_err().to_string();
         assert_eq!(text.lines().count(), 1, "{text}");
@@ -150,7 +151,7 @@ fn a_table_cut_short_is_an_error_at_every_length() {
     let whole = fs_err::read(&path).unwrap();
     for length in 0..whole.len() {
         fs_err::write(&path, &whole[..length]).unwrap();
-        let error = Dimensions::read(&store, &schema()).unwrap_err();
+        let error = read_dimensions(&store, &schema()).unwrap_err();
         assert!(matches!(error, Error::Parquet { .. }), "{length}: {error}");
     }
 }
@@ -159,5 +160,5 @@ fn a_table_cut_short_is_an_error_at_every_length() {
 fn a_table_without_fields_may_be_missing() {
     let (_folder, store, _) = written();
     fs_err::remove_file(store.root().join("users.parquet")).unwrap();
-    assert!(Dimensions::read(&store, &schema()).unwrap().users.is_empty());
+    assert!(read_dimensions(&store, &schema()).unwrap().users.is_empty());
 }

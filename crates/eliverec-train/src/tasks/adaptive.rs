@@ -6,10 +6,11 @@
 use eliverec_core::seed::{Random, stream};
 use eliverec_models::heads::Task;
 
+use super::TASKS;
 use super::adam::Adam;
-use super::config::WeightUpdate;
 use super::signal::{Signal, State};
-use super::{TASKS, TasksConfig};
+use eliverec_run::tasks::TasksConfig;
+use eliverec_run::tasks::WeightUpdate;
 
 /// Numbers that describe a task's kind, learned.
 const KIND: usize = 4;

@@ -9,13 +9,13 @@ use eliverec_models::registry::{MODELS, ModelConfig};
 use eliverec_models::zoo::probe::ProbeConfig;
 
 use super::TASKS;
-use super::config::Schedule;
-use crate::Config;
-use crate::checkpoint::{self, Position, Saved};
+use crate::checkpoint::{self, Saved};
 use crate::learner::{Learner, Measured};
 use crate::log::MetricsLog;
-use crate::read_ahead::Prepared;
-use crate::run::RunDirectory;
+use eliverec_run::checkpoint::{Position, read_commit};
+use eliverec_run::tasks::Schedule;
+use eliverec_run::{Config, Prepared, RunDirectory};
+use eliverec_store::RowReader;
 
 fn every(mut check: impl FnMut(&Config)) {
     let models: Vec<&str> = MODELS.iter().map(|(name, _)| *name).chain(["probe"]).collect();
@@ -110,9 +110,9 @@ fn batches_with_little_in_them_are_survived() {
             (build(&feeds, 0, 50), TASKS),
             (build(&feeds, 50, 0), TASKS),
             (build(&feeds, 0, 0), TASKS),
-            (with(|batch| batch.labels.watched.fill(0.0)), 0),
-            (with(|batch| batch.labels.watched.fill(1.0)), TASKS),
-            (with(|batch| batch.labels.stay_s.fill(f32::NAN)), TASKS - 1),
+            (with(|batch| batch.labels.as_mut().unwrap().watched.fill(0.0)), 0),
+            (with(|batch| batch.labels.as_mut().unwrap().watched.fill(1.0)), TASKS),
+            (with(|batch| batch.labels.as_mut().unwrap().tasks[0].fill(f32::NAN)), TASKS - 1),
         ];
         let mut learner = learner(config);
         // Each twice, so that it meets both turns of an alternating schedule.
@@ -146,7 +146,7 @@ fn the_heads_rest_where_nobody_watched() {
         };
         let before = heads(&learner);
         let mut batch = toy::batch(30, 6);
-        batch.labels.watched.fill(0.0);
+        batch.labels.as_mut().unwrap().watched.fill(0.0);
         update(&mut learner, config, batch, 3);
         assert!(heads(&learner) == before, "{}", config.model.name());
     });
@@ -176,7 +176,7 @@ fn a_checkpoint_between_two_updates_changes_no_bit() {
             checkpoint::save(&run, &saved, &mut log, true).unwrap();
         }
         let mut resumed = learner(config);
-        let commit = checkpoint::read_commit(&run).unwrap().unwrap();
+        let commit = read_commit(&run).unwrap().unwrap();
         checkpoint::load(&run.path().join(commit.current), config, &schema, &mut resumed).unwrap();
         assert!(state(&resumed) != state(&unbroken));
         for step in 3..6 {

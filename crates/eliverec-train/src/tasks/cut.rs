@@ -10,10 +10,10 @@ use eliverec_models::heads::Task;
 use eliverec_models::model::Representation;
 use eliverec_models::parameters;
 use eliverec_models::rows::indices;
+use eliverec_run::tasks::LabelSpace;
 
 use super::TASKS;
 use super::compare::Comparison;
-use super::config::LabelSpace;
 use super::losses::TaskRows;
 use super::signal::Signal;
 use crate::gradient::{Gradient, NotFinite};
@@ -131,7 +131,7 @@ impl<'a> Cut<'a> {
         rows: &TaskRows,
         cosine_rows: LabelSpace,
     ) -> [Option<Signal>; TASKS] {
-        let watched = &self.pass.batch.labels.watched;
+        let watched = &self.pass.batch.known_labels().watched;
         let comparison = Comparison {
             main: &watching.at_fields,
             rows: &rows.impressions,

@@ -1,7 +1,7 @@
 //! Inter-channel tasks beside the prediction of watching (Sec. IV-C, IV-D): their losses, their gradients at the representation
 //! that they share with it, and the weights that balance them.
 //!
-//! - [`config`]: the `[tasks]` table; [`losses`]: labels and losses; [`cut`]: their gradients at F; [`at_parameters`]: the same at the
+//! - [`losses`]: labels and losses; [`cut`]: their gradients at F; [`at_parameters`]: the same at the
 //!   parameters, as a check; [`compare`]: cosines.
 //! - [`weighting`]: from losses and gradients to weights: [`adaptive`] (Eq. 14-15), [`uncertainty`], [`balance`].
 
@@ -10,14 +10,12 @@ pub mod adaptive;
 pub(crate) mod at_parameters;
 pub mod balance;
 mod compare;
-pub mod config;
 pub(crate) mod cut;
 pub mod losses;
 pub mod signal;
 pub mod uncertainty;
 pub mod weighting;
 
-pub use config::TasksConfig;
 pub use signal::{Signal, Weighed};
 pub use weighting::Weighting;
 

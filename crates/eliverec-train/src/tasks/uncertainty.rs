@@ -5,9 +5,10 @@
 
 use eliverec_models::heads::Task;
 
+use super::TASKS;
 use super::adam::Adam;
 use super::signal::{Signal, State};
-use super::{TASKS, TasksConfig};
+use eliverec_run::tasks::TasksConfig;
 
 /// s_i = ln sigma_i^2 of every task.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,11 +1,12 @@
 //! What balances the tasks, chosen by the config.
 
+use super::TASKS;
 use super::adaptive::Adaptive;
 use super::balance::Balance;
-use super::config::Mode;
 use super::signal::{Signal, State};
 use super::uncertainty::Uncertainty;
-use super::{TASKS, TasksConfig};
+use eliverec_run::tasks::Mode;
+use eliverec_run::tasks::TasksConfig;
 
 /// From signals to weights, learning on the way.
 #[derive(Clone, Debug, PartialEq)]

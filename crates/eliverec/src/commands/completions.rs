@@ -1,6 +1,5 @@
 //! `eliverec completions`: a script that completes commands and options in a shell.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::print;
@@ -15,9 +14,10 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+/// `cli` is what is completed: the whole command line, with this command in it.
+pub(crate) fn run(arguments: &Arguments, cli: &mut clap::Command) -> anyhow::Result<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut crate::Cli::command(), "eliverec", &mut script);
+    clap_complete::generate(arguments.shell, cli, "eliverec", &mut script);
     print(&String::from_utf8(script)?)?;
     Ok(crate::OK)
 }

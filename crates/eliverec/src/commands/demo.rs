@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
 use eliverec_core::Feed;
 use eliverec_metrics::report::metric;
-use eliverec_metrics::table::{Format, Layout, Row, render};
+use eliverec_metrics::table::{Format, Layout, TableRow, render};
 use eliverec_metrics::{Metric, Report};
+use eliverec_run::{Error, Scorer, durable};
 use eliverec_sim::{Ceiling, Truth, read_truth};
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::{Error, Scorer, durable};
+use eliverec_train::evaluate;
 
 use super::{print, tell};
 
@@ -52,7 +52,10 @@ const SHOWN: [&str; 6] =
 /// Fields that tell a person most about an event or a candidate of the simulated world.
 const FIELDS: &str = "channel_id,product_id,category_id,current_category,stay,viewers_1m";
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+/// What runs a command line of this program; the result is its exit code.
+type Runner = fn(Vec<OsString>) -> anyhow::Result<u8>;
+
+pub(crate) fn run(arguments: &Arguments, runner: Runner) -> anyhow::Result<u8> {
     let Arguments { out, users, days, seed } = arguments;
     fs_err::create_dir_all(out)?;
     check_settings(out, &format!("users = {users}\ndays = {days}\nseed = {seed}\n"))?;
@@ -62,9 +65,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     // A log appears whole or not at all.
     if !logs.exists() {
         let size = ["--users", &users, "--days", &days, "--seed", &seed.to_string()];
-        step("simulate", &[("--out", &logs)], &size)?;
+        step(runner, "simulate", &[("--out", &logs)], &size)?;
     }
-    step("samples", &[("--logs", &logs), ("--out", &feeds)], &[])?;
+    step(runner, "samples", &[("--logs", &logs), ("--out", &feeds)], &[])?;
 
     let directory = FeedDirectory::open(&feeds)?;
     let mut rows = Vec::new();
@@ -72,16 +75,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         let (config, run) = (out.join(name).with_extension("toml"), out.join(name));
         durable::write(&config, experiment.as_bytes())?;
         let paths = [("--config", &*config), ("--feeds", &feeds), ("--out", &run)];
-        let code = step("train", &paths, &["--resume", &format!("seed={seed}")])?;
+        let code = step(runner, "train", &paths, &["--resume", &format!("seed={seed}")])?;
         if code != crate::OK {
             return Ok(code);
         }
-        let report = Scorer::open(&run)?.evaluate(&run, &directory, Split::Test)?;
-        rows.push(Row { name: name.into(), reports: vec![report] });
+        let report = evaluate(&Scorer::open(&run)?, &run, &directory, Split::Test)?.report;
+        rows.push(TableRow { name: name.into(), reports: vec![report] });
     }
     let test = TestSplit::read(&directory)?;
     let ceiling = test.ceiling(&logs.join("truth.parquet"))?;
-    rows.push(Row { name: "best reachable".into(), reports: vec![ceiling] });
+    rows.push(TableRow { name: "best reachable".into(), reports: vec![ceiling] });
     let metrics: Vec<&Metric> = SHOWN.into_iter().filter_map(metric).collect();
     let table = render(&rows, metrics, Layout::NamesDown, Format::Text);
     print(&format!("\nTest split: {} feeds, one seed\n\n{table}", test.requests.len()))?;
@@ -89,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let run = out.join(MODELS[0].0);
     let request = test.explained.to_string();
     let short = ["--request", &request, "--top", "5", "--events", "8", "--fields", FIELDS];
-    step("explain", &[("--run", &run), ("--feeds", &feeds)], &short)?;
+    step(runner, "explain", &[("--run", &run), ("--feeds", &feeds)], &short)?;
     tell(&format!(
         "\n{} holds the log, the feeds and the runs; `eliverec --help` says what else there is",
         out.display()
@@ -118,7 +121,12 @@ fn check_settings(out: &Path, settings: &str) -> anyhow::Result<()> {
 }
 
 /// Prints a command line of this program and runs it.
-fn step(command: &str, paths: &[(&str, &Path)], rest: &[&str]) -> anyhow::Result<u8> {
+fn step(
+    runner: Runner,
+    command: &str,
+    paths: &[(&str, &Path)],
+    rest: &[&str],
+) -> anyhow::Result<u8> {
     let mut words: Vec<OsString> = vec!["eliverec".into(), command.into()];
     for (name, path) in paths {
         words.extend([name.into(), path.into()]);
@@ -126,7 +134,7 @@ fn step(command: &str, paths: &[(&str, &Path)], rest: &[&str]) -> anyhow::Result
     words.extend(rest.iter().map(Into::into));
     let line: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     print(&format!("\n$ {}", line.join(" ")))?;
-    crate::run(crate::Cli::try_parse_from(words)?.command)
+    runner(words)
 }
 
 /// What the test split holds, and the request to tell about.
@@ -163,7 +171,8 @@ impl TestSplit {
 
 /// How much there is to see in a feed: candidates up to ten, events of the shorter history up to ten, a watch.
 fn telling(feed: &Feed) -> usize {
-    let watched = feed.candidates.labels.watched.iter().any(|watched| *watched);
+    let labels = feed.candidates.labels.as_ref();
+    let watched = labels.is_some_and(|labels| labels.watched.contains(&true));
     let events = feed.channels.age_s.len().min(feed.products.age_s.len());
     usize::from(watched) * (feed.impressions().min(10) + events.min(10))
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use comfy_table::CellAlignment;
+use eliverec_run::{Error, Scorer};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::disentangling::{Disentangling, measure};
-use eliverec_train::{Error, Scorer};
 
 use super::causes::Causes;
 use super::{plain_table, print, print_json};

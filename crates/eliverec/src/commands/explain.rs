@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let chosen = arguments.candidate.unwrap_or_else(likeliest);
     let count = explanation.candidates.len();
     if chosen >= count {
-        return Err(eliverec_train::Error::Run {
+        return Err(eliverec_run::Error::Run {
             path: arguments.feeds.clone(),
             reason: format!("request {} has candidates 0 to {}", arguments.request, count - 1),
         }
@@ -107,7 +107,7 @@ impl Arguments {
             let mut row = vec![i.to_string()];
             row.extend(shown.iter().map(|name| value(&candidate.fields, name)));
             row.push(format!("{:.4}", candidate.probability));
-            row.push(if candidate.watched { "yes".into() } else { String::new() });
+            row.push(if candidate.watched == Some(true) { "yes".into() } else { String::new() });
             table.add_row(row);
         }
         table.trim_fmt()

@@ -5,9 +5,10 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::{BufRead, BufReader};
 
 use eliverec_core::id::{IdHash, text_id};
+use eliverec_run::Config;
+use eliverec_run::config::TrainingConfig;
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::config::TrainingConfig;
-use eliverec_train::{Config, Error};
+use eliverec_train::Error;
 
 /// The keys in which a run of the `resolved` config has other numbers than one of `config`. A config written before an option
 /// existed means the option's default.

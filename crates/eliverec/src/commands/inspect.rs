@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let statistics = statistics(&FeedDirectory::open(&arguments.path)?)?;
     if statistics.is_empty() {
-        return Err(eliverec_train::Error::Run {
+        return Err(eliverec_run::Error::Run {
             path: arguments.path.clone(),
             reason: "no split holds a feed; `eliverec import` makes feed directories".into(),
         }

@@ -12,6 +12,7 @@ pub(crate) mod inspect;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod samples;
+pub(crate) mod score;
 pub(crate) mod simulate;
 pub(crate) mod train;
 pub(crate) mod tune;
@@ -25,7 +26,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use comfy_table::{Table, TableStyle};
-use eliverec_train::{Config, Error};
+use eliverec_run::{Config, Error};
 use serde::Serialize;
 
 /// Prints text that ends a command to standard output.

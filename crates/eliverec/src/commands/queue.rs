@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use eliverec_train::Error;
+use eliverec_run::Error;
 use indicatif::HumanDuration;
 
 use super::tell;

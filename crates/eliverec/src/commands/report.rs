@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use eliverec_metrics::table::Format;
 use eliverec_report::{Experiment, page, text, verdict};
-use eliverec_train::{Error, durable};
+use eliverec_run::{Error, durable};
 
 use super::{print, tell};
 

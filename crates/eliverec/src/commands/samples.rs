@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use eliverec_samples::{FeatureConfig, Progress, SampleConfig, samples};
+use eliverec_features::FeatureConfig;
+use eliverec_samples::{SampleConfig, SampleProgress, samples};
 use eliverec_tables::FeedDirectory;
 use eliverec_tables::events::Day;
 
@@ -65,8 +66,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         ..SampleConfig::default()
     };
     let days_told = std::sync::atomic::AtomicU64::new(0);
-    let summary = samples(&arguments.logs, &arguments.out, &config, |progress: Progress| {
-        let Progress { rows_read, days_read, days_to_read, feeds, .. } = progress;
+    let summary = samples(&arguments.logs, &arguments.out, &config, |progress: SampleProgress| {
+        let SampleProgress { rows_read, days_read, days_to_read, feeds, .. } = progress;
         // A line when another day of the log has been read, by whichever plan.
         if days_told.fetch_max(days_read, std::sync::atomic::Ordering::Relaxed) < days_read {
             tell(&format!(

@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use eliverec_core::event::Event;
 use eliverec_core::schema::{Group, Schema};
+use eliverec_core::{Dimension, Dimensions};
 use eliverec_sim::config::DAY_MS;
 use eliverec_sim::{
-    Ceiling, Log, LoggingPolicy, Progress, TableOneBuilder, Truth, TruthWriter, World, WorldConfig,
+    Ceiling, Log, LoggingPolicy, TableOneBuilder, Truth, TruthWriter, World, WorldConfig,
+    WorldProgress,
 };
-use eliverec_tables::events::{Dimension, Dimensions, EventWriter, NewLog, Store};
+use eliverec_tables::events::{EventWriter, NewLog, Store, write_dimensions};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{inspect, print, tell};
@@ -68,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     reporter.finish();
     let seconds = begun.elapsed().as_secs_f64();
     tell(&format!("{:.0} events/s", totals.events as f64 / seconds.max(f64::MIN_POSITIVE)));
-    dimensions(&world, &schema)?.write(log_files.store())?;
+    write_dimensions(&dimensions(&world, &schema)?, log_files.store())?;
     log.truth.finish()?;
     let written = log.events.finish()?;
     log_files.publish()?;
@@ -131,7 +133,7 @@ impl Reporter {
         Self::Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
     }
 
-    fn tell(&self, Progress { days_done, days, events }: Progress) {
+    fn tell(&self, WorldProgress { days_done, days, events }: WorldProgress) {
         match self {
             Self::Bar(bar) => {
                 bar.set_position(days_done.into());
@@ -148,7 +150,7 @@ impl Reporter {
     }
 }
 
-fn dimensions(world: &World, schema: &Schema) -> Result<Dimensions, eliverec_tables::Error> {
+fn dimensions(world: &World, schema: &Schema) -> Result<Dimensions, eliverec_core::Error> {
     Ok(Dimensions {
         users: Dimension::from_rows(schema, Group::User, world.users())?,
         products: Dimension::from_rows(schema, Group::Product, world.products())?,

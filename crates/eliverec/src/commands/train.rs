@@ -6,7 +6,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use eliverec_train::checkpoint::Finish;
+use eliverec_run::checkpoint::Finish;
 use eliverec_train::{Outcome, Progress, Request, train};
 
 use super::{print, read_config, tell};

@@ -5,7 +5,8 @@ use eliverec_core::Schema;
 use eliverec_core::event::{Event, EventKind, Scalar};
 use eliverec_core::schema::Group;
 use eliverec_core::seed::{Random, stream};
-use eliverec_tables::events::{Dimension, Dimensions, EventWriter, Store};
+use eliverec_core::{Dimension, Dimensions};
+use eliverec_tables::events::{EventWriter, Store, write_dimensions};
 
 const START_MS: i64 = 1_717_113_600_000; // 2024-05-31, UTC
 const DAY_MS: i64 = 86_400_000;
@@ -121,7 +122,7 @@ pub(super) fn write(store: &Store, impressions: u64, hot_share: f64) -> anyhow::
             writer.push(&event)?;
         }
     }
-    dimensions(&schema, users)?.write(store)?;
+    write_dimensions(&dimensions(&schema, users)?, store)?;
     writer.finish()?;
     written.hot_share = log.hot as f64 / written.events as f64;
     Ok(written)
@@ -134,7 +135,7 @@ fn schema() -> anyhow::Result<Schema> {
     Ok(Schema::parse(&(SCHEMA.to_owned() + &targets.concat()))?)
 }
 
-fn dimensions(schema: &Schema, users: u64) -> Result<Dimensions, eliverec_tables::Error> {
+fn dimensions(schema: &Schema, users: u64) -> Result<Dimensions, eliverec_core::Error> {
     let of_category = |ids: u64| (1..=ids).map(|id| (id, [Scalar::Id(id % 200 + 1)]));
     Ok(Dimensions {
         users: Dimension::new(schema, Group::User, (1..=users).collect(), Vec::new())?,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use eliverec_samples::{Progress, SampleConfig, samples};
+use eliverec_samples::{SampleConfig, SampleProgress, samples};
 use eliverec_tables::events::{EventLog, Store};
 use serde::Serialize;
 
@@ -115,7 +115,7 @@ fn time(impressions: u64, arguments: &Arguments, config: &SampleConfig) -> anyho
     tell("making samples");
     let spilled = std::cell::Cell::new(0);
     let begun = Instant::now();
-    let summary = samples(&logs, &feeds, config, |progress: Progress| {
+    let summary = samples(&logs, &feeds, config, |progress: SampleProgress| {
         spilled.set(spilled.get().max(progress.spilled_bytes));
     })?;
     let samples_s = begun.elapsed().as_secs_f64();

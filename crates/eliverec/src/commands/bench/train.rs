@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use eliverec_run::{Config, Error};
 use eliverec_train::bench::{self, Sizes, Timing};
-use eliverec_train::{Config, Error};
 
 use crate::commands::{print, print_json, read_config, tell};
 

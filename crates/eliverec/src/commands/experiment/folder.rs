@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::path::Path;
 
-use eliverec_train::{Config, Error};
+use eliverec_run::{Config, Error};
 
 use crate::commands::fingerprint;
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::Context;
 use eliverec_report::result::{USERS, file_name, users_to_json};
 use eliverec_report::{Curve, RunResult};
+use eliverec_run::{Scorer, durable};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::disentangling::measure;
-use eliverec_train::{Scorer, durable};
+use eliverec_train::evaluate;
 use serde_json::Value;
 
 use super::folder::Job;
@@ -33,7 +34,7 @@ impl Keeper {
     pub(super) fn keep(&self, job: &Job, run: &Path, trained: Duration) -> anyhow::Result<()> {
         let begun = std::time::Instant::now();
         let scorer = Scorer::open(run)?;
-        let detail = scorer.evaluate_in_detail(run, &self.feeds, Split::Test)?;
+        let detail = evaluate(&scorer, run, &self.feeds, Split::Test)?;
         let log = fs_err::read_to_string(run.join("metrics.jsonl"))?;
         let log = Log::read(&log).with_context(|| format!("{}/metrics.jsonl", run.display()))?;
         let result = RunResult {

@@ -33,7 +33,8 @@ impl Schedule {
         causes: Option<Causes>,
         keep_runs: bool,
     ) -> Result<Self, Error> {
-        let wrong = |reason: String| Error::Run { path: results.into(), reason };
+        let wrong =
+            |reason: String| Error::Run(eliverec_run::Error::Run { path: results.into(), reason });
         let lock = queue::lock(results)?;
         let data_fingerprint = fingerprint::of_feeds(&feeds)?;
         let all = folder.jobs.len();

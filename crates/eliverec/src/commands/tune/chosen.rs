@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use eliverec_train::Config;
-
-use super::Arguments;
+use eliverec_run::Config;
 
 /// Where a config comes from.
 pub(super) struct Origin<'a> {
@@ -37,19 +35,17 @@ pub(super) fn text(origin: &Origin<'_>, config: &Config) -> String {
     format!("{text}\n{}", config.to_toml())
 }
 
-/// The command line of a search, but for what changes no number.
-pub(super) fn command(arguments: &Arguments) -> String {
-    let mut words = vec!["eliverec".to_string(), "tune".into(), path(&arguments.space)];
-    let paths = [
-        ("--config", Some(&arguments.config)),
-        ("--feeds", Some(&arguments.feeds)),
-        ("--out", Some(&arguments.out)),
-        ("--write", arguments.write.as_ref()),
-    ];
+/// A search's command line from its ranges, its options that are paths and its overrides, quoted for a shell.
+pub(super) fn command(
+    space: &Path,
+    paths: &[(&str, Option<&Path>)],
+    overrides: &[String],
+) -> String {
+    let mut words = vec!["eliverec".to_string(), "tune".into(), path(space)];
     for (name, value) in paths {
-        words.extend(value.into_iter().flat_map(|value| [name.to_string(), path(value)]));
+        words.extend(value.iter().flat_map(|value| [(*name).to_string(), path(value)]));
     }
-    words.extend(arguments.overrides.iter().map(|word| quoted(word)));
+    words.extend(overrides.iter().map(|word| quoted(word)));
     words.join(" ")
 }
 

@@ -8,9 +8,9 @@ mod trials;
 
 use std::path::PathBuf;
 
+use eliverec_run::config::StopMetric;
+use eliverec_run::durable;
 use eliverec_tables::FeedDirectory;
-use eliverec_train::config::StopMetric;
-use eliverec_train::durable;
 
 use self::chosen::Origin;
 use self::search::{Ranked, Search};
@@ -141,8 +141,15 @@ fn write(
     sizes: &str,
 ) -> anyhow::Result<u8> {
     let (name, value) = (metric.name(), shown(value));
+    // `--jobs` changes no number.
+    let paths = [
+        ("--config", Some(&*arguments.config)),
+        ("--feeds", Some(&*arguments.feeds)),
+        ("--out", Some(&*arguments.out)),
+        ("--write", arguments.write.as_deref()),
+    ];
     let origin = Origin {
-        command: chosen::command(arguments),
+        command: chosen::command(&arguments.space, &paths, &arguments.overrides),
         data_fingerprint: &search.data_fingerprint,
         search: format!("{} configurations tried: {sizes}.", search.trials.len()),
         result: format!("Config {}, validation {name} {value} in the last rung.", trial + 1),

@@ -7,9 +7,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::anyhow;
+use eliverec_run::{Config, RunDirectory, checkpoint, durable};
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::run::RunDirectory;
-use eliverec_train::{Config, Error, Outcome, Progress, Request, checkpoint, durable, train};
+use eliverec_train::{Error, Outcome, Progress, Request, train};
 use serde::{Deserialize, Serialize};
 
 use super::space::Budget;
@@ -82,7 +82,8 @@ impl Search {
     ) -> Result<Self, Error> {
         if feeds.feeds(Split::Validation)? == 0 {
             let reason = "has no validation feeds, by which configurations are chosen".into();
-            return Err(Error::Run { path: feeds.path().into(), reason });
+            let path = feeds.path().into();
+            return Err(eliverec_run::Error::Run { path, reason }.into());
         }
         let lock = queue::lock(out)?;
         let data_fingerprint = fingerprint::of_feeds(&feeds)?;
@@ -142,7 +143,8 @@ impl Search {
         if !path.exists() {
             return Ok(None);
         }
-        let wrong = |reason: String| Error::Run { path: path.clone(), reason };
+        let wrong =
+            |reason: String| Error::Run(eliverec_run::Error::Run { path: path.clone(), reason });
         let tried: Tried = serde_json::from_slice(&fs_err::read(&path)?)
             .map_err(|e| wrong(format!("{e}; remove the file, and its run is made again")))?;
         if tried.data_fingerprint != self.data_fingerprint {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::path::Path;
 
-use eliverec_train::{Config, Error};
+use eliverec_run::{Config, Error};
 use serde::Deserialize;
 use toml::{Table, Value};
 

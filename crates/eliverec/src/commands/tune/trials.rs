@@ -1,6 +1,6 @@
 //! The configurations of a search: the base config and what is drawn around it, all checked before anything runs.
 
-use eliverec_train::{Config, Error};
+use eliverec_run::{Config, Error};
 use toml::{Table, Value};
 
 use super::range::Range;

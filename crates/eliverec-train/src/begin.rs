@@ -1,24 +1,40 @@
-//! A run that goes on from another run's best checkpoint on newer feeds, as production does: long-lived embeddings are tuned on
-//! what happened since (Sec. VI-C.2 of the paper: the last month).
+//! How a run begins: with values of its own, or from another run's best checkpoint on newer feeds, as production does:
+//! long-lived embeddings are tuned on what happened since (Sec. VI-C.2 of the paper: the last month).
 //!
-//! The new run begins with a copy of that checkpoint as its own first commit, so everything that holds for resuming holds here.
+//! A warm start copies that checkpoint as the new run's first commit, so everything that holds for resuming holds there.
 //! Updates are counted on, because rows remember the update at which they were last seen and decayed.
 
 use std::path::Path;
 
+use eliverec_core::normalize::Normalizer;
+use eliverec_run::checkpoint::{self, Position};
+use eliverec_run::{Config, RunDirectory};
 use eliverec_tables::{FeedDirectory, Split};
 
-use crate::checkpoint::{self, Position};
-use crate::config::Config;
 use crate::error::Error;
-use crate::run::{self, RunDirectory};
+
+/// Makes the directory a run: schema, moments of the training split, and last the config.
+pub fn fresh(
+    run: &RunDirectory,
+    config: &Config,
+    notes: &[String],
+    feeds: &FeedDirectory,
+) -> Result<(), Error> {
+    let schema = feeds.schema();
+    let mut normalizer = Normalizer::default();
+    for feed in feeds.read(Split::Train)? {
+        normalizer.add(schema, &feed?);
+    }
+    run.prepare(schema, &normalizer.finish())?;
+    Ok(run.declare(config, notes)?)
+}
 
 /// Makes `new` a run that goes on from the best checkpoint of the run at `from`. The moments that standardise dense fields are
 /// those of `from`: its weights were trained with them.
 ///
 /// # Errors
 /// No checkpoint, feeds of another schema, a config whose model, inputs, tasks, seed or initial rows differ.
-pub fn begin(
+pub fn warm(
     new: &RunDirectory,
     config: &Config,
     notes: &[String],
@@ -26,8 +42,8 @@ pub fn begin(
     from: &Path,
 ) -> Result<(), Error> {
     let source = RunDirectory::existing(from)?;
-    run::check_schema(&source, feeds)?;
-    let wrong = |reason: String| Error::Run { path: from.into(), reason };
+    source.check_schema(feeds.schema(), feeds.path())?;
+    let wrong = |reason: String| eliverec_run::Error::Run { path: from.into(), reason };
     let free = |key: &str| {
         key.starts_with("training.")
             || key.starts_with("store.") && !key.starts_with("store.init_std")
@@ -35,10 +51,11 @@ pub fn begin(
     let differences = source.config()?.differences(config);
     let differences: Vec<String> = differences.into_iter().filter(|key| !free(key)).collect();
     if !differences.is_empty() {
-        return Err(wrong(format!(
+        let reason = format!(
             "was trained with another config: {}; only [training] and the limits of [store] may differ",
             differences.join(", ")
-        )));
+        );
+        return Err(wrong(reason).into());
     }
     let commit = checkpoint::read_commit(&source)?
         .ok_or_else(|| wrong("has no checkpoint yet; train it first".into()))?;
@@ -55,5 +72,5 @@ pub fn begin(
     checkpoint::adopt(new, &from.join(&commit.best), position, training_feeds)?;
     let mut notes = notes.to_vec();
     notes.push(format!("warm start from {}, {}", from.display(), commit.best));
-    new.declare(config, &notes)
+    Ok(new.declare(config, &notes)?)
 }

@@ -3,6 +3,7 @@
 //! Unknown keys are errors that name the file, the table and the nearest key. The resolved text is kept with the run.
 
 use eliverec_core::adagrad::AdagradConfig;
+use eliverec_core::{Schema, TableSpec};
 use eliverec_metrics::Report;
 use eliverec_models::ModelSettings;
 use eliverec_models::heads::HeadsConfig;
@@ -16,8 +17,8 @@ use toml::{Table, Value};
 use crate::error::Error;
 use crate::overrides;
 use crate::presets;
-use crate::tasks::TasksConfig;
-use crate::tasks::config::Mode;
+use crate::suggestion::{nearest, suggestion};
+use crate::tasks::{Mode, TasksConfig};
 
 /// A whole experiment file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -236,6 +237,11 @@ impl Config {
         }
     }
 
+    /// The embedding tables of a model on feeds of `schema`, as the store takes them.
+    pub fn tables(&self, schema: &Schema) -> Vec<TableSpec> {
+        self.settings().tables(schema)
+    }
+
     /// The dotted keys in which two configs differ, empty for equal ones.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let table = |config: &Self| {
@@ -293,26 +299,6 @@ fn syntax(error: &toml::de::Error, text: &str, place: &str) -> Error {
     let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
     let reason = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
     Error::Config { place: format!("{place}: line {line}"), reason }
-}
-
-pub(crate) fn suggestion<'a>(
-    unknown: &str,
-    known: impl Iterator<Item = &'a str> + Clone,
-) -> String {
-    let all = known.clone().collect::<Vec<_>>().join(", ");
-    nearest(unknown, known).map_or_else(
-        || format!("known: {all}"),
-        |name| format!("did you mean `{name}`? (known: {all})"),
-    )
-}
-
-/// The known name that looks most like `unknown`, if any does.
-fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|name| (strsim::jaro_winkler(unknown, name), name))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
 }
 
 fn compare(path: &str, ours: Option<&Value>, theirs: Option<&Value>, found: &mut Vec<String>) {

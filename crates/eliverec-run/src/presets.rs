@@ -5,6 +5,8 @@
 
 use toml::{Table, Value};
 
+use crate::suggestion::suggestion;
+
 /// The key at the top of a config.
 pub(crate) const KEY: &str = "preset";
 
@@ -26,7 +28,7 @@ pub(crate) fn resolve(config: &mut Table, model: &str) -> Result<(), String> {
         return Err(format!("preset is {asked}; it must be a name, one of {}", names.join(", ")));
     };
     let Some((_, text)) = PRESETS.iter().find(|(name, _)| *name == asked) else {
-        let suggestion = crate::config::suggestion(&asked, names.into_iter());
+        let suggestion = suggestion(&asked, names.into_iter());
         return Err(format!("unknown preset `{asked}`; {suggestion}"));
     };
     let mut preset: Table = text.parse().expect("a preset is TOML");
@@ -54,7 +56,7 @@ mod tests {
 
     use super::*;
     use crate::Config;
-    use crate::tasks::config::{GradientScope, WeightUpdate};
+    use crate::tasks::{GradientScope, WeightUpdate};
 
     fn parse(text: &str, assignments: &[&str]) -> Config {
         let assignments: Vec<String> = assignments.iter().map(|a| (*a).into()).collect();

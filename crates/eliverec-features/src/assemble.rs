@@ -1,12 +1,14 @@
 //! From the states of the folds to the values of a request: the last step that both drivers share before the feed.
 
-use eliverec_features::{ChannelState, FeatureId, Snapshot, UserState};
-
+use crate::channel::ChannelState;
 use crate::fields::OnSale;
+use crate::registry::FeatureId;
 use crate::request::{Click, RequestFeatures, Watch};
+use crate::snapshot::Snapshot;
+use crate::user::UserState;
 
 /// Both histories as of `at_ms`.
-pub(crate) fn history(user: Option<&UserState>, at_ms: i64) -> RequestFeatures {
+pub fn history(user: Option<&UserState>, at_ms: i64) -> RequestFeatures {
     let Some(history) = user.map(UserState::history) else { return RequestFeatures::default() };
     let products = history.products().iter();
     let channels = history.channels().iter();
@@ -29,12 +31,12 @@ pub(crate) fn history(user: Option<&UserState>, at_ms: i64) -> RequestFeatures {
 }
 
 /// The values of some features.
-pub(crate) fn values(snapshot: &Snapshot, wanted: &[FeatureId]) -> Vec<f32> {
+pub fn values(snapshot: &Snapshot, wanted: &[FeatureId]) -> Vec<f32> {
     wanted.iter().map(|id| snapshot.get(*id).unwrap_or(id.feature().never)).collect()
 }
 
 /// As much of the bag as is wanted, the product put on sale last at the end.
-pub(crate) fn on_sale(channel: Option<&ChannelState>, wanted: OnSale) -> Vec<u64> {
+pub fn on_sale(channel: Option<&ChannelState>, wanted: OnSale) -> Vec<u64> {
     let Some(bag) = channel.map(ChannelState::bag) else { return Vec::new() };
     match wanted {
         OnSale::None => Vec::new(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::TASKS;
+use eliverec_models::heads::Task;
 
 /// `[tasks]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,7 +112,7 @@ pub enum Schedule {
 
 impl TasksConfig {
     /// The weights of mode `vanilla`.
-    pub(super) const fn fixed(&self) -> [f32; TASKS] {
+    pub const fn fixed(&self) -> [f32; Task::ALL.len()] {
         [self.stay_weight, self.bag_click_weight, self.product_click_weight]
     }
 

@@ -12,9 +12,7 @@
 
 use std::path::{Path, PathBuf};
 
-use eliverec_core::normalize::Normalizer;
 use eliverec_core::{Normalization, Schema};
-use eliverec_tables::{FeedDirectory, Split};
 
 use crate::config::Config;
 use crate::durable;
@@ -95,6 +93,23 @@ impl RunDirectory {
         Ok(Schema::parse(&fs_err::read_to_string(self.path.join("schema.toml"))?)?)
     }
 
+    /// Checks that feeds at `path` have the schema of the run.
+    ///
+    /// # Errors
+    /// [`eliverec_core::Error::SchemaMismatch`] names the differing fields.
+    pub fn check_schema(&self, schema: &Schema, path: &Path) -> Result<(), Error> {
+        let differences = self.schema()?.differences(schema);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(eliverec_core::Error::SchemaMismatch {
+            expected: self.path.display().to_string(),
+            found: path.display().to_string(),
+            differences: differences.join("; "),
+        }
+        .into())
+    }
+
     /// The moments of the training split.
     ///
     /// # Errors
@@ -105,34 +120,11 @@ impl RunDirectory {
             .map_err(|e| Error::Damaged { path, reason: e.to_string() })
     }
 
-    /// Makes the directory a run: schema, moments of the training split, and last the config.
-    ///
-    /// # Errors
-    /// What reading the feeds or writing the files says.
-    pub fn begin(
-        &self,
-        config: &Config,
-        notes: &[String],
-        feeds: &FeedDirectory,
-    ) -> Result<(), Error> {
-        let schema = feeds.schema();
-        let mut normalizer = Normalizer::default();
-        for feed in feeds.read(Split::Train)? {
-            normalizer.add(schema, &feed?);
-        }
-        self.prepare(schema, &normalizer.finish())?;
-        self.declare(config, notes)
-    }
-
     /// Writes what a run has besides its config.
     ///
     /// # Errors
     /// What writing the files says.
-    pub(crate) fn prepare(
-        &self,
-        schema: &Schema,
-        normalization: &Normalization,
-    ) -> Result<(), Error> {
+    pub fn prepare(&self, schema: &Schema, normalization: &Normalization) -> Result<(), Error> {
         let normalization =
             serde_json::to_vec_pretty(normalization).map_err(std::io::Error::other)?;
         durable::write(&self.path.join("schema.toml"), schema.to_toml().as_bytes())?;
@@ -143,7 +135,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// What writing the file says.
-    pub(crate) fn declare(&self, config: &Config, notes: &[String]) -> Result<(), Error> {
+    pub fn declare(&self, config: &Config, notes: &[String]) -> Result<(), Error> {
         let mut text = String::new();
         for note in notes {
             text.push_str("# ");
@@ -191,23 +183,6 @@ impl RunDirectory {
 #[derive(Debug)]
 pub struct RunLock {
     _file: fs_err::File,
-}
-
-/// Checks that feeds have the schema of the run.
-///
-/// # Errors
-/// [`eliverec_core::Error::SchemaMismatch`] names the differing fields.
-pub fn check_schema(run: &RunDirectory, feeds: &FeedDirectory) -> Result<(), Error> {
-    let differences = run.schema()?.differences(feeds.schema());
-    if differences.is_empty() {
-        return Ok(());
-    }
-    Err(eliverec_core::Error::SchemaMismatch {
-        expected: run.path().display().to_string(),
-        found: feeds.path().display().to_string(),
-        differences: differences.join("; "),
-    }
-    .into())
 }
 
 #[cfg(test)]

@@ -1,22 +1,23 @@
-//! The other driver: events one by one as they arrive, features whenever a request comes. The folds are the same.
+//! The online driver: events one by one as they arrive, features whenever a request comes. The sample pipeline drives the
+//! same folds over files.
 
 use std::sync::Arc;
 
-use eliverec_core::Event;
-use eliverec_features::freshness::Fates;
-use eliverec_features::{Admission, FeatureConfig, FeatureId, FeatureState, Freshness};
-use eliverec_tables::events::Dimensions;
+use eliverec_core::{Dimensions, Event};
 
-use crate::context::Anchors;
+use crate::assemble::{history, on_sale, values};
+use crate::config::FeatureConfig;
 use crate::error::Error;
 use crate::fields::Wanted;
+use crate::freshness::{Admission, Fates, Freshness};
+use crate::registry::FeatureId;
 use crate::request::{CandidateFeatures, RequestFeatures};
-use crate::snapshots::{history, on_sale, values};
+use crate::state::FeatureState;
 
 /// Everything known at a moment.
 #[derive(Debug)]
 pub struct OnlineDriver {
-    anchors: Anchors,
+    dimensions: Arc<Dimensions>,
     wanted: Wanted,
     freshness: Freshness,
     state: FeatureState,
@@ -33,7 +34,7 @@ impl OnlineDriver {
         wanted: &Wanted,
     ) -> Result<Self, Error> {
         Ok(Self {
-            anchors: Anchors::new(dimensions),
+            dimensions: Arc::clone(dimensions),
             wanted: wanted.clone(),
             freshness: Freshness::new(&config),
             state: FeatureState::new(config)?,
@@ -44,7 +45,7 @@ impl OnlineDriver {
     pub fn event(&mut self, event: &Event) -> Admission {
         let admission = self.freshness.admit(event);
         if matches!(admission, Admission::Admitted) {
-            self.state.apply(event, |channel| self.anchors.of(channel));
+            self.state.apply(event, |channel| self.dimensions.anchor_of(channel));
         }
         admission
     }
@@ -52,7 +53,7 @@ impl OnlineDriver {
     /// What is known for a request of `user` at `at_ms` that shows `channels`, when exactly the events that arrived before
     /// that millisecond have been given.
     pub fn features(&self, user: u64, at_ms: i64, channels: &[u64]) -> RequestFeatures {
-        let anchor_of = |channel| self.anchors.of(channel);
+        let anchor_of = |channel| self.dimensions.anchor_of(channel);
         let mut features = history(self.state.user(user), at_ms);
         // No channel has this id or every one may: the features of the user do not depend on it.
         features.user = values(&self.state.snapshot(user, 0, at_ms, |_| None), &self.wanted.user);

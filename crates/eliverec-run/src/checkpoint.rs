@@ -1,0 +1,320 @@
+//! Checkpoints with one commit point, so that a kill at any moment leaves a run that loads.
+//!
+//! A checkpoint is written and flushed to disk under a new name; then `checkpoint.json` is replaced by one rename. It names
+//! the current and the best checkpoint and holds the position in the data, so everything changes at once or not at all.
+//! Directories that it does not name are leftovers and removed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use eliverec_core::Schema;
+use eliverec_models::trace::Recorded;
+use eliverec_store::{MappedStore, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::durable;
+use crate::error::Error;
+use crate::run::RunDirectory;
+use crate::tensor_file;
+
+/// Where training is: everything that the loop knows besides weights, accumulators and rows. Seeds are derived from it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Updates made.
+    pub step: u64,
+    /// Updates made before the run began, by the run that it goes on from.
+    #[serde(default)]
+    pub first_step: u64,
+    /// Epochs finished.
+    pub epoch: u64,
+    /// Batches used in this epoch.
+    pub batches: u64,
+    /// Feeds in them.
+    pub feeds: u64,
+    /// Whether an evaluation comes before the next update.
+    pub evaluation_due: bool,
+    /// Step of the last evaluation.
+    pub evaluated_step: Option<u64>,
+    /// Best value of the stop metric so far, larger being better.
+    pub best_value: Option<f64>,
+    /// Evaluations since the best one.
+    pub without_improvement: u32,
+    /// Why training is over.
+    pub finished: Option<Finish>,
+}
+
+impl Position {
+    /// Updates that the run itself made.
+    pub const fn own_steps(&self) -> u64 {
+        self.step - self.first_step
+    }
+}
+
+/// Why training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// All epochs are done.
+    Epochs,
+    /// `training.max_steps` was reached.
+    MaxSteps,
+    /// `training.patience` evaluations brought nothing.
+    Patience,
+}
+
+/// The content of `checkpoint.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Commit {
+    /// Of this file.
+    pub version: u32,
+    /// Checkpoint to resume from, relative to the run.
+    pub current: String,
+    /// Checkpoint to evaluate and to explain with.
+    pub best: String,
+    /// Where training is.
+    pub position: Position,
+    /// Length of `metrics.jsonl` at this moment.
+    pub metrics_bytes: u64,
+    /// Feeds of the training split, to notice other data.
+    pub training_feeds: u64,
+}
+
+/// The version that this code writes.
+pub const VERSION: u32 = 1;
+
+impl Commit {
+    /// Makes it the commit point of a run.
+    ///
+    /// # Errors
+    /// What the file system says; the earlier one holds then.
+    pub fn write(&self, run: &RunDirectory) -> Result<(), Error> {
+        let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::other)?;
+        Ok(durable::write(&run.commit_file(), &text)?)
+    }
+}
+
+/// What a checkpoint holds besides rows.
+#[derive(Clone, Debug)]
+pub struct Dense {
+    /// Parameters by name.
+    pub parameters: BTreeMap<String, Recorded>,
+    /// Accumulators by parameter name.
+    pub accumulators: BTreeMap<String, Vec<f32>>,
+    /// State of the weighting of tasks by name.
+    pub weighting: BTreeMap<String, Vec<f32>>,
+}
+
+/// Reads the commit point; `None` if nothing was committed yet.
+///
+/// # Errors
+/// [`Error::Damaged`] if it does not parse or is of another version.
+pub fn read_commit(run: &RunDirectory) -> Result<Option<Commit>, Error> {
+    let path = run.commit_file();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
+    let commit: Commit =
+        serde_json::from_slice(&fs_err::read(&path)?).map_err(|e| damaged(e.to_string()))?;
+    if commit.version != VERSION {
+        return Err(damaged(format!("version {}, this program reads {VERSION}", commit.version)));
+    }
+    Ok(Some(commit))
+}
+
+/// Removes every checkpoint that the commit point does not name.
+///
+/// # Errors
+/// What the file system says.
+pub fn remove_leftovers(run: &RunDirectory, commit: Option<&Commit>) -> Result<(), Error> {
+    if !run.checkpoints().exists() {
+        return Ok(());
+    }
+    for entry in fs_err::read_dir(run.checkpoints())? {
+        let path = entry?.path();
+        let named = |commit: &Commit| {
+            [&commit.current, &commit.best].iter().any(|n| run.path().join(n) == path)
+        };
+        if !commit.is_some_and(named) {
+            fs_err::remove_dir_all(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The name, relative to the run, of the checkpoint after `step` updates.
+pub fn name(step: u64) -> String {
+    format!("checkpoints/step-{step:08}")
+}
+
+/// The number of updates in a checkpoint's name.
+pub fn step_of(checkpoint: &str) -> Option<u64> {
+    checkpoint.rsplit('-').next()?.parse().ok()
+}
+
+/// Makes a copy of another run's checkpoint the first one of a run, committed with `position`.
+///
+/// # Errors
+/// What the file system says.
+pub fn adopt(
+    run: &RunDirectory,
+    checkpoint: &Path,
+    position: Position,
+    training_feeds: u64,
+) -> Result<(), Error> {
+    let current = name(position.step);
+    let directory = run.path().join(&current);
+    if directory.exists() {
+        fs_err::remove_dir_all(&directory)?;
+    }
+    copy(checkpoint, &directory)?;
+    durable::sync_directory(&run.checkpoints())?;
+    let best = current.clone();
+    let commit =
+        Commit { version: VERSION, current, best, position, metrics_bytes: 0, training_feeds };
+    commit.write(run)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    fs_err::create_dir_all(to)?;
+    for entry in fs_err::read_dir(from)? {
+        let entry = entry?;
+        let (source, copied) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy(&source, &copied)?;
+        } else {
+            fs_err::copy(&source, &copied)?;
+            fs_err::File::open(&copied)?.sync_all()?;
+        }
+    }
+    Ok(durable::sync_directory(to)?)
+}
+
+/// Writes a checkpoint, flushed to disk; nothing names it yet.
+///
+/// # Errors
+/// What the file system says.
+pub fn write(directory: &Path, dense: &Dense, store: &Store) -> Result<(), Error> {
+    if directory.exists() {
+        fs_err::remove_dir_all(directory)?;
+    }
+    fs_err::create_dir_all(directory)?;
+    let mut tensors = BTreeMap::new();
+    for (name, parameter) in &dense.parameters {
+        tensors.insert(format!("{WEIGHT}{name}"), parameter.clone());
+    }
+    for (kind, all) in [(ACCUMULATOR, &dense.accumulators), (WEIGHTING, &dense.weighting)] {
+        for (name, values) in all {
+            let state = Recorded { shape: vec![values.len()], values: values.clone() };
+            tensors.insert(format!("{kind}{name}"), state);
+        }
+    }
+    tensor_file::write(&dense_file(directory), &tensors)?;
+    store.save(&directory.join(STORE))?;
+    durable::sync_directory(directory)?;
+    Ok(())
+}
+
+const STORE: &str = "store";
+const WEIGHT: &str = "weight/";
+const ACCUMULATOR: &str = "accumulator/";
+const WEIGHTING: &str = "weighting/";
+
+fn dense_file(checkpoint: &Path) -> PathBuf {
+    checkpoint.join("dense.safetensors")
+}
+
+/// Reads weights and accumulators of a checkpoint.
+///
+/// # Errors
+/// [`Error::Damaged`] names the file.
+pub fn load_dense(checkpoint: &Path) -> Result<Dense, Error> {
+    let path = dense_file(checkpoint);
+    let mut dense = Dense {
+        parameters: BTreeMap::new(),
+        accumulators: BTreeMap::new(),
+        weighting: BTreeMap::new(),
+    };
+    for (name, tensor) in tensor_file::read(&path)? {
+        if let Some(name) = name.strip_prefix(WEIGHT) {
+            dense.parameters.insert(name.into(), tensor);
+        } else if let Some(name) = name.strip_prefix(ACCUMULATOR) {
+            dense.accumulators.insert(name.into(), tensor.values);
+        } else if let Some(name) = name.strip_prefix(WEIGHTING) {
+            dense.weighting.insert(name.into(), tensor.values);
+        } else {
+            let reason = format!("tensor {name:?} is no weight, accumulator or weighting");
+            return Err(Error::Damaged { path, reason });
+        }
+    }
+    Ok(dense)
+}
+
+/// Reads the rows of a checkpoint, to train on.
+///
+/// # Errors
+/// Files that are damaged or belong to another run.
+pub fn load_store(checkpoint: &Path, config: &Config, schema: &Schema) -> Result<Store, Error> {
+    let rows = checkpoint.join(STORE);
+    Ok(Store::load(&rows, config.tables(schema), config.store.clone(), config.seed)?)
+}
+
+/// Maps the rows of a checkpoint, to read them only; every byte has been compared with its checksum.
+///
+/// # Errors
+/// Files that are damaged or belong to another run.
+pub fn map_store(
+    checkpoint: &Path,
+    config: &Config,
+    schema: &Schema,
+) -> Result<MappedStore, Error> {
+    let tables = config.tables(schema);
+    let store = MappedStore::open(&checkpoint.join(STORE), &tables, config.seed)?;
+    store.verify()?;
+    Ok(store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(current: &str, best: &str) -> Commit {
+        Commit {
+            version: VERSION,
+            current: current.into(),
+            best: best.into(),
+            position: Position { step: 7, finished: Some(Finish::Patience), ..Position::default() },
+            metrics_bytes: 12,
+            training_feeds: 3,
+        }
+    }
+
+    #[test]
+    fn leftovers_go_and_named_checkpoints_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let run = RunDirectory::at(directory.path());
+        for name in ["step-1", "step-2", "step-3"] {
+            fs_err::create_dir_all(run.checkpoints().join(name)).unwrap();
+        }
+        remove_leftovers(&run, Some(&commit("checkpoints/step-3", "checkpoints/step-1"))).unwrap();
+        assert!(run.checkpoints().join("step-1").exists());
+        assert!(!run.checkpoints().join("step-2").exists());
+        remove_leftovers(&run, None).unwrap();
+        assert!(!run.checkpoints().join("step-1").exists());
+    }
+
+    #[test]
+    fn a_damaged_commit_point_is_an_error_and_a_missing_one_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let run = RunDirectory::at(directory.path());
+        assert!(read_commit(&run).unwrap().is_none());
+        let written = commit("a", "b");
+        fs_err::write(run.commit_file(), serde_json::to_vec(&written).unwrap()).unwrap();
+        assert_eq!(read_commit(&run).unwrap(), Some(written));
+        fs_err::write(run.commit_file(), "{\"version\": 1").unwrap();
+        let message = read_commit(&run).unwrap_err().to_string();
+        assert!(message.contains("checkpoint.json"), "{message}");
+    }
+}

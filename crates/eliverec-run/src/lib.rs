@@ -1,0 +1,26 @@
+//! What a run is: config, presets, weights, rows; read and scored here, with no engine and no file format of feeds, so that
+//! training and serving stand on the same room.
+//!
+//! - [`config`]: the experiment file; [`overrides`]: `key=value`; [`presets`]: values for what neither sets; [`tasks`]: its
+//!   `[tasks]` table.
+//! - [`run`]: the run directory and its lock; [`checkpoint`]: what is kept and the one commit point.
+//! - [`score`]: from a batch to every output of a model; [`device`]: where it computes.
+//! - [`durable`], [`tensor_file`]: files that survive a kill.
+
+pub mod checkpoint;
+pub mod config;
+pub mod device;
+pub mod durable;
+pub mod error;
+pub mod overrides;
+pub mod presets;
+pub mod run;
+pub mod score;
+mod suggestion;
+pub mod tasks;
+pub mod tensor_file;
+
+pub use config::Config;
+pub use error::Error;
+pub use run::RunDirectory;
+pub use score::{Prepared, Scorer, Scores, Scoring};

@@ -1,0 +1,196 @@
+//! The one room where a batch is scored: rows of its ids, forward, every output. Evaluation, intent statistics, explanations
+//! and whatever serves stand on it. Runs on a device without autodiff: tracking a forward pass that is never differentiated
+//! costs more than a training step.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use eliverec_core::normalize::Moments;
+use eliverec_core::task::TaskKind;
+use eliverec_core::unique::UniqueIds;
+use eliverec_core::{Batch, Normalization, Schema, TableSpec};
+use eliverec_models::trace::{Recorded, Trace};
+use eliverec_models::{Model, Output, parameters};
+use eliverec_store::{MappedStore, RowReader};
+
+use crate::checkpoint::{self, Commit};
+use crate::config::Config;
+use crate::device;
+use crate::error::Error;
+use crate::run::RunDirectory;
+
+/// A batch and its distinct ids.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Whole feeds.
+    pub batch: Batch,
+    /// Its distinct ids per vocabulary.
+    pub unique: UniqueIds,
+}
+
+impl Prepared {
+    /// Finds the distinct ids of a batch.
+    pub fn of(schema: &Schema, batch: Batch) -> Self {
+        Self { unique: UniqueIds::of(schema, &batch), batch }
+    }
+}
+
+/// One tensor `[u, width]` per table from the rows of a batch, row-major.
+pub fn row_tensors(rows: Vec<Vec<f32>>, tables: &[TableSpec], device: &Device) -> Vec<Tensor<2>> {
+    let all = rows.into_iter().zip(tables);
+    all.map(|(values, table)| {
+        let shape = [values.len() / table.width, table.width];
+        Tensor::from_data(TensorData::new(values, shape), device)
+    })
+    .collect()
+}
+
+/// What scoring needs; a trained run has it all ([`Scorer`]), and so has one in training.
+#[derive(Clone, Copy, Debug)]
+pub struct Scoring<'a> {
+    /// Dense parameters, on `device`.
+    pub model: &'a Model,
+    /// Embedding rows.
+    pub rows: &'a dyn RowReader,
+    /// Of the feeds.
+    pub schema: &'a Arc<Schema>,
+    /// Of the run.
+    pub config: &'a Config,
+    /// Of the training split.
+    pub normalization: &'a Normalization,
+    /// Without autodiff.
+    pub device: &'a Device,
+}
+
+/// What a model says of the impressions of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    /// Of being watched `[n]`.
+    pub p_watch: Vec<f32>,
+    /// What happens to those who enter, a list `[n]` per task of the schema: seconds of a duration, the probability, given a
+    /// watch, of what happens or not. `None` for a model without heads.
+    pub tasks: Option<Vec<Vec<f32>>>,
+}
+
+impl Scoring<'_> {
+    /// The rows of a batch's ids as one tensor per table.
+    pub fn leaves(&self, unique: &UniqueIds) -> Vec<Tensor<2>> {
+        row_tensors(self.rows.gather(unique), &self.config.tables(self.schema), self.device)
+    }
+
+    /// The scores of a batch.
+    pub fn score(&self, prepared: &Prepared) -> Scores {
+        let Prepared { batch, unique } = prepared;
+        let leaves = self.leaves(unique);
+        self.read(&self.model.forward(self.schema, batch, unique, &leaves, None))
+    }
+
+    /// The scores of a batch, every intermediate recorded by name.
+    pub fn trace(&self, prepared: &Prepared, trace: &mut Trace) -> Scores {
+        let Prepared { batch, unique } = prepared;
+        let leaves = self.leaves(unique);
+        self.read(&self.model.explain(self.schema, batch, unique, &leaves, trace))
+    }
+
+    fn read(&self, output: &Output) -> Scores {
+        let logits = Recorded::of(&output.logits).values;
+        let tasks = output.tasks.as_ref().map(|outputs| {
+            let all = self.schema.task.iter().zip(outputs);
+            all.map(|(task, output)| {
+                let values = Recorded::of(output).values.into_iter();
+                match task.kind {
+                    TaskKind::Duration => {
+                        let moments = self.normalization.duration(&task.name);
+                        values.map(|x| duration_s(x, moments)).collect()
+                    }
+                    TaskKind::Binary => values.map(sigmoid).collect(),
+                }
+            })
+            .collect()
+        });
+        Scores { p_watch: logits.into_iter().map(sigmoid).collect(), tasks }
+    }
+}
+
+/// A duration in seconds from the model's standardised ln(1 + seconds): the median of what it predicts, not the mean.
+fn duration_s(output: f32, stay: Moments) -> f32 {
+    // A day is longer than any stay; without a bound one wild output would be infinite.
+    const LONGEST: f32 = 86_400.0;
+    stay.restore(output).exp_m1().clamp(0.0, LONGEST)
+}
+
+/// `1 / (1 + exp(-z))`
+fn sigmoid(z: f32) -> f32 {
+    1.0 / (1.0 + (-z).exp())
+}
+
+/// A trained run, ready to score. Its rows stay in the file and are mapped into memory.
+#[derive(Debug)]
+pub struct Scorer {
+    /// Of the run.
+    pub config: Config,
+    /// Of the feeds it was trained on.
+    pub schema: Arc<Schema>,
+    /// Of the training split.
+    pub normalization: Normalization,
+    /// Which checkpoint it is.
+    pub commit: Commit,
+    /// Dense parameters.
+    pub model: Model,
+    /// Embedding rows.
+    pub rows: MappedStore,
+    device: Device,
+}
+
+impl Scorer {
+    /// Loads the best checkpoint of a run.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if nothing was committed yet, [`Error::Damaged`] for files that do not load.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let run = RunDirectory::existing(path)?;
+        loop {
+            let commit = checkpoint::read_commit(&run)?.ok_or_else(|| Error::Run {
+                path: path.into(),
+                reason: "has no checkpoint yet; train it, or go on with --resume".into(),
+            })?;
+            match Self::load(&run, commit.clone()) {
+                // Training that goes on at the same time may have replaced the checkpoint under our hands.
+                Err(_) if checkpoint::read_commit(&run)?.is_some_and(|c| c.best != commit.best) => {
+                }
+                loaded => return loaded,
+            }
+        }
+    }
+
+    fn load(run: &RunDirectory, commit: Commit) -> Result<Self, Error> {
+        let (config, schema) = (run.config()?, Arc::new(run.schema()?));
+        let device = device::open(config.training.device)?;
+        let checkpoint = run.path().join(&commit.best);
+        let dense = checkpoint::load_dense(&checkpoint)?;
+        let model = Model::new(&config.settings(), &schema, config.seed, &device)?;
+        let model = parameters::import(model, &dense.parameters)?;
+        let rows = checkpoint::map_store(&checkpoint, &config, &schema)?;
+        let normalization = run.normalization()?;
+        Ok(Self { config, schema, normalization, commit, model, rows, device })
+    }
+
+    /// What scoring a batch needs.
+    pub fn scoring(&self) -> Scoring<'_> {
+        Scoring {
+            model: &self.model,
+            rows: &self.rows,
+            schema: &self.schema,
+            config: &self.config,
+            normalization: &self.normalization,
+            device: &self.device,
+        }
+    }
+
+    /// Dense parameters, numbers.
+    pub fn parameters(&self) -> u64 {
+        let all = parameters::export(&self.model);
+        all.values().map(|parameter| parameter.values.len() as u64).sum()
+    }
+}
