@@ -64,7 +64,7 @@ pub struct Candidate {
 const DOMAINS: [(&str, Group); 2] = [("live", Group::Channel), ("product", Group::Product)];
 
 /// Explains request `id` with the best checkpoint of the run at `path`; with `tensors`, writes every intermediate
-/// (`trace/NAME`), all dense parameters (`parameter/NAME`) and the rows used (`rows/VOCABULARY`) there.
+/// (`trace/NAME`), all dense parameters (`parameter/NAME`) and the rows used (`rows/TABLE`) there.
 ///
 /// # Errors
 /// [`Error::Run`] if no split of `feeds` holds the request; what opening the run or reading the feeds gives.
@@ -87,10 +87,9 @@ pub fn explain(
     let probabilities = scoring.trace(&prepared, &mut trace).p_watch;
     let recorded = trace.into_recorded();
     if let Some(file) = tensors {
-        let names = schema.vocabulary.iter().map(|vocabulary| &vocabulary.name);
-        let rows = scoring.leaves(&prepared.unique);
-        let rows = names.zip(&rows).filter(|(_, rows)| rows.dims()[0] > 0);
-        let rows = rows.map(|(name, rows)| (format!("rows/{name}"), Recorded::of(rows)));
+        let (tables, rows) = (scorer.config.tables(schema), scoring.leaves(&prepared.unique));
+        let rows = tables.iter().zip(&rows).filter(|(_, rows)| rows.dims()[0] > 0);
+        let rows = rows.map(|(table, rows)| (format!("rows/{}", table.name), Recorded::of(rows)));
         let traced = recorded.iter().map(|(name, r)| (format!("trace/{name}"), r.clone()));
         let weights = parameters::export(&scorer.model).into_iter();
         let weights = weights.map(|(name, p)| (format!("parameter/{name}"), p));

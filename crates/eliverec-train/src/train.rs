@@ -15,17 +15,14 @@ use eliverec_run::checkpoint::{Finish, Position, read_commit, remove_leftovers};
 use eliverec_run::{Config, Prepared, RunDirectory, Scoring};
 use eliverec_tables::{FeedDirectory, Shuffle, Split};
 
-use crate::begin;
 use crate::checkpoint::{self, Saved};
 use crate::error::Error;
-use crate::evaluate;
-use crate::figures;
 use crate::gradient::NotFinite;
 use crate::learner::Learner;
 use crate::log::{MetricsLog, Record};
 use crate::progress::{Progress, Reporter, Update};
 use crate::read_ahead::ReadAhead;
-use crate::training_split;
+use crate::{begin, evaluate, figures, training_split};
 
 /// What to train, on what, and where to.
 #[derive(Debug)]
