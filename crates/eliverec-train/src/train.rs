@@ -166,10 +166,8 @@ impl<'a> Training<'a> {
         }
         let log = MetricsLog::open(&run.metrics_file(), metrics_bytes)?;
         let mut reporter = Reporter::new(progress, config.training.log_every_steps);
-        let shuffled = match position.finished {
-            Some(_) => training_split::close(run).map(|()| feeds.clone())?,
-            None => training_split::open(run, &config, &feeds, |line| reporter.say(line))?,
-        };
+        let tell = |line: &str| reporter.say(line);
+        let shuffled = training_split::open(run, &config, &feeds, &position, tell)?;
         Ok(Self {
             run,
             config,

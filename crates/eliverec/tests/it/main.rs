@@ -10,5 +10,6 @@ mod experiment;
 mod interruption;
 mod pipeline;
 mod sandbox;
+mod score;
 mod tune;
 mod warm_start;
