@@ -124,8 +124,8 @@ pub fn explain(
 ///
 /// | name | what |
 /// | --- | --- |
-/// | `ids/VOCABULARY` | the ids in use, in the order of their rows |
-/// | `rows/VOCABULARY` | their rows `[u, w]` |
+/// | `ids/TABLE` | the ids in use, in the order of their rows |
+/// | `rows/TABLE` | their rows `[u, w]` |
 /// | `places/GROUP.FIELD` | of each entity, which of these rows its value is; of a list, those of all its values |
 /// | `lengths/GROUP.FIELD` | of a multi-valued field, how many values each entity has |
 /// | `numbers/GROUP.FIELD` | of a dense field, the transformed and standardised values |
@@ -142,10 +142,13 @@ fn write_tensors(
     let (schema, Prepared { batch, unique }) = (&scorer.schema, prepared);
     let (mut floats, mut integers) = (BTreeMap::new(), BTreeMap::new());
     let list = |values: &[f32]| Recorded { shape: vec![values.len()], values: values.to_vec() };
-    let tables = schema.vocabulary.iter().zip(scorer.scoring().leaves(unique)).zip(&unique.ids);
-    for ((vocabulary, rows), ids) in tables.filter(|(_, ids)| !ids.is_empty()) {
-        floats.insert(format!("rows/{}", vocabulary.name), Recorded::of(&rows));
-        integers.insert(format!("ids/{}", vocabulary.name), ids.clone());
+    let tables = scorer.config.tables(schema).into_iter().zip(scorer.scoring().leaves(unique));
+    for (table, rows) in tables {
+        let Some((ids, _)) = unique.of_key(table.key).filter(|(ids, _)| !ids.is_empty()) else {
+            continue;
+        };
+        floats.insert(format!("rows/{}", table.name), Recorded::of(&rows));
+        integers.insert(format!("ids/{}", table.name), ids.to_vec());
     }
     for group in Group::ALL {
         let fields = schema.fields(group).iter().zip(batch.values(group));
