@@ -39,9 +39,9 @@ impl Moments {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Normalization {
     /// By `group.field`.
-    dense: BTreeMap<String, Moments>,
+    pub dense: BTreeMap<String, Moments>,
     /// By duration task: of ln(1 + seconds) over the watched impressions.
-    durations: BTreeMap<String, Moments>,
+    pub durations: BTreeMap<String, Moments>,
 }
 
 impl Normalization {

@@ -13,7 +13,7 @@ use crate::blocks::Tower;
 use crate::builder::Builder;
 use crate::entities::Entities;
 use crate::error::Error;
-use crate::heads::{Heads, Task};
+use crate::heads::Heads;
 use crate::inputs::Inputs;
 use crate::own::{OwnRows, OwnTable};
 use crate::parameters;
@@ -33,6 +33,8 @@ pub struct Model {
     trunk: Trunk,
     tower: Tower,
     heads: Option<Heads>,
+    #[module(skip)]
+    tasks: Vec<String>,
     #[module(skip)]
     tower_dynamic: bool,
     #[module(skip)]
@@ -64,7 +66,7 @@ pub struct Output {
     /// The trunk's terms of the loss, in training.
     pub terms: Vec<Term>,
     /// One output per impression `[n]` and task, where the model has heads; see [`Model::tasks`].
-    pub tasks: Option<[Tensor<1>; Task::ALL.len()]>,
+    pub tasks: Option<Vec<Tensor<1>>>,
 }
 
 impl Model {
@@ -86,10 +88,17 @@ impl Model {
         let of_tower: &[usize] = if trunk.uses_tower() { &widths } else { &[] };
         let dynamic = (!schema.fields(Group::Dynamic).is_empty()).then_some(site.width);
         let heads = settings.heads.as_ref();
+        let tasks: Vec<String> = schema.task.iter().map(|task| task.name.clone()).collect();
+        if heads.is_some() && tasks.is_empty() {
+            let reason =
+                "asks for inter-channel tasks, and the schema declares none; set it to single";
+            return Err(Error::Config { key: "tasks.mode", reason: reason.into() });
+        }
         let model = Self {
             entities: Entities::new(&settings.input, schema, &builder),
             tower: Tower::new(&settings.tower, of_tower, &builder),
-            heads: heads.map(|heads| Heads::new(heads, &widths, dynamic, &builder)),
+            heads: heads.map(|heads| Heads::new(heads, &widths, dynamic, &tasks, &builder)),
+            tasks,
             tower_dynamic: settings.tower.intra_dynamic,
             own: settings.model.tables(&site),
             trunk,
@@ -155,13 +164,13 @@ impl Model {
         }
     }
 
-    /// What happens inside the channel, from some rows of F and e_d (Eq. 12-13): one output `[rows]` per task, in the order
-    /// of [`Task::ALL`]: the standardised log1p of the stay, the logits of the clicks. `None` for a model without heads.
+    /// What happens inside the channel, from some rows of F and e_d (Eq. 12-13): one output `[rows]` per task of the
+    /// schema: the standardised log1p of a duration, the logit of what happens or not. `None` for a model without heads.
     pub fn tasks(
         &self,
         fields: &[(&'static str, Tensor<2>)],
         dynamic: Option<&Tensor<2>>,
-    ) -> Option<[Tensor<1>; Task::ALL.len()]> {
+    ) -> Option<Vec<Tensor<1>>> {
         self.heads.as_ref().map(|heads| heads.forward(fields, dynamic, &mut Trace::off()))
     }
 
@@ -222,8 +231,8 @@ impl Model {
         let Representation { fields, logit, dynamic, terms, .. } = representation;
         let heads = self.heads.as_ref();
         let tasks = heads.map(|heads| heads.forward(&fields, dynamic.as_ref(), trace));
-        for (task, output) in Task::ALL.into_iter().zip(tasks.iter().flatten()) {
-            trace.record(&format!("task.{}", task.name()), output);
+        for (task, output) in self.tasks.iter().zip(tasks.iter().flatten()) {
+            trace.record(&format!("task.{task}"), output);
         }
         let logits = self.watch(fields.into_iter().map(|(_, field)| field).collect(), logit);
         trace.record("logits", &logits);

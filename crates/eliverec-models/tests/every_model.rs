@@ -9,9 +9,9 @@ use eliverec_core::batch::{Batch, BatchBuilder};
 use eliverec_core::feed::{Column, Feed};
 use eliverec_core::seed::Random;
 use eliverec_core::unique::UniqueIds;
-use eliverec_core::{Lengths, Normalization, toy};
+use eliverec_core::{Lengths, Normalization, TaskKind, toy};
 use eliverec_models::draws::Draws;
-use eliverec_models::heads::{HeadsConfig, Task};
+use eliverec_models::heads::HeadsConfig;
 use eliverec_models::model::Output;
 use eliverec_models::registry::{MODELS, ModelConfig};
 use eliverec_models::rows::indices;
@@ -118,16 +118,17 @@ fn loss(output: &Output, batch: &Batch, device: &Device) -> Tensor<1> {
     let watched = (0..batch.impressions()).filter(|i| batch.known_labels().watched[*i] > 0.0);
     let watched: Vec<u32> = watched.map(|i| i as u32).collect();
     let (Some(tasks), false) = (&output.tasks, watched.is_empty()) else { return watching };
-    let tasks = Task::ALL.into_iter().zip(tasks);
-    tasks.fold(watching, |sum, (task, output)| {
-        let labels = &batch.known_labels().tasks[task as usize];
+    let kinds = toy::schema().task.into_iter().map(|task| task.kind);
+    let tasks = kinds.enumerate().zip(tasks);
+    tasks.fold(watching, |sum, ((task, kind), output)| {
+        let labels = &batch.known_labels().tasks[task];
         let labels: Vec<f32> = watched.iter().map(|i| labels[*i as usize]).collect();
         let labels = Tensor::<1>::from_floats(labels.as_slice(), device);
         let output = output.clone().select(0, indices(watched.clone(), device));
-        sum + match task {
+        sum + match kind {
             // About standardised.
-            Task::Stay => (output - labels.log1p() + 4.8).square().mean(),
-            Task::BagClick | Task::ProductClick => ops::binary_cross_entropy(output, labels),
+            TaskKind::Duration => (output - labels.log1p() + 4.8).square().mean(),
+            TaskKind::Binary => ops::binary_cross_entropy(output, labels),
         }
     })
 }

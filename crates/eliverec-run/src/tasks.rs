@@ -1,8 +1,12 @@
 //! The `[tasks]` table of an experiment file: whether there are inter-channel tasks, and how they share the model.
 
+use std::collections::BTreeMap;
+
+use eliverec_core::Task;
 use serde::{Deserialize, Serialize};
 
-use eliverec_models::heads::Task;
+use crate::error::Error;
+use crate::suggestion::suggestion;
 
 /// `[tasks]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,12 +16,6 @@ pub struct TasksConfig {
     pub mode: Mode,
     /// Impressions whose labels the tasks learn from.
     pub labels: LabelSpace,
-    /// Weight of the stay time's loss in mode `vanilla`; 0.3 in the paper.
-    pub stay_weight: f32,
-    /// Weight of the goods bag's loss in mode `vanilla`; 0.3 in the paper.
-    pub bag_click_weight: f32,
-    /// Weight of the product click's loss in mode `vanilla`; 0.1 in the paper.
-    pub product_click_weight: f32,
     /// Where the gradients of two tasks are compared.
     pub gradient_scope: GradientScope,
     /// Rows of the representation that take part in the comparison.
@@ -28,6 +26,9 @@ pub struct TasksConfig {
     pub weight_rate: f32,
     /// Whether L_reg shares its updates with the tasks.
     pub schedule: Schedule,
+    /// By name, weights of tasks' losses in mode `vanilla`, in place of those that the schema gives.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<String, f32>,
 }
 
 impl Default for TasksConfig {
@@ -35,9 +36,7 @@ impl Default for TasksConfig {
         Self {
             mode: Mode::Single,
             labels: LabelSpace::Watched,
-            stay_weight: 0.3,
-            bag_click_weight: 0.3,
-            product_click_weight: 0.1,
+            weights: BTreeMap::new(),
             gradient_scope: GradientScope::Representation,
             cosine_rows: LabelSpace::Watched,
             weight_update: WeightUpdate::Meta,
@@ -111,19 +110,25 @@ pub enum Schedule {
 }
 
 impl TasksConfig {
-    /// The weights of mode `vanilla`.
-    pub const fn fixed(&self) -> [f32; Task::ALL.len()] {
-        [self.stay_weight, self.bag_click_weight, self.product_click_weight]
+    /// The weights of mode `vanilla`, by task of the schema.
+    ///
+    /// # Errors
+    /// A weight for a task that the schema does not have.
+    pub fn fixed(&self, tasks: &[Task]) -> Result<Vec<f32>, Error> {
+        let known = |name: &String| tasks.iter().any(|task| task.name == *name);
+        if let Some(unknown) = self.weights.keys().find(|name| !known(name)) {
+            let names = tasks.iter().map(|task| task.name.as_str());
+            let reason = format!("there is no such task; {}", suggestion(unknown, names));
+            return Err(Error::Config { place: format!("tasks.weights.{unknown}"), reason });
+        }
+        let weight = |task: &Task| self.weights.get(&task.name).copied().unwrap_or(task.weight);
+        Ok(tasks.iter().map(weight).collect())
     }
 
     pub(crate) fn check(&self) -> Result<(), String> {
-        let weights = [
-            ("stay_weight", self.stay_weight),
-            ("bag_click_weight", self.bag_click_weight),
-            ("product_click_weight", self.product_click_weight),
-            ("weight_rate", self.weight_rate),
-        ];
-        match weights.into_iter().find(|(_, value)| !value.is_finite() || *value < 0.0) {
+        let weights = self.weights.iter().map(|(name, weight)| (format!("weights.{name}"), weight));
+        let mut all = weights.chain([("weight_rate".into(), &self.weight_rate)]);
+        match all.find(|(_, value)| !value.is_finite() || **value < 0.0) {
             Some((key, value)) => {
                 Err(format!("tasks.{key} is {value}; it must be a number that is not negative"))
             }

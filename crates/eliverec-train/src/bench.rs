@@ -8,7 +8,6 @@ use std::time::Instant;
 use burn::tensor::{Device, Distribution, Tensor};
 use eliverec_core::batch::Lengths;
 use eliverec_core::feed::Column;
-use eliverec_core::normalize::Moments;
 use eliverec_core::schema::{Field, Group, Kind, Vocabulary};
 use eliverec_core::seed::{Random, stream};
 use eliverec_core::{BatchBuilder, Feed, Normalization, Schema};
@@ -82,7 +81,7 @@ pub fn train(
     mut report: impl FnMut(usize, f64),
 ) -> Result<Timing, Error> {
     let schema = schema();
-    let mut learner = Learner::new(config, &schema, Moments::default())?;
+    let mut learner = Learner::new(config, &schema, &Normalization::default())?;
     let lengths = config.settings().lengths();
     let batches: Vec<Prepared> =
         (0..sizes.steps).map(|i| batch(&schema, sizes, lengths, config.seed + i)).collect();

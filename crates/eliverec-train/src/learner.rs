@@ -5,10 +5,8 @@
 //! weights and rows. Each reads top to bottom; what a step is made of stands in [`crate::pass`] and [`crate::tasks`].
 
 use burn::tensor::{Device, Tensor};
-use eliverec_core::normalize::Moments;
-use eliverec_core::{Schema, TableSpec};
+use eliverec_core::{Normalization, Schema, TableSpec};
 use eliverec_models::draws::Draws;
-use eliverec_models::heads::Task;
 use eliverec_models::model::Representation;
 use eliverec_models::term::{TermKind, Training, Turn};
 use eliverec_models::{Model, parameters};
@@ -21,10 +19,10 @@ use crate::error::Error;
 use crate::gradient::{Gradient, NotFinite};
 use crate::objective::{finite, scalar};
 use crate::optimizer::{DenseOptimizer, warmed_up};
-use crate::pass::{Pass, with_terms};
+use crate::pass::{Pass, Terms, with_terms};
 use crate::tasks::cut::Cut;
 use crate::tasks::losses::TaskRows;
-use crate::tasks::{Signal, TASKS, Weighed, Weighting, at_parameters};
+use crate::tasks::{Signal, Weighed, Weighting, at_parameters};
 
 /// Weights, accumulators and rows.
 #[derive(Debug)]
@@ -37,8 +35,8 @@ pub struct Learner {
     pub store: Store,
     /// What balances the inter-channel tasks; `None` without them.
     pub weighting: Option<Weighting>,
-    /// Of ln(1 + seconds) of a stay, over the training split.
-    stay: Moments,
+    /// Standardises the durations of the tasks.
+    normalization: Normalization,
     tables: Vec<TableSpec>,
     device: Device,
 }
@@ -49,7 +47,7 @@ pub struct Measured {
     /// Weighted sum of the terms, each a mean.
     pub loss: f32,
     /// The terms by name, unweighted.
-    pub terms: Vec<(&'static str, f32)>,
+    pub terms: Terms,
     /// What those of the trunk are for.
     pub kinds: Vec<(&'static str, TermKind)>,
     /// The inter-channel tasks with labels in the batch.
@@ -66,27 +64,31 @@ pub struct Computed {
     /// Of the sum over the batch.
     pub gradient: Gradient,
     pub(crate) loss: f32,
-    pub(crate) terms: Vec<(&'static str, f32)>,
+    pub(crate) terms: Terms,
     kinds: Vec<(&'static str, TermKind)>,
     pub(crate) tasks: Vec<Weighed>,
     figures: Vec<(&'static str, f32)>,
 }
 
 impl Learner {
-    /// Initial values, which depend on the seed, the parameters' names and the ids only. `stay` standardises the stay time
-    /// of the inter-channel tasks.
+    /// Initial values, which depend on the seed, the parameters' names and the ids only. `normalization` standardises the
+    /// durations of the inter-channel tasks.
     ///
     /// # Errors
     /// Settings that cannot be built, a device that this binary lacks.
-    pub fn new(config: &Config, schema: &Schema, stay: Moments) -> Result<Self, Error> {
+    pub fn new(
+        config: &Config,
+        schema: &Schema,
+        normalization: &Normalization,
+    ) -> Result<Self, Error> {
         let device = device::open(config.training.device)?.autodiff();
         let tables = config.tables(schema);
         Ok(Self {
             model: Model::new(&config.settings(), schema, config.seed, &device)?,
             optimizer: DenseOptimizer::new(config.training.adagrad),
             store: Store::new(config.seed, tables.clone(), config.store.clone())?,
-            weighting: Weighting::new(&config.tasks, config.seed),
-            stay,
+            weighting: Weighting::new(&config.tasks, &schema.task, config.seed)?,
+            normalization: normalization.clone(),
             tables,
             device,
         })
@@ -153,7 +155,8 @@ impl Learner {
             device: &self.device,
         };
         let Some(weighting) = &mut self.weighting else { return watching_alone(pass) };
-        let rows = TaskRows::of(pass.batch, config.tasks.labels, &self.stay);
+        let labels = config.tasks.labels;
+        let rows = TaskRows::of(pass.batch, labels, &schema.task, &self.normalization);
         if config.tasks.schedule == Schedule::Joint {
             return with_tasks(pass, &config.tasks, &rows, weighting);
         }
@@ -212,7 +215,7 @@ fn watching_alone(pass: Pass<'_>) -> Result<Computed, NotFinite> {
     // 2. L_rec + sum lambda L.
     let fields = represented.fields.iter().map(|(_, field)| field.clone()).collect();
     let watch = pass.watch(fields, represented.logit.clone())?;
-    let mut terms = vec![("watch", scalar(&watch))];
+    let mut terms: Terms = vec![("watch".into(), scalar(&watch))];
     let loss = finite("loss", with_terms(watch, &represented, &mut terms)?)?;
     drop(represented);
 
@@ -231,7 +234,8 @@ pub(crate) fn with_tasks(
     if config.gradient_scope == GradientScope::Parameters {
         let found = at_parameters::compute(pass, rows, weighting)?;
         let signals = (found.signals, found.weights);
-        return Ok(summed(found.gradient, found.watch, signals, &found.represented, found.terms));
+        let (represented, terms) = (found.represented, found.terms);
+        return Ok(summed(pass.schema, found.gradient, found.watch, signals, &represented, terms));
     }
     // 1. Forward: the trunk, once.
     let represented = pass.represent();
@@ -247,8 +251,8 @@ pub(crate) fn with_tasks(
 
     // 4. Backward: their weighted sum and the trunk's own terms, through the trunk, once.
     let (watch, mut terms) = (watching.loss, Vec::new());
-    let gradient = cut.backward(watching, &tasks, rows, weights, &mut terms)?;
-    Ok(summed(gradient, watch, (signals, weights), &represented, terms))
+    let gradient = cut.backward(watching, &tasks, rows, &weights, &mut terms)?;
+    Ok(summed(pass.schema, gradient, watch, (signals, weights), &represented, terms))
 }
 
 /// L_reg alone, its turn in the alternating schedule; `None` for a model that has none.
@@ -268,13 +272,15 @@ fn regularisers(pass: Pass<'_>) -> Result<Option<Computed>, NotFinite> {
 
 /// L = L_rec + sum w_i L_i + sum lambda L, from what was measured.
 fn summed(
+    schema: &Schema,
     gradient: Gradient,
     watch: f32,
-    (signals, weights): ([Option<Signal>; TASKS], [f32; TASKS]),
+    (signals, weights): (Vec<Option<Signal>>, Vec<f32>),
     represented: &Representation,
-    own: Vec<(&'static str, f32)>,
+    own: Terms,
 ) -> Computed {
-    let all = Task::ALL.into_iter().zip(signals).zip(weights);
+    let names = schema.task.iter().map(|task| task.name.clone());
+    let all = names.zip(signals).zip(weights);
     let tasks: Vec<Weighed> = all
         .filter_map(|((task, signal), weight)| Some(Weighed { task, signal: signal?, weight }))
         .collect();
@@ -283,8 +289,8 @@ fn summed(
     let of_trunk = lambdas.zip(&own).map(|(lambda, (_, value))| lambda * value);
     let loss = watch + of_tasks.sum::<f32>() + of_trunk.sum::<f32>();
 
-    let mut terms = vec![("watch", watch)];
-    terms.extend(tasks.iter().map(|weighed| (weighed.task.name(), weighed.signal.loss)));
+    let mut terms: Terms = vec![("watch".into(), watch)];
+    terms.extend(tasks.iter().map(|weighed| (weighed.task.clone().into(), weighed.signal.loss)));
     terms.extend(own);
     let (kinds, figures) = (kinds(represented), represented.figures.clone());
     Computed { gradient, loss, terms, kinds, tasks, figures }

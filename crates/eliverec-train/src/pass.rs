@@ -1,5 +1,6 @@
 //! One batch on its way through the model: the forward pass, the losses, a backward pass.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
@@ -75,15 +76,18 @@ impl Pass<'_> {
     }
 }
 
+/// Values of terms of the loss, without their weights, by name.
+pub(crate) type Terms = Vec<(Cow<'static, str>, f32)>;
+
 /// `sum` and the trunk's weighted terms, whose values are noted in `terms`.
 pub(crate) fn with_terms(
     mut sum: Tensor<1>,
     represented: &Representation,
-    terms: &mut Vec<(&'static str, f32)>,
+    terms: &mut Terms,
 ) -> Result<Tensor<1>, NotFinite> {
     for term in &represented.terms {
         let value = finite(term.name, term.value.clone())?;
-        terms.push((term.name, scalar(&value)));
+        terms.push((term.name.into(), scalar(&value)));
         sum = sum + value * term.weight;
     }
     Ok(sum)

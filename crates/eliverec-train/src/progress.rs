@@ -1,5 +1,6 @@
 //! What a person sees while training: a bar on a terminal, plain lines elsewhere, nothing where a library is used quietly.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -50,7 +51,7 @@ pub struct Update<'a> {
     /// Weighted sum of the terms.
     pub loss: f32,
     /// The terms by name.
-    pub terms: &'a [(&'static str, f32)],
+    pub terms: &'a [(Cow<'static, str>, f32)],
 }
 
 /// Counts impressions against the clock and tells it onwards.
@@ -190,7 +191,7 @@ mod tests {
                 impressions: 10,
                 done: step as f64 / 10.0,
                 loss: 0.5,
-                terms: &[("watch", 0.5)],
+                terms: &[("watch".into(), 0.5)],
             });
         }
         let text = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();

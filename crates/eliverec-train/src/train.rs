@@ -150,7 +150,7 @@ impl<'a> Training<'a> {
         let commit = read_commit(run)?;
         remove_leftovers(run, commit.as_ref())?;
         let normalization = run.normalization()?;
-        let mut learner = Learner::new(&config, &schema, normalization.duration("stay"))?;
+        let mut learner = Learner::new(&config, &schema, &normalization)?;
         let (mut position, mut metrics_bytes) = (Position::default(), 0);
         if let Some(commit) = commit {
             if commit.training_feeds != training_feeds {
@@ -252,9 +252,9 @@ impl<'a> Training<'a> {
             epoch: self.position.epoch,
             impressions: batch.impressions(),
             loss: measured.loss,
-            terms: measured.terms.iter().copied().collect(),
+            terms: measured.terms.iter().map(|(name, value)| (name.as_ref(), *value)).collect(),
             kinds: measured.kinds.iter().map(|(name, kind)| (*name, kind.name())).collect(),
-            tasks: measured.tasks.iter().map(|task| (task.task.name(), task.into())).collect(),
+            tasks: measured.tasks.iter().map(|task| (task.task.as_str(), task.into())).collect(),
             figures: measured.figures.iter().copied().collect(),
             gradient_norm: measured.gradient_norm,
             rows: self.learner.store.rows(),

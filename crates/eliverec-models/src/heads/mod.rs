@@ -6,7 +6,6 @@
 mod config;
 mod gate;
 mod mixture;
-mod task;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -17,9 +16,8 @@ use crate::builder::Builder;
 use crate::trace::Trace;
 
 pub use config::HeadsConfig;
-pub use task::Task;
 
-/// Eq. 12-13 for the three tasks.
+/// Eq. 12-13 for the tasks of a schema.
 #[derive(Module, Debug)]
 pub struct Heads {
     /// Without a dynamic context there is nothing to gate by.
@@ -28,22 +26,23 @@ pub struct Heads {
 }
 
 impl Heads {
-    /// Heads over fields of the given widths, and e_d of width `dynamic`, if there is one.
+    /// Heads for tasks of these names over fields of the given widths, and e_d of width `dynamic`, if there is one.
     pub(crate) fn new(
         config: &HeadsConfig,
         fields: &[usize],
         dynamic: Option<usize>,
+        tasks: &[String],
         builder: &Builder,
     ) -> Self {
         let inputs = fields.iter().sum::<usize>() + dynamic.unwrap_or(0);
         Self {
             gate: dynamic.map(|width| Gate::new(config, fields.len(), width, builder)),
-            mixture: Mixture::new(config, inputs, builder),
+            mixture: Mixture::new(config, inputs, tasks, builder),
         }
     }
 
-    /// From F, `[rows, w]` each, and e_d `[rows, d]` to one output `[rows]` per task, in the order of [`Task::ALL`]: the
-    /// standardised log1p of the stay in seconds, and the logits of the two clicks.
+    /// From F, `[rows, w]` each, and e_d `[rows, d]` to one output `[rows]` per task, in the order of the
+    /// schema: the standardised log1p of a duration in seconds, the logit of what happens or not.
     ///
     /// Records each field's gate as `gate.{field}` `[rows]`.
     pub(crate) fn forward(
@@ -51,12 +50,12 @@ impl Heads {
         fields: &[(&'static str, Tensor<2>)],
         dynamic: Option<&Tensor<2>>,
         trace: &mut Trace,
-    ) -> [Tensor<1>; Task::ALL.len()] {
+    ) -> Vec<Tensor<1>> {
         let mut inputs = match (&self.gate, dynamic) {
             (Some(gate), Some(dynamic)) => gate.forward(fields, dynamic.clone(), trace),
             _ => fields.iter().map(|(_, field)| field.clone()).collect(),
         };
         inputs.extend(dynamic.cloned());
-        self.mixture.forward(Tensor::cat(inputs, 1))
+        self.mixture.forward(Tensor::cat(inputs, 1), trace)
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
-use eliverec_core::toy;
+use eliverec_core::{Task, TaskKind, toy};
 use eliverec_models::blocks::{AttentionScale, Normalize};
 use eliverec_models::draws::Draws;
-use eliverec_models::heads::{HeadsConfig, Task};
+use eliverec_models::heads::HeadsConfig;
 use eliverec_models::inputs::{History, Inputs};
 use eliverec_models::ops;
 use eliverec_models::own::OwnRows;
@@ -72,8 +72,8 @@ fn check_model(r: &Reference, fused: bool, traced: bool) {
         assert_eq!(r.tensors.contains_key(&name), ours.is_some(), "{}: {name}", r.name);
         ours.into_iter().for_each(|ours| r.check_values(&name, &[ours]));
     }
-    for (task, output) in Task::ALL.into_iter().zip(output.tasks.into_iter().flatten()) {
-        let name = task.name();
+    for (task, output) in Task::paper().iter().zip(output.tasks.into_iter().flatten()) {
+        let name = &task.name;
         r.check(&format!("output.task.{name}"), &output);
         let loss = task_loss(r, task, output);
         r.check(&format!("output.loss.{name}"), &loss);
@@ -104,20 +104,20 @@ fn check_model(r: &Reference, fused: bool, traced: bool) {
 }
 
 /// A mean over the watched impressions whose label is known, which are those that are not negative.
-fn task_loss(r: &Reference, task: Task, output: Tensor<1>) -> Tensor<1> {
-    let labels = r.values(&format!("input.{}", task.name()));
+fn task_loss(r: &Reference, task: &Task, output: Tensor<1>) -> Tensor<1> {
+    let labels = r.values(&format!("input.{}", task.name));
     let known = labels.iter().zip(r.values("input.watched")).zip(0..);
     let known = known.filter(|((label, watched), _)| **label >= 0.0 && **watched > 0.5);
     let (labels, rows): (Vec<f32>, Vec<u32>) = known.map(|((label, _), i)| (*label, i)).unzip();
     let output = output.select(0, indices(rows, &device()));
     let (mean, sd): (f32, f32) = (r.number("stay_mean"), r.number("stay_sd"));
     let standard = |seconds: &f32| (seconds.ln_1p() - mean) / sd;
-    match task {
-        Task::Stay => {
+    match task.kind {
+        TaskKind::Duration => {
             let labels: Vec<f32> = labels.iter().map(standard).collect();
             (output - Tensor::from_data(&labels[..], &device())).square().mean()
         }
-        Task::BagClick | Task::ProductClick => {
+        TaskKind::Binary => {
             ops::binary_cross_entropy(output, Tensor::from_data(&labels[..], &device()))
         }
     }
@@ -300,10 +300,10 @@ fn reference_names(model: &Model, r: &Reference) -> BTreeMap<String, String> {
                 ["heads", "gate", "weights", field, kind] => format!("heads.gate.{field}.{kind}"),
                 ["heads", "mixture", "experts", kind] => format!("heads.expert_{kind}"),
                 ["heads", "mixture", "tasks", task, "gate"] => {
-                    format!("heads.{}.gate", Task::ALL[task.parse::<usize>().unwrap()].name())
+                    format!("heads.{}.gate", Task::paper()[task.parse::<usize>().unwrap()].name)
                 }
                 ["heads", "mixture", "tasks", task, layer, kind] => {
-                    let task = Task::ALL[task.parse::<usize>().unwrap()].name();
+                    let task = &Task::paper()[task.parse::<usize>().unwrap()].name;
                     format!("heads.{task}.{layer}_{kind}")
                 }
                 _ => panic!("{name} has no reference name"),

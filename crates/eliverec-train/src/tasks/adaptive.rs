@@ -3,10 +3,9 @@
 //!
 //! Written on plain numbers: 133 parameters a task, whose gradient is a few lines.
 
+use eliverec_core::Task;
 use eliverec_core::seed::{Random, stream};
-use eliverec_models::heads::Task;
 
-use super::TASKS;
 use super::adam::Adam;
 use super::signal::{Signal, State};
 use eliverec_run::tasks::TasksConfig;
@@ -24,24 +23,27 @@ const PACE: f32 = 0.01;
 pub struct Adaptive {
     networks: Vec<Network>,
     /// 0 before a task's first loss.
-    means: [f32; TASKS],
+    names: Vec<String>,
+    means: Vec<f32>,
     update: WeightUpdate,
     rate: f32,
 }
 
 impl Adaptive {
-    pub(super) fn new(config: &TasksConfig, seed: u64) -> Self {
+    pub(super) fn new(config: &TasksConfig, tasks: &[Task], seed: u64) -> Self {
+        let names: Vec<String> = tasks.iter().map(|task| task.name.clone()).collect();
         Self {
-            networks: Task::ALL.iter().map(|task| Network::new(seed, task.name())).collect(),
-            means: [0.0; TASKS],
+            networks: names.iter().map(|name| Network::new(seed, name)).collect(),
+            means: vec![0.0; names.len()],
+            names,
             update: config.weight_update,
             rate: config.weight_rate,
         }
     }
 
     /// eq. 14: w_i = MLP_i([cos(g_rec, g_i), L_i / mean L_i, type_i]); then one step of eq. 15's descent.
-    pub(super) fn weigh(&mut self, signals: &[Option<Signal>; TASKS]) -> [f32; TASKS] {
-        let mut weights = [0.0; TASKS];
+    pub(super) fn weigh(&mut self, signals: &[Option<Signal>]) -> Vec<f32> {
+        let mut weights = vec![0.0; signals.len()];
         for (i, signal) in signals.iter().enumerate() {
             let Some(signal) = signal else { continue };
             let mean = &mut self.means[i];
@@ -58,9 +60,9 @@ impl Adaptive {
 
     pub(super) fn state<'a>(&'a mut self, to: &mut State<'a>) {
         to.insert("means".into(), &mut self.means);
-        for (task, network) in Task::ALL.iter().zip(&mut self.networks) {
-            network.adam.state(task.name(), to);
-            to.insert(task.name().into(), &mut network.parameters);
+        for (name, network) in self.names.iter().zip(&mut self.networks) {
+            network.adam.state(name, to);
+            to.insert(name.clone(), &mut network.parameters);
         }
     }
 }
@@ -165,7 +167,7 @@ mod tests {
     fn joint_weights_fall_and_meta_weights_follow_the_cosine() {
         let run = |update, cosine| {
             let config = TasksConfig { weight_update: update, ..TasksConfig::default() };
-            let mut adaptive = Adaptive::new(&config, 1);
+            let mut adaptive = Adaptive::new(&config, &Task::paper(), 1);
             let signals = [Some(signal(0.7, cosine)), None, None];
             let first = adaptive.weigh(&signals)[0];
             for _ in 0..200 {
@@ -182,28 +184,28 @@ mod tests {
     #[test]
     fn weights_and_parameters_equal_the_reference_values() {
         let r = Reference::read("weighting.safetensors");
-        let steps =
-            r.values("input.loss").chunks(TASKS).zip(r.values("input.cosine").chunks(TASKS));
+        let steps = r.values("input.loss").chunks(3).zip(r.values("input.cosine").chunks(3));
         for (update, name) in [(WeightUpdate::Joint, "joint"), (WeightUpdate::Meta, "meta")] {
             let config = TasksConfig { weight_update: update, ..TasksConfig::default() };
-            let mut adaptive = Adaptive::new(&config, 1);
+            let mut adaptive = Adaptive::new(&config, &Task::paper(), 1);
             let parts = ["kind", "hidden_weight", "hidden_bias", "output_weight", "output_bias"];
-            for (network, task) in adaptive.networks.iter_mut().zip(Task::ALL) {
-                let stored = parts.map(|part| r.values(&format!("param.{}.{part}", task.name())));
+            for (network, task) in adaptive.networks.iter_mut().zip(Task::paper()) {
+                let stored = parts.map(|part| r.values(&format!("param.{}.{part}", task.name)));
                 *network = Network::of(stored.concat());
             }
             let mut weights = Vec::new();
             for (losses, cosines) in steps.clone() {
                 // A loss of -1 stands for a batch without labels of the task.
-                weights.extend(adaptive.weigh(&std::array::from_fn(|i| {
-                    (losses[i] >= 0.0).then(|| signal(losses[i], cosines[i]))
-                })));
+                let known = losses.iter().zip(cosines);
+                let known =
+                    known.map(|(loss, cosine)| (*loss >= 0.0).then(|| signal(*loss, *cosine)));
+                weights.extend(adaptive.weigh(&known.collect::<Vec<_>>()));
             }
             r.check(&format!("output.{name}.weight"), &weights);
-            for (network, task) in adaptive.networks.iter().zip(Task::ALL) {
+            for (network, task) in adaptive.networks.iter().zip(Task::paper()) {
                 let mut from = 0;
                 for part in parts {
-                    let part = format!("output.{name}.{}.{part}", task.name());
+                    let part = format!("output.{name}.{}.{part}", task.name);
                     let count = r.values(&part).len();
                     r.check(&part, &network.parameters[from..from + count]);
                     from += count;
@@ -214,9 +216,9 @@ mod tests {
 
     #[test]
     fn a_task_without_rows_changes_nothing() {
-        let mut adaptive = Adaptive::new(&TasksConfig::default(), 1);
+        let mut adaptive = Adaptive::new(&TasksConfig::default(), &Task::paper(), 1);
         let before = adaptive.clone();
-        assert_eq!(adaptive.weigh(&[None; TASKS]), [0.0; TASKS]);
+        assert_eq!(adaptive.weigh(&[None; 3]), [0.0; 3]);
         assert_eq!(adaptive, before);
     }
 }

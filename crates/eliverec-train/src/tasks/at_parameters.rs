@@ -2,31 +2,29 @@
 //! every term. Slow; a check of the other.
 
 use burn::tensor::Tensor;
-use eliverec_models::heads::Task;
 use eliverec_models::model::Representation;
 use eliverec_models::rows::indices;
 use eliverec_models::term::Turn;
 
-use super::TASKS;
 use super::compare::Comparison;
 use super::losses::TaskRows;
 use super::signal::Signal;
 use super::weighting::Weighting;
 use crate::gradient::{Gradient, NotFinite};
 use crate::objective::{finite, scalar};
-use crate::pass::{Pass, with_terms};
+use crate::pass::{Pass, Terms, with_terms};
 
 /// What came of a batch.
 pub(crate) struct AtParameters {
     pub(crate) gradient: Gradient,
     /// L_rec
     pub(crate) watch: f32,
-    pub(crate) signals: [Option<Signal>; TASKS],
-    pub(crate) weights: [f32; TASKS],
+    pub(crate) signals: Vec<Option<Signal>>,
+    pub(crate) weights: Vec<f32>,
     /// With the trunk's terms.
     pub(crate) represented: Representation,
     /// Their values.
-    pub(crate) terms: Vec<(&'static str, f32)>,
+    pub(crate) terms: Terms,
 }
 
 /// The gradient of L_rec + sum w_i L_i and of the trunk's terms.
@@ -41,8 +39,12 @@ pub(crate) fn compute(
     let watch_value = scalar(&watch);
     let mut gradient = apart.backward(watch);
 
-    let mut found: [Option<(f32, Vec<f32>, Gradient)>; TASKS] = [const { None }; TASKS];
-    for (found, task) in found.iter_mut().zip(Task::ALL).filter(|(_, task)| rows.has(*task)) {
+    let mut found: Vec<Option<(f32, Vec<f32>, Gradient)>> = Vec::new();
+    for task in 0..rows.tasks() {
+        if !rows.has(task) {
+            found.push(None);
+            continue;
+        }
         let represented = apart.represent();
         let places = indices(rows.impressions.clone(), pass.device);
         let select = |tensor: &Tensor<2>| tensor.clone().select(0, places.clone());
@@ -50,21 +52,21 @@ pub(crate) fn compute(
             represented.fields.iter().map(|(name, field)| (*name, select(field))).collect();
         let dynamic = represented.dynamic.as_ref().map(select);
         let outputs = pass.model.tasks(&fields, dynamic.as_ref()).expect("tasks have heads");
-        let output = outputs[task as usize].clone();
-        let loss = finite(task.name(), rows.loss(task, output, pass.device))?;
+        let name = &pass.schema.task[task].name;
+        let loss = finite(name, rows.loss(task, outputs[task].clone(), pass.device))?;
         let (value, own) = (scalar(&loss), apart.backward(loss));
-        *found = Some((value, shared(&gradient, &own), own));
+        found.push(Some((value, shared(&gradient, &own), own)));
     }
     let main = shared(&gradient, &gradient);
     let comparison =
         Comparison { main: &main, rows: &[0], width: main.len(), compared: |_: usize| true };
     let signal =
         |(loss, at_shared, _): &(f32, Vec<f32>, Gradient)| comparison.signal(*loss, at_shared);
-    let signals = found.each_ref().map(|task| task.as_ref().map(signal));
+    let signals: Vec<_> = found.iter().map(|task| task.as_ref().map(signal)).collect();
     let weights = weighting.weigh(&signals);
-    for (task, weight) in found.iter().zip(weights) {
+    for (task, weight) in found.iter().zip(&weights) {
         if let Some((.., own)) = task {
-            gradient.add(own, weight);
+            gradient.add(own, *weight);
         }
     }
     let represented = pass.represent();

@@ -3,7 +3,6 @@
 //! Y. He et al., "MetaBalance: Improving Multi-Task Recommendations via Adapting Gradient Magnitudes of Auxiliary Tasks", WWW
 //! 2022 (the paper's reference 31). Differences: one norm over the whole scope in place of one per layer.
 
-use super::TASKS;
 use super::signal::{Signal, State};
 
 /// Relax factor r: 1 brings the norms together, 0 changes nothing.
@@ -12,15 +11,19 @@ const RELAX: f32 = 0.7;
 const BETA: f32 = 0.9;
 
 /// Moving averages of |g_rec| and |g_i| over the batches in which a task had labels.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Balance {
-    norms: [f32; 2 * TASKS],
+    norms: Vec<f32>,
 }
 
 impl Balance {
+    pub(super) fn new(tasks: usize) -> Self {
+        Self { norms: vec![0.0; 2 * tasks] }
+    }
+
     /// `w_i = r m_rec / m_i + (1 - r)`, m the moving averages of the norms.
-    pub(super) fn weigh(&mut self, signals: &[Option<Signal>; TASKS]) -> [f32; TASKS] {
-        let mut weights = [0.0; TASKS];
+    pub(super) fn weigh(&mut self, signals: &[Option<Signal>]) -> Vec<f32> {
+        let mut weights = vec![0.0; signals.len()];
         let (norms, _) = self.norms.as_chunks_mut::<2>();
         for ((weight, signal), means) in weights.iter_mut().zip(signals).zip(norms) {
             let Some(signal) = signal else { continue };
@@ -45,7 +48,7 @@ mod tests {
     #[test]
     fn equal_norms_weigh_one_and_larger_gradients_less() {
         let signal = |norm| Some(Signal { loss: 1.0, cosine: 0.0, norms: [2.0, norm] });
-        let weights = Balance::default().weigh(&[signal(2.0), signal(20.0), None]);
+        let weights = Balance::new(3).weigh(&[signal(2.0), signal(20.0), None]);
         assert!((weights[0] - 1.0).abs() < 1e-6);
         assert!((weights[1] - 0.37).abs() < 1e-6);
         assert_eq!(weights[2], 0.0);

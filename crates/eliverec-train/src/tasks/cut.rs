@@ -6,19 +6,17 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
-use eliverec_models::heads::Task;
 use eliverec_models::model::Representation;
 use eliverec_models::parameters;
 use eliverec_models::rows::indices;
 use eliverec_run::tasks::LabelSpace;
 
-use super::TASKS;
 use super::compare::Comparison;
 use super::losses::TaskRows;
 use super::signal::Signal;
 use crate::gradient::{Gradient, NotFinite};
 use crate::objective::{finite, scalar};
-use crate::pass::{Pass, taken, with_terms};
+use crate::pass::{Pass, Terms, taken, with_terms};
 
 /// A trunk's output and where it is cut.
 pub(crate) struct Cut<'a> {
@@ -54,7 +52,7 @@ pub(crate) struct FromTask {
 }
 
 /// One or none for each task: a task without labels in the batch sends nothing.
-pub(crate) type FromTasks = [Option<FromTask>; TASKS];
+pub(crate) type FromTasks = Vec<Option<FromTask>>;
 
 impl<'a> Cut<'a> {
     /// Cuts at F.
@@ -104,21 +102,25 @@ impl<'a> Cut<'a> {
             tensor.clone().detach().select(0, places.clone()).detach().require_grad()
         };
         let names = self.represented.fields.iter().map(|(name, _)| *name);
-        let mut found: FromTasks = [const { None }; TASKS];
-        for (found, task) in found.iter_mut().zip(Task::ALL).filter(|(_, task)| rows.has(*task)) {
+        let mut found = FromTasks::new();
+        for task in 0..rows.tasks() {
+            if !rows.has(task) {
+                found.push(None);
+                continue;
+            }
             let (leaf, dynamic) = (copy(&self.joined), self.represented.dynamic.as_ref().map(copy));
             let fields: Vec<_> = names.clone().zip(self.apart(&leaf)).collect();
             let outputs = pass.model.tasks(&fields, dynamic.as_ref()).expect("tasks have heads");
-            let output = outputs[task as usize].clone();
-            let loss = finite(task.name(), rows.loss(task, output, pass.device))?;
+            let name = &pass.schema.task[task].name;
+            let loss = finite(name, rows.loss(task, outputs[task].clone(), pass.device))?;
             let value = scalar(&loss);
             let mut gradients = (loss * pass.scale()).backward();
-            *found = Some(FromTask {
+            found.push(Some(FromTask {
                 loss: value,
                 at_fields: taken(&leaf, &mut gradients),
                 at_dynamic: dynamic.map_or(Vec::new(), |leaf| taken(&leaf, &mut gradients)),
                 dense: parameters::gradients(pass.model, &gradients),
-            });
+            }));
         }
         Ok(found)
     }
@@ -130,7 +132,7 @@ impl<'a> Cut<'a> {
         tasks: &FromTasks,
         rows: &TaskRows,
         cosine_rows: LabelSpace,
-    ) -> [Option<Signal>; TASKS] {
+    ) -> Vec<Option<Signal>> {
         let watched = &self.pass.batch.known_labels().watched;
         let comparison = Comparison {
             main: &watching.at_fields,
@@ -139,7 +141,7 @@ impl<'a> Cut<'a> {
             compared: |row: usize| cosine_rows == LabelSpace::Impressions || watched[row] > 0.5,
         };
         let signal = |task: &FromTask| comparison.signal(task.loss, &task.at_fields);
-        tasks.each_ref().map(|task| task.as_ref().map(signal))
+        tasks.iter().map(|task| task.as_ref().map(signal)).collect()
     }
 
     /// The gradient of L_rec + sum w_i L_i and of the trunk's own terms, whose values are noted in `terms`: one backward of the
@@ -149,8 +151,8 @@ impl<'a> Cut<'a> {
         watching: FromWatching,
         tasks: &FromTasks,
         rows: &TaskRows,
-        weights: [f32; TASKS],
-        terms: &mut Vec<(&'static str, f32)>,
+        weights: &[f32],
+        terms: &mut Terms,
     ) -> Result<Gradient, NotFinite> {
         let (pass, represented) = (&self.pass, self.represented);
         let FromWatching { mut at_fields, at_parts, dense, .. } = watching;
@@ -161,9 +163,9 @@ impl<'a> Cut<'a> {
         let mut at_dynamic = vec![0.0; pass.batch.impressions() * dynamic_width];
         for (task, weight) in tasks.iter().zip(weights) {
             let Some(task) = task else { continue };
-            add_rows(&mut at_fields, &task.at_fields, &rows.impressions, weight);
-            add_rows(&mut at_dynamic, &task.at_dynamic, &rows.impressions, weight);
-            gradient.add_dense(&task.dense, weight);
+            add_rows(&mut at_fields, &task.at_fields, &rows.impressions, *weight);
+            add_rows(&mut at_dynamic, &task.at_dynamic, &rows.impressions, *weight);
+            gradient.add_dense(&task.dense, *weight);
         }
 
         let scale = 1.0 / pass.scale();

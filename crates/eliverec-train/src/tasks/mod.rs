@@ -19,11 +19,6 @@ pub mod weighting;
 pub use signal::{Signal, Weighed};
 pub use weighting::Weighting;
 
-use eliverec_models::heads::Task;
-
-/// How many tasks there are.
-pub const TASKS: usize = Task::ALL.len();
-
 #[cfg(test)]
 mod battery;
 #[cfg(test)]

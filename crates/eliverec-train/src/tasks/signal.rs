@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use eliverec_models::heads::Task;
-
 /// What weighting knows of a task in one batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Signal {
@@ -16,10 +14,10 @@ pub struct Signal {
 }
 
 /// A task in one update.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Weighed {
-    /// Which.
-    pub task: Task,
+    /// Which, by name.
+    pub task: String,
     /// What weighting knew.
     pub signal: Signal,
     /// w_i

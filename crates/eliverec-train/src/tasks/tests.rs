@@ -2,10 +2,9 @@
 
 use burn::tensor::{Device, Tensor};
 use eliverec_core::normalize::Moments;
-use eliverec_core::toy;
 use eliverec_core::unique::UniqueIds;
+use eliverec_core::{Normalization, toy};
 use eliverec_models::draws::Draws;
-use eliverec_models::heads::Task;
 use eliverec_models::registry::ModelConfig;
 use eliverec_models::rows::indices;
 use eliverec_models::term::{Training, Turn};
@@ -15,8 +14,8 @@ use eliverec_run::score::row_tensors;
 use eliverec_run::{Config, Prepared};
 use eliverec_store::{RowReader, Store};
 
+use super::Weighting;
 use super::losses::TaskRows;
-use super::{TASKS, Weighting};
 use crate::gradient::Gradient;
 use crate::learner::{Computed, Learner, with_tasks};
 use crate::objective::watch_loss;
@@ -54,7 +53,7 @@ struct Fixture {
 impl Fixture {
     fn new(config: Config, prepared: Prepared) -> Self {
         let (schema, device) = (toy::schema(), Device::flex().autodiff());
-        let model = Learner::new(&config, &schema, Moments::default()).unwrap().model;
+        let model = Learner::new(&config, &schema, &Normalization::default()).unwrap().model;
         let tables = config.tables(&schema);
         let store = Store::new(4, tables.clone(), config.store.clone()).unwrap();
         let leaves = row_tensors(store.gather(&prepared.unique), &tables, &device);
@@ -64,7 +63,8 @@ impl Fixture {
 
     fn with<T>(&self, run: impl FnOnce(Pass<'_>, &TaskRows) -> T) -> T {
         let schema = toy::schema();
-        let rows = TaskRows::of(&self.prepared.batch, self.config.tasks.labels, &stay());
+        let labels = self.config.tasks.labels;
+        let rows = TaskRows::of(&self.prepared.batch, labels, &schema.task, &stay());
         let pass = Pass {
             model: &self.model,
             schema: &schema,
@@ -78,12 +78,13 @@ impl Fixture {
     }
 
     fn compute(&self) -> Computed {
-        let mut weighting = Weighting::new(&self.config.tasks, 4).unwrap();
+        let weighting = Weighting::new(&self.config.tasks, &toy::schema().task, 4);
+        let mut weighting = weighting.unwrap().unwrap();
         self.with(|pass, rows| with_tasks(pass, &self.config.tasks, rows, &mut weighting)).unwrap()
     }
 
     /// L_rec + sum w_i L_i + L_reg in one graph.
-    fn plain(&self, weights: [f32; TASKS]) -> Gradient {
+    fn plain(&self, weights: [f32; 3]) -> Gradient {
         self.with(|pass, rows| {
             let Pass { model, schema, batch, unique, leaves, training, device } = pass;
             let output = model.forward(schema, batch, unique, leaves, Some(training));
@@ -91,9 +92,9 @@ impl Fixture {
             for term in output.terms {
                 loss = loss + term.value * term.weight;
             }
-            for (task, output) in Task::ALL.into_iter().zip(output.tasks.unwrap()) {
+            for (task, output) in output.tasks.unwrap().into_iter().enumerate() {
                 let output = output.select(0, indices(rows.impressions.clone(), device));
-                loss = loss + rows.loss(task, output, device) * weights[task as usize];
+                loss = loss + rows.loss(task, output, device) * weights[task];
             }
             let mut gradients = (loss * batch.impressions() as f32).backward();
             let dense = parameters::gradients(model, &gradients);
@@ -103,8 +104,9 @@ impl Fixture {
     }
 }
 
-fn stay() -> Moments {
-    Moments { mean: 2.0, sd: 1.5 }
+fn stay() -> Normalization {
+    let durations = [("stay".to_owned(), Moments { mean: 2.0, sd: 1.5 })].into();
+    Normalization { durations, ..Normalization::default() }
 }
 
 fn assert_equal(ours: &Gradient, plain: &Gradient) {
@@ -135,7 +137,7 @@ fn both_scopes_give_the_gradient_of_one_graph() {
                 let fixture = Fixture::new(config, prepared(|_| {}));
                 let computed = fixture.compute();
                 assert_equal(&computed.gradient, &fixture.plain([0.3, 0.3, 0.1]));
-                assert_eq!(computed.tasks.len(), TASKS);
+                assert_eq!(computed.tasks.len(), 3);
                 let norms = computed.tasks.iter().map(|task| task.signal.norms[1]);
                 assert!(norms.into_iter().all(|norm| norm > 0.0));
             }
@@ -167,7 +169,7 @@ fn cosines_at_parameters_compare_parameters_of_one_name() {
         "model.alignment_weight=0",
     ];
     let fixture = Fixture::new(config(&settings), prepared(|_| {}));
-    let watching = fixture.plain([0.0; TASKS]).dense;
+    let watching = fixture.plain([0.0; 3]).dense;
     let computed = fixture.compute();
     for (i, weighed) in computed.tasks.iter().enumerate() {
         let with = fixture.plain(std::array::from_fn(|k| f32::from(u8::from(k == i)))).dense;
@@ -244,7 +246,8 @@ fn a_loss_that_is_no_number_is_named() {
             known.tasks[labels].fill(f32::INFINITY);
         };
         let fixture = Fixture::new(config(&["tasks.mode=adaptive"]), prepared(change));
-        let mut weighting = Weighting::new(&fixture.config.tasks, 4).unwrap();
+        let weighting = Weighting::new(&fixture.config.tasks, &toy::schema().task, 4);
+        let mut weighting = weighting.unwrap().unwrap();
         let stopped = fixture
             .with(|pass, rows| with_tasks(pass, &fixture.config.tasks, rows, &mut weighting));
         assert_eq!(stopped.unwrap_err().term, format!("loss term {task}"));

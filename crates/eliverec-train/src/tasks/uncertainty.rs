@@ -3,9 +3,8 @@
 //! A. Kendall, Y. Gal, R. Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and Semantics",
 //! CVPR 2018 (the paper's reference 44). Differences: the main task keeps weight 1, since here it is not one among equals.
 
-use eliverec_models::heads::Task;
+use eliverec_core::{Task, TaskKind};
 
-use super::TASKS;
 use super::adam::Adam;
 use super::signal::{Signal, State};
 use eliverec_run::tasks::TasksConfig;
@@ -13,23 +12,29 @@ use eliverec_run::tasks::TasksConfig;
 /// s_i = ln sigma_i^2 of every task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Uncertainty {
-    log_variances: [f32; TASKS],
+    log_variances: Vec<f32>,
+    kinds: Vec<TaskKind>,
     adam: Adam,
     rate: f32,
 }
 
 impl Uncertainty {
-    pub(super) fn new(config: &TasksConfig) -> Self {
-        Self { log_variances: [0.0; TASKS], adam: Adam::new(TASKS), rate: config.weight_rate }
+    pub(super) fn new(config: &TasksConfig, tasks: &[Task]) -> Self {
+        Self {
+            log_variances: vec![0.0; tasks.len()],
+            kinds: tasks.iter().map(|task| task.kind).collect(),
+            adam: Adam::new(tasks.len()),
+            rate: config.weight_rate,
+        }
     }
 
     /// `L = sum_i k_i exp(-s_i) L_i + s_i / 2`, k = 1/2 for the regression and 1 for the clicks; the weights are
     /// `k_i exp(-s_i)`, and s descends L.
-    pub(super) fn weigh(&mut self, signals: &[Option<Signal>; TASKS]) -> [f32; TASKS] {
-        let (mut weights, mut gradient) = ([0.0; TASKS], [0.0; TASKS]);
+    pub(super) fn weigh(&mut self, signals: &[Option<Signal>]) -> Vec<f32> {
+        let (mut weights, mut gradient) = (vec![0.0; signals.len()], vec![0.0; signals.len()]);
         for (i, signal) in signals.iter().enumerate() {
             let Some(signal) = signal else { continue };
-            let scale = if Task::ALL[i] == Task::Stay { 0.5 } else { 1.0 };
+            let scale = if self.kinds[i] == TaskKind::Duration { 0.5 } else { 1.0 };
             weights[i] = scale * (-self.log_variances[i]).exp();
             gradient[i] = 0.5 - weights[i] * signal.loss;
         }
@@ -51,13 +56,14 @@ mod tests {
     #[test]
     fn variances_settle_where_the_likelihood_is_largest() {
         let config = TasksConfig { weight_rate: 0.01, ..TasksConfig::default() };
-        let mut uncertainty = Uncertainty::new(&config);
+        let mut uncertainty = Uncertainty::new(&config, &Task::paper());
         let signal = |loss| Some(Signal { loss, cosine: 0.0, norms: [1.0; 2] });
         let signals = [signal(0.8), signal(0.2), None];
         for _ in 0..3_000 {
             uncertainty.weigh(&signals);
         }
-        let [stay, bag, product] = uncertainty.weigh(&signals);
+        let weights = uncertainty.weigh(&signals);
+        let [stay, bag, product] = weights[..] else { panic!("three tasks") };
         assert!((stay - 0.5 / 0.8).abs() < 1e-2, "{stay}");
         assert!((bag - 0.5 / 0.2).abs() < 2e-2, "{bag}");
         assert_eq!(product, 0.0);

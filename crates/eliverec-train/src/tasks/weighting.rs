@@ -1,18 +1,18 @@
 //! What balances the tasks, chosen by the config.
 
-use super::TASKS;
 use super::adaptive::Adaptive;
 use super::balance::Balance;
 use super::signal::{Signal, State};
 use super::uncertainty::Uncertainty;
-use eliverec_run::tasks::Mode;
-use eliverec_run::tasks::TasksConfig;
+use crate::error::Error;
+use eliverec_core::Task;
+use eliverec_run::tasks::{Mode, TasksConfig};
 
 /// From signals to weights, learning on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Weighting {
     /// The config's weights.
-    Fixed([f32; TASKS]),
+    Fixed(Vec<f32>),
     /// Eq. 14-15.
     Adaptive(Adaptive),
     /// Learned variances.
@@ -22,21 +22,24 @@ pub enum Weighting {
 }
 
 impl Weighting {
-    /// As the config asks; `None` without inter-channel tasks.
-    pub fn new(config: &TasksConfig, seed: u64) -> Option<Self> {
-        Some(match config.mode {
-            Mode::Single => return None,
-            Mode::Vanilla => Self::Fixed(config.fixed()),
-            Mode::Adaptive => Self::Adaptive(Adaptive::new(config, seed)),
-            Mode::Uncertainty => Self::Uncertainty(Uncertainty::new(config)),
-            Mode::MetaBalance => Self::Balance(Balance::default()),
-        })
+    /// As the config asks, for the tasks of a schema; `None` without inter-channel tasks.
+    ///
+    /// # Errors
+    /// A weight for a task that the schema does not have.
+    pub fn new(config: &TasksConfig, tasks: &[Task], seed: u64) -> Result<Option<Self>, Error> {
+        Ok(Some(match config.mode {
+            Mode::Single => return Ok(None),
+            Mode::Vanilla => Self::Fixed(config.fixed(tasks)?),
+            Mode::Adaptive => Self::Adaptive(Adaptive::new(config, tasks, seed)),
+            Mode::Uncertainty => Self::Uncertainty(Uncertainty::new(config, tasks)),
+            Mode::MetaBalance => Self::Balance(Balance::new(tasks.len())),
+        }))
     }
 
     /// The weights of one update. A task without labels in the batch has no signal, and its weight counts for nothing.
-    pub fn weigh(&mut self, signals: &[Option<Signal>; TASKS]) -> [f32; TASKS] {
+    pub fn weigh(&mut self, signals: &[Option<Signal>]) -> Vec<f32> {
         match self {
-            Self::Fixed(weights) => *weights,
+            Self::Fixed(weights) => weights.clone(),
             Self::Adaptive(adaptive) => adaptive.weigh(signals),
             Self::Uncertainty(uncertainty) => uncertainty.weigh(signals),
             Self::Balance(balance) => balance.weigh(signals),
