@@ -1,70 +1,16 @@
-//! A batch: whole feeds as columns, with offsets from feed to entities. Shapes are checked here, once, and trusted after.
+//! A batch: whole feeds as a model takes them, with offsets from feed to entities. The contract was checked when the feeds
+//! became [`FeedColumns`]; a batch only takes over the slices that it needs.
 //!
 //! Everything is packed: entity rows of all feeds one after the other, no padding. A history of three events costs
 //! three rows; whoever needs rectangles pads them.
 
+use crate::columns::FeedColumns;
+use crate::contract::check_alike;
 use crate::error::Error;
-use crate::feed::{Column, Feed};
-use crate::normalize::Normalization;
-use crate::schema::{Field, Group, Kind, Schema};
-
-/// Where each feed's entities start: feed i owns rows `starts[i]..starts[i + 1]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offsets(Vec<usize>);
-
-impl Default for Offsets {
-    fn default() -> Self {
-        Self(vec![0])
-    }
-}
-
-impl Offsets {
-    /// Offsets of feeds with the given numbers of entities.
-    pub fn from_lengths(lengths: impl IntoIterator<Item = usize>) -> Self {
-        let mut offsets = Self::default();
-        lengths.into_iter().for_each(|length| offsets.push(length));
-        offsets
-    }
-
-    /// Adds a feed of `length` entities.
-    pub fn push(&mut self, length: usize) {
-        self.0.push(self.total() + length);
-    }
-
-    /// Feeds.
-    pub fn feeds(&self) -> usize {
-        self.0.len() - 1
-    }
-
-    /// Entities of all feeds.
-    pub fn total(&self) -> usize {
-        *self.0.last().expect("offsets start with 0")
-    }
-
-    /// The rows of feed `i`.
-    pub fn range(&self, i: usize) -> std::ops::Range<usize> {
-        self.0[i]..self.0[i + 1]
-    }
-
-    /// The rows of every feed, in order.
-    pub fn ranges(&self) -> impl ExactSizeIterator<Item = std::ops::Range<usize>> + '_ {
-        self.0.windows(2).map(|pair| pair[0]..pair[1])
-    }
-
-    /// Entities of the longest feed.
-    pub fn longest(&self) -> usize {
-        self.ranges().map(|range| range.len()).max().unwrap_or(0)
-    }
-
-    /// The feed of every row.
-    pub fn owners(&self) -> Vec<u32> {
-        let mut owners = Vec::with_capacity(self.total());
-        for (i, range) in self.ranges().enumerate() {
-            owners.extend(range.map(|_| i as u32));
-        }
-        owners
-    }
-}
+use crate::feed::{Column, Feed, Labels};
+use crate::normalize::{Moments, Normalization};
+pub use crate::offsets::Offsets;
+use crate::schema::{Group, Kind, Schema};
 
 /// A field's values over all entities of a batch, ready for the model.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,12 +33,8 @@ pub enum Values {
 pub struct BatchLabels {
     /// 1 for watched, 0 for not `[n]`.
     pub watched: Vec<f32>,
-    /// Seconds, NaN where unknown `[n]`.
-    pub stay_s: Vec<f32>,
-    /// 1, 0 or NaN `[n]`.
-    pub bag_click: Vec<f32>,
-    /// 1, 0 or NaN `[n]`.
-    pub product_click: Vec<f32>,
+    /// By task of the schema: seconds of a duration, 1 or 0 of what happens or not, NaN where unknown `[n]`.
+    pub tasks: Vec<Vec<f32>>,
 }
 
 /// Whole feeds, column by column. Made by [`BatchBuilder`] only.
@@ -114,8 +56,8 @@ pub struct Batch {
     pub channel_age_s: Vec<f32>,
     /// From feed to its impressions.
     pub candidates: Offsets,
-    /// Of every impression.
-    pub labels: BatchLabels,
+    /// Of every impression; `None` for feeds without labels.
+    pub labels: Option<BatchLabels>,
     values: [Vec<Values>; Group::ALL.len()],
 }
 
@@ -123,6 +65,14 @@ impl Batch {
     /// The values of a group's fields, in schema order.
     pub fn values(&self, group: Group) -> &[Values] {
         &self.values[group as usize]
+    }
+
+    /// The labels, for what is done only with feeds that have them.
+    ///
+    /// # Panics
+    /// If the batch has none: whoever reads batches to train or to evaluate has asked their split for labels.
+    pub fn known_labels(&self) -> &BatchLabels {
+        self.labels.as_ref().expect("the split was asked for labels before its batches were read")
     }
 
     /// Feeds, `b`.
@@ -166,14 +116,24 @@ impl Default for Lengths {
 #[derive(Debug)]
 pub struct BatchBuilder<'a> {
     schema: &'a Schema,
-    normalization: &'a Normalization,
+    /// How the raw values of every field become those of the batch, by group.
+    conversions: [Vec<Conversion<'a>>; Group::ALL.len()],
     lengths: Lengths,
     batch: Batch,
 }
 
 impl<'a> BatchBuilder<'a> {
     /// An empty batch. `normalization` standardises dense numbers, `lengths` truncates the histories.
-    pub fn new(schema: &'a Schema, normalization: &'a Normalization, lengths: Lengths) -> Self {
+    pub fn new(schema: &'a Schema, normalization: &Normalization, lengths: Lengths) -> Self {
+        let conversions = Group::ALL.map(|group| {
+            let fields = schema.fields(group).iter();
+            fields
+                .map(|field| Conversion {
+                    kind: &field.kind,
+                    moments: normalization.dense(group, &field.name),
+                })
+                .collect()
+        });
         let values = Group::ALL.map(|group| {
             schema.fields(group).iter().map(|field| empty_values(&field.kind)).collect()
         });
@@ -186,10 +146,10 @@ impl<'a> BatchBuilder<'a> {
             channels: Offsets::default(),
             channel_age_s: Vec::new(),
             candidates: Offsets::default(),
-            labels: BatchLabels::default(),
+            labels: None,
             values,
         };
-        Self { schema, normalization, lengths, batch }
+        Self { schema, conversions, lengths, batch }
     }
 
     /// Impressions so far.
@@ -197,40 +157,50 @@ impl<'a> BatchBuilder<'a> {
         self.batch.impressions()
     }
 
-    /// Adds a feed.
+    /// Adds a feed that nobody has checked yet.
     ///
     /// # Errors
-    /// What [`Feed::check`] refuses.
+    /// What [`FeedColumns::push`] and [`BatchBuilder::append`] refuse.
     pub fn push(&mut self, feed: &Feed) -> Result<(), Error> {
-        feed.check(self.schema)?;
-        let kept = |age_s: &[f32], length: usize| age_s.len().saturating_sub(length)..age_s.len();
-        let products = kept(&feed.products.age_s, self.lengths.products);
-        let channels = kept(&feed.channels.age_s, self.lengths.channels);
-        let batch = &mut self.batch;
-        batch.request_ids.push(feed.request_id);
-        batch.user_ids.push(feed.user_id);
-        batch.ts_ms.push(feed.ts_ms);
+        let mut columns = FeedColumns::empty(self.schema);
+        columns.push(self.schema, feed)?;
+        self.append(&columns, 0)
+    }
+
+    /// Adds one of some feeds of the schema.
+    ///
+    /// # Errors
+    /// [`Error::Feed`] if it has labels and the feeds before it have none, or the other way round.
+    pub fn append(&mut self, feeds: &FeedColumns, feed: usize) -> Result<(), Error> {
+        let (batch, from) = (&mut self.batch, feeds.parts());
+        check_alike(batch.feeds(), batch.labels.is_some(), feeds.labelled())?;
+        let newest = |rows: std::ops::Range<usize>, length: usize| {
+            rows.end - rows.len().min(length)..rows.end
+        };
+        let products = newest(from.products.offsets.range(feed), self.lengths.products);
+        let channels = newest(from.channels.offsets.range(feed), self.lengths.channels);
+        let candidates = from.candidates.range(feed);
+        batch.request_ids.push(from.request_ids[feed]);
+        batch.user_ids.push(from.user_ids[feed]);
+        batch.ts_ms.push(from.ts_ms[feed]);
         batch.products.push(products.len());
-        batch.product_age_s.extend(&feed.products.age_s[products.clone()]);
+        batch.product_age_s.extend_from_slice(&from.products.age_s[products.clone()]);
         batch.channels.push(channels.len());
-        batch.channel_age_s.extend(&feed.channels.age_s[channels.clone()]);
-        batch.candidates.push(feed.impressions());
-        let labels = &feed.candidates.labels;
-        let number = |label: &Option<bool>| label.map_or(f32::NAN, |b| f32::from(u8::from(b)));
-        batch.labels.watched.extend(labels.watched.iter().map(|w| f32::from(u8::from(*w))));
-        batch.labels.stay_s.extend(labels.stay_s.iter().map(|s| s.unwrap_or(f32::NAN)));
-        batch.labels.bag_click.extend(labels.bag_click.iter().map(number));
-        batch.labels.product_click.extend(labels.product_click.iter().map(number));
+        batch.channel_age_s.extend_from_slice(&from.channels.age_s[channels.clone()]);
+        batch.candidates.push(candidates.len());
+        if let Some(labels) = &from.labels {
+            batch.labels.get_or_insert_default().extend(labels, candidates);
+        }
         for group in Group::ALL {
             let rows = match group {
                 Group::Product | Group::ProductEvent => products.clone(),
                 Group::Channel | Group::ChannelEvent => channels.clone(),
-                _ => 0..feed.entities(group),
+                _ => from.rows(group, feed),
             };
-            let fields = self.schema.fields(group).iter();
-            let values = &mut batch.values[group as usize];
-            for ((field, column), values) in fields.zip(feed.columns(group)).zip(values) {
-                append(values, column, rows.clone(), group, field, self.normalization);
+            let conversions = &self.conversions[group as usize];
+            let values = batch.values[group as usize].iter_mut();
+            for ((values, column), conversion) in values.zip(from.columns(group)).zip(conversions) {
+                conversion.append(values, column, rows.clone());
             }
         }
         Ok(())
@@ -242,6 +212,17 @@ impl<'a> BatchBuilder<'a> {
     }
 }
 
+impl BatchLabels {
+    fn extend(&mut self, labels: &Labels, rows: std::ops::Range<usize>) {
+        let watched = labels.watched[rows.clone()].iter();
+        self.watched.extend(watched.map(|w| f32::from(u8::from(*w))));
+        self.tasks.resize_with(labels.tasks.len(), Vec::new);
+        for (to, from) in self.tasks.iter_mut().zip(&labels.tasks) {
+            to.extend(from[rows.clone()].iter().map(|label| label.unwrap_or(f32::NAN)));
+        }
+    }
+}
+
 fn empty_values(kind: &Kind) -> Values {
     match kind {
         Kind::Categorical { .. } | Kind::Bucket { .. } => Values::Ids(Vec::new()),
@@ -250,32 +231,36 @@ fn empty_values(kind: &Kind) -> Values {
     }
 }
 
-fn append(
-    to: &mut Values,
-    from: &Column,
-    rows: std::ops::Range<usize>,
-    group: Group,
-    field: &Field,
-    normal: &Normalization,
-) {
-    match (to, from, &field.kind) {
-        (Values::Ids(to), Column::Ids(from), _) => to.extend(&from[rows]),
-        (Values::Ids(to), Column::Numbers(from), Kind::Bucket { boundaries, .. }) => {
-            to.extend(from[rows].iter().map(|x| boundaries.partition_point(|b| b <= x) as u64));
-        }
-        (Values::Numbers(to), Column::Numbers(from), Kind::Dense { transform }) => {
-            let moments = normal.dense(group, &field.name);
-            to.extend(from[rows].iter().map(|x| moments.standardise(transform.apply(*x))));
-        }
-        (Values::Lists { offsets, ids }, Column::Lists { ends, ids: from }, _) => {
-            let mut start = if rows.start == 0 { 0 } else { ends[rows.start - 1] as usize };
-            for end in &ends[rows] {
-                ids.extend(&from[start..*end as usize]);
-                offsets.push(*end as usize - start);
-                start = *end as usize;
+/// How the raw values of a field become those of a batch.
+#[derive(Debug)]
+struct Conversion<'a> {
+    kind: &'a Kind,
+    /// Of a dense field.
+    moments: Moments,
+}
+
+impl Conversion<'_> {
+    fn append(&self, to: &mut Values, from: &Column, rows: std::ops::Range<usize>) {
+        match (to, from, self.kind) {
+            (Values::Ids(to), Column::Ids(from), _) => to.extend_from_slice(&from[rows]),
+            (Values::Ids(to), Column::Numbers(from), Kind::Bucket { boundaries, .. }) => {
+                let bucket = |x: &f32| boundaries.partition_point(|b| b <= x) as u64;
+                to.extend(from[rows].iter().map(bucket));
             }
+            (Values::Numbers(to), Column::Numbers(from), Kind::Dense { transform }) => {
+                let number = |x: &f32| self.moments.standardise(transform.apply(*x));
+                to.extend(from[rows].iter().map(number));
+            }
+            (Values::Lists { offsets, ids }, Column::Lists { ends, ids: from }, _) => {
+                let mut start = if rows.start == 0 { 0 } else { ends[rows.start - 1] as usize };
+                for end in &ends[rows] {
+                    ids.extend_from_slice(&from[start..*end as usize]);
+                    offsets.push(*end as usize - start);
+                    start = *end as usize;
+                }
+            }
+            _ => unreachable!("FeedColumns compared the columns with the schema"),
         }
-        _ => unreachable!("Feed::check compared the columns with the schema"),
     }
 }
 
@@ -324,11 +309,16 @@ mod tests {
     }
 
     #[test]
-    fn owners_name_the_feed_of_every_row() {
-        let offsets = Offsets::from_lengths([2, 0, 3]);
-        assert_eq!(offsets.owners(), [0, 0, 2, 2, 2]);
-        assert_eq!(offsets.longest(), 3);
-        assert_eq!(offsets.range(1), 2..2);
+    fn feeds_with_and_without_labels_make_no_batch() {
+        let (schema, normalization) = (toy::schema(), Normalization::default());
+        let mut feeds = toy::feeds(2, 3);
+        feeds.iter_mut().for_each(|feed| feed.candidates.labels = None);
+        let mut builder = BatchBuilder::new(&schema, &normalization, Lengths::default());
+        feeds.iter().for_each(|feed| builder.push(feed).unwrap());
+        assert!(builder.push(&toy::feeds(1, 3)[0]).unwrap_err().to_string().contains("labels"));
+        let batch = builder.finish().unwrap();
+        assert_eq!((batch.labels.is_some(), batch.feeds()), (false, 2));
+        assert_eq!(batch.impressions(), feeds.iter().map(Feed::impressions).sum::<usize>());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A feed: one request, that is one user at one moment with the channels shown, and what was known before it.
 
-use crate::error::Error;
+use std::ops::Range;
+
 use crate::schema::{Field, Group, Kind, Schema};
 
 /// The values of one field over some entities (events of a history, candidates, or the one user), in order.
@@ -32,6 +33,38 @@ impl Column {
     /// Empty columns for a group's fields.
     pub fn empty_group(fields: &[Field]) -> Vec<Self> {
         fields.iter().map(|field| Self::empty(&field.kind)).collect()
+    }
+
+    /// Adds the values that `from`, a column of the same kind, has for some of its entities.
+    ///
+    /// # Panics
+    /// If the columns are not of one kind.
+    pub fn extend(&mut self, from: &Self, rows: Range<usize>) {
+        match (self, from) {
+            (Self::Ids(to), Self::Ids(from)) => to.extend_from_slice(&from[rows]),
+            (Self::Numbers(to), Self::Numbers(from)) => to.extend_from_slice(&from[rows]),
+            (Self::Lists { ends: to_ends, ids: to }, Self::Lists { ends, ids: from }) => {
+                let first = rows.start.checked_sub(1).map_or(0, |before| ends[before]);
+                let own = &ends[rows];
+                let last = own.last().copied().unwrap_or(first);
+                let already = to.len() as u32;
+                to.extend_from_slice(&from[first as usize..last as usize]);
+                to_ends.extend(own.iter().map(|end| end - first + already));
+            }
+            (to, from) => panic!("{from:?} is of another kind than {to:?}"),
+        }
+    }
+
+    /// Gives back the memory that holds nothing.
+    pub fn shrink_to_fit(&mut self) {
+        match self {
+            Self::Ids(ids) => ids.shrink_to_fit(),
+            Self::Numbers(numbers) => numbers.shrink_to_fit(),
+            Self::Lists { ends, ids } => {
+                ends.shrink_to_fit();
+                ids.shrink_to_fit();
+            }
+        }
     }
 
     /// Takes all values out and keeps the memory.
@@ -83,24 +116,44 @@ pub struct Candidates {
     pub dynamic: Vec<Column>,
     /// Place in the list shown, from 0; `None` where the source does not know it.
     pub position: Vec<Option<u16>>,
-    /// What the user did.
-    pub labels: Labels,
+    /// What the user did; `None` where nobody knows yet, as in a request that asks for scores.
+    pub labels: Option<Labels>,
 }
 
-/// What a user did with each candidate; `None` where the source does not know it.
+/// What a user did with each candidate. Whether they watched is known of all; the rest is `None` where the source does
+/// not know it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Labels {
     /// Stayed at least the threshold.
     pub watched: Vec<bool>,
-    /// Seconds in the channel.
-    pub stay_s: Vec<Option<f32>>,
-    /// Opened the goods bag (or what stands in for it; the set's schema and tables say so).
-    pub bag_click: Vec<Option<bool>>,
-    /// Clicked a product in the channel.
-    pub product_click: Vec<Option<bool>>,
+    /// By task of the schema: seconds of a duration, 1 or 0 of what happens or not.
+    pub tasks: Vec<Vec<Option<f32>>>,
 }
 
-/// One request: a row of a feed file.
+impl Labels {
+    /// Of no candidates yet.
+    pub fn empty(schema: &Schema) -> Self {
+        Self { watched: Vec::new(), tasks: vec![Vec::new(); schema.task.len()] }
+    }
+
+    /// Adds a candidate; `tasks` in the order of the schema.
+    pub fn push(&mut self, watched: bool, tasks: impl IntoIterator<Item = Option<f32>>) {
+        self.watched.push(watched);
+        self.tasks.iter_mut().zip(tasks).for_each(|(labels, label)| labels.push(label));
+    }
+
+    /// Adds the labels that `from` has for some of its candidates.
+    pub fn extend(&mut self, from: &Self, rows: Range<usize>) {
+        self.watched.extend_from_slice(&from.watched[rows.clone()]);
+        self.tasks.resize_with(from.tasks.len(), Vec::new);
+        for (to, from) in self.tasks.iter_mut().zip(&from.tasks) {
+            to.extend_from_slice(&from[rows.clone()]);
+        }
+    }
+}
+
+/// One request with values of its own, as importers, the online driver and explanations make and take it. Many at once are
+/// [`crate::FeedColumns`], which check the contract.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Feed {
     /// Unique in its data set.
@@ -148,7 +201,7 @@ impl Feed {
         }
     }
 
-    /// Takes all values out; the columns stay, and their memory.
+    /// Takes all values out, and the labels with them; the other columns stay, and their memory.
     pub fn clear(&mut self) {
         let Self { user, context, products, channels, candidates, .. } = self;
         let Candidates { channel, target, dynamic, position, labels } = candidates;
@@ -160,10 +213,7 @@ impl Feed {
             columns.iter_mut().for_each(Column::clear);
         }
         position.clear();
-        labels.watched.clear();
-        labels.stay_s.clear();
-        labels.bag_click.clear();
-        labels.product_click.clear();
+        *labels = None;
     }
 
     /// The columns of a group.
@@ -183,130 +233,6 @@ impl Feed {
 
     /// Channels shown.
     pub fn impressions(&self) -> usize {
-        self.candidates.labels.watched.len()
-    }
-
-    /// Entities of a group: 1 for user and context.
-    pub fn entities(&self, group: Group) -> usize {
-        match group {
-            Group::User | Group::Context => 1,
-            Group::Product | Group::ProductEvent => self.products.age_s.len(),
-            Group::Channel | Group::ChannelEvent => self.channels.age_s.len(),
-            Group::Candidate | Group::Target | Group::Dynamic => self.impressions(),
-        }
-    }
-
-    /// Checks the contract: at least one candidate, as many values as entities, finite numbers, no negative stay or age.
-    ///
-    /// # Errors
-    /// [`Error::Feed`] names the column and the list position.
-    pub fn check(&self, schema: &Schema) -> Result<(), Error> {
-        let wrong = |field: String, reason: String| Err(Error::Feed { field, reason });
-        let n = self.impressions();
-        if n == 0 {
-            return wrong("candidates".into(), "a feed needs at least one candidate".into());
-        }
-        for group in Group::ALL {
-            let (fields, columns) = (schema.fields(group), self.columns(group));
-            if fields.len() != columns.len() {
-                return wrong(
-                    group.name().into(),
-                    format!("{} columns, the schema declares {}", columns.len(), fields.len()),
-                );
-            }
-            for (field, column) in fields.iter().zip(columns) {
-                check_column(self.entities(group), field, column).or_else(|(at, reason)| {
-                    wrong(format!("{}{at}.{}", group.name(), field.name), reason)
-                })?;
-            }
-        }
-        let labels = &self.candidates.labels;
-        let lengths = [
-            ("candidates.position", self.candidates.position.len()),
-            ("candidates.stay_s", labels.stay_s.len()),
-            ("candidates.bag_click", labels.bag_click.len()),
-            ("candidates.product_click", labels.product_click.len()),
-        ];
-        if let Some((name, length)) = lengths.into_iter().find(|(_, length)| *length != n) {
-            return wrong(name.into(), format!("{length} values for {n} candidates"));
-        }
-        for (i, stay) in labels.stay_s.iter().enumerate() {
-            if let Some(stay) = stay.filter(|s| !s.is_finite() || *s < 0.0) {
-                return wrong(
-                    format!("candidates[{i}].stay_s"),
-                    format!("{stay} is not a duration; seconds are finite and not negative"),
-                );
-            }
-        }
-        for (name, events) in [("products", &self.products), ("channels", &self.channels)] {
-            if let Some(i) = events.age_s.iter().position(|a| !a.is_finite() || *a < 0.0) {
-                return wrong(
-                    format!("{name}[{i}].age_s"),
-                    format!(
-                        "{} is not an age; a history holds only events before the request",
-                        events.age_s[i]
-                    ),
-                );
-            }
-        }
-        Ok(())
-    }
-}
-
-fn check_column(entities: usize, field: &Field, column: &Column) -> Result<(), (String, String)> {
-    if column.len() != entities {
-        return Err((String::new(), format!("{} values for {entities}", column.len())));
-    }
-    match (&field.kind, column) {
-        (Kind::Categorical { .. }, Column::Ids(_)) | (Kind::Multi { .. }, Column::Lists { .. }) => {
-            Ok(())
-        }
-        (Kind::Bucket { .. } | Kind::Dense { .. }, Column::Numbers(numbers)) => {
-            match numbers.iter().position(|x| !x.is_finite()) {
-                Some(i) => {
-                    Err((format!("[{i}]"), format!("{} is not a finite number", numbers[i])))
-                }
-                None => Ok(()),
-            }
-        }
-        _ => Err((String::new(), format!("its values do not fit its kind {:?}", field.kind))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::toy;
-
-    #[test]
-    fn toy_feeds_keep_the_contract() {
-        let schema = toy::schema();
-        for feed in toy::feeds(20, 1) {
-            feed.check(&schema).unwrap();
-        }
-    }
-
-    #[test]
-    fn each_breach_is_named() {
-        let schema = toy::schema();
-        let feed = toy::feeds(1, 1).remove(0);
-        let message = |change: &dyn Fn(&mut Feed)| {
-            let mut feed = feed.clone();
-            change(&mut feed);
-            feed.check(&schema).unwrap_err().to_string()
-        };
-        assert!(
-            message(&|f| f.candidates = Feed::empty(&schema).candidates).starts_with("candidates:")
-        );
-        assert!(
-            message(&|f| f.candidates.labels.stay_s[1] = Some(-1.0))
-                .contains("candidates[1].stay_s")
-        );
-        assert!(message(&|f| f.channels.age_s[0] = f32::NAN).contains("channels[0].age_s"));
-        let nan = |f: &mut Feed| {
-            let Column::Numbers(x) = &mut f.candidates.target[0] else { panic!("dense") };
-            x[0] = f32::NAN;
-        };
-        assert!(message(&nan).contains("target[0].clicks_60m"));
+        self.candidates.channel.first().map_or(0, Column::len)
     }
 }

@@ -4,10 +4,12 @@
 //!
 //! - [`id`]: 64-bit ids and how text becomes one.
 //! - [`schema`]: vocabularies and fields, as `schema.toml` declares them; the fingerprint.
+//! - [`task`]: what is predicted of a user inside a channel.
 //! - [`event`]: the event log: what happened, when, and when it became known.
 //! - [`dimensions`]: what is known of users, products and channels by id.
 //! - [`feed`]: one request with its histories and candidates, as a row of a feed file.
-//! - [`batch`]: whole feeds as columns, invariants checked once.
+//! - [`columns`]: many feeds as columns; [`contract`]: what they keep; [`offsets`]: from a feed to its rows of a column.
+//! - [`batch`]: whole feeds as a model takes them.
 //! - [`unique`]: the distinct ids of a batch per vocabulary and where each occurs.
 //! - [`adagrad`]: Adagrad with accumulator decay, on slices.
 //! - [`normalize`]: mean and standard deviation of dense fields, taken once over the training set.
@@ -17,19 +19,25 @@
 
 pub mod adagrad;
 pub mod batch;
+pub mod columns;
+pub mod contract;
 pub mod dimensions;
 pub mod error;
 pub mod event;
 pub mod feed;
+mod group;
 pub mod id;
 pub mod normalize;
+pub mod offsets;
 pub mod schema;
 pub mod seed;
 pub mod table_one;
+pub mod task;
 pub mod toy;
 pub mod unique;
 
 pub use batch::{Batch, BatchBuilder, Lengths};
+pub use columns::FeedColumns;
 pub use dimensions::{Dimension, Dimensions};
 pub use error::Error;
 pub use event::{Event, EventKind};
@@ -37,3 +45,4 @@ pub use feed::Feed;
 pub use normalize::Normalization;
 pub use schema::Schema;
 pub use table_one::TableOne;
+pub use task::{Task, TaskKind};

@@ -1,4 +1,4 @@
-//! Mean and standard deviation of dense fields and of the stay time, taken once over the training set and kept with the run.
+//! Mean and standard deviation of dense fields and of durations, taken once over the training set and kept with the run.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::feed::{Column, Feed};
 use crate::schema::{Group, Kind, Schema};
+use crate::task::TaskKind;
 
 /// Mean and standard deviation of one quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,8 +40,8 @@ impl Moments {
 pub struct Normalization {
     /// By `group.field`.
     dense: BTreeMap<String, Moments>,
-    /// Of ln(1 + seconds) over the watched impressions.
-    pub stay: Moments,
+    /// By duration task: of ln(1 + seconds) over the watched impressions.
+    durations: BTreeMap<String, Moments>,
 }
 
 impl Normalization {
@@ -48,6 +49,11 @@ impl Normalization {
     pub fn dense(&self, group: Group, field: &str) -> Moments {
         // Schemas have a handful of dense fields, and this is asked once per column and feed.
         self.dense.get(&key(group, field)).copied().unwrap_or_default()
+    }
+
+    /// The moments of ln(1 + seconds) of the duration task called `name`; the identity where none were taken.
+    pub fn duration(&self, name: &str) -> Moments {
+        self.durations.get(name).copied().unwrap_or_default()
     }
 }
 
@@ -59,11 +65,11 @@ fn key(group: Group, field: &str) -> String {
 #[derive(Debug, Default)]
 pub struct Normalizer {
     dense: BTreeMap<String, Running>,
-    stay: Running,
+    durations: BTreeMap<String, Running>,
 }
 
 impl Normalizer {
-    /// Takes in one feed of the training set, which must fit `schema`.
+    /// Takes in one feed of the training set, which must fit `schema`. Without labels it tells nothing of the stay.
     pub fn add(&mut self, schema: &Schema, feed: &Feed) {
         for group in Group::ALL {
             for (field, column) in schema.fields(group).iter().zip(feed.columns(group)) {
@@ -74,18 +80,27 @@ impl Normalizer {
                 }
             }
         }
-        let labels = &feed.candidates.labels;
-        for (watched, stay) in labels.watched.iter().zip(&labels.stay_s) {
-            if let (true, Some(stay)) = (*watched, stay) {
-                self.stay.add(f64::from(*stay).ln_1p());
+        if let Some(labels) = &feed.candidates.labels {
+            for (task, durations) in schema.task.iter().zip(&labels.tasks) {
+                if task.kind != TaskKind::Duration {
+                    continue;
+                }
+                let running = self.durations.entry(task.name.clone()).or_default();
+                for (watched, seconds) in labels.watched.iter().zip(durations) {
+                    if let (true, Some(seconds)) = (*watched, seconds) {
+                        running.add(f64::from(*seconds).ln_1p());
+                    }
+                }
             }
         }
     }
 
     /// The moments of what was taken in.
     pub fn finish(&self) -> Normalization {
-        let dense = self.dense.iter().map(|(name, r)| (name.clone(), r.moments())).collect();
-        Normalization { dense, stay: self.stay.moments() }
+        let moments = |all: &BTreeMap<String, Running>| {
+            all.iter().map(|(name, running)| (name.clone(), running.moments())).collect()
+        };
+        Normalization { dense: moments(&self.dense), durations: moments(&self.durations) }
     }
 }
 

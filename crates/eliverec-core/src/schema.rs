@@ -22,8 +22,11 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::group::Group;
+
 use crate::error::Error;
 use crate::id::text_id;
+use crate::task::Task;
 
 /// A schema: vocabularies, and the fields of each [`Group`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,7 +53,7 @@ pub struct Schema {
     /// Fields of a candidate that the user sees after entering: e_d.
     pub dynamic: Vec<Field>,
     /// What is predicted of a user inside a channel; the paper's three if no `[[task]]` is given.
-    #[serde(skip_serializing_if = "is_paper")]
+    #[serde(skip_serializing_if = "Task::are_paper")]
     pub task: Vec<Task>,
 }
 
@@ -70,62 +73,6 @@ impl Default for Schema {
             dynamic: Vec::new(),
             task: Task::paper(),
         }
-    }
-}
-
-/// An inter-channel task (Sec. IV-C): what a user does once inside a channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Task {
-    /// As configs, logs and reports call it.
-    pub name: String,
-    /// The candidates' column with its label; the name if omitted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// What its label is.
-    pub kind: TaskKind,
-    /// Weight of its loss where weights are fixed (`tasks.mode = "vanilla"`), unless the config gives another.
-    #[serde(default = "vanilla_weight")]
-    pub weight: f32,
-}
-
-/// See [`Task::kind`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TaskKind {
-    /// Seconds, not negative: regression on the standardised log1p.
-    Duration,
-    /// It happens or it does not: yes or no, 1 or 0.
-    Binary,
-}
-
-fn vanilla_weight() -> f32 {
-    0.3
-}
-
-fn is_paper(tasks: &[Task]) -> bool {
-    tasks == Task::paper()
-}
-
-impl Task {
-    /// The paper's: the stay, a click on the goods bag, a click on a product, with the weights of its vanilla rows.
-    pub fn paper() -> Vec<Self> {
-        let task = |name: &str, label: Option<&str>, kind, weight| Self {
-            name: name.into(),
-            label: label.map(Into::into),
-            kind,
-            weight,
-        };
-        vec![
-            task("stay", Some("stay_s"), TaskKind::Duration, 0.3),
-            task("bag_click", None, TaskKind::Binary, 0.3),
-            task("product_click", None, TaskKind::Binary, 0.1),
-        ]
-    }
-
-    /// The candidates' column with its label.
-    pub fn column(&self) -> &str {
-        self.label.as_deref().unwrap_or(&self.name)
     }
 }
 
@@ -220,51 +167,6 @@ impl Kind {
             | Self::Bucket { vocabulary, .. }
             | Self::Multi { vocabulary } => Some(vocabulary),
             Self::Dense { .. } => None,
-        }
-    }
-}
-
-/// Where a field's values stand in a batch. The fields of a channel stand twice: in the history and at the candidates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Group {
-    User,
-    Context,
-    Product,
-    ProductEvent,
-    Channel,
-    ChannelEvent,
-    Candidate,
-    Target,
-    Dynamic,
-}
-
-impl Group {
-    /// Every group, in a fixed order.
-    pub const ALL: [Self; 9] = [
-        Self::User,
-        Self::Context,
-        Self::Product,
-        Self::ProductEvent,
-        Self::Channel,
-        Self::ChannelEvent,
-        Self::Candidate,
-        Self::Target,
-        Self::Dynamic,
-    ];
-
-    /// The name in `schema.toml`; candidates have the fields of `channel`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Context => "context",
-            Self::Product => "product",
-            Self::ProductEvent => "product_event",
-            Self::Channel => "channel",
-            Self::ChannelEvent => "channel_event",
-            Self::Candidate => "candidate",
-            Self::Target => "target",
-            Self::Dynamic => "dynamic",
         }
     }
 }
@@ -392,33 +294,10 @@ impl Schema {
                 return wrong(field.name.clone(), "stands in two of channel, target and dynamic");
             }
         }
-        let mut labels = BTreeSet::new();
-        let mut names = BTreeSet::new();
-        for task in &self.task {
-            let place = format!("task {:?}", task.name);
-            let plain = |name: &str| {
-                !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            };
-            if !plain(&task.name) || !names.insert(&task.name) {
-                return wrong(place, "needs a name of its own, of letters, digits and _");
-            }
-            if !labels.insert(task.column()) {
-                return wrong(place, "has the label of another task");
-            }
-            if RESERVED.contains(&task.column()) {
-                return wrong(place, "its label is a column that every feed has");
-            }
-            if !task.weight.is_finite() || task.weight < 0.0 {
-                return wrong(place, "its weight must be a number that is not negative");
-            }
-            let shared = [Group::Channel, Group::Target, Group::Dynamic];
-            if shared.into_iter().flat_map(|g| self.fields(g)).any(|f| f.name == task.column()) {
-                return wrong(
-                    place,
-                    "its label is a field of the candidates, which would give it away",
-                );
-            }
-        }
+        let candidate = [Group::Channel, Group::Target, Group::Dynamic];
+        let shown = candidate.into_iter().flat_map(|group| self.fields(group));
+        let taken: Vec<&str> = RESERVED.into_iter().chain(shown.map(|f| f.name.as_str())).collect();
+        Task::check_all(&self.task, &taken)?;
         for (entity, event) in
             [(Group::Product, Group::ProductEvent), (Group::Channel, Group::ChannelEvent)]
         {

@@ -4,7 +4,7 @@
 //! Some feeds have no products, some no channels, some neither.
 
 use crate::batch::{Batch, BatchBuilder, Lengths};
-use crate::feed::{Column, Feed};
+use crate::feed::{Column, Feed, Labels};
 use crate::normalize::Normalization;
 use crate::schema::{Field, Kind, Schema, Transform, Vocabulary};
 use crate::seed::{Random, stream};
@@ -110,11 +110,13 @@ fn feed(request_id: u64, random: &mut Random) -> Feed {
         push_number(&mut candidates.dynamic[0], random.below(500) as f32);
         push_list(&mut candidates.dynamic[1], &[channel, channel + 5][..random.below(3)]);
         candidates.position.push(Some(position as u16));
-        let labels = &mut candidates.labels;
-        labels.watched.push(watched);
-        labels.stay_s.push(watched.then(|| 5.0 + random.below(300) as f32));
-        labels.bag_click.push(watched.then(|| random.below(3) == 0));
-        labels.product_click.push(watched.then(|| random.below(6) == 0));
+        let tasks = watched.then(|| {
+            let stay_s = 5.0 + random.below(300) as f32;
+            let mut happens = |odds| f32::from(u8::from(random.below(odds) == 0));
+            [stay_s, happens(3), happens(6)]
+        });
+        let labels = candidates.labels.get_or_insert_with(|| Labels::empty(&schema()));
+        labels.push(watched, (0..3).map(|task| tasks.map(|tasks| tasks[task])));
     }
     feed
 }

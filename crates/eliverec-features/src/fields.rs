@@ -13,13 +13,14 @@
 use std::sync::Arc;
 
 use eliverec_core::event::Scalar;
-use eliverec_core::feed::{Column, Feed};
+use eliverec_core::feed::{Column, Feed, Labels};
 use eliverec_core::schema::{Field, Group, Kind, Schema};
 use eliverec_core::{Dimension, Dimensions};
 
 use crate::error::Error;
+use crate::label::Label;
 use crate::registry::{FeatureId, Fold, lookup};
-use crate::request::{CandidateFeatures, Request, RequestFeatures};
+use crate::request::{CandidateFeatures, Outcome, Request, RequestFeatures};
 
 /// How much of a channel's goods bag the schema asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +73,8 @@ pub struct FeedBuilder {
     dimensions: Arc<Dimensions>,
     wanted: Wanted,
     sources: Vec<(Group, Vec<Source>)>,
+    /// By task of the schema.
+    labels: Vec<Label>,
 }
 
 impl FeedBuilder {
@@ -90,6 +93,7 @@ impl FeedBuilder {
             });
             sources.push((group, of_group.collect::<Result<Vec<_>, _>>()?));
         }
+        let labels = schema.task.iter().map(Label::named).collect::<Result<Vec<_>, _>>()?;
         let mut wanted = Wanted::default();
         for source in sources.iter().flat_map(|(_, sources)| sources) {
             match source {
@@ -109,7 +113,8 @@ impl FeedBuilder {
             list.sort_unstable();
             list.dedup();
         }
-        Ok(Self { schema: schema.clone(), dimensions: Arc::clone(dimensions), wanted, sources })
+        let dimensions = Arc::clone(dimensions);
+        Ok(Self { schema: schema.clone(), dimensions, wanted, sources, labels })
     }
 
     /// The features that have to be computed.
@@ -152,13 +157,14 @@ impl FeedBuilder {
         }
         feed.products.age_s.extend(features.products.iter().map(|click| click.age_s));
         feed.channels.age_s.extend(features.channels.iter().map(|watch| watch.age_s));
-        for candidate in &request.candidates {
-            let (outcome, labels) = (candidate.outcome, &mut feed.candidates.labels);
-            feed.candidates.position.push(candidate.position);
-            labels.watched.push(outcome.watched);
-            labels.stay_s.push(outcome.stay_s);
-            labels.bag_click.push(Some(outcome.bag_click));
-            labels.product_click.push(Some(outcome.product_click));
+        feed.candidates.position.extend(request.candidates.iter().map(|of| of.position));
+        // Of a request that asks for scores nothing has happened yet.
+        let outcomes = request.candidates.iter().map(|of| of.outcome);
+        if let Some(outcomes) = outcomes.collect::<Option<Vec<Outcome>>>() {
+            let labels = feed.candidates.labels.get_or_insert_with(|| Labels::empty(&self.schema));
+            for outcome in outcomes {
+                labels.push(outcome.watched, self.labels.iter().map(|label| label.of(&outcome)));
+            }
         }
     }
 

@@ -43,6 +43,7 @@ pub mod error;
 pub mod fields;
 pub mod freshness;
 pub mod history;
+mod label;
 mod maps;
 pub mod moment;
 pub mod online;

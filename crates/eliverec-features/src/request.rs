@@ -27,8 +27,8 @@ pub struct Candidate {
     pub channel_id: u64,
     /// Its place.
     pub position: Option<u16>,
-    /// What the user did.
-    pub outcome: Outcome,
+    /// What the user did; `None` where nobody knows yet.
+    pub outcome: Option<Outcome>,
 }
 
 /// What a user did with a candidate within the attribution window.

@@ -220,7 +220,7 @@ mod tests {
             prop_assert_eq!(report.logloss.is_some(), !all.is_empty());
             prop_assert_eq!(report.ece.is_some(), !all.is_empty());
             prop_assert_eq!(report.pcoc.is_some(), watched(&all) > 0);
-            for metric in METRICS.iter().filter(|metric| !["logloss", "pcoc"].contains(&metric.name)) {
+            for metric in METRICS.iter().filter(|metric| !["logloss", "pcoc"].contains(&metric.name.as_ref())) {
                 prop_assert!(metric.of(&report).is_none_or(|v| (0.0..=1.0 + 1e-12).contains(&v)));
             }
             let weight: u64 = users.iter().map(|user| user.impressions).sum();

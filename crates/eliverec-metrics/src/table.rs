@@ -75,7 +75,7 @@ pub fn render<'a>(
 
 /// A metric over the reports of a row: `-` where it is undefined in one, mean ± standard deviation over several.
 pub fn cell(metric: &Metric, reports: &[Report]) -> String {
-    let values: Option<Vec<f64>> = reports.iter().map(metric.value).collect();
+    let values: Option<Vec<f64>> = reports.iter().map(|report| metric.of(report)).collect();
     match values.as_deref() {
         None | Some([]) => "-".to_owned(),
         Some([value]) => format!("{value:.4}"),

@@ -98,18 +98,14 @@ fn scores(model: &Model, settings: &ModelSettings, feeds: &[Feed]) -> Vec<Vec<f3
 
 /// What training minimises, but for L_reg: every task on the impressions that were watched, if any.
 fn loss(output: &Output, batch: &Batch, device: &Device) -> Tensor<1> {
-    let labels = Tensor::<1>::from_floats(batch.labels.watched.as_slice(), device);
+    let labels = Tensor::<1>::from_floats(batch.known_labels().watched.as_slice(), device);
     let watching = ops::binary_cross_entropy(output.logits.clone(), labels);
-    let watched = (0..batch.impressions()).filter(|i| batch.labels.watched[*i] > 0.0);
+    let watched = (0..batch.impressions()).filter(|i| batch.known_labels().watched[*i] > 0.0);
     let watched: Vec<u32> = watched.map(|i| i as u32).collect();
     let (Some(tasks), false) = (&output.tasks, watched.is_empty()) else { return watching };
     let tasks = Task::ALL.into_iter().zip(tasks);
     tasks.fold(watching, |sum, (task, output)| {
-        let labels = match task {
-            Task::Stay => &batch.labels.stay_s,
-            Task::BagClick => &batch.labels.bag_click,
-            Task::ProductClick => &batch.labels.product_click,
-        };
+        let labels = &batch.known_labels().tasks[task as usize];
         let labels: Vec<f32> = watched.iter().map(|i| labels[*i as usize]).collect();
         let labels = Tensor::<1>::from_floats(labels.as_slice(), device);
         let output = output.clone().select(0, indices(watched.clone(), device));
@@ -263,7 +259,9 @@ fn training_survives_small_and_empty_batches() {
             .map(|feed| Feed { products: empty.products.clone(), ..feed })
             .collect();
         let mut unwatched = toy::feeds(6, 5);
-        unwatched.iter_mut().for_each(|feed| feed.candidates.labels.watched.fill(false));
+        unwatched
+            .iter_mut()
+            .for_each(|feed| feed.candidates.labels.as_mut().unwrap().watched.fill(false));
         for feeds in [&lonely[..1], &lonely[1..], &lonely[..], &no_products[..], &unwatched[..]] {
             let batch = batch(settings, feeds);
             let unique = UniqueIds::of(&schema, &batch);

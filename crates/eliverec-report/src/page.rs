@@ -61,7 +61,7 @@ pub fn page(
                             td { (row.name) (paper_name(experiment, row)) }
                             @for metric in &metrics { td {
                                 (cell(metric, &row.reports()))
-                                (paper_figure(experiment, row, metric.name))
+                                (paper_figure(experiment, row, &metric.name))
                             } }
                         }
                     } }

@@ -37,7 +37,7 @@ pub fn report(
     heading(&mut text, "#", &experiment.title);
     let _ = writeln!(text, "{}\n", seeds(experiment));
     let rows: Vec<TableRow> = experiment.rows.iter().map(table_row).collect();
-    text += &render(&rows, metrics(experiment), Layout::NamesDown, format);
+    text += &render(&rows, &metrics(experiment), Layout::NamesDown, format);
 
     if let Some(paper) = paper_table(experiment, format) {
         heading(&mut text, "\n##", "The paper's figures, on its own data");
@@ -124,10 +124,8 @@ fn paper_table(experiment: &Experiment, format: Format) -> Option<String> {
     });
     let rows: Vec<Vec<String>> = figures.collect();
     let mut head = vec!["row", "the paper's name"];
-    let titles = paper::METRICS
-        .iter()
-        .filter_map(|name| Some(eliverec_metrics::report::metric(name)?.title));
-    head.extend(titles);
+    let metrics = paper::METRICS.iter().filter_map(|name| eliverec_metrics::report::metric(name));
+    head.extend(metrics.map(|metric| metric.title.as_ref()));
     (!rows.is_empty()).then(|| grid(&head, rows, format))
 }
 

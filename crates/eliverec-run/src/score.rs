@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use eliverec_core::normalize::Moments;
-use eliverec_core::schema::TaskKind;
+use eliverec_core::task::TaskKind;
 use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Batch, Normalization, Schema};
 use eliverec_models::trace::{Recorded, Trace};
@@ -100,13 +100,15 @@ impl Scoring<'_> {
 
     fn read(&self, output: &Output) -> Scores {
         let logits = Recorded::of(&output.logits).values;
-        let stay = self.normalization.stay;
         let tasks = output.tasks.as_ref().map(|outputs| {
             let all = self.schema.task.iter().zip(outputs);
             all.map(|(task, output)| {
                 let values = Recorded::of(output).values.into_iter();
                 match task.kind {
-                    TaskKind::Duration => values.map(|x| duration_s(x, stay)).collect(),
+                    TaskKind::Duration => {
+                        let moments = self.normalization.duration(&task.name);
+                        values.map(|x| duration_s(x, moments)).collect()
+                    }
                     TaskKind::Binary => values.map(sigmoid).collect(),
                 }
             })

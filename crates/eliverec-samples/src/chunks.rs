@@ -129,13 +129,14 @@ impl FeedMaker {
             }
         }
         let feeds = &memory[..chunk.requests.len()];
-        let labels = || feeds.iter().flat_map(|feed| &feed.candidates.labels.watched);
+        let labels = feeds.iter().filter_map(|feed| feed.candidates.labels.as_ref());
+        let watched = labels.flat_map(|labels| &labels.watched).filter(|watched| **watched);
         let encoded = Encoded {
             day: chunk.day,
             group: self.encoder.encode(split, feeds)?,
             feeds: feeds.len() as u64,
-            impressions: labels().count() as u64,
-            watched: labels().filter(|watched| **watched).count() as u64,
+            impressions: feeds.iter().map(|feed| feed.impressions() as u64).sum(),
+            watched: watched.count() as u64,
         };
         lock(&self.feeds).push(memory);
         Ok(encoded)

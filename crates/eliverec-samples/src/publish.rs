@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use eliverec_core::Schema;
 use eliverec_tables::events::Day;
 use eliverec_tables::layout::SCHEMA_FILE;
-use eliverec_tables::{FeedFileWriter, RowGroup, Split};
+use eliverec_tables::{EncodedFeeds, FeedFileWriter, Split};
 
 use crate::config::Recipe;
 use crate::error::Error;
@@ -157,7 +157,7 @@ impl DayWriter {
 /// Feeds of one day as a row group, and how many of what is in it.
 pub(crate) struct Encoded {
     pub(crate) day: Day,
-    pub(crate) group: RowGroup,
+    pub(crate) group: EncodedFeeds,
     pub(crate) feeds: u64,
     pub(crate) impressions: u64,
     pub(crate) watched: u64,

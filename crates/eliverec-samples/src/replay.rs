@@ -13,7 +13,7 @@ use eliverec_core::feed::Column;
 use eliverec_core::feed::Events;
 use eliverec_core::schema::{Group, Schema};
 use eliverec_features::freshness::Fates;
-use eliverec_features::{Candidate, FeedBuilder, OnlineDriver, Outcome, Request};
+use eliverec_features::{Candidate, FeedBuilder, OnlineDriver, Request};
 use eliverec_tables::events::{Day, EventLog, Row, Store};
 use eliverec_tables::{FeedDirectory, Split};
 
@@ -139,14 +139,13 @@ fn channel_id(schema: &Schema) -> Result<usize, Error> {
     Ok(place)
 }
 
-/// The request of a feed: what was asked and done, without what was known.
+/// The request of a feed: what was asked, without what was known and done.
 fn request(feed: &Feed, channel_id: usize) -> Request {
     let context = feed.context.iter().filter_map(|column| match column {
         Column::Ids(ids) => ids.first().copied().map(Scalar::Id),
         Column::Numbers(numbers) => numbers.first().copied().map(Scalar::Number),
         Column::Lists { .. } => None,
     });
-    let labels = &feed.candidates.labels;
     let channels = match &feed.candidates.channel[channel_id] {
         Column::Ids(ids) => ids.as_slice(),
         Column::Numbers(_) | Column::Lists { .. } => &[],
@@ -155,12 +154,7 @@ fn request(feed: &Feed, channel_id: usize) -> Request {
         event_id: 0,
         channel_id: *channel_id,
         position: feed.candidates.position[i],
-        outcome: Outcome {
-            watched: labels.watched[i],
-            stay_s: labels.stay_s[i],
-            bag_click: labels.bag_click[i] == Some(true),
-            product_click: labels.product_click[i] == Some(true),
-        },
+        outcome: None,
     };
     Request {
         request_id: feed.request_id,

@@ -38,6 +38,7 @@ pub(crate) struct Open {
 #[derive(Debug)]
 pub(crate) struct OpenCandidate {
     pub(crate) candidate: Candidate,
+    outcome: Outcome,
     /// Whether the user is known to have left, and hence for how long the user stayed.
     left: bool,
     /// As [`write_answer`] takes them, behind the context.
@@ -49,12 +50,12 @@ impl OpenCandidate {
     /// Nothing has been done.
     pub(crate) fn new(of: Impression) -> Self {
         let Impression { event_id, channel_id, position, known, context, .. } = of;
-        let candidate = Candidate { event_id, channel_id, position, outcome: Outcome::NONE };
-        Self { candidate, left: false, known, context }
+        let candidate = Candidate { event_id, channel_id, position, outcome: None };
+        Self { candidate, outcome: Outcome::NONE, left: false, known, context }
     }
 
     fn take_in(&mut self, event: &Event, stay_s: f64, stay_threshold_s: f64) {
-        let outcome = &mut self.candidate.outcome;
+        let outcome = &mut self.outcome;
         match event.kind {
             // A known stay wins over the entry alone, whichever arrives first.
             EventKind::Watch if !self.left => outcome.stay_s = None,
@@ -155,7 +156,8 @@ impl Requests {
         self.payload.clear();
         self.payload.extend_from_slice(&request.head);
         for of in &request.candidates {
-            write_answer(of.candidate, &of.known[of.context..], &mut self.payload);
+            let candidate = Candidate { outcome: Some(of.outcome), ..of.candidate };
+            write_answer(candidate, &of.known[of.context..], &mut self.payload);
         }
         if let Some(day) = Day::of(request.ts_ms) {
             *self.feeds.entry(day).or_default() += 1;

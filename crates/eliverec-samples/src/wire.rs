@@ -171,7 +171,7 @@ pub(crate) fn write_answer(candidate: Candidate, features: &[u8], to: &mut Vec<u
     to.id(candidate.event_id);
     to.id(candidate.channel_id);
     to.optional(candidate.position, Writer::u16);
-    let outcome = candidate.outcome;
+    let outcome = candidate.outcome.unwrap_or(Outcome::NONE);
     for done in [outcome.watched, outcome.bag_click, outcome.product_click] {
         to.u8(u8::from(done));
     }
@@ -203,7 +203,7 @@ pub(crate) fn read_request(
         let mut done = || Ok::<_, DataFusionError>(from.u8()? != 0);
         let (watched, bag_click, product_click) = (done()?, done()?, done()?);
         let stay_s = from.optional(Reader::f32)?;
-        let outcome = Outcome { watched, stay_s, bag_click, product_click };
+        let outcome = Some(Outcome { watched, stay_s, bag_click, product_click });
         candidates.push(Candidate { event_id, channel_id, position, outcome });
         features.candidates.push(CandidateFeatures {
             channel: from.numbers()?,
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(read_event(&mut Reader(&bytes)).unwrap(), event);
         assert!(read_event(&mut Reader(&bytes[..bytes.len() - 1])).is_err());
 
-        let outcome = Outcome { watched: true, stay_s: None, ..Outcome::NONE };
+        let outcome = Some(Outcome { watched: true, stay_s: None, ..Outcome::NONE });
         let candidate = Candidate { event_id: 5, channel_id: 6, position: Some(1), outcome };
         let request = Request {
             request_id: 1,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema as ArrowSchema, TimeUnit};
 use eliverec_core::Schema;
 use eliverec_core::schema::{Field, Group, Kind};
+use eliverec_core::task::TaskKind;
 
 /// Key of the schema's fingerprint in a file's metadata.
 pub(crate) const FINGERPRINT_KEY: &str = "eliverec.schema";
@@ -18,9 +19,9 @@ pub(crate) const CHANNELS: [Group; 2] = [Group::Channel, Group::ChannelEvent];
 /// The groups whose fields make up the structs of the `candidates` list.
 pub(crate) const CANDIDATES: [Group; 3] = [Group::Candidate, Group::Target, Group::Dynamic];
 
-/// The columns that a writer makes. Parquet has no struct without fields, so an undeclared `user` or `context` has no
-/// column.
-pub(crate) fn feed_columns(schema: &Schema) -> Arc<ArrowSchema> {
+/// The columns that a writer makes of feeds with labels or without. Parquet has no struct without fields, so an undeclared
+/// `user` or `context` has no column.
+pub(crate) fn feed_columns(schema: &Schema, labelled: bool) -> Arc<ArrowSchema> {
     let required = |name: &str, kind| ArrowField::new(name, kind, false);
     let timestamp = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
     let mut columns = vec![
@@ -39,14 +40,17 @@ pub(crate) fn feed_columns(schema: &Schema) -> Arc<ArrowSchema> {
         let fields = declared(schema, &groups).chain([age]).collect();
         columns.push(required(name, list_of(DataType::Struct(fields))));
     }
-    let labels = [
-        ArrowField::new("position", DataType::UInt16, true),
-        ArrowField::new("watched", DataType::Boolean, false),
-        ArrowField::new("stay_s", DataType::Float32, true),
-        ArrowField::new("bag_click", DataType::Boolean, true),
-        ArrowField::new("product_click", DataType::Boolean, true),
-    ];
-    let fields = declared(schema, &CANDIDATES).chain(labels).collect();
+    let position = ArrowField::new("position", DataType::UInt16, true);
+    let tasks = schema.task.iter().map(|task| {
+        let kind = match task.kind {
+            TaskKind::Duration => DataType::Float32,
+            TaskKind::Binary => DataType::Boolean,
+        };
+        ArrowField::new(task.column(), kind, true)
+    });
+    let watched = required("watched", DataType::Boolean);
+    let labels = std::iter::once(watched).chain(tasks).filter(|_| labelled);
+    let fields = declared(schema, &CANDIDATES).chain([position]).chain(labels).collect();
     columns.push(required("candidates", list_of(DataType::Struct(fields))));
     Arc::new(ArrowSchema::new(columns))
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use eliverec_core::batch::Lengths;
-use eliverec_core::{Batch, BatchBuilder, Feed, Normalization, Schema};
+use eliverec_core::{Batch, BatchBuilder, Normalization, Schema};
 
 use crate::error::Error;
 use crate::layout::Split;
-use crate::read::FeedReader;
+use crate::read::{FeedHandle, FeedReader};
 use crate::shuffle::ShuffledFeeds;
 
 /// Impressions of a batch unless the caller wants others.
@@ -23,24 +23,22 @@ pub struct Batches {
     normalization: Arc<Normalization>,
     lengths: Lengths,
     max_impressions: usize,
-    feeds: Feeds,
+    order: Order,
     /// The feed that did not fit into the last batch.
-    next_feed: Option<Feed>,
+    next_feed: Option<FeedHandle>,
 }
 
-/// Where the feeds come from.
+/// In which order the feeds come.
 #[derive(Debug)]
-pub(crate) enum Feeds {
-    InOrder(FeedReader),
+pub(crate) enum Order {
+    OfTheFiles(FeedReader),
     Shuffled(ShuffledFeeds),
 }
 
-impl Iterator for Feeds {
-    type Item = Result<Feed, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl Order {
+    fn next(&mut self) -> Option<Result<FeedHandle, Error>> {
         match self {
-            Self::InOrder(feeds) => feeds.next(),
+            Self::OfTheFiles(feeds) => feeds.next_handle(),
             Self::Shuffled(feeds) => feeds.next(),
         }
     }
@@ -53,10 +51,10 @@ impl Batches {
         normalization: &Normalization,
         lengths: Lengths,
         max_impressions: usize,
-        feeds: Feeds,
+        order: Order,
     ) -> Self {
         let normalization = Arc::new(normalization.clone());
-        Self { split, schema, normalization, lengths, max_impressions, feeds, next_feed: None }
+        Self { split, schema, normalization, lengths, max_impressions, order, next_feed: None }
     }
 
     /// Passes over the next `n` batches without building them; says how many there were, fewer only at the end.
@@ -80,8 +78,10 @@ impl Batches {
         let mut builder = BatchBuilder::new(&schema, &normalization, self.lengths);
         let split = self.split;
         self.take_feeds(|feed| {
-            let request_id = feed.request_id;
-            builder.push(feed).map_err(|source| Error::Feed { split, request_id, source })
+            builder.append(&feed.feeds, feed.place).map_err(|source| {
+                let request_id = feed.feeds.parts().request_ids[feed.place];
+                Error::Feed { split, request_id, source }
+            })
         })?;
         Ok(builder.finish())
     }
@@ -89,10 +89,10 @@ impl Batches {
     /// Gives the feeds of the next batch to `each`; says how many there were.
     fn take_feeds(
         &mut self,
-        mut each: impl FnMut(&Feed) -> Result<(), Error>,
+        mut each: impl FnMut(&FeedHandle) -> Result<(), Error>,
     ) -> Result<usize, Error> {
         let (mut feeds, mut impressions) = (0, 0);
-        while let Some(feed) = self.next_feed.take().map(Ok).or_else(|| self.feeds.next()) {
+        while let Some(feed) = self.next_feed.take().map(Ok).or_else(|| self.order.next()) {
             let feed = feed?;
             if feeds > 0 && impressions + feed.impressions() > self.max_impressions {
                 self.next_feed = Some(feed);

@@ -1,13 +1,14 @@
-//! Arrow columns to feeds: types are told apart once per column, every value is checked, and what breaks the contract
-//! is named with row, column and list position.
-
-use std::ops::Range;
+//! Arrow columns to feeds: types are told apart once per column, and what is wrong is named with row, column and list
+//! position.
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StructArray};
-use arrow::datatypes::DataType;
-use eliverec_core::feed::{Candidates, Column, Events, Labels};
+use arrow::datatypes::{DataType, TimeUnit};
+use eliverec_core::columns::{Histories, Parts};
+use eliverec_core::feed::{Column, Labels};
+use eliverec_core::offsets::Offsets;
 use eliverec_core::schema::{Field, Group, Kind};
-use eliverec_core::{Feed, Schema};
+use eliverec_core::task::{Task, TaskKind};
+use eliverec_core::{FeedColumns, Schema};
 
 use crate::arrow_schema::{CANDIDATES, CHANNELS, PRODUCTS};
 use crate::values::{self, Wrong};
@@ -21,180 +22,137 @@ pub(crate) enum Problem {
     Value { row: usize, field: String, reason: String },
 }
 
-/// Some rows of a feed file, column by column.
-#[derive(Debug)]
-pub(crate) struct Decoded {
-    request_ids: Vec<u64>,
-    user_ids: Vec<u64>,
-    ts_ms: Vec<i64>,
-    groups: [Vec<Column>; Group::ALL.len()],
-    products: EventColumns,
-    channels: EventColumns,
-    candidates: CandidateColumns,
-}
-
-#[derive(Debug)]
-struct EventColumns {
-    starts: Vec<usize>,
-    age_s: Vec<f32>,
-}
-
-#[derive(Debug)]
-struct CandidateColumns {
-    starts: Vec<usize>,
-    position: Vec<Option<u16>>,
-    labels: Labels,
-}
-
-impl Decoded {
-    /// Decodes rows that hold at least the columns that `schema` declares; others are ignored. A batch without rows
-    /// checks the columns alone.
-    pub(crate) fn new(schema: &Schema, batch: &RecordBatch) -> Result<Self, Problem> {
-        let mut groups = Group::ALL.map(|_| Vec::new());
-        let top = Place::Top;
-        let request_ids =
-            top.read(batch.column_by_name("request_id"), "request_id", values::ids)?;
-        let user_ids = top.read(batch.column_by_name("user_id"), "user_id", values::ids)?;
-        let ts_ms = top.read(batch.column_by_name("ts"), "ts", values::times_ms)?;
-        for group in [Group::User, Group::Context] {
-            if !schema.fields(group).is_empty() {
-                let name = group.name();
-                let array = top.read(batch.column_by_name(name), name, values::structs)?;
-                groups[group as usize] =
-                    Place::Struct(name).columns(&array, schema.fields(group))?;
-            }
-        }
-        let products = events(schema, batch, "products", PRODUCTS, &mut groups)?;
-        let channels = events(schema, batch, "channels", CHANNELS, &mut groups)?;
-        let candidates = candidates(schema, batch, &mut groups)?;
-        Ok(Self { request_ids, user_ids, ts_ms, groups, products, channels, candidates })
-    }
-
-    /// Rows.
-    pub(crate) fn feeds(&self) -> usize {
-        self.request_ids.len()
-    }
-
-    /// Row `i` as a feed.
-    pub(crate) fn feed(&self, i: usize) -> Feed {
-        let columns = |group: Group, rows: &Range<usize>| {
-            self.groups[group as usize].iter().map(|column| part(column, rows)).collect()
-        };
-        let events = |of: &EventColumns, [entity, event]: [Group; 2]| {
-            let rows = of.starts[i]..of.starts[i + 1];
-            Events {
-                entity: columns(entity, &rows),
-                event: columns(event, &rows),
-                age_s: of.age_s[rows].to_vec(),
-            }
-        };
-        let candidates = &self.candidates;
-        let rows = candidates.starts[i]..candidates.starts[i + 1];
-        Feed {
-            request_id: self.request_ids[i],
-            user_id: self.user_ids[i],
-            ts_ms: self.ts_ms[i],
-            user: columns(Group::User, &(i..i + 1)),
-            context: columns(Group::Context, &(i..i + 1)),
-            products: events(&self.products, PRODUCTS),
-            channels: events(&self.channels, CHANNELS),
-            candidates: Candidates {
-                channel: columns(Group::Candidate, &rows),
-                target: columns(Group::Target, &rows),
-                dynamic: columns(Group::Dynamic, &rows),
-                position: candidates.position[rows.clone()].to_vec(),
-                labels: Labels {
-                    watched: candidates.labels.watched[rows.clone()].to_vec(),
-                    stay_s: candidates.labels.stay_s[rows.clone()].to_vec(),
-                    bag_click: candidates.labels.bag_click[rows.clone()].to_vec(),
-                    product_click: candidates.labels.product_click[rows].to_vec(),
-                },
-            },
+/// Rows that hold at least the columns that `schema` declares; others are ignored. A batch without rows checks the columns
+/// alone. `ts_unit` is that of a `ts` that is a plain integer.
+///
+/// What only the file knows, types and nulls, is checked here; the rest of the contract where [`FeedColumns`] are made.
+pub(crate) fn decode(
+    schema: &Schema,
+    ts_unit: TimeUnit,
+    batch: &RecordBatch,
+) -> Result<FeedColumns, Problem> {
+    let mut groups = Group::ALL.map(|_| Vec::new());
+    let top = Place::Top;
+    let request_ids = top.read(batch.column_by_name("request_id"), "request_id", values::ids)?;
+    let user_ids = top.read(batch.column_by_name("user_id"), "user_id", values::ids)?;
+    let times = |array: &dyn Array| values::times_ms(array, ts_unit);
+    let ts_ms = top.read(batch.column_by_name("ts"), "ts", times)?;
+    for group in [Group::User, Group::Context] {
+        if !schema.fields(group).is_empty() {
+            let name = group.name();
+            let array = top.read(batch.column_by_name(name), name, values::structs)?;
+            groups[group as usize] =
+                Place::Struct(name).unchecked_columns(&array, schema.fields(group))?;
         }
     }
+    let products = histories(schema, batch, PRODUCTS, &mut groups)?;
+    let channels = histories(schema, batch, CHANNELS, &mut groups)?;
+    let (candidates, position, labels) = candidates(schema, batch, &mut groups)?;
+    let parts = Parts {
+        request_ids,
+        user_ids,
+        ts_ms,
+        groups,
+        products,
+        channels,
+        candidates,
+        position,
+        labels,
+    };
+    FeedColumns::new(schema, parts).map_err(|breach| Problem::Value {
+        row: breach.feed,
+        field: breach.field,
+        reason: breach.reason,
+    })
 }
 
-fn part(column: &Column, rows: &Range<usize>) -> Column {
-    match column {
-        Column::Ids(ids) => Column::Ids(ids[rows.clone()].to_vec()),
-        Column::Numbers(numbers) => Column::Numbers(numbers[rows.clone()].to_vec()),
-        Column::Lists { ends, ids } => {
-            let first = if rows.start == 0 { 0 } else { ends[rows.start - 1] };
-            let own = &ends[rows.clone()];
-            let last = own.last().copied().unwrap_or(first);
-            Column::Lists {
-                ends: own.iter().map(|end| end - first).collect(),
-                ids: ids[first as usize..last as usize].to_vec(),
-            }
-        }
-    }
-}
-
-fn events(
+fn histories(
     schema: &Schema,
     batch: &RecordBatch,
-    name: &str,
     of: [Group; 2],
     groups: &mut [Vec<Column>; Group::ALL.len()],
-) -> Result<EventColumns, Problem> {
+) -> Result<Histories, Problem> {
+    let name = of[0].column();
+    let declares_none = of.iter().all(|group| schema.fields(*group).is_empty());
+    if declares_none && batch.column_by_name(name).is_none() {
+        let offsets = Offsets::from_lengths(std::iter::repeat_n(0, batch.num_rows()));
+        return Ok(Histories { offsets, age_s: Vec::new() });
+    }
     let (starts, array) = list_of_structs(batch, name)?;
+    let Some(array) = array else {
+        for group in of {
+            groups[group as usize] = Column::empty_group(schema.fields(group));
+        }
+        return Ok(Histories { offsets: offsets(&starts), age_s: Vec::new() });
+    };
     let place = Place::List(name, &starts);
     for group in of {
-        groups[group as usize] = place.columns(&array, schema.fields(group))?;
+        groups[group as usize] = place.unchecked_columns(&array, schema.fields(group))?;
     }
-    let age_s = place.read(array.column_by_name("age_s"), "age_s", values::numbers)?;
-    if let Some(i) = age_s.iter().position(|age| *age < 0.0) {
-        let reason =
-            format!("{} is not an age; a history holds only events before the request", age_s[i]);
-        return Err(place.value("age_s", i, None, reason));
-    }
-    Ok(EventColumns { starts, age_s })
+    let age_s = place.read(array.column_by_name("age_s"), "age_s", values::known_numbers)?;
+    Ok(Histories { offsets: offsets(&starts), age_s })
 }
+
+fn offsets(starts: &[usize]) -> Offsets {
+    Offsets::from_lengths(starts.windows(2).map(|pair| pair[1] - pair[0]))
+}
+
+type CandidateColumns = (Offsets, Vec<Option<u16>>, Option<Labels>);
 
 fn candidates(
     schema: &Schema,
     batch: &RecordBatch,
     groups: &mut [Vec<Column>; Group::ALL.len()],
 ) -> Result<CandidateColumns, Problem> {
-    let name = "candidates";
+    let name = Group::Candidate.column();
     let (starts, array) = list_of_structs(batch, name)?;
-    if let Some(row) = starts.windows(2).position(|pair| pair[0] == pair[1]) {
-        let reason = "the list is empty; a feed needs at least one candidate".to_owned();
-        return Err(Problem::Value { row, field: name.into(), reason });
-    }
-    let place = Place::List(name, &starts);
+    let Some(array) = array else {
+        // Every list is empty: for a file without rows a type that fits, for any other the contract's breach.
+        for group in CANDIDATES {
+            groups[group as usize] = Column::empty_group(schema.fields(group));
+        }
+        return Ok((offsets(&starts), Vec::new(), None));
+    };
+    let (place, n) = (Place::List(name, &starts), array.len());
     for group in CANDIDATES {
-        groups[group as usize] = place.columns(&array, schema.fields(group))?;
+        groups[group as usize] = place.unchecked_columns(&array, schema.fields(group))?;
     }
-    let watched = place.read(array.column_by_name("watched"), "watched", values::booleans)?;
-    let clicks = |field| {
-        let array = array.column_by_name(field);
-        place.optional(array, field, watched.len(), values::optional_booleans)
+    let column = |field: &str| array.column_by_name(field);
+    let position = place.optional(column("position"), "position", n, values::positions)?;
+    let Some(watched) = column("watched") else { return Ok((offsets(&starts), position, None)) };
+    let task = |task: &Task| -> Result<Vec<Option<f32>>, Problem> {
+        let name = task.column();
+        Ok(match task.kind {
+            TaskKind::Duration => {
+                place.optional(column(name), name, n, values::optional_numbers)?
+            }
+            TaskKind::Binary => {
+                let known = place.optional(column(name), name, n, values::optional_labels)?;
+                let number = |happened: bool| f32::from(u8::from(happened));
+                known.into_iter().map(|label| label.map(number)).collect()
+            }
+        })
     };
-    let numbers = |field| {
-        let array = array.column_by_name(field);
-        place.optional(array, field, watched.len(), values::optional_numbers)
+    let labels = Labels {
+        watched: place.read(Some(watched), "watched", values::labels)?,
+        tasks: schema.task.iter().map(task).collect::<Result<_, _>>()?,
     };
-    let (bag_click, product_click) = (clicks("bag_click")?, clicks("product_click")?);
-    let stay_s = numbers("stay_s")?;
-    if let Some(i) = stay_s.iter().position(|stay| stay.is_some_and(|s| s < 0.0)) {
-        let stay = stay_s[i].unwrap_or_default();
-        let reason = format!("{stay} is not a duration; seconds are not negative");
-        return Err(place.value("stay_s", i, None, reason));
-    }
-    let array = array.column_by_name("position");
-    let position = place.optional(array, "position", watched.len(), values::positions)?;
-    let labels = Labels { watched, stay_s, bag_click, product_click };
-    Ok(CandidateColumns { starts, position, labels })
+    Ok((offsets(&starts), position, Some(labels)))
 }
 
-/// Where each row's structs start, and all structs.
-fn list_of_structs(batch: &RecordBatch, name: &str) -> Result<(Vec<usize>, StructArray), Problem> {
+/// Where each row's structs start, and all structs; `None` where tools that saw empty lists only wrote no struct.
+fn list_of_structs(
+    batch: &RecordBatch,
+    name: &str,
+) -> Result<(Vec<usize>, Option<StructArray>), Problem> {
     let column = batch.column_by_name(name);
     let (starts, elements) = Place::Top.read(column, name, values::lists)?;
+    if values::is_nothing(elements.as_ref()) {
+        return Ok((starts, None));
+    }
     let structs = values::structs(elements.as_ref())
         .map_err(|wrong| Place::List(name, &starts).wrong("", wrong))?;
-    Ok((starts, structs))
+    Ok((starts, Some(structs)))
 }
 
 /// What a column's values belong to, to name them in errors.
@@ -243,14 +201,30 @@ impl Place<'_> {
         array: &StructArray,
         fields: &[Field],
     ) -> Result<Vec<Column>, Problem> {
+        self.columns_with(array, fields, values::numbers)
+    }
+
+    /// The same where numbers that are not finite are refused later.
+    fn unchecked_columns(
+        self,
+        array: &StructArray,
+        fields: &[Field],
+    ) -> Result<Vec<Column>, Problem> {
+        self.columns_with(array, fields, values::known_numbers)
+    }
+
+    fn columns_with(
+        self,
+        array: &StructArray,
+        fields: &[Field],
+        numbers: fn(&dyn Array) -> Result<Vec<f32>, Wrong>,
+    ) -> Result<Vec<Column>, Problem> {
         let column = |field: &Field| {
             let array = array.column_by_name(&field.name);
             self.read(array, &field.name, |array| {
                 Ok(match field.kind {
                     Kind::Categorical { .. } => Column::Ids(values::ids(array)?),
-                    Kind::Bucket { .. } | Kind::Dense { .. } => {
-                        Column::Numbers(values::numbers(array)?)
-                    }
+                    Kind::Bucket { .. } | Kind::Dense { .. } => Column::Numbers(numbers(array)?),
                     Kind::Multi { .. } => id_lists(array)?,
                 })
             })
@@ -262,7 +236,9 @@ impl Place<'_> {
         match wrong {
             Wrong::Type { expected, found } => Problem::Column {
                 field: self.column(field),
-                reason: format!("expected {expected}, found {found}"),
+                reason: format!(
+                    "expected {expected}, found {found}; cast the column where the file is written"
+                ),
             },
             Wrong::Value { index, inner, reason } => self.value(field, index, inner, reason),
         }
@@ -311,12 +287,14 @@ fn id_lists(array: &dyn Array) -> Result<Column, Wrong> {
     Ok(Column::Lists { ends: starts[1..].iter().map(|end| *end as u32).collect(), ids })
 }
 
-/// The columns that [`Decoded::new`] looks at, as (column, field of its structs).
+/// The columns that [`decode`] looks at, as (column, field of its structs).
 pub(crate) fn wanted(schema: &Schema) -> Vec<(&str, Vec<&str>)> {
     let fields = |groups: &[Group], more: &[&'static str]| -> Vec<&str> {
         let declared = groups.iter().flat_map(|group| schema.fields(*group));
         declared.map(|field| field.name.as_str()).chain(more.iter().copied()).collect()
     };
+    let mut candidates = fields(&CANDIDATES, &["position", "watched"]);
+    candidates.extend(schema.task.iter().map(Task::column));
     vec![
         ("request_id", vec![]),
         ("user_id", vec![]),
@@ -325,14 +303,15 @@ pub(crate) fn wanted(schema: &Schema) -> Vec<(&str, Vec<&str>)> {
         ("context", fields(&[Group::Context], &[])),
         ("products", fields(&PRODUCTS, &["age_s"])),
         ("channels", fields(&CHANNELS, &["age_s"])),
-        (
-            "candidates",
-            fields(&CANDIDATES, &["position", "watched", "stay_s", "bag_click", "product_click"]),
-        ),
+        ("candidates", candidates),
     ]
 }
 
-/// Whether a type is one that a column of structs can have, so that its fields can be picked one by one.
+/// Whether a column is of structs, one or a list of them, so that their fields can be picked one by one.
 pub(crate) fn is_nested(kind: &DataType) -> bool {
-    matches!(kind, DataType::Struct(_) | DataType::List(_))
+    match kind {
+        DataType::Struct(_) => true,
+        DataType::List(element) => matches!(element.data_type(), DataType::Struct(_)),
+        _ => false,
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use eliverec_core::batch::Lengths;
 use eliverec_core::{Normalization, Schema};
 
-use crate::batches::{Batches, Feeds};
+use crate::batches::{Batches, Order};
 use crate::error::Error;
 use crate::layout::{SCHEMA_FILE, Split};
 use crate::read::{FeedFile, FeedReader, row_groups};
@@ -15,6 +15,9 @@ use crate::shuffle::{Shuffle, ShuffledFeeds};
 /// What makes a feed directory, for messages about a directory that is none.
 const EXPECTED: &str = "expected schema.toml and the folders train, validation and test with Parquet files, as \
                         `eliverec import NAME --from DIR --out DIR` makes them";
+
+/// The column that says whether a file has labels.
+const WATCHED: &str = "candidates.watched";
 
 /// A feed directory: a schema and the feeds of every [`Split`].
 #[derive(Clone, Debug)]
@@ -54,6 +57,11 @@ impl FeedDirectory {
         &self.schema
     }
 
+    /// Its schema, shared.
+    pub(crate) fn shared_schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
     /// How many feeds a split has, from the footers of its files; 0 for one without files.
     ///
     /// # Errors
@@ -72,15 +80,21 @@ impl FeedDirectory {
         Ok(FeedReader::new(Arc::clone(&self.schema), files, order))
     }
 
-    /// The feeds of a split in random order.
+    /// Refuses a split whose feeds have no labels; `what` needs them, for the message.
     ///
     /// # Errors
-    /// As [`FeedDirectory::read`].
-    pub fn shuffled(&self, split: Split, shuffle: Shuffle) -> Result<ShuffledFeeds, Error> {
-        let files: Arc<[FeedFile]> = self.some_files(split)?.into();
-        let order = shuffle.order(row_groups(&files));
-        let feeds = FeedReader::new(Arc::clone(&self.schema), files, order);
-        Ok(ShuffledFeeds::new(feeds, shuffle))
+    /// [`Error::Column`] names the first file; and as [`FeedDirectory::read`].
+    pub fn require_labels(&self, split: Split, what: &str) -> Result<(), Error> {
+        match self.some_files(split)?.iter().find(|file| file.feeds() > 0 && !file.labelled()) {
+            None => Ok(()),
+            Some(file) => Err(Error::Column {
+                path: file.path().into(),
+                field: WATCHED.into(),
+                reason: format!(
+                    "is missing; {what} needs labels; `eliverec score` takes feeds without"
+                ),
+            }),
+        }
     }
 
     /// The feeds of a split in batches of at most `max_impressions` (a larger feed makes a batch of its own), in the
@@ -96,15 +110,22 @@ impl FeedDirectory {
         max_impressions: usize,
         shuffle: Option<Shuffle>,
     ) -> Result<Batches, Error> {
-        let feeds = match shuffle {
-            Some(shuffle) => Feeds::Shuffled(self.shuffled(split, shuffle)?),
-            None => Feeds::InOrder(self.read(split)?),
-        };
         let schema = Arc::clone(&self.schema);
-        Ok(Batches::new(split, schema, normalization, lengths, max_impressions, feeds))
+        let order = match shuffle {
+            Some(shuffle) => Order::Shuffled(self.shuffled(split, shuffle)?),
+            None => Order::OfTheFiles(self.read(split)?),
+        };
+        Ok(Batches::new(split, schema, normalization, lengths, max_impressions, order))
     }
 
-    fn some_files(&self, split: Split) -> Result<Vec<FeedFile>, Error> {
+    fn shuffled(&self, split: Split, shuffle: Shuffle) -> Result<ShuffledFeeds, Error> {
+        let files: Arc<[FeedFile]> = self.some_files(split)?.into();
+        let order = shuffle.order(row_groups(&files));
+        let feeds = FeedReader::new(Arc::clone(&self.schema), files, order);
+        Ok(ShuffledFeeds::new(feeds, shuffle))
+    }
+
+    pub(crate) fn some_files(&self, split: Split) -> Result<Vec<FeedFile>, Error> {
         let files = self.files(split)?;
         if files.iter().all(|file| file.feeds() == 0) {
             let reason = format!(
@@ -131,7 +152,22 @@ impl FeedDirectory {
         }
         // The file system lists them in any order.
         paths.sort();
-        paths.into_iter().map(|path| FeedFile::open(path, &self.schema)).collect()
+        let files: Vec<FeedFile> = paths
+            .into_iter()
+            .map(|path| FeedFile::open(path, &self.schema))
+            .collect::<Result<_, _>>()?;
+        let of = |labelled| files.iter().find(|f| f.feeds() > 0 && f.labelled() == labelled);
+        match (of(true), of(false)) {
+            (Some(with), Some(without)) => Err(Error::Column {
+                path: without.path().into(),
+                field: WATCHED.into(),
+                reason: format!(
+                    "is missing, and {} has it; give labels in every file of the split or in none",
+                    with.path().display()
+                ),
+            }),
+            _ => Ok(files),
+        }
     }
 }
 

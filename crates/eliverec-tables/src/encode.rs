@@ -9,57 +9,57 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
-use eliverec_core::feed::{Column, Events, Labels};
+use eliverec_core::columns::{Histories, Parts};
+use eliverec_core::feed::{Column, Labels};
+use eliverec_core::offsets::Offsets;
 use eliverec_core::schema::{Group, Kind};
-use eliverec_core::{Feed, Schema};
+use eliverec_core::task::TaskKind;
+use eliverec_core::{FeedColumns, Schema};
 
 use crate::arrow_schema::{CANDIDATES, CHANNELS, PRODUCTS, element, struct_fields};
 
-/// Events, candidates and ids of lists in a feed: what its size grows with.
-pub(crate) fn values(feed: &Feed) -> usize {
+/// Events, candidates and ids of lists in some feeds: what their size grows with.
+pub(crate) fn values(feeds: &FeedColumns) -> usize {
     let listed = |column: &Column| match column {
         Column::Lists { ids, .. } => ids.len(),
         Column::Ids(_) | Column::Numbers(_) => 0,
     };
-    let groups = Group::ALL.into_iter().flat_map(|group| feed.columns(group));
-    let entities = feed.products.age_s.len() + feed.channels.age_s.len() + feed.impressions();
-    entities + groups.map(listed).sum::<usize>()
+    let parts = feeds.parts();
+    let entities = parts.products.age_s.len() + parts.channels.age_s.len() + parts.position.len();
+    entities + parts.groups.iter().flatten().map(listed).sum::<usize>()
 }
 
-/// The feeds as rows of the columns that [`crate::arrow_schema::feed_columns`] gives. They must fit the schema.
+/// The feeds as rows of the columns that [`crate::arrow_schema::feed_columns`] gives.
 pub(crate) fn record_batch(
     schema: &Schema,
     columns: &SchemaRef,
-    feeds: &[Feed],
+    feeds: &FeedColumns,
 ) -> Result<RecordBatch, ArrowError> {
+    let parts = feeds.parts();
     let mut arrays: Vec<ArrayRef> = Vec::with_capacity(columns.fields().len());
     for column in columns.fields() {
         let structs = |arrays| structs(column.data_type(), arrays);
+        let histories = |groups: &[Group], histories: &Histories| {
+            let mut arrays = declared(schema, groups, parts)?;
+            arrays.push(Arc::new(Float32Array::from(histories.age_s.clone())));
+            lists(structs(arrays)?, &histories.offsets)
+        };
         arrays.push(match column.name().as_str() {
-            "request_id" => {
-                Arc::new(UInt64Array::from_iter_values(feeds.iter().map(|f| f.request_id)))
-            }
-            "user_id" => Arc::new(UInt64Array::from_iter_values(feeds.iter().map(|f| f.user_id))),
+            "request_id" => Arc::new(UInt64Array::from(parts.request_ids.clone())),
+            "user_id" => Arc::new(UInt64Array::from(parts.user_ids.clone())),
             "ts" => {
-                let times = feeds.iter().map(|f| f.ts_ms);
-                Arc::new(TimestampMillisecondArray::from_iter_values(times).with_timezone("UTC"))
+                let times = TimestampMillisecondArray::from(parts.ts_ms.clone());
+                Arc::new(times.with_timezone("UTC"))
             }
-            "user" => Arc::new(structs(declared(schema, &[Group::User], feeds)?)?),
-            "context" => Arc::new(structs(declared(schema, &[Group::Context], feeds)?)?),
-            "products" => {
-                let mut arrays = declared(schema, &PRODUCTS, feeds)?;
-                arrays.push(ages(feeds, |feed| &feed.products));
-                lists(structs(arrays)?, feeds.iter().map(|f| f.products.age_s.len()))?
-            }
-            "channels" => {
-                let mut arrays = declared(schema, &CHANNELS, feeds)?;
-                arrays.push(ages(feeds, |feed| &feed.channels));
-                lists(structs(arrays)?, feeds.iter().map(|f| f.channels.age_s.len()))?
-            }
+            "user" => Arc::new(structs(declared(schema, &[Group::User], parts)?)?),
+            "context" => Arc::new(structs(declared(schema, &[Group::Context], parts)?)?),
+            "products" => histories(&PRODUCTS, &parts.products)?,
+            "channels" => histories(&CHANNELS, &parts.channels)?,
             _ => {
-                let mut arrays = declared(schema, &CANDIDATES, feeds)?;
-                arrays.extend(labels(feeds));
-                lists(structs(arrays)?, feeds.iter().map(Feed::impressions))?
+                let mut arrays = declared(schema, &CANDIDATES, parts)?;
+                arrays.push(Arc::new(UInt16Array::from(parts.position.clone())));
+                arrays.extend(parts.labels.iter().flat_map(|known| labels(schema, known)));
+                lists(structs(arrays)?, &parts.candidates)?
             }
         });
     }
@@ -71,26 +71,18 @@ fn structs(kind: &DataType, arrays: Vec<ArrayRef>) -> Result<StructArray, ArrowE
     StructArray::try_new(fields, arrays, None)
 }
 
-fn lists(
-    structs: StructArray,
-    lengths: impl ExactSizeIterator<Item = usize>,
-) -> Result<ArrayRef, ArrowError> {
+fn lists(structs: StructArray, offsets: &Offsets) -> Result<ArrayRef, ArrowError> {
     let element = element(DataType::Struct(structs.fields().clone()));
-    let offsets = OffsetBuffer::from_lengths(lengths);
+    let offsets = OffsetBuffer::from_lengths(offsets.ranges().map(|range| range.len()));
     Ok(Arc::new(ListArray::try_new(element, offsets, Arc::new(structs), None)?))
 }
 
 /// One array per field of the groups, over the entities of all feeds.
-fn declared(
-    schema: &Schema,
-    groups: &[Group],
-    feeds: &[Feed],
-) -> Result<Vec<ArrayRef>, ArrowError> {
+fn declared(schema: &Schema, groups: &[Group], parts: &Parts) -> Result<Vec<ArrayRef>, ArrowError> {
     let mut arrays = Vec::new();
     for group in groups {
-        for (i, field) in schema.fields(*group).iter().enumerate() {
-            let columns = feeds.iter().map(|feed| &feed.columns(*group)[i]);
-            arrays.push(concatenated(&field.kind, columns)?);
+        for (field, column) in schema.fields(*group).iter().zip(parts.columns(*group)) {
+            arrays.push(concatenated(&field.kind, std::iter::once(column))?);
         }
     }
     Ok(arrays)
@@ -124,25 +116,16 @@ pub(crate) fn concatenated<'a>(
     })
 }
 
-fn ages(feeds: &[Feed], events: impl Fn(&Feed) -> &Events) -> ArrayRef {
-    let ages = feeds.iter().flat_map(|feed| events(feed).age_s.iter().copied());
-    Arc::new(Float32Array::from_iter_values(ages))
-}
-
-fn labels(feeds: &[Feed]) -> [ArrayRef; 5] {
-    let all = |label: fn(&Labels) -> &[Option<bool>]| -> ArrayRef {
-        let values = feeds.iter().flat_map(|feed| label(&feed.candidates.labels).iter().copied());
-        Arc::new(values.collect::<BooleanArray>())
-    };
-    let positions = feeds.iter().flat_map(|feed| feed.candidates.position.iter().copied());
-    let labels = || feeds.iter().map(|feed| &feed.candidates.labels);
-    let watched: Vec<bool> = labels().flat_map(|labels| labels.watched.iter().copied()).collect();
-    let stays = labels().flat_map(|labels| labels.stay_s.iter().copied());
-    [
-        Arc::new(positions.collect::<UInt16Array>()),
-        Arc::new(BooleanArray::from(watched)),
-        Arc::new(stays.collect::<Float32Array>()),
-        all(|labels| &labels.bag_click),
-        all(|labels| &labels.product_click),
-    ]
+fn labels(schema: &Schema, labels: &Labels) -> Vec<ArrayRef> {
+    let watched: ArrayRef = Arc::new(BooleanArray::from(labels.watched.clone()));
+    let tasks = schema.task.iter().zip(&labels.tasks).map(|(task, labels)| -> ArrayRef {
+        match task.kind {
+            TaskKind::Duration => Arc::new(Float32Array::from(labels.clone())),
+            TaskKind::Binary => {
+                let happened = labels.iter().map(|label| label.map(|label| label > 0.5));
+                Arc::new(happened.collect::<BooleanArray>())
+            }
+        }
+    });
+    std::iter::once(watched).chain(tasks).collect()
 }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
-use eliverec_core::{Feed, Schema};
+use eliverec_core::{Feed, FeedColumns, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
@@ -27,16 +27,26 @@ use crate::read::FeedFile;
 #[derive(Debug)]
 pub struct FeedEncoder {
     schema: Schema,
+    with_labels: ColumnEncoder,
+    without_labels: ColumnEncoder,
+}
+
+/// The columns of a file and what encodes them.
+#[derive(Debug)]
+struct ColumnEncoder {
     columns: SchemaRef,
     factory: ArrowRowGroupWriterFactory,
 }
 
 /// The encoded columns of some feeds.
-pub struct RowGroup(Vec<ArrowColumnChunk>);
+pub struct EncodedFeeds {
+    chunks: Vec<ArrowColumnChunk>,
+    labelled: bool,
+}
 
-impl fmt::Debug for RowGroup {
+impl fmt::Debug for EncodedFeeds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RowGroup").field("columns", &self.0.len()).finish_non_exhaustive()
+        f.debug_struct("EncodedFeeds").field("columns", &self.chunks.len()).finish_non_exhaustive()
     }
 }
 
@@ -46,8 +56,45 @@ impl FeedEncoder {
     /// # Errors
     /// None that a schema can cause.
     pub fn new(schema: &Schema) -> Result<Self, Error> {
-        let columns = feed_columns(schema);
-        // The factory of any file makes columns for all files of the same schema.
+        Ok(Self {
+            schema: schema.clone(),
+            with_labels: ColumnEncoder::new(schema, true)?,
+            without_labels: ColumnEncoder::new(schema, false)?,
+        })
+    }
+
+    /// The feeds as a row group; `split` is where they belong, for messages.
+    ///
+    /// # Errors
+    /// A feed that breaks the contract.
+    pub fn encode(&self, split: Split, feeds: &[Feed]) -> Result<EncodedFeeds, Error> {
+        let mut columns = FeedColumns::empty(&self.schema);
+        for feed in feeds {
+            let request_id = feed.request_id;
+            let added = columns.push(&self.schema, feed);
+            added.map_err(|source| Error::Feed { split, request_id, source })?;
+        }
+        self.encode_columns(split, &columns)
+    }
+
+    /// As [`FeedEncoder::encode`], of feeds of the encoder's schema.
+    pub(crate) fn encode_columns(
+        &self,
+        split: Split,
+        feeds: &FeedColumns,
+    ) -> Result<EncodedFeeds, Error> {
+        let labelled = feeds.labelled();
+        let encoder = if labelled { &self.with_labels } else { &self.without_labels };
+        let chunks = encoder.encode(&self.schema, feeds);
+        let chunks = chunks.map_err(|e| cannot_write(Path::new(split.name()), &e))?;
+        Ok(EncodedFeeds { chunks, labelled })
+    }
+}
+
+impl ColumnEncoder {
+    fn new(schema: &Schema, labelled: bool) -> Result<Self, Error> {
+        let columns = feed_columns(schema, labelled);
+        // The factory of any file makes columns for all files of the same columns.
         let nowhere = ArrowWriter::try_new(
             std::io::sink(),
             SchemaRef::clone(&columns),
@@ -56,28 +103,11 @@ impl FeedEncoder {
         let (_, factory) = nowhere
             .and_then(ArrowWriter::into_serialized_writer)
             .map_err(|e| cannot_write(Path::new("feeds"), &e))?;
-        Ok(Self { schema: schema.clone(), columns, factory })
+        Ok(Self { columns, factory })
     }
 
-    /// The feeds as a row group; `split` is where they belong, for messages.
-    ///
-    /// # Errors
-    /// A feed that breaks the contract.
-    pub fn encode(&self, split: Split, feeds: &[Feed]) -> Result<RowGroup, Error> {
-        for feed in feeds {
-            let request_id = feed.request_id;
-            feed.check(&self.schema).map_err(|source| Error::Feed { split, request_id, source })?;
-        }
-        self.row_group(split, feeds)
-    }
-
-    /// As [`FeedEncoder::encode`], of feeds that have been checked.
-    pub(crate) fn row_group(&self, split: Split, feeds: &[Feed]) -> Result<RowGroup, Error> {
-        self.columns(feeds).map(RowGroup).map_err(|e| cannot_write(Path::new(split.name()), &e))
-    }
-
-    fn columns(&self, feeds: &[Feed]) -> ParquetResult<Vec<ArrowColumnChunk>> {
-        let rows = encode::record_batch(&self.schema, &self.columns, feeds)?;
+    fn encode(&self, schema: &Schema, feeds: &FeedColumns) -> ParquetResult<Vec<ArrowColumnChunk>> {
+        let rows = encode::record_batch(schema, &self.columns, feeds)?;
         let mut writers = self.factory.create_column_writers(0)?.into_iter();
         let mut chunks = Vec::with_capacity(writers.len());
         for (field, column) in self.columns.fields().iter().zip(rows.columns()) {
@@ -97,8 +127,16 @@ impl FeedEncoder {
 #[derive(Debug)]
 pub struct FeedFileWriter {
     path: PathBuf,
+    schema: Schema,
     partial: PartialFile,
-    writer: SerializedFileWriter<File>,
+    rows: Rows,
+}
+
+/// What the first row group decides: whether the file has labels.
+#[derive(Debug)]
+enum Rows {
+    None(File),
+    Some { writer: Box<SerializedFileWriter<File>>, labelled: bool },
 }
 
 impl FeedFileWriter {
@@ -118,21 +156,27 @@ impl FeedFileWriter {
         }
         let partial = PartialFile(folder.join(format!(".{}.partial", name.display())));
         let file = fs_err::File::create(&partial.0)?.into_parts().0;
-        let (writer, _) =
-            ArrowWriter::try_new(file, feed_columns(schema), Some(properties(schema)))
-                .and_then(ArrowWriter::into_serialized_writer)
-                .map_err(|e| cannot_write(path, &e))?;
-        Ok(Self { path: path.into(), partial, writer })
+        Ok(Self { path: path.into(), schema: schema.clone(), partial, rows: Rows::None(file) })
     }
 
     /// Adds the feeds of a row group, made by an encoder of the same schema.
     ///
     /// # Errors
-    /// What the file system refuses.
-    pub fn append(&mut self, group: RowGroup) -> Result<(), Error> {
+    /// What the file system refuses, and feeds without labels beside feeds with labels.
+    pub fn append(&mut self, feeds: EncodedFeeds) -> Result<(), Error> {
+        if let Rows::None(file) = &self.rows {
+            let file = file.try_clone()?;
+            let writer = file_writer(&self.path, &self.schema, file, feeds.labelled)?;
+            self.rows = Rows::Some { writer: Box::new(writer), labelled: feeds.labelled };
+        }
+        let Rows::Some { writer, labelled } = &mut self.rows else { return Ok(()) };
+        if *labelled != feeds.labelled {
+            let reason = "some of its feeds have labels and some have none; give labels for all of them or for none";
+            return Err(Error::directory(&self.path, reason));
+        }
         let append = || -> ParquetResult<()> {
-            let mut row_group = self.writer.next_row_group()?;
-            for chunk in group.0 {
+            let mut row_group = writer.next_row_group()?;
+            for chunk in feeds.chunks {
                 chunk.append_to_row_group(&mut row_group)?;
             }
             row_group.close().map(drop)
@@ -145,12 +189,28 @@ impl FeedFileWriter {
     /// # Errors
     /// What the file system refuses.
     pub fn finish(self) -> Result<(), Error> {
-        let file = self.writer.into_inner().map_err(|e| cannot_write(&self.path, &e))?;
+        let writer = match self.rows {
+            Rows::None(file) => Box::new(file_writer(&self.path, &self.schema, file, true)?),
+            Rows::Some { writer, .. } => writer,
+        };
+        let file = writer.into_inner().map_err(|e| cannot_write(&self.path, &e))?;
         file.sync_all()?;
         fs_err::rename(&self.partial.0, &self.path)?;
         fs_err::File::open(parent_of(&self.path))?.sync_all()?;
         Ok(())
     }
+}
+
+fn file_writer(
+    path: &Path,
+    schema: &Schema,
+    file: File,
+    labelled: bool,
+) -> Result<SerializedFileWriter<File>, Error> {
+    ArrowWriter::try_new(file, feed_columns(schema, labelled), Some(properties(schema)))
+        .and_then(ArrowWriter::into_serialized_writer)
+        .map(|(writer, _)| writer)
+        .map_err(|e| cannot_write(path, &e))
 }
 
 /// How every feed file is written, with what tells readers its schema.

@@ -7,8 +7,8 @@
 //!
 //! # Memory
 //! Reading holds, whatever the size of the set: per open reader the footer of one file, one page of each column and
-//! the feeds decoded from [`read::DECODED_FEEDS`] rows; in a shuffle, [`Shuffle::buffer_feeds`] feeds more; in
-//! [`Batches`], one batch. Besides these only the names and row counts of the files and their row groups are held.
+//! the feeds decoded from [`read::DECODED_FEEDS`] rows; in a shuffle, twice [`Shuffle::buffer_feeds`] feeds more, and
+//! while feeds are spread for one ([`spread`]) as much and a footer per pile; in [`Batches`], one batch. Besides these only the names and row counts of the files and their row groups are held.
 //! Writing holds one row group and one footer per split: [`write::ROW_GROUP_FEEDS`] feeds or
 //! [`write::ROW_GROUP_VALUES`] events, candidates and ids of lists. `tests/memory.rs` measures it.
 
@@ -26,6 +26,7 @@ pub mod layout;
 mod partial;
 pub mod read;
 pub mod shuffle;
+pub mod spread;
 pub mod statistics;
 mod values;
 pub mod write;
@@ -33,9 +34,9 @@ pub mod write;
 pub use batches::{BATCH_IMPRESSIONS, Batches};
 pub use directory::FeedDirectory;
 pub use error::Error;
-pub use feed_file::{FeedEncoder, FeedFileWriter, RowGroup};
+pub use feed_file::{EncodedFeeds, FeedEncoder, FeedFileWriter};
 pub use layout::Split;
 pub use read::FeedReader;
-pub use shuffle::{Shuffle, ShuffledFeeds};
+pub use shuffle::Shuffle;
 pub use statistics::{Statistics, statistics};
 pub use write::FeedWriter;

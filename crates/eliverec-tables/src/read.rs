@@ -7,16 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use eliverec_core::{Feed, Schema};
-use parquet::arrow::ProjectionMask;
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, TimeUnit};
+use eliverec_core::{Feed, FeedColumns, Schema};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY};
-use crate::decode::{Decoded, Problem, is_nested, wanted};
+use crate::decode::{Problem, decode, is_nested, wanted};
 use crate::error::Error;
 
 /// How many rows a reader decodes at a time, whatever the size of a file's row groups.
@@ -28,6 +31,8 @@ pub(crate) struct FeedFile {
     path: PathBuf,
     /// Rows of every row group.
     row_groups: Vec<u64>,
+    /// Whether its candidates have labels.
+    labelled: bool,
 }
 
 impl FeedFile {
@@ -36,27 +41,53 @@ impl FeedFile {
         let footer = Footer::read(&path, schema)?;
         let groups = footer.metadata.metadata().row_groups().iter();
         let row_groups = groups.map(|group| group.num_rows().max(0) as u64).collect();
-        Ok(Self { path, row_groups })
+        Ok(Self { path, row_groups, labelled: footer.labelled })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) fn feeds(&self) -> u64 {
         self.row_groups.iter().sum()
     }
+
+    pub(crate) fn row_groups(&self) -> &[u64] {
+        &self.row_groups
+    }
+
+    pub(crate) fn labelled(&self) -> bool {
+        self.labelled
+    }
 }
 
-/// A row group of one of the files of a split.
+/// Where a row group of a split is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RowGroup {
+pub(crate) struct RowGroupPlace {
     file: usize,
     index: usize,
 }
 
 /// Every row group, in the order of the files.
-pub(crate) fn row_groups(files: &[FeedFile]) -> Vec<RowGroup> {
+pub(crate) fn row_groups(files: &[FeedFile]) -> Vec<RowGroupPlace> {
     let of_file = |(file, feeds): (usize, &FeedFile)| {
-        (0..feeds.row_groups.len()).map(move |index| RowGroup { file, index })
+        (0..feeds.row_groups.len()).map(move |index| RowGroupPlace { file, index })
     };
     files.iter().enumerate().flat_map(of_file).collect()
+}
+
+/// A feed among those that were decoded, or moved, together with it; it keeps them all in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct FeedHandle {
+    pub(crate) feeds: Arc<FeedColumns>,
+    /// Its place among them.
+    pub(crate) place: usize,
+}
+
+impl FeedHandle {
+    pub(crate) fn impressions(&self) -> usize {
+        self.feeds.parts().candidates.range(self.place).len()
+    }
 }
 
 /// The feeds of some row groups, one after the other. Ends after the first error.
@@ -64,27 +95,51 @@ pub(crate) fn row_groups(files: &[FeedFile]) -> Vec<RowGroup> {
 pub struct FeedReader {
     schema: Arc<Schema>,
     files: Arc<[FeedFile]>,
-    ahead: VecDeque<RowGroup>,
+    ahead: VecDeque<RowGroupPlace>,
     /// The footer of the file that the last row group was in.
     footer: Option<(usize, Footer)>,
     current: Option<OpenRowGroup>,
+    /// The next of the feeds that are decoded.
+    next: Option<FeedHandle>,
 }
 
 impl FeedReader {
     pub(crate) fn new(
         schema: Arc<Schema>,
         files: Arc<[FeedFile]>,
-        order: impl IntoIterator<Item = RowGroup>,
+        order: impl IntoIterator<Item = RowGroupPlace>,
     ) -> Self {
-        Self { schema, files, ahead: order.into_iter().collect(), footer: None, current: None }
+        let ahead = order.into_iter().collect();
+        Self { schema, files, ahead, footer: None, current: None, next: None }
     }
 
-    fn advance(&mut self) -> Result<Option<Feed>, Error> {
+    /// The next feed as one of those that were decoded together.
+    pub(crate) fn next_handle(&mut self) -> Option<Result<FeedHandle, Error>> {
+        if let Some(next) = self.next.take() {
+            self.next = following(&next);
+            return Some(Ok(next));
+        }
+        match self.decode() {
+            Ok(feeds) => {
+                let first = FeedHandle { feeds: Arc::new(feeds?), place: 0 };
+                self.next = following(&first);
+                Some(Ok(first))
+            }
+            Err(e) => {
+                self.ahead.clear();
+                self.current = None;
+                Some(Err(e))
+            }
+        }
+    }
+
+    /// The next rows, at least one.
+    fn decode(&mut self) -> Result<Option<FeedColumns>, Error> {
         loop {
             if let Some(current) = &mut self.current {
-                let path = &self.files[current.row_group.file].path;
-                if let Some(feed) = current.next_feed(path, &self.schema)? {
-                    return Ok(Some(feed));
+                let path = &self.files[current.place.file].path;
+                if let Some(feeds) = current.decode(path, &self.schema)? {
+                    return Ok(Some(feeds));
                 }
                 self.current = None;
             }
@@ -93,42 +148,44 @@ impl FeedReader {
         }
     }
 
-    fn open(&mut self, row_group: RowGroup) -> Result<OpenRowGroup, Error> {
-        let file = &self.files[row_group.file];
+    fn open(&mut self, place: RowGroupPlace) -> Result<OpenRowGroup, Error> {
+        let file = &self.files[place.file];
         let footer = match self.footer.take() {
-            Some((number, footer)) if number == row_group.file => footer,
+            Some((number, footer)) if number == place.file => footer,
             _ => Footer::read(&file.path, &self.schema)?,
         };
-        let footer = &self.footer.insert((row_group.file, footer)).1;
+        let footer = &self.footer.insert((place.file, footer)).1;
         let handle = footer.file.try_clone()?;
         let metadata = footer.metadata.clone();
         let rows = guarded(&file.path, || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata)
                 .with_projection(footer.columns.clone())
-                .with_row_groups(vec![row_group.index])
+                .with_row_groups(vec![place.index])
                 .with_batch_size(DECODED_FEEDS)
                 .build()
         })?;
         Ok(OpenRowGroup {
-            row_group,
+            place,
             rows,
-            decoded: None,
-            next_row: file.row_groups[..row_group.index].iter().sum(),
-            rows_left: file.row_groups[row_group.index],
+            ts_unit: footer.ts_unit,
+            next_row: file.row_groups[..place.index].iter().sum(),
+            rows_left: file.row_groups[place.index],
         })
     }
+}
+
+/// The feed after this one, of those that were decoded together.
+fn following(handle: &FeedHandle) -> Option<FeedHandle> {
+    let place = handle.place + 1;
+    (place < handle.feeds.feeds()).then(|| FeedHandle { feeds: Arc::clone(&handle.feeds), place })
 }
 
 impl Iterator for FeedReader {
     type Item = Result<Feed, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let item = self.advance().transpose();
-        if matches!(item, Some(Err(_))) {
-            self.ahead.clear();
-            self.current = None;
-        }
-        item
+        let handle = self.next_handle()?;
+        Some(handle.map(|handle| handle.feeds.feed(handle.place)))
     }
 }
 
@@ -138,6 +195,9 @@ struct Footer {
     metadata: ArrowReaderMetadata,
     /// The columns that the schema declares.
     columns: ProjectionMask,
+    labelled: bool,
+    /// Of `ts`, where it is stored as a plain integer.
+    ts_unit: TimeUnit,
 }
 
 impl Footer {
@@ -150,10 +210,31 @@ impl Footer {
         check_extent(path, metadata.metadata(), file.metadata()?.len())?;
         check_schema(path, &metadata, schema)?;
         let no_rows = RecordBatch::new_empty(Arc::clone(metadata.schema()));
-        Decoded::new(schema, &no_rows).map_err(|problem| located(path, 0, problem))?;
+        let ts_unit = guarded(path, || ts_unit(&metadata))?;
+        let checked =
+            decode(schema, ts_unit, &no_rows).map_err(|problem| located(path, 0, problem))?;
         let columns = projection(&metadata, schema);
-        Ok(Self { file, metadata, columns })
+        Ok(Self { file, metadata, columns, labelled: checked.labelled(), ts_unit })
     }
+}
+
+/// The unit of a `ts` that is stored as a plain integer: milliseconds, unless the Arrow schema that its writer added says
+/// seconds, for which Parquet has no type of its own.
+fn ts_unit(file: &ArrowReaderMetadata) -> Result<TimeUnit, ParquetError> {
+    let plain =
+        |schema: &ArrowSchema| schema.field_with_name("ts").ok().map(Field::data_type).cloned();
+    if plain(file.schema()) != Some(DataType::Int64) {
+        return Ok(TimeUnit::Millisecond);
+    }
+    let entries = file.metadata().file_metadata().key_value_metadata();
+    if !entries.is_some_and(|entries| entries.iter().any(|e| e.key == ARROW_SCHEMA_META_KEY)) {
+        return Ok(TimeUnit::Millisecond);
+    }
+    let written = parquet_to_arrow_schema(file.parquet_schema(), entries)?;
+    Ok(match plain(&written) {
+        Some(DataType::Timestamp(unit, _)) => unit,
+        _ => TimeUnit::Millisecond,
+    })
 }
 
 /// Reads from a Parquet file. The Parquet reader panics on some damaged files; what it was reading is dropped then.
@@ -233,10 +314,9 @@ pub(crate) fn located(path: &Path, first_row: u64, problem: Problem) -> Error {
 
 #[derive(Debug)]
 struct OpenRowGroup {
-    row_group: RowGroup,
+    place: RowGroupPlace,
     rows: ParquetRecordBatchReader,
-    /// Decoded rows and the next of them.
-    decoded: Option<(Decoded, usize)>,
+    ts_unit: TimeUnit,
     /// Row of the file that follows the decoded ones.
     next_row: u64,
     /// Rows that the footer promises beyond the decoded ones.
@@ -244,16 +324,9 @@ struct OpenRowGroup {
 }
 
 impl OpenRowGroup {
-    fn next_feed(&mut self, path: &Path, schema: &Schema) -> Result<Option<Feed>, Error> {
+    /// The next rows, at least one, or none at the end.
+    fn decode(&mut self, path: &Path, schema: &Schema) -> Result<Option<FeedColumns>, Error> {
         loop {
-            if let Some((decoded, next)) = &mut self.decoded
-                && *next < decoded.feeds()
-            {
-                *next += 1;
-                return Ok(Some(decoded.feed(*next - 1)));
-            }
-            // Before the next rows are decoded, so that only one lot is held.
-            self.decoded = None;
             let batch = match guarded(path, || self.rows.next().transpose())? {
                 Some(batch) => batch,
                 None if self.rows_left == 0 => return Ok(None),
@@ -262,12 +335,14 @@ impl OpenRowGroup {
                     return Err(Error::parquet(path, &reason));
                 }
             };
-            let decoded = Decoded::new(schema, &batch)
+            let feeds = decode(schema, self.ts_unit, &batch)
                 .map_err(|problem| located(path, self.next_row, problem))?;
-            let rows = decoded.feeds() as u64;
+            let rows = feeds.feeds() as u64;
             self.next_row += rows;
             self.rows_left = self.rows_left.saturating_sub(rows);
-            self.decoded = Some((decoded, 0));
+            if rows > 0 {
+                return Ok(Some(feeds));
+            }
         }
     }
 }

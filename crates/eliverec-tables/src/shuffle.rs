@@ -1,11 +1,17 @@
 //! Seeded shuffle in bounded memory: the row groups of all files in random order, then a buffer of feeds from which
-//! each next one is drawn. Rows that stand together in a file are spread over about the buffer's length.
+//! each next one is drawn. Rows that stand together in a file are spread over about the buffer's length, which is enough
+//! where row groups are small against it; [`crate::spread`] makes small ones of large ones.
+//!
+//! What waits is a handle to a feed among the columns that it was read in, so a few waiting feeds keep all the feeds that
+//! were decoded with them. Whenever more than twice the buffer may be kept so, the waiting ones move together.
 
-use eliverec_core::Feed;
+use std::sync::Arc;
+
+use eliverec_core::FeedColumns;
 use eliverec_core::seed::{Random, stream};
 
 use crate::error::Error;
-use crate::read::{FeedReader, RowGroup};
+use crate::read::{DECODED_FEEDS, FeedHandle, FeedReader, RowGroupPlace};
 
 /// How to shuffle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,46 +24,78 @@ pub struct Shuffle {
 
 impl Shuffle {
     /// The row groups in random order.
-    pub(crate) fn order(self, mut row_groups: Vec<RowGroup>) -> Vec<RowGroup> {
+    pub(crate) fn order(self, mut row_groups: Vec<RowGroupPlace>) -> Vec<RowGroupPlace> {
         Random::new(stream(self.seed, "shuffle/row groups")).shuffle(&mut row_groups);
         row_groups
     }
 }
 
 /// Feeds in random order. Ends after the first error.
+///
+/// # Memory
+/// Twice [`Shuffle::buffer_feeds`] and two lots of [`DECODED_FEEDS`] feeds.
 #[derive(Debug)]
-pub struct ShuffledFeeds {
+pub(crate) struct ShuffledFeeds {
     feeds: FeedReader,
-    buffer: Vec<Feed>,
+    waiting: Vec<FeedHandle>,
     capacity: usize,
+    /// Feeds that the waiting ones keep in memory, at most.
+    kept: usize,
     random: Random,
 }
 
 impl ShuffledFeeds {
     pub(crate) fn new(feeds: FeedReader, shuffle: Shuffle) -> Self {
         let random = Random::new(stream(shuffle.seed, "shuffle/buffer"));
-        Self { feeds, buffer: Vec::new(), capacity: shuffle.buffer_feeds.max(1), random }
+        let capacity = shuffle.buffer_feeds.max(1);
+        Self { feeds, waiting: Vec::new(), capacity, kept: 0, random }
     }
-}
 
-impl Iterator for ShuffledFeeds {
-    type Item = Result<Feed, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.buffer.len() < self.capacity {
-            match self.feeds.next() {
-                Some(Ok(feed)) => self.buffer.push(feed),
+    pub(crate) fn next(&mut self) -> Option<Result<FeedHandle, Error>> {
+        while self.waiting.len() < self.capacity {
+            match self.feeds.next_handle() {
+                Some(Ok(handle)) => self.wait(handle),
                 Some(Err(e)) => {
-                    self.buffer.clear();
+                    self.waiting.clear();
                     return Some(Err(e));
                 }
                 None => break,
             }
         }
-        if self.buffer.is_empty() {
+        if self.waiting.is_empty() {
             return None;
         }
-        let drawn = self.random.below(self.buffer.len());
-        Some(Ok(self.buffer.swap_remove(drawn)))
+        let drawn = self.random.below(self.waiting.len());
+        Some(Ok(self.waiting.swap_remove(drawn)))
+    }
+
+    fn wait(&mut self, handle: FeedHandle) {
+        self.kept += 1;
+        self.waiting.push(handle);
+        if self.kept > 2 * self.capacity + DECODED_FEEDS {
+            move_together(&mut self.waiting);
+            self.kept = self.waiting.len();
+        }
+    }
+}
+
+/// Moves feeds to columns that hold nothing else; the handles stay where they are.
+fn move_together(handles: &mut [FeedHandle]) {
+    // Feeds of the same columns follow each other, so that the columns go as soon as their last feed has moved.
+    let mut places: Vec<usize> = (0..handles.len()).collect();
+    places.sort_by_key(|i| (Arc::as_ptr(&handles[*i].feeds), handles[*i].place));
+    for places in places.chunks(DECODED_FEEDS) {
+        let mut moved: FeedColumns = handles[places[0]].feeds.empty_like();
+        for i in places {
+            let handle = &handles[*i];
+            moved
+                .append(&handle.feeds, handle.place)
+                .expect("the files of a split agree on their labels");
+        }
+        moved.shrink_to_fit();
+        let moved = Arc::new(moved);
+        for (place, i) in places.iter().enumerate() {
+            handles[*i] = FeedHandle { feeds: Arc::clone(&moved), place };
+        }
     }
 }

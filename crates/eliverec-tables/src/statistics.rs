@@ -29,11 +29,12 @@ pub struct Statistics {
 /// Memory grows with the number of different users and candidates, some 16 bytes each, and with nothing else.
 ///
 /// # Errors
-/// What reading the feeds gives.
+/// What reading the feeds gives, and feeds without labels.
 pub fn statistics(directory: &FeedDirectory) -> Result<Vec<(Split, Statistics)>, Error> {
     let mut all = Vec::new();
     for split in Split::ALL {
         if directory.feeds(split)? > 0 {
+            directory.require_labels(split, "counting watches")?;
             let mut tally = Tally::default();
             for feed in directory.read(split)? {
                 tally.add(&feed?);
@@ -55,7 +56,8 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, feed: &Feed) {
-        let watched = feed.candidates.labels.watched.iter().filter(|watched| **watched);
+        let watched = feed.candidates.labels.iter().flat_map(|labels| &labels.watched);
+        let watched = watched.filter(|watched| **watched);
         self.sums.feeds += 1;
         self.sums.impressions += feed.impressions() as u64;
         self.sums.watched += watched.count() as u64;
@@ -112,11 +114,11 @@ mod tests {
         first.channels.age_s = vec![3.0, 2.0, 1.0];
         first.products.age_s = vec![1.0];
         first.candidates.channel = vec![ids(&[7, 8])];
-        first.candidates.labels.watched = vec![true, false];
+        first.candidates.labels.get_or_insert_default().watched = vec![true, false];
         let mut second = Feed::empty(&schema);
         second.user_id = 5;
         second.candidates.channel = vec![ids(&[7, 9, 10])];
-        second.candidates.labels.watched = vec![false; 3];
+        second.candidates.labels.get_or_insert_default().watched = vec![false; 3];
         let mut tally = Tally::default();
         tally.add(&first);
         tally.add(&second);

@@ -1,11 +1,13 @@
 //! The values of one Arrow array as plain vectors, from every type that can stand for them: ids from any integer or
-//! text, numbers from any integer or float. Nulls, NaN and infinities are refused by index.
+//! text, numbers from any integer or float, labels from booleans and from 0 and 1. Nulls, NaN and infinities are refused
+//! by index.
 //!
-//! The arrays are in Parquet's own types, of which there is one for text and one for lists.
+//! The arrays are in Parquet's own types, of which there is one for text and one for lists: dictionaries, large and
+//! fixed-size lists and views are ways of writing these.
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, StructArray, downcast_integer_array};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Float16Type, Float32Type, Float64Type, TimeUnit,
+    ArrowPrimitiveType, DataType, Float16Type, Float32Type, Float64Type, Int64Type, TimeUnit,
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType,
 };
@@ -54,8 +56,17 @@ fn converted<T: ArrowPrimitiveType, U>(
     array.as_primitive::<T>().values().iter().map(|x| convert(*x)).collect()
 }
 
+/// Whether the array has no values and its type does not say of what kind they would be, as tools write columns in which
+/// they never saw a value.
+pub(crate) fn is_nothing(array: &dyn Array) -> bool {
+    array.is_empty() && *array.data_type() == DataType::Null
+}
+
 /// Ids: integers as they are (negative ones by their 64 bits), text by its hash.
 pub(crate) fn ids(array: &dyn Array) -> Result<Vec<u64>, Wrong> {
+    if is_nothing(array) {
+        return Ok(Vec::new());
+    }
     let ids = raw_ids(array)?;
     refuse_nulls(array, "is null; every id must be known")?;
     Ok(ids)
@@ -73,26 +84,33 @@ pub(crate) fn raw_ids(array: &dyn Array) -> Result<Vec<u64>, Wrong> {
     ))
 }
 
-/// Finite numbers without nulls.
-pub(crate) fn numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
+/// Numbers without nulls.
+pub(crate) fn known_numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
+    if is_nothing(array) {
+        return Ok(Vec::new());
+    }
     let numbers = raw_numbers(array)?;
     refuse_nulls(array, "is null; every number must be known")?;
+    Ok(numbers)
+}
+
+/// Finite numbers without nulls.
+pub(crate) fn numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
+    let numbers = known_numbers(array)?;
     match numbers.iter().position(|x| !x.is_finite()) {
         Some(i) => Err(not_finite(i, numbers[i])),
         None => Ok(numbers),
     }
 }
 
-/// Finite numbers, `None` for null.
+/// Numbers, `None` for null.
 pub(crate) fn optional_numbers(array: &dyn Array) -> Result<Vec<Option<f32>>, Wrong> {
+    if *array.data_type() == DataType::Null {
+        return Ok(vec![None; array.len()]);
+    }
     let numbers = raw_numbers(array)?;
     let known = known(array);
-    let numbers = numbers.into_iter().enumerate().map(|(i, x)| match known(i) {
-        true if x.is_finite() => Ok(Some(x)),
-        true => Err(not_finite(i, x)),
-        false => Ok(None),
-    });
-    numbers.collect()
+    Ok(numbers.into_iter().enumerate().map(|(i, x)| known(i).then_some(x)).collect())
 }
 
 fn not_finite(index: usize, x: f32) -> Wrong {
@@ -139,21 +157,40 @@ fn known(array: &dyn Array) -> impl Fn(usize) -> bool {
     move |i| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(i))
 }
 
-/// Booleans without nulls.
-pub(crate) fn booleans(array: &dyn Array) -> Result<Vec<bool>, Wrong> {
-    let values = array.as_boolean_opt().ok_or_else(|| Wrong::of_type("a boolean", array))?;
-    refuse_nulls(array, "is null; every feed knows it")?;
-    Ok(values.values().iter().collect())
+/// Labels without nulls.
+pub(crate) fn labels(array: &dyn Array) -> Result<Vec<bool>, Wrong> {
+    let labels = optional_labels(array)?;
+    refuse_nulls(
+        array,
+        "is null; give it for every candidate, or leave the column out of all files",
+    )?;
+    Ok(labels.into_iter().map(|label| label == Some(true)).collect())
 }
 
-/// Booleans, `None` for null.
-pub(crate) fn optional_booleans(array: &dyn Array) -> Result<Vec<Option<bool>>, Wrong> {
-    let values = array.as_boolean_opt().ok_or_else(|| Wrong::of_type("a boolean", array))?;
-    Ok(values.iter().collect())
+/// Labels, from booleans or from the integers 0 and 1; `None` for null.
+pub(crate) fn optional_labels(array: &dyn Array) -> Result<Vec<Option<bool>>, Wrong> {
+    if let Some(booleans) = array.as_boolean_opt() {
+        return Ok(booleans.iter().collect());
+    }
+    if *array.data_type() == DataType::Null {
+        return Ok(vec![None; array.len()]);
+    }
+    let known = known(array);
+    let integers = raw_integers(array)
+        .map_err(|_| Wrong::of_type("a boolean, or an integer that is 0 or 1", array))?;
+    let label = |(i, x): (usize, i128)| match x {
+        _ if !known(i) => Ok(None),
+        0 | 1 => Ok(Some(x == 1)),
+        _ => Err(Wrong::at(i, format!("{x} is not a label; write 0 or 1, or a boolean"))),
+    };
+    integers.into_iter().enumerate().map(label).collect()
 }
 
 /// Places in a list, `None` for null.
 pub(crate) fn positions(array: &dyn Array) -> Result<Vec<Option<u16>>, Wrong> {
+    if *array.data_type() == DataType::Null {
+        return Ok(vec![None; array.len()]);
+    }
     let known = known(array);
     let integers = raw_integers(array)?;
     let place = |(i, x): (usize, i128)| {
@@ -167,14 +204,21 @@ pub(crate) fn positions(array: &dyn Array) -> Result<Vec<Option<u16>>, Wrong> {
     integers.into_iter().enumerate().map(place).collect()
 }
 
-/// Milliseconds since 1970 UTC, from a timestamp of any unit.
-pub(crate) fn times_ms(array: &dyn Array) -> Result<Vec<i64>, Wrong> {
-    let times = raw_times_ms(array)?;
+/// Milliseconds since 1970 UTC, from a timestamp of any unit or from integers that count `unit`.
+pub(crate) fn times_ms(array: &dyn Array, unit: TimeUnit) -> Result<Vec<i64>, Wrong> {
+    let times = if *array.data_type() == DataType::Int64 {
+        let per_second = if unit == TimeUnit::Second { 1_000 } else { 1 };
+        converted::<Int64Type, _>(array, |t| t.saturating_mul(per_second))
+    } else {
+        raw_times_ms(array).map_err(|_| {
+            Wrong::of_type("a timestamp, or milliseconds as a 64-bit integer", array)
+        })?
+    };
     refuse_nulls(array, "is null; every request needs its time")?;
     Ok(times)
 }
 
-/// As [`times_ms`], with any value for null.
+/// Milliseconds since 1970 UTC, from a timestamp of any unit, with any value for null.
 pub(crate) fn raw_times_ms(array: &dyn Array) -> Result<Vec<i64>, Wrong> {
     let DataType::Timestamp(unit, _) = array.data_type() else {
         return Err(Wrong::of_type("a timestamp", array));

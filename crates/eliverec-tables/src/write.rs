@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use eliverec_core::{Feed, Schema};
+use eliverec_core::{Feed, FeedColumns, Schema};
 
 use crate::encode;
 use crate::error::Error;
@@ -53,17 +53,30 @@ impl FeedWriter {
     /// # Errors
     /// A feed that breaks the contract, and what the file system refuses.
     pub fn push(&mut self, split: Split, feed: &Feed) -> Result<(), Error> {
-        feed.check(&self.schema).map_err(|source| {
-            let request_id = feed.request_id;
-            Error::Feed { split, request_id, source }
-        })?;
-        let pending = &mut self.splits[split as usize];
-        pending.values += encode::values(feed);
-        pending.feeds.push(feed.clone());
-        if pending.feeds.len() >= ROW_GROUP_FEEDS || pending.values >= ROW_GROUP_VALUES {
-            self.end_row_group(split)?;
-        }
-        Ok(())
+        let request_id = feed.request_id;
+        let added = self.splits[split as usize].feeds(&self.schema).push(&self.schema, feed);
+        added.map_err(|source| Error::Feed { split, request_id, source })?;
+        self.end_full_row_group(split)
+    }
+
+    /// Adds one of some feeds of the schema.
+    pub(crate) fn append(
+        &mut self,
+        split: Split,
+        feeds: &FeedColumns,
+        feed: usize,
+    ) -> Result<(), Error> {
+        let added = self.splits[split as usize].feeds(&self.schema).append(feeds, feed);
+        let request_id = feeds.parts().request_ids[feed];
+        added.map_err(|source| Error::Feed { split, request_id, source })?;
+        self.end_full_row_group(split)
+    }
+
+    /// Adds a text file beside the schema.
+    pub(crate) fn note(&self, name: &str, text: &str) -> Result<(), Error> {
+        let path = self.partial.path().join(name);
+        fs_err::write(&path, text)?;
+        Ok(fs_err::File::open(&path)?.sync_all()?)
     }
 
     /// Puts everything on disk and gives the directory its name. A split without feeds has no folder.
@@ -78,14 +91,22 @@ impl FeedWriter {
         self.partial.publish()
     }
 
+    fn end_full_row_group(&mut self, split: Split) -> Result<(), Error> {
+        let feeds = self.splits[split as usize].feeds(&self.schema);
+        if feeds.feeds() >= ROW_GROUP_FEEDS || encode::values(feeds) >= ROW_GROUP_VALUES {
+            self.end_row_group(split)?;
+        }
+        Ok(())
+    }
+
     fn end_row_group(&mut self, split: Split) -> Result<(), Error> {
         let pending = &mut self.splits[split as usize];
-        if pending.feeds.is_empty() {
+        let feeds = pending.feeds(&self.schema);
+        if feeds.feeds() == 0 {
             return Ok(());
         }
-        let group = self.encoder.row_group(split, &pending.feeds)?;
-        pending.feeds.clear();
-        pending.values = 0;
+        let group = self.encoder.encode_columns(split, feeds)?;
+        feeds.clear();
         let file = if let Some(file) = &mut pending.file {
             file
         } else {
@@ -115,9 +136,15 @@ impl FeedWriter {
 /// The row group and the file that a split's next feed goes to.
 #[derive(Debug, Default)]
 struct SplitWriter {
-    feeds: Vec<Feed>,
-    values: usize,
+    /// Of the row group; made with the first feed.
+    feeds: Option<FeedColumns>,
     file: Option<FeedFileWriter>,
     row_groups: usize,
     files: usize,
+}
+
+impl SplitWriter {
+    fn feeds(&mut self, schema: &Schema) -> &mut FeedColumns {
+        self.feeds.get_or_insert_with(|| FeedColumns::empty(schema))
+    }
 }

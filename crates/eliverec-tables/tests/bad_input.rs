@@ -72,7 +72,6 @@ fn missing_columns() {
         &["candidates"],
         &["candidates", "channel_id"],
         &["candidates", "on_sale"],
-        &["candidates", "watched"],
     ] {
         // A struct without any field cannot be written, so its last field leaves under another name.
         let error = if path == ["context", "hour"] {
@@ -110,11 +109,13 @@ fn wrong_types() {
     };
     check(&["request_id"], &floats, "an integer or text, found Float64");
     check(&["user", "user"], &booleans, "found Boolean");
-    check(&["ts"], &|array| Some(cast(array, &DataType::Int64)), "a timestamp, found Int64");
+    let plain = |array: &ArrayRef| cast(array, &DataType::Int64);
+    check(&["ts"], &|array| text(&plain(array)), "milliseconds as a 64-bit integer, found Utf8");
     check(&["candidates", "clicks_60m"], &text, "a number, found Utf8");
     check(&["candidates", "stay_s"], &booleans, "a number, found Boolean");
-    check(&["candidates", "watched"], &|a| Some(cast(a, &DataType::Int8)), "boolean, found Int8");
-    check(&["candidates", "bag_click"], &floats, "a boolean, found Float64");
+    for label in ["watched", "bag_click"] {
+        check(&["candidates", label], &floats, "an integer that is 0 or 1, found Float64; cast");
+    }
     check(&["candidates", "position"], &floats, "an integer, found Float64");
     check(&["candidates", "on_sale"], &floats, "a list, found Float64");
     check(&["candidates", "channel_id"], &nothing, "an integer or text, found Null");
@@ -136,6 +137,44 @@ fn wrong_types() {
 fn list(offsets: OffsetBuffer<i32>, values: ArrayRef, nulls: Option<NullBuffer>) -> ArrayRef {
     let field = arrow::datatypes::Field::new("item", values.data_type().clone(), true);
     Arc::new(ListArray::new(Arc::new(field), offsets, values, nulls))
+}
+
+#[test]
+fn labels_that_are_none() {
+    let at = element("candidates", 1);
+    for label in ["watched", "bag_click", "product_click"] {
+        let two = |array: &ArrayRef| -> Option<ArrayRef> {
+            let mut labels = vec![1; array.len()];
+            labels[at] = 2;
+            Some(Arc::new(Int64Array::from(labels)))
+        };
+        let error = error_of(&["candidates", label], two);
+        assert_names(&error, &[&format!("row 300: candidates[1].{label}: 2 is not a label")]);
+    }
+}
+
+#[test]
+fn labels_that_are_needed_or_given_by_halves() {
+    let (_folder, directory) = toy_directory(FEEDS);
+    directory.require_labels(Split::Train, "training").unwrap();
+    let file = first_file(&directory);
+    let rows = changed(&rows_of(&file), &["candidates", "watched"], &|_| None);
+    let other = file.with_file_name("part-00001.parquet");
+    write_foreign(&other, &rows, 128);
+    let error = directory.read(Split::Train).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("part-00001.parquet: column candidates.watched: is missing"));
+    assert!(message.contains("part-00000.parquet has it"), "{message}");
+    fs_err::remove_file(&file).unwrap();
+    assert_eq!(read_all(&directory).unwrap().len(), FEEDS);
+    for error in [
+        directory.require_labels(Split::Train, "training").unwrap_err(),
+        statistics(&directory).unwrap_err(),
+    ] {
+        let message = error.to_string();
+        assert!(message.contains("part-00001.parquet: column candidates.watched"), "{message}");
+        assert!(message.contains("needs labels; `eliverec score`"), "{message}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{DataType, TimeUnit, UInt64Type};
 use eliverec_core::batch::Lengths;
-use eliverec_core::feed::Column;
+use eliverec_core::feed::{Column, Labels};
 use eliverec_core::id::text_id;
 use eliverec_core::schema::{Field, Group, Kind};
 use eliverec_core::seed::Random;
@@ -56,11 +56,11 @@ fn any_feed(schema: &Schema, random: &mut Random) -> Feed {
     feed.products.age_s = ages(lengths[0], random);
     feed.channels.age_s = ages(lengths[1], random);
     for _ in 0..lengths[2] {
-        let labels = &mut feed.candidates.labels;
-        labels.watched.push(random.below(2) == 0);
-        labels.stay_s.push((random.below(2) == 0).then(|| random.uniform() as f32));
-        labels.bag_click.push((random.below(2) == 0).then(|| random.below(2) == 0));
-        labels.product_click.push((random.below(2) == 0).then(|| random.below(2) == 0));
+        let labels = feed.candidates.labels.get_or_insert_with(|| Labels::empty(schema));
+        let watched = random.below(2) == 0;
+        let stay_s = (random.below(2) == 0).then(|| random.uniform() as f32);
+        let mut click = || (random.below(2) == 0).then(|| random.below(2) as f32);
+        labels.push(watched, [stay_s, click(), click()]);
         let position = (random.below(2) == 0).then(|| random.bits() as u16);
         feed.candidates.position.push(position);
     }
@@ -187,7 +187,7 @@ fn a_feed_that_breaks_the_contract_is_not_written() {
     let mut writer = FeedWriter::create(&folder.path().join("feeds"), &toy::schema()).unwrap();
     let mut feed = toy::feeds(1, 1).remove(0);
     feed.request_id = 77;
-    feed.candidates.labels.stay_s[1] = Some(-1.0);
+    feed.candidates.labels.as_mut().unwrap().tasks[0][1] = Some(-1.0);
     let error = writer.push(Split::Train, &feed).unwrap_err();
     let message = error.to_string();
     assert!(matches!(error, Error::Feed { .. }));
@@ -278,13 +278,11 @@ fn numbers_times_and_lists_come_in_other_types() {
 fn optional_columns_that_are_absent_read_as_unknown() {
     let feeds = reread(&["candidates", "position"], |_| None);
     assert!(feeds.iter().all(|feed| feed.candidates.position.iter().all(Option::is_none)));
-    let feeds = reread(&["candidates", "stay_s"], |_| None);
-    assert!(feeds.iter().all(|feed| feed.candidates.labels.stay_s.iter().all(Option::is_none)));
-    let feeds = reread(&["candidates", "bag_click"], |_| None);
-    assert!(feeds.iter().all(|feed| feed.candidates.labels.bag_click.iter().all(Option::is_none)));
-    let feeds = reread(&["candidates", "product_click"], |_| None);
-    let unknown = |feed: &Feed| feed.candidates.labels.product_click.iter().all(Option::is_none);
-    assert!(feeds.iter().all(unknown));
+    for (task, column) in ["stay_s", "bag_click", "product_click"].into_iter().enumerate() {
+        let feeds = reread(&["candidates", column], |_| None);
+        let labels = feeds.iter().map(|feed| feed.candidates.labels.as_ref().unwrap());
+        assert!(labels.flat_map(|labels| &labels.tasks[task]).all(Option::is_none));
+    }
 }
 
 #[test]
@@ -318,8 +316,10 @@ fn files_follow_each_other_by_name() {
 }
 
 fn shuffled(directory: &FeedDirectory, seed: u64, buffer_feeds: usize) -> Vec<u64> {
-    let feeds = directory.shuffled(Split::Train, Shuffle { seed, buffer_feeds }).unwrap();
-    feeds.map(|feed| feed.unwrap().request_id).collect()
+    let shuffle = Some(Shuffle { seed, buffer_feeds });
+    let (normalization, lengths) = (Normalization::default(), Lengths::default());
+    let feeds = directory.batches(Split::Train, &normalization, lengths, 1, shuffle).unwrap();
+    feeds.flat_map(|feed| feed.unwrap().request_ids).collect()
 }
 
 #[test]

@@ -209,14 +209,16 @@ fn batch(schema: &Schema, sizes: Sizes, lengths: Lengths, seed: u64) -> Prepared
         let ages = || (0..sizes.length).rev().map(|age| age as f32 * 60.0).collect();
         (feed.products.age_s, feed.channels.age_s) = (ages(), ages());
         feed.candidates.position = vec![None; sizes.candidates];
-        let labels = &mut feed.candidates.labels;
+        let labels = feed.candidates.labels.get_or_insert_default();
         labels.watched = (0..sizes.candidates).map(|_| random.below(8) == 0).collect();
         // For configs with inter-channel tasks: every watch has a stay and a known answer to both clicks.
-        let known = |i: usize, every: usize| labels.watched[i].then_some(i.is_multiple_of(every));
-        let all = 0..sizes.candidates;
-        labels.stay_s = all.clone().map(|i| labels.watched[i].then_some(20.0 + i as f32)).collect();
-        labels.bag_click = all.clone().map(|i| known(i, 2)).collect();
-        labels.product_click = all.map(|i| known(i, 3)).collect();
+        let every = |i: usize, nth: usize| f32::from(u8::from(i.is_multiple_of(nth)));
+        let known = |label: &dyn Fn(usize) -> f32| -> Vec<Option<f32>> {
+            let watched = labels.watched.iter().enumerate();
+            watched.map(|(i, watched)| watched.then(|| label(i))).collect()
+        };
+        let stay_s = known(&|i| 20.0 + i as f32);
+        labels.tasks = vec![stay_s, known(&|i| every(i, 2)), known(&|i| every(i, 3))];
         builder.push(&feed).expect("synthetic feeds keep the contract");
     }
     let batch = builder.finish().expect("at least one feed");

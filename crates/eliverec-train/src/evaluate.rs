@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use eliverec_core::Batch;
-use eliverec_metrics::{Evaluation, Report, TaskEvaluation, UserAuc};
-use eliverec_run::score::TaskScores;
+use eliverec_core::task::{Task, TaskKind};
+use eliverec_core::{Batch, Schema};
+use eliverec_metrics::{Evaluation, Report, TaskEvaluation, TaskReport, UserAuc};
 use eliverec_run::{RunDirectory, Scorer, Scores, Scoring};
 use eliverec_tables::{FeedDirectory, Split};
 
@@ -40,7 +40,7 @@ pub fn evaluate(
     let (evaluation, tasks) = seen.expect("nobody asks this one to stop");
     let calibration = evaluation.calibration().bins();
     let (report, users) = evaluation.finish_with_users();
-    let report = report.with_tasks(tasks.map(TaskEvaluation::finish));
+    let report = report.with_tasks(tasks.map(|tasks| task_report(&scorer.schema, tasks)));
     Ok(Detail { report, users, calibration })
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn measure(
 ) -> Result<Option<Report>, Error> {
     let seen = accumulate(scoring, feeds, split, stop)?;
     Ok(seen.map(|(evaluation, tasks)| {
-        evaluation.finish().with_tasks(tasks.map(TaskEvaluation::finish))
+        evaluation.finish().with_tasks(tasks.map(|tasks| task_report(scoring.schema, tasks)))
     }))
 }
 
@@ -75,19 +75,24 @@ pub fn batches(
     Ok(ReadAhead::new(batches, Arc::clone(scoring.schema)))
 }
 
+/// What is measured on the way: watching, and each task of a model that predicts them.
+type Seen = (Evaluation, Option<Vec<TaskEvaluation>>);
+
 fn accumulate(
     scoring: &Scoring<'_>,
     feeds: &FeedDirectory,
     split: Split,
     stop: &AtomicBool,
-) -> Result<Option<(Evaluation, Option<TaskEvaluation>)>, Error> {
+) -> Result<Option<Seen>, Error> {
+    feeds.require_labels(split, "evaluation")?;
     let (mut evaluation, mut tasks) = (Evaluation::new(), None);
     for prepared in batches(scoring, feeds, split)? {
         let prepared = prepared?;
         let Scores { p_watch, tasks: outputs } = scoring.score(&prepared);
         add(&mut evaluation, &prepared.batch, &p_watch)?;
         if let Some(outputs) = &outputs {
-            add_tasks(tasks.get_or_insert_default(), &prepared.batch, outputs)?;
+            let tasks = tasks.get_or_insert_with(|| task_evaluations(scoring.schema));
+            add_tasks(tasks, &prepared.batch, outputs)?;
         }
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
@@ -96,8 +101,21 @@ fn accumulate(
     Ok(Some((evaluation, tasks)))
 }
 
+fn task_evaluations(schema: &Schema) -> Vec<TaskEvaluation> {
+    let of = |task: &Task| match task.kind {
+        TaskKind::Binary => TaskEvaluation::binary(),
+        TaskKind::Duration => TaskEvaluation::duration(),
+    };
+    schema.task.iter().map(of).collect()
+}
+
+fn task_report(schema: &Schema, tasks: Vec<TaskEvaluation>) -> TaskReport {
+    let named = schema.task.iter().zip(tasks);
+    named.flat_map(|(task, evaluation)| evaluation.finish(&task.name)).collect()
+}
+
 fn add(evaluation: &mut Evaluation, batch: &Batch, p_watch: &[f32]) -> Result<(), Error> {
-    let watched: Vec<bool> = batch.labels.watched.iter().map(|w| *w > 0.5).collect();
+    let watched: Vec<bool> = batch.known_labels().watched.iter().map(|w| *w > 0.5).collect();
     for (user, range) in batch.user_ids.iter().zip(batch.candidates.ranges()) {
         evaluation.add_feed(*user, &p_watch[range.clone()], &watched[range])?;
     }
@@ -106,21 +124,17 @@ fn add(evaluation: &mut Evaluation, batch: &Batch, p_watch: &[f32]) -> Result<()
 
 /// The inter-channel tasks, where the label is known and the channel was entered.
 fn add_tasks(
-    evaluation: &mut TaskEvaluation,
+    evaluations: &mut [TaskEvaluation],
     batch: &Batch,
-    scores: &TaskScores,
+    scores: &[Vec<f32>],
 ) -> Result<(), Error> {
-    let labels = &batch.labels;
-    for i in (0..batch.impressions()).filter(|i| labels.watched[*i] > 0.5) {
-        let known = |label: &[f32]| Some(label[i]).filter(|label| !label.is_nan());
-        if let Some(seconds) = known(&labels.stay_s) {
-            evaluation.add_stay(scores.stay_s[i], seconds)?;
-        }
-        if let Some(clicked) = known(&labels.bag_click) {
-            evaluation.add_bag_click(scores.bag_click[i], clicked > 0.5)?;
-        }
-        if let Some(clicked) = known(&labels.product_click) {
-            evaluation.add_product_click(scores.product_click[i], clicked > 0.5)?;
+    let labels = batch.known_labels();
+    let all = evaluations.iter_mut().zip(scores).zip(&labels.tasks);
+    for ((evaluation, scores), observed) in all {
+        for ((score, observed), watched) in scores.iter().zip(observed).zip(&labels.watched) {
+            if *watched > 0.5 && !observed.is_nan() {
+                evaluation.add(*score, *observed)?;
+            }
         }
     }
     Ok(())

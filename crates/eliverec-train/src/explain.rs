@@ -52,8 +52,9 @@ pub struct Candidate {
     pub fields: BTreeMap<String, String>,
     /// Of being watched, as predicted.
     pub probability: f32,
-    /// What happened.
-    pub watched: bool,
+    /// What happened; absent where the feed has no labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watched: Option<bool>,
     /// By domain and kind (`consistent_attention`, `specific_attention` of Eq. 7, or `attention`): a weight per event, mean
     /// over heads where there are several.
     pub attention: BTreeMap<&'static str, BTreeMap<String, Vec<f32>>>,
@@ -110,7 +111,7 @@ pub fn explain(
                 .flat_map(|group| fields(schema, &feed, group, i))
                 .collect(),
             probability: probabilities[i],
-            watched: feed.candidates.labels.watched[i],
+            watched: feed.candidates.labels.as_ref().map(|labels| labels.watched[i]),
             attention: attention(&recorded, i, kept),
         })
         .collect();

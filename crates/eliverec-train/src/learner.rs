@@ -148,7 +148,7 @@ impl Learner {
 fn watching_alone(pass: Pass<'_>) -> Result<Computed, NotFinite> {
     let Pass { model, schema, batch, unique, leaves, sampling, device } = pass;
     let output = model.forward(schema, batch, unique, leaves, sampling);
-    let objective = Objective::of(&output, &batch.labels.watched, device);
+    let objective = Objective::of(&output, &batch.known_labels().watched, device);
     drop(output);
     if let Some((term, value)) = objective.not_finite() {
         return Err(NotFinite { term: format!("loss term {term}"), value });

@@ -25,6 +25,7 @@ pub mod progress;
 pub mod read_ahead;
 pub mod tasks;
 pub mod train;
+mod training_split;
 
 pub use error::Error;
 pub use evaluate::{Detail, evaluate};

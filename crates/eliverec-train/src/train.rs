@@ -24,6 +24,7 @@ use crate::log::{MetricsLog, Record};
 use crate::objective::alignment_floor;
 use crate::progress::{Progress, Reporter, Update};
 use crate::read_ahead::ReadAhead;
+use crate::training_split;
 
 /// What to train, on what, and where to.
 #[derive(Debug)]
@@ -82,6 +83,7 @@ pub fn train(request: &Request, progress: Progress, stop: &AtomicBool) -> Result
         run.check_schema(feeds.schema(), feeds.path())?;
     }
     let has_validation = feeds.feeds(Split::Validation)? > 0;
+    training_split::require_labels(&feeds, has_validation)?;
     if !has_validation && config.training.patience > 0 {
         let advice = "has no validation feeds, which early stopping needs; set training.patience=0 to train without";
         let path = request.feeds.clone();
@@ -124,6 +126,8 @@ struct Training<'a> {
     run: &'a RunDirectory,
     config: Config,
     feeds: FeedDirectory,
+    /// Where the training split is read from.
+    shuffled: FeedDirectory,
     feeds_per_epoch: u64,
     has_validation: bool,
     schema: Arc<Schema>,
@@ -148,7 +152,7 @@ impl<'a> Training<'a> {
         let commit = read_commit(run)?;
         remove_leftovers(run, commit.as_ref())?;
         let normalization = run.normalization()?;
-        let mut learner = Learner::new(&config, &schema, normalization.stay)?;
+        let mut learner = Learner::new(&config, &schema, normalization.duration("stay"))?;
         let (mut position, mut metrics_bytes) = (Position::default(), 0);
         if let Some(commit) = commit {
             if commit.training_feeds != training_feeds {
@@ -163,11 +167,16 @@ impl<'a> Training<'a> {
             (position, metrics_bytes) = (commit.position, commit.metrics_bytes);
         }
         let log = MetricsLog::open(&run.metrics_file(), metrics_bytes)?;
-        let reporter = Reporter::new(progress, config.training.log_every_steps);
+        let mut reporter = Reporter::new(progress, config.training.log_every_steps);
+        let shuffled = match position.finished {
+            Some(_) => training_split::close(run).map(|()| feeds.clone())?,
+            None => training_split::open(run, &config, &feeds, |line| reporter.say(line))?,
+        };
         Ok(Self {
             run,
             config,
             feeds,
+            shuffled,
             feeds_per_epoch: training_feeds,
             has_validation,
             schema,
@@ -197,6 +206,8 @@ impl<'a> Training<'a> {
                 self.position.finished = Some(finish);
                 // Without evaluations the last state is all there is to choose from.
                 self.save(self.position.best_value.is_none())?;
+                drop(batches);
+                training_split::close(self.run)?;
                 return Ok(Outcome::Finished(finish));
             }
             let every = self.config.training.checkpoint_every_steps;
@@ -223,7 +234,7 @@ impl<'a> Training<'a> {
             seed: numbered(stream(self.config.seed, "shuffle"), self.position.epoch),
             buffer_feeds: training.shuffle_buffer_feeds,
         };
-        let mut batches = self.feeds.batches(
+        let mut batches = self.shuffled.batches(
             Split::Train,
             &self.normalization,
             self.config.settings().lengths(),

@@ -103,7 +103,7 @@ impl Both {
             assert_eq!(set.user, log.user, "{request}");
             assert_eq!(set.context, log.context, "{request}");
             let [ours, theirs] = [0, 1].map(|way| {
-                let labels = &pair[way].candidates.labels.watched;
+                let labels = &pair[way].candidates.labels.as_ref().unwrap().watched;
                 self.candidates(way, pair[way], id, |i| labels[i])
             });
             assert_eq!(ours, theirs, "watched, {request}");

@@ -36,7 +36,7 @@ fn labels(events: &[Event]) -> Labels {
     site.run(&config());
     let mut feeds = read(&site.feeds());
     assert_eq!(feeds.len(), 1);
-    feeds.remove(0).1.candidates.labels
+    feeds.remove(0).1.candidates.labels.unwrap()
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_visit_counts_by_its_beginning() {
 #[test]
 fn stays_are_the_longest_or_unknown() {
     let watch = of_request(5, EventKind::Watch, 1, 2_000);
-    let stays = |events: &[Event]| labels(events).stay_s;
+    let stays = |events: &[Event]| labels(events).tasks[0].clone();
     assert_eq!(stays(&[]), [Some(0.0), Some(0.0)]);
     assert_eq!(stays(std::slice::from_ref(&watch)), [None, Some(0.0)]);
     let two = [watch, leave(6, 1, 4_000, 2.0), leave(7, 1, 60_000, 40.0)];
@@ -72,12 +72,12 @@ fn clicks_count_within_the_window() {
             click(3, EventKind::BagClick, after_ms),
             click(4, EventKind::ProductClick, after_ms + 1),
         ]);
-        (labels.bag_click[0], labels.product_click[0])
+        (labels.tasks[1][0] == Some(1.0), labels.tasks[2][0] == Some(1.0))
     };
-    assert_eq!(labels(0), (Some(true), Some(true)));
-    assert_eq!(labels(window_ms), (Some(true), Some(false)));
-    assert_eq!(labels(-1), (Some(false), Some(true)));
-    assert_eq!(labels(-2), (Some(false), Some(false)));
+    assert_eq!(labels(0), (true, true));
+    assert_eq!(labels(window_ms), (true, false));
+    assert_eq!(labels(-1), (false, true));
+    assert_eq!(labels(-2), (false, false));
 }
 
 #[test]

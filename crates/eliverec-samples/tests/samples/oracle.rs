@@ -68,7 +68,12 @@ fn requests(arrivals: &[&Event], config: &SampleConfig) -> Vec<Request> {
             if candidates.iter().all(|known| known.channel_id != channel_id) {
                 let outcome = outcome(arrivals, first, channel_id, config);
                 let (event_id, position) = (event.event_id, event.position);
-                candidates.push(Candidate { event_id, channel_id, position, outcome });
+                candidates.push(Candidate {
+                    event_id,
+                    channel_id,
+                    position,
+                    outcome: Some(outcome),
+                });
             }
         }
         requests.push(Request {

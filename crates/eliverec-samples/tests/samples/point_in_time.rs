@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use eliverec_core::event::EventKind;
-use eliverec_core::feed::Labels;
 use eliverec_features::{Admission, Freshness};
 use proptest::prelude::*;
 
@@ -12,7 +11,7 @@ use eliverec_core::Feed;
 
 /// A feed without its labels and without the channels shown: what was known before the request.
 fn known(mut feed: Feed) -> Feed {
-    feed.candidates.labels = Labels::default();
+    feed.candidates.labels = None;
     feed
 }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 use eliverec_core::id::text_id;
 
 use super::candidates::Sampler;
-use super::record::{FeedBuilder, Label, Value};
+use super::record::{FeedInProgress, Label, Value};
 use super::source::Table;
 use super::timeline::{Timeline, newest};
 use super::{Options, Output};
@@ -99,7 +99,7 @@ fn read(shops: &Shops, from: &Path, options: Options, out: &mut Output<'_>) -> R
             out.dropped("the user has no earlier event in either shop");
             continue;
         }
-        let mut feed = FeedBuilder::new(&out.schema, event.row, event.user, event.ts_ms);
+        let mut feed = FeedInProgress::new(&out.schema, event.row, event.user, event.ts_ms);
         feed.user(&[("activity", Value::Number(activity as f32))]);
         for (at, item) in newest(earlier[0], options.history) {
             feed.product(*at, &entity("product_id", *item), &[]);

@@ -14,7 +14,7 @@ use eliverec_core::schema::Group;
 
 use super::candidates::Sampler;
 use super::log::LogOutput;
-use super::record::{FeedBuilder, Label, Value};
+use super::record::{FeedInProgress, Label, Value};
 use super::source::Table;
 use super::timeline::Timeline;
 use super::{Options, Output, calendar};
@@ -54,7 +54,7 @@ pub(super) fn read(from: &Path, options: Options, out: &mut Output<'_>) -> Resul
                 continue;
             }
         };
-        let mut feed = FeedBuilder::new(&out.schema, entry.row, entry.user, ts_ms);
+        let mut feed = FeedInProgress::new(&out.schema, entry.row, entry.user, ts_ms);
         feed.user(&[("user_id", Value::Id(entry.user))]);
         feed.context(&[
             ("hour", Value::Id(calendar::hour(ts_ms))),

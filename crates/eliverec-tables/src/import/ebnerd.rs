@@ -19,7 +19,7 @@ use eliverec_core::schema::Group;
 
 use super::ebnerd_tables::{Read, Request, UNKNOWN, read_articles, read_history, read_requests};
 use super::log::LogOutput;
-use super::record::{FeedBuilder, Label, Value};
+use super::record::{FeedInProgress, Label, Value};
 use super::timeline::Timeline;
 use super::{Options, Output, calendar};
 use crate::{Error, Split};
@@ -210,9 +210,9 @@ fn feed<'a>(
     past: &Past,
     newest: usize,
     length: impl Fn(u64) -> f32,
-) -> FeedBuilder<'a> {
+) -> FeedInProgress<'a> {
     let ts_ms = request.ts_ms;
-    let mut feed = FeedBuilder::new(schema, request.id, request.user, ts_ms);
+    let mut feed = FeedInProgress::new(schema, request.id, request.user, ts_ms);
     feed.user(&[
         ("user_id", Value::Id(request.user)),
         ("is_subscriber", Value::Id(request.subscriber.into())),

@@ -1,7 +1,7 @@
 //! Builds a feed value by value: columns are filled in the order of the schema, and each value names the field it is for.
 
 use eliverec_core::Schema;
-use eliverec_core::feed::{Column, Feed};
+use eliverec_core::feed::{Column, Feed, Labels};
 use eliverec_core::schema::Field;
 
 /// A value of a field.
@@ -24,12 +24,12 @@ pub(super) struct Label {
 }
 
 /// A feed that is being filled.
-pub(super) struct FeedBuilder<'a> {
+pub(super) struct FeedInProgress<'a> {
     schema: &'a Schema,
     feed: Feed,
 }
 
-impl<'a> FeedBuilder<'a> {
+impl<'a> FeedInProgress<'a> {
     pub(super) fn new(schema: &'a Schema, request_id: u64, user_id: u64, ts_ms: i64) -> Self {
         Self { schema, feed: Feed { request_id, user_id, ts_ms, ..Feed::empty(schema) } }
     }
@@ -72,10 +72,13 @@ impl<'a> FeedBuilder<'a> {
         append(&self.schema.channel, &mut candidates.channel, channel);
         append(&self.schema.target, &mut candidates.target, target);
         candidates.position.push(position);
-        candidates.labels.watched.push(label.watched);
-        candidates.labels.stay_s.push(label.stay_s);
-        candidates.labels.bag_click.push(label.bag_click);
-        candidates.labels.product_click.push(None);
+        let labels = candidates.labels.get_or_insert_with(|| Labels::empty(self.schema));
+        let tasks = self.schema.task.iter().map(|task| match task.column() {
+            "stay_s" => label.stay_s,
+            "bag_click" => label.bag_click.map(|clicked| f32::from(u8::from(clicked))),
+            _ => None,
+        });
+        labels.push(label.watched, tasks);
     }
 
     pub(super) fn finish(self) -> Feed {

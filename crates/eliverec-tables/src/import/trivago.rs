@@ -11,7 +11,7 @@ use std::path::Path;
 
 use eliverec_core::id::text_id;
 
-use super::record::{FeedBuilder, Label, Value};
+use super::record::{FeedInProgress, Label, Value};
 use super::source::Table;
 use super::timeline::Timeline;
 use super::{Options, Output, calendar};
@@ -72,7 +72,7 @@ pub(super) fn read(from: &Path, options: Options, out: &mut Output<'_>) -> Resul
             continue;
         }
         let ts_ms = request.ts_ms;
-        let mut feed = FeedBuilder::new(&out.schema, request.id, request.user, ts_ms);
+        let mut feed = FeedInProgress::new(&out.schema, request.id, request.user, ts_ms);
         feed.user(&[("user_id", Value::Id(request.user))]);
         feed.context(&[
             ("platform", Value::Id(request.platform)),

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
-use eliverec_core::{Feed, Schema};
+use eliverec_core::{Feed, FeedColumns, Schema};
 use eliverec_tables::Split;
 use eliverec_tables::import::{Imported, Importer, Options, find};
 
@@ -28,7 +28,7 @@ fn import(name: &str, from: &Path, seed: u64) -> (Imported, Vec<(Split, Feed)>) 
     let mut feeds = Vec::new();
     let imported = importer
         .feeds(from, Options { seed, ..Options::default() }, &mut |split, feed| {
-            feed.check(&schema).unwrap();
+            FeedColumns::empty(&schema).push(&schema, feed).unwrap();
             feeds.push((split, feed.clone()));
             Ok(())
         })
@@ -76,7 +76,7 @@ fn gauc_feed<'a>(
 ) -> f64 {
     let (mut sum, mut weight) = (0.0, 0.0);
     for feed in feeds {
-        let (scores, watched) = (score(feed), &feed.candidates.labels.watched);
+        let (scores, watched) = (score(feed), &feed.candidates.labels.as_ref().unwrap().watched);
         let of = |class: bool| {
             scores.iter().zip(watched).filter(move |(_, w)| **w == class).map(|(score, _)| *score)
         };

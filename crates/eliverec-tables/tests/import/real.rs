@@ -99,7 +99,8 @@ fn popularity(name: &str, feeds: &[(Split, Feed)]) -> f64 {
     let mut counts: HashMap<u64, u32> = HashMap::new();
     for (split, feed) in feeds {
         let items = ids(&schema, feed, Group::Candidate, "channel_id");
-        let positive = feed.candidates.labels.watched.iter().position(|w| *w).unwrap();
+        let positive =
+            feed.candidates.labels.as_ref().unwrap().watched.iter().position(|w| *w).unwrap();
         if *split != Split::Test {
             *counts.entry(items[positive]).or_default() += 1;
         }
@@ -115,7 +116,8 @@ fn assert_sampled(name: &str, feeds: &[(Split, Feed)]) {
     let schema = importer(name).schema();
     let mut owned: BTreeMap<u64, HashSet<u64>> = BTreeMap::new();
     for (_, feed) in feeds {
-        let positive = feed.candidates.labels.watched.iter().position(|w| *w).unwrap();
+        let positive =
+            feed.candidates.labels.as_ref().unwrap().watched.iter().position(|w| *w).unwrap();
         let items = ids(&schema, feed, Group::Candidate, "channel_id");
         owned.entry(feed.user_id).or_default().insert(items[positive]);
     }

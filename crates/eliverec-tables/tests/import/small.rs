@@ -69,8 +69,8 @@ fn ebnerd_feeds_hold_what_was_known_before() {
     assert_eq!(numbers(&schema, first, Group::ChannelEvent, "stay"), [10.0, 1.0]);
     assert_eq!(first.channels.age_s, [100_000.0, 1.0]);
     assert!(first.products.age_s.is_empty());
-    assert_eq!(first.candidates.labels.stay_s, [None, Some(30.0)]);
-    assert_eq!(first.candidates.labels.bag_click, [None, Some(true)]);
+    assert_eq!(first.candidates.labels.as_ref().unwrap().tasks[0], [None, Some(30.0)]);
+    assert_eq!(first.candidates.labels.as_ref().unwrap().tasks[1], [None, Some(1.0)]);
     assert_eq!(ids(&schema, first, Group::Context, "weekday"), [0], "1970-01-12 was a Monday");
     // Seen first in the history of the same user; nothing of the other request at the same moment.
     let age = numbers(&schema, first, Group::Target, "age_since_first_seen_s");
@@ -78,7 +78,7 @@ fn ebnerd_feeds_hold_what_was_known_before() {
     assert_eq!(numbers(&schema, first, Group::Target, "impressions_60m"), [0.0, 0.0]);
 
     // Two clicks: whose the reading time is, is open.
-    assert_eq!(feed(1).candidates.labels.stay_s, [None, None]);
+    assert_eq!(feed(1).candidates.labels.as_ref().unwrap().tasks[0], [None, None]);
 
     // The click of request 0 is told by the history, 20 s later: once, not twice.
     let second = feed(2);
@@ -118,7 +118,10 @@ fn driver_candidates_are_rooms_known_to_be_live() {
     let rooms = ids(&schema, feed, Group::Candidate, "room_id");
     let zero = rooms.iter().position(|room| *room == 0).unwrap();
     assert_eq!(rooms.len(), 2);
-    assert!(feed.candidates.labels.watched[zero] && !feed.candidates.labels.watched[1 - zero]);
+    assert!(
+        feed.candidates.labels.as_ref().unwrap().watched[zero]
+            && !feed.candidates.labels.as_ref().unwrap().watched[1 - zero]
+    );
     let target = |name| numbers(&schema, feed, Group::Target, name);
     assert_eq!((target("minutes_live")[zero], target("minutes_live")[1 - zero]), (3.0, 2.0));
     assert_eq!((target("entries_5m")[zero], target("entries_5m")[1 - zero]), (2.0, 1.0));
@@ -162,7 +165,7 @@ fn trivago_lists_keep_position_and_price() {
     let filters = [text_id("Pool"), text_id("5 Star")];
     let expected = Column::Lists { ends: vec![2], ids: filters.into() };
     assert_eq!(*column(&schema, second, Group::Context, "filters"), expected);
-    assert!(feeds[2].1.candidates.labels.watched.iter().all(|watched| !watched));
+    assert!(feeds[2].1.candidates.labels.as_ref().unwrap().watched.iter().all(|watched| !watched));
 }
 
 fn shop_events(live: &str, products: &str) -> String {
@@ -197,7 +200,7 @@ fn last_events_of_users_of_both_shops_are_held_out() {
         assert_eq!(imported.feeds, [8, 4, 4], "{name}");
         for (split, feed) in &feeds {
             assert_eq!(feed.impressions(), 8);
-            let watched = &feed.candidates.labels.watched;
+            let watched = &feed.candidates.labels.as_ref().unwrap().watched;
             assert_eq!(watched.iter().filter(|watched| **watched).count(), 1);
             if *split == Split::Test {
                 assert_eq!((feed.ts_ms, feed.user_id < 4), (4_000, true));
@@ -207,7 +210,9 @@ fn last_events_of_users_of_both_shops_are_held_out() {
         }
         let positions: BTreeSet<usize> = feeds
             .iter()
-            .map(|(_, f)| f.candidates.labels.watched.iter().position(|w| *w).unwrap())
+            .map(|(_, f)| {
+                f.candidates.labels.as_ref().unwrap().watched.iter().position(|w| *w).unwrap()
+            })
             .collect();
         assert!(positions.len() > 3, "positives stand anywhere: {positions:?}");
         assert_eq!(feeds, import(name, folder.path(), 1).1);

@@ -102,9 +102,9 @@ fn batches_with_little_in_them_are_survived() {
             (build(&feeds, 0, 50), TASKS),
             (build(&feeds, 50, 0), TASKS),
             (build(&feeds, 0, 0), TASKS),
-            (with(|batch| batch.labels.watched.fill(0.0)), 0),
-            (with(|batch| batch.labels.watched.fill(1.0)), TASKS),
-            (with(|batch| batch.labels.stay_s.fill(f32::NAN)), TASKS - 1),
+            (with(|batch| batch.labels.as_mut().unwrap().watched.fill(0.0)), 0),
+            (with(|batch| batch.labels.as_mut().unwrap().watched.fill(1.0)), TASKS),
+            (with(|batch| batch.labels.as_mut().unwrap().tasks[0].fill(f32::NAN)), TASKS - 1),
         ];
         let mut learner = learner(config);
         // Each twice, so that it meets both turns of an alternating schedule.
@@ -138,7 +138,7 @@ fn the_heads_rest_where_nobody_watched() {
         };
         let before = heads(&learner);
         let mut batch = toy::batch(30, 6);
-        batch.labels.watched.fill(0.0);
+        batch.labels.as_mut().unwrap().watched.fill(0.0);
         update(&mut learner, config, batch, 3);
         assert!(heads(&learner) == before, "{}", config.model.name());
     });

@@ -84,7 +84,7 @@ impl Pass<'_> {
     /// L_rec (Eq. 11).
     fn watch(&self, fields: Vec<Tensor<2>>) -> Result<Tensor<1>, NotFinite> {
         let logits = self.model.watch(fields);
-        finite("watch", watch_loss(logits, &self.batch.labels.watched, self.device))
+        finite("watch", watch_loss(logits, &self.batch.known_labels().watched, self.device))
     }
 
     fn constant(&self, values: Vec<f32>, width: usize) -> Tensor<2> {
@@ -212,7 +212,7 @@ fn at_representation(
     }
 
     // eq. 14: weights.
-    let watched = &pass.batch.labels.watched;
+    let watched = &pass.batch.known_labels().watched;
     let compared = |row: usize| config.cosine_rows == LabelSpace::Impressions || watched[row] > 0.5;
     let comparison = Comparison { main: &at_fields, rows: &rows.impressions, width, compared };
     let signals = found.each_ref().map(|task| task.as_ref().map(|t| comparison.signal(t)));

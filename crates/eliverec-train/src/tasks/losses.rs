@@ -22,7 +22,7 @@ pub struct TaskRows {
 impl TaskRows {
     /// The rows of a batch. `stay` standardises ln(1 + seconds).
     pub fn of(batch: &Batch, space: LabelSpace, stay: &Moments) -> Self {
-        let labels = &batch.labels;
+        let labels = batch.known_labels();
         let watched = |i: u32| labels.watched[i as usize] > 0.5;
         let all = 0..batch.impressions() as u32;
         let impressions: Vec<u32> = match space {
@@ -30,11 +30,7 @@ impl TaskRows {
             LabelSpace::Impressions => all.collect(),
         };
         let known = Task::ALL.map(|task| {
-            let of = match task {
-                Task::Stay => &labels.stay_s,
-                Task::BagClick => &labels.bag_click,
-                Task::ProductClick => &labels.product_click,
-            };
+            let of = &labels.tasks[task as usize];
             let label = |i: &u32| if watched(*i) { of[*i as usize] } else { 0.0 };
             let values = impressions.iter().map(label).zip(0..).filter(|(y, _)| !y.is_nan());
             let (labels, places): (Vec<f32>, Vec<u32>) = values.unzip();
@@ -75,9 +71,11 @@ mod tests {
     fn watched_rows_skip_unknown_labels_and_all_rows_count_a_channel_not_entered_as_nothing() {
         let mut batch = toy::batch(6, 2);
         let n = batch.impressions();
-        batch.labels.watched = (0..n).map(|i| f32::from(u8::from(i % 2 == 0))).collect();
-        batch.labels.stay_s = (0..n).map(|i| if i == 0 { f32::NAN } else { i as f32 }).collect();
-        batch.labels.bag_click = vec![1.0; n];
+        batch.labels.as_mut().unwrap().watched =
+            (0..n).map(|i| f32::from(u8::from(i % 2 == 0))).collect();
+        batch.labels.as_mut().unwrap().tasks[0] =
+            (0..n).map(|i| if i == 0 { f32::NAN } else { i as f32 }).collect();
+        batch.labels.as_mut().unwrap().tasks[1] = vec![1.0; n];
         let stay = Moments { mean: 1.0, sd: 2.0 };
         let watched = TaskRows::of(&batch, LabelSpace::Watched, &stay);
         assert_eq!(watched.impressions, (0..n as u32).step_by(2).collect::<Vec<_>>());
@@ -93,18 +91,18 @@ mod tests {
     fn losses_equal_their_formulas() {
         let mut batch = toy::batch(2, 2);
         let n = batch.impressions();
-        batch.labels.watched = vec![1.0; n];
-        batch.labels.stay_s = vec![f32::NAN; n];
-        batch.labels.stay_s[1] = 9.0;
-        batch.labels.product_click = vec![f32::NAN; n];
-        batch.labels.product_click[0] = 1.0;
+        batch.labels.as_mut().unwrap().watched = vec![1.0; n];
+        batch.labels.as_mut().unwrap().tasks[0] = vec![f32::NAN; n];
+        batch.labels.as_mut().unwrap().tasks[0][1] = 9.0;
+        batch.labels.as_mut().unwrap().tasks[2] = vec![f32::NAN; n];
+        batch.labels.as_mut().unwrap().tasks[2][0] = 1.0;
         let (device, stay) = (Device::flex(), Moments::default());
         let rows = TaskRows::of(&batch, LabelSpace::Watched, &stay);
         let outputs = Tensor::<1>::full([n], 0.5, &device);
         let loss = |task| rows.loss(task, outputs.clone(), &device).into_scalar::<f32>();
         assert!((loss(Task::Stay) - (0.5 - 10.0_f32.ln()).powi(2)).abs() < 1e-5);
         assert!((loss(Task::ProductClick) - (1.0 + (-0.5_f32).exp()).ln()).abs() < 1e-6);
-        batch.labels.bag_click = vec![f32::NAN; n];
+        batch.labels.as_mut().unwrap().tasks[1] = vec![f32::NAN; n];
         assert!(!TaskRows::of(&batch, LabelSpace::Watched, &stay).has(Task::BagClick));
     }
 }

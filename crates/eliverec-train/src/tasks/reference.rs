@@ -135,12 +135,9 @@ fn batch(r: &Reference, schema: &Schema) -> Batch {
             let label = |i: usize| Some(r.values(name)[i]).filter(|label| *label >= 0.0);
             rows.clone().map(label).collect::<Vec<_>>()
         };
-        let click = |name| known(name).into_iter().map(|label| label.map(|y| y > 0.5)).collect();
-        candidates.labels.watched =
-            rows.clone().map(|i| r.values("input.watched")[i] > 0.5).collect();
-        candidates.labels.stay_s = known("input.stay");
-        candidates.labels.bag_click = click("input.bag_click");
-        candidates.labels.product_click = click("input.product_click");
+        let labels = candidates.labels.get_or_insert_default();
+        labels.watched = rows.clone().map(|i| r.values("input.watched")[i] > 0.5).collect();
+        labels.tasks = ["input.stay", "input.bag_click", "input.product_click"].map(known).into();
         builder.push(&feed).unwrap();
     }
     builder.finish().unwrap()

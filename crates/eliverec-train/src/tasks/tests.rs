@@ -77,7 +77,7 @@ impl Fixture {
         self.with(|pass, rows| {
             let Pass { model, schema, batch, unique, leaves, sampling, device } = pass;
             let output = model.forward(schema, batch, unique, leaves, sampling);
-            let mut loss = watch_loss(output.logits, &batch.labels.watched, device);
+            let mut loss = watch_loss(output.logits, &batch.known_labels().watched, device);
             for penalty in output.penalties {
                 loss = loss + penalty.value * penalty.weight;
             }
@@ -181,12 +181,15 @@ fn cosines_at_parameters_compare_parameters_of_one_name() {
 #[test]
 fn batches_with_little_to_learn_from_are_survived() {
     let modes = ["vanilla", "adaptive", "uncertainty", "meta_balance"];
-    let nobody = |batch: &mut eliverec_core::Batch| batch.labels.watched.fill(0.0);
+    let nobody =
+        |batch: &mut eliverec_core::Batch| batch.labels.as_mut().unwrap().watched.fill(0.0);
     let unknown = |batch: &mut eliverec_core::Batch| {
-        batch.labels.stay_s.fill(f32::NAN);
-        batch.labels.bag_click.fill(f32::NAN);
+        let labels = batch.labels.as_mut().unwrap();
+        labels.tasks[0].fill(f32::NAN);
+        labels.tasks[1].fill(f32::NAN);
     };
-    let one_class = |batch: &mut eliverec_core::Batch| batch.labels.product_click.fill(1.0);
+    let one_class =
+        |batch: &mut eliverec_core::Batch| batch.labels.as_mut().unwrap().tasks[2].fill(1.0);
     let changes: [(Change, usize); 3] = [(nobody, 0), (unknown, 1), (one_class, 3)];
     for mode in modes {
         for scope in ["representation", "parameters"] {
@@ -207,7 +210,7 @@ fn a_single_feed_and_an_empty_domain_are_survived() {
     let schema = toy::schema();
     let normalization = eliverec_core::Normalization::default();
     let mut feeds = toy::feeds(30, 5);
-    feeds.iter_mut().for_each(|feed| feed.candidates.labels.watched[0] = true);
+    feeds.iter_mut().for_each(|feed| feed.candidates.labels.as_mut().unwrap().watched[0] = true);
     for (feeds, products, channels) in [(&feeds[..1], 50, 50), (&feeds, 0, 50), (&feeds, 50, 0)] {
         let lengths = eliverec_core::Lengths { products, channels };
         let mut builder = eliverec_core::BatchBuilder::new(&schema, &normalization, lengths);
@@ -224,13 +227,9 @@ fn a_single_feed_and_an_empty_domain_are_survived() {
 fn a_loss_that_is_no_number_is_named() {
     for (task, labels) in [("stay", 0), ("bag_click", 1), ("product_click", 2)] {
         let change = |batch: &mut eliverec_core::Batch| {
-            batch.labels.watched.fill(1.0);
-            let all = [
-                &mut batch.labels.stay_s,
-                &mut batch.labels.bag_click,
-                &mut batch.labels.product_click,
-            ];
-            all.into_iter().nth(labels).unwrap().fill(f32::INFINITY);
+            let known = batch.labels.as_mut().unwrap();
+            known.watched.fill(1.0);
+            known.tasks[labels].fill(f32::INFINITY);
         };
         let fixture = Fixture::new(config(&["tasks.mode=adaptive"]), prepared(change));
         let mut weighting = Weighting::new(&fixture.config.tasks, 4).unwrap();

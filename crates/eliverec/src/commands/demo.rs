@@ -171,7 +171,8 @@ impl TestSplit {
 
 /// How much there is to see in a feed: candidates up to ten, events of the shorter history up to ten, a watch.
 fn telling(feed: &Feed) -> usize {
-    let watched = feed.candidates.labels.watched.iter().any(|watched| *watched);
+    let labels = feed.candidates.labels.as_ref();
+    let watched = labels.is_some_and(|labels| labels.watched.contains(&true));
     let events = feed.channels.age_s.len().min(feed.products.age_s.len());
     usize::from(watched) * (feed.impressions().min(10) + events.min(10))
 }

@@ -107,7 +107,7 @@ impl Arguments {
             let mut row = vec![i.to_string()];
             row.extend(shown.iter().map(|name| value(&candidate.fields, name)));
             row.push(format!("{:.4}", candidate.probability));
-            row.push(if candidate.watched { "yes".into() } else { String::new() });
+            row.push(if candidate.watched == Some(true) { "yes".into() } else { String::new() });
             table.add_row(row);
         }
         table.trim_fmt()

@@ -1,0 +1,126 @@
+//! The inter-channel tasks, as a schema declares them.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// An inter-channel task (Sec. IV-C): what a user does once inside a channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// As configs, logs and reports call it.
+    pub name: String,
+    /// The candidates' column with its label; the name if omitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What its label is.
+    pub kind: TaskKind,
+    /// Weight of its loss where weights are fixed (`tasks.mode = "vanilla"`), unless the config gives another.
+    #[serde(default = "vanilla_weight")]
+    pub weight: f32,
+}
+
+/// See [`Task::kind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// Seconds, not negative: regression on the standardised log1p.
+    Duration,
+    /// It happens or it does not: yes or no, 1 or 0.
+    Binary,
+}
+
+fn vanilla_weight() -> f32 {
+    0.3
+}
+
+impl Task {
+    /// The paper's: the stay, a click on the goods bag, a click on a product, with the weights of its vanilla rows.
+    pub fn paper() -> Vec<Self> {
+        let task = |name: &str, label: Option<&str>, kind, weight| Self {
+            name: name.into(),
+            label: label.map(Into::into),
+            kind,
+            weight,
+        };
+        vec![
+            task("stay", Some("stay_s"), TaskKind::Duration, 0.3),
+            task("bag_click", None, TaskKind::Binary, 0.3),
+            task("product_click", None, TaskKind::Binary, 0.1),
+        ]
+    }
+
+    /// Whether these are the paper's.
+    #[expect(clippy::ptr_arg, reason = "serde passes a reference to the field")]
+    pub(crate) fn are_paper(tasks: &Vec<Self>) -> bool {
+        *tasks == Self::paper()
+    }
+
+    /// Names and labels must be plain and differ; `taken` are columns that no label may be.
+    pub(crate) fn check_all(tasks: &[Self], taken: &[&str]) -> Result<(), Error> {
+        let (mut names, mut labels) = (BTreeSet::new(), BTreeSet::new());
+        for task in tasks {
+            let plain = !task.name.is_empty()
+                && task.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let reason = if !plain || !names.insert(&task.name) {
+                "needs a name of its own, of letters, digits and _"
+            } else if !labels.insert(task.column()) {
+                "has the label of another task"
+            } else if taken.contains(&task.column()) {
+                "its label is a column that says something else already, or a field that would give it away"
+            } else if !task.weight.is_finite() || task.weight < 0.0 {
+                "its weight must be a number that is not negative"
+            } else {
+                continue;
+            };
+            let field = format!("task {:?}", task.name);
+            return Err(Error::SchemaField { field, reason: reason.into() });
+        }
+        Ok(())
+    }
+
+    /// The candidates' column with its label.
+    pub fn column(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Schema;
+
+    #[test]
+    fn tasks_are_the_papers_unless_declared() {
+        let text = "[[channel]]\nname = \"c\"\nkind = \"dense\"\n";
+        let schema = Schema::parse(text).unwrap();
+        let columns: Vec<&str> = schema.task.iter().map(super::Task::column).collect();
+        assert_eq!(columns, ["stay_s", "bag_click", "product_click"]);
+        assert!(!schema.to_toml().contains("task"));
+        let own = format!("{text}[[task]]\nname = \"long_view\"\nkind = \"binary\"\n");
+        let own = Schema::parse(&own).unwrap();
+        assert_eq!(own.task[0].column(), "long_view");
+        assert_eq!(Schema::parse(&own.to_toml()).unwrap(), own);
+        assert!(schema.differences(&own).iter().any(|d| d.contains("long_view")));
+        let none = Schema::parse(&format!("task = []\n{text}")).unwrap();
+        assert!(none.task.is_empty());
+        assert_eq!(Schema::parse(&none.to_toml()).unwrap(), none);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_task_is_named() {
+        let message = |tasks: &str| {
+            let text = format!("[[channel]]\nname = \"c\"\nkind = \"dense\"\n{tasks}");
+            Schema::parse(&text).unwrap_err().to_string()
+        };
+        let task = |name: &str, label: &str| {
+            format!("[[task]]\nname = \"{name}\"\nlabel = \"{label}\"\nkind = \"binary\"\n")
+        };
+        assert!(message(&task("a b", "x")).contains("letters"));
+        assert!(message(&(task("a", "x") + &task("a", "y"))).contains("a name of its own"));
+        assert!(message(&(task("a", "x") + &task("b", "x"))).contains("label of another task"));
+        assert!(message(&task("a", "c")).contains("give it away"));
+        assert!(message(&task("a", "watched")).contains("something else"));
+    }
+}

@@ -1,0 +1,47 @@
+//! Where training reads its feeds from: the feed directory, or, where the order of its files would outlast the shuffle, a
+//! directory in the run over which they are spread while training lasts.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use eliverec_core::seed::stream;
+use eliverec_run::{Config, RunDirectory};
+use eliverec_tables::{FeedDirectory, Shuffle, Split};
+
+use crate::error::Error;
+
+/// Refuses feeds without labels.
+pub(crate) fn require_labels(feeds: &FeedDirectory, has_validation: bool) -> Result<(), Error> {
+    feeds.require_labels(Split::Train, "training")?;
+    if has_validation {
+        feeds.require_labels(Split::Validation, "training")?;
+    }
+    Ok(())
+}
+
+/// The directory of the training split, spread before if need be; `tell` gets a line then.
+pub(crate) fn open(
+    run: &RunDirectory,
+    config: &Config,
+    feeds: &FeedDirectory,
+    tell: impl FnOnce(&str),
+) -> Result<FeedDirectory, Error> {
+    let shuffle = Shuffle {
+        seed: stream(config.seed, "spread"),
+        buffer_feeds: config.training.shuffle_buffer_feeds,
+    };
+    let spread = feeds.spread(Split::Train, shuffle, &folder(run), tell)?;
+    Ok(spread.unwrap_or_else(|| feeds.clone()))
+}
+
+/// Removes what [`open`] has made.
+pub(crate) fn close(run: &RunDirectory) -> Result<(), Error> {
+    match fs_err::remove_dir_all(folder(run)) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e.into()),
+        _ => Ok(()),
+    }
+}
+
+fn folder(run: &RunDirectory) -> PathBuf {
+    run.path().join("spread")
+}
