@@ -1,9 +1,8 @@
 //! A family of checks, and what the families ask of a feed.
 
 use eliverec_core::Feed;
-use eliverec_core::feed::{Column, Labels};
+use eliverec_core::feed::Column;
 use eliverec_core::id::mix;
-use eliverec_core::schema::Task;
 
 use super::finding::Findings;
 use crate::layout::Split;
@@ -19,23 +18,6 @@ pub(crate) trait Family {
     /// What part of the ids was remembered, if any are.
     fn covers(&self) -> Option<String> {
         None
-    }
-}
-
-/// The labels of a feed, if they are known.
-#[expect(clippy::unnecessary_wraps, reason = "feeds are about to come without labels")]
-pub(crate) fn labels_of(feed: &Feed) -> Option<&Labels> {
-    Some(&feed.candidates.labels)
-}
-
-/// The label of the schema's task `k` for candidate `i`, a yes as 1; `None` where it is not known.
-pub(crate) fn task_label(labels: &Labels, _k: usize, task: &Task, i: usize) -> Option<f32> {
-    let yes = |label: Option<bool>| label.map(|yes| f32::from(u8::from(yes)));
-    match task.column() {
-        "stay_s" => labels.stay_s[i],
-        "bag_click" => yes(labels.bag_click[i]),
-        "product_click" => yes(labels.product_click[i]),
-        _ => None,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Labels from which nothing can be learnt or measured.
 
 use eliverec_core::feed::Labels;
-use eliverec_core::schema::{Task, TaskKind};
+use eliverec_core::task::{Task, TaskKind};
 use eliverec_core::{Feed, Schema};
 
-use super::family::{Family, labels_of, task_label};
+use super::family::Family;
 use super::finding::{Check, Findings, Level, level_of, percent, share};
 use super::sample::{Magnitudes, SampledIds};
 use crate::layout::Split;
@@ -107,7 +107,7 @@ impl LabelColumns {
 }
 
 impl Seen {
-    fn add(&mut self, user_id: u64, tasks: &[Task], labels: &Labels) {
+    fn add(&mut self, user_id: u64, labels: &Labels) {
         let impressions = labels.watched.len() as u64;
         let watched = labels.watched.iter().filter(|watched| **watched).count() as u64;
         self.impressions += impressions;
@@ -117,8 +117,8 @@ impl Seen {
             *classes |= u8::from(watched < impressions) | u8::from(watched > 0) << 1;
         }
         for (i, _) in labels.watched.iter().enumerate().filter(|(_, watched)| **watched) {
-            for (k, (task, of_task)) in tasks.iter().zip(&mut self.tasks).enumerate() {
-                let Some(label) = task_label(labels, k, task, i) else { continue };
+            for (of_task, labels) in self.tasks.iter_mut().zip(&labels.tasks) {
+                let Some(label) = labels[i] else { continue };
                 of_task.known += 1;
                 of_task.some += u64::from(label != 0.0);
                 if let Some(magnitudes) = &mut of_task.magnitudes {
@@ -133,8 +133,8 @@ impl Family for LabelColumns {
     fn feed(&mut self, split: Split, feed: &Feed) {
         let seen = &mut self.splits[split as usize];
         seen.feeds += 1;
-        match labels_of(feed) {
-            Some(labels) => seen.add(feed.user_id, &self.tasks, labels),
+        match &feed.candidates.labels {
+            Some(labels) => seen.add(feed.user_id, labels),
             None => seen.unlabelled += 1,
         }
     }

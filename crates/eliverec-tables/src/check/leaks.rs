@@ -4,7 +4,7 @@ use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
 use eliverec_core::{Feed, Schema};
 
-use super::family::{Family, labels_of, list};
+use super::family::{Family, list};
 use super::finding::{Check, Findings, Level};
 use super::sample::Spread;
 use crate::layout::Split;
@@ -55,7 +55,8 @@ impl Leaks {
 
 impl Family for Leaks {
     fn feed(&mut self, split: Split, feed: &Feed) {
-        let Some(labels) = labels_of(feed).filter(|_| split == Split::Train) else { return };
+        let labels = feed.candidates.labels.as_ref();
+        let Some(labels) = labels.filter(|_| split == Split::Train) else { return };
         for (position, watched) in feed.candidates.position.iter().zip(&labels.watched) {
             self.positions[usize::from(*watched)][usize::from(position.is_some())] += 1;
         }

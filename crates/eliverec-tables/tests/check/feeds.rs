@@ -25,6 +25,13 @@ impl Set {
         let feeds = toy::feeds(TRAIN + 2 * LATER, 4).into_iter().enumerate();
         let feeds = feeds.map(|(i, mut feed)| {
             feed.ts_ms += START_MS;
+            // Toy feeds may show a channel of their twenty more than once.
+            let channels = ids(&mut feed.candidates.channel[0]);
+            for at in 1..channels.len() {
+                while channels[..at].contains(&channels[at]) {
+                    channels[at] = (channels[at] + 1) % 20;
+                }
+            }
             let split = match i {
                 i if i < TRAIN => Split::Train,
                 i if i < TRAIN + LATER => Split::Validation,
@@ -52,6 +59,16 @@ impl Set {
     fn of(&mut self, split: Split) -> impl Iterator<Item = &mut Feed> {
         self.feeds.iter_mut().filter(move |(of, _)| *of == split).map(|(_, feed)| feed)
     }
+}
+
+/// Whether they were watched.
+fn watched(feed: &mut Feed) -> &mut Vec<bool> {
+    &mut feed.candidates.labels.as_mut().unwrap().watched
+}
+
+/// The labels of a task, in the order of the schema: stay, goods bag, product click.
+fn task(feed: &mut Feed, k: usize) -> &mut Vec<Option<f32>> {
+    &mut feed.candidates.labels.as_mut().unwrap().tasks[k]
 }
 
 fn ids(column: &mut Column) -> &mut Vec<u64> {
@@ -86,18 +103,17 @@ macro_rules! planted {
 
 planted! {
     field_tells_label, Severe, "train: target.clicks_60m", |set| set.each(|_, feed| {
-        let watched = feed.candidates.labels.watched.clone();
+        let watched = watched(feed).clone();
         let clicks = numbers(&mut feed.candidates.target[0]).iter_mut();
         clicks.zip(watched).for_each(|(x, watched)| *x += if watched { 100.0 } else { 0.0 });
     });
     position_tells_label, Severe, "train: candidates.position", |set| set.each(|_, feed| {
-        let watched = feed.candidates.labels.watched.clone();
+        let watched = watched(feed).clone();
         feed.candidates.position = watched.iter().map(|watched| watched.then_some(0)).collect();
     });
     one_class, Severe, "validation", |set| set.of(Split::Validation).for_each(|feed| {
-        let labels = &mut feed.candidates.labels;
-        labels.watched.fill(false);
-        labels.stay_s.fill(None);
+        watched(feed).fill(false);
+        task(feed, 0).fill(None);
     });
     ids_never_meet, Severe, "vocabulary channel", |set| set.each(|_, feed| {
         // What text ids in place of integers look like; fewer than twenty would say nothing.
@@ -153,21 +169,21 @@ planted! {
         channels[1] = channels[0];
     });
     stay_unit, Warning, "train: candidates.stay_s", |set| set.each(|_, feed| {
-        feed.candidates.labels.stay_s.iter_mut().flatten().for_each(|stay| *stay *= 1_000.0);
+        task(feed, 0).iter_mut().flatten().for_each(|stay| *stay *= 1_000.0);
     });
     label_constant, Warning, "train: candidates.bag_click", |set| set.each(|_, feed| {
-        feed.candidates.labels.bag_click.iter_mut().flatten().for_each(|click| *click = false);
-        feed.candidates.labels.stay_s.iter_mut().flatten().for_each(|stay| *stay = 0.0);
+        task(feed, 1).iter_mut().flatten().for_each(|click| *click = 0.0);
+        task(feed, 0).iter_mut().flatten().for_each(|stay| *stay = 0.0);
     });
     label_missing, Note, "train: candidates.product_click", |set| set.each(|_, feed| {
-        feed.candidates.labels.product_click.fill(None);
+        task(feed, 2).fill(None);
     });
     feeds_of_one_class, Warning, "train", |set| set.each(|i, feed| {
-        let labels = &mut feed.candidates.labels;
-        labels.watched.fill(i % 3 == 0);
+        watched(feed).fill(i % 3 == 0);
     });
     users_of_one_class, Warning, "train", |set| set.each(|_, feed| {
-        feed.candidates.labels.watched.fill(feed.user_id % 3 == 0);
+        let user_id = feed.user_id;
+        watched(feed).fill(user_id % 3 == 0);
     });
     field_zero, Warning, "train: target.clicks_60m", |set| set.each(|_, feed| {
         numbers(&mut feed.candidates.target[0]).fill(0.0);
@@ -194,7 +210,7 @@ planted! {
         });
     };
     ids_seen_once, Warning, "vocabulary user", |set| set.each(|i, feed| {
-        ids(&mut feed.user[0])[0] = i as u64 * 2 / 3;
+        ids(&mut feed.user[0])[0] = i as u64 * 3 / 4;
     });
     vocabulary_unused, Note, "vocabulary brand", |set| {
         set.schema.vocabulary.push(Vocabulary { name: "brand".into(), width: None, min_count: 1 });
@@ -220,7 +236,7 @@ fn both_faults_of_a_plant_are_told_and_the_worst_first() {
     set.each(|_, feed| {
         ids(&mut feed.context[0])[0] = 7;
         numbers(&mut feed.channels.event[0]).fill(1e6);
-        feed.candidates.labels.product_click.fill(None);
+        task(feed, 2).fill(None);
         feed.channels.age_s.reverse();
     });
     let checked = set.check();
@@ -262,7 +278,16 @@ fn a_schema_without_products_is_not_asked_for_their_histories() {
 }
 
 #[test]
-fn a_bucket_field_and_an_id_of_0_have_their_words() {
+fn feeds_without_labels_are_a_note() {
+    let mut set = Set::new();
+    set.of(Split::Test).for_each(|feed| feed.candidates.labels = None);
+    let checked = set.check();
+    assert_clean(&checked);
+    assert_found(&checked, "label_missing", Level::Note, "test");
+}
+
+#[test]
+fn an_id_that_is_0_everywhere_was_not_filled() {
     let mut set = Set::new();
     let vocabulary = "hour".to_owned();
     set.schema.context =

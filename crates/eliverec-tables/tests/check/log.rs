@@ -1,5 +1,7 @@
 //! Faults of event logs.
 
+use arrow::array::AsArray;
+use arrow::datatypes::DataType;
 use eliverec_core::event::Scalar;
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
@@ -11,7 +13,7 @@ use eliverec_tables::events::{Day, EventLog, EventWriter, Store, write_dimension
 use tempfile::TempDir;
 
 use super::{assert_all_planted, assert_clean, assert_found, of};
-use crate::feed_files::{changed, rows_of, with_null, write_foreign};
+use crate::feed_files::{cast, changed, rows_of, with_null, write_foreign};
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 1_440 * MINUTE_MS;
@@ -198,13 +200,9 @@ fn rows_rejected() {
     let (_folder, store) = Log::new().write();
     let path = store.root().join("events/date=2024-06-02/part-00000.parquet");
     let rows = rows_of(&path);
-    let kinds = arrow::compute::cast(
-        rows.column_by_name("kind").unwrap(),
-        &arrow::datatypes::DataType::Utf8,
-    )
-    .unwrap();
-    let kinds = arrow::array::AsArray::as_string::<i32>(kinds.as_ref());
-    let impression = (0..kinds.len()).find(|i| kinds.value(*i) == "impression").unwrap();
+    let kinds = cast(rows.column_by_name("kind").unwrap(), &DataType::Utf8);
+    let mut kinds = kinds.as_string::<i32>().iter();
+    let impression = kinds.position(|kind| kind == Some("impression")).unwrap();
     let rows = changed(&rows, &["request_id"], &|array| Some(with_null(&array, impression)));
     write_foreign(&path, &rows, 100);
     let checked = log(&EventLog::open(&store).unwrap(), LATENESS_MS).unwrap();
