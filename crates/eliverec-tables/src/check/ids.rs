@@ -91,9 +91,9 @@ impl Seen {
                     seen.count = seen.count.saturating_add(1);
                     seen.groups |= 1 << group as u16;
                 }
-            } else if let Some(seen) = self.ids.get(*id) {
+            } else if let Some(known) = self.ids.knows(*id) {
                 let (strange, all) = &mut self.later[split as usize];
-                *strange += u64::from(seen.is_none());
+                *strange += u64::from(!known);
                 *all += 1;
             }
         }
@@ -132,10 +132,8 @@ impl Family for Vocabularies {
         let partly = parts.filter(|(_, seen)| seen.ids.one_in() > 1);
         let partly = partly.map(|(of, seen)| format!("{} of {}", seen.ids.part("ids"), of.name));
         let partly: Vec<String> = partly.collect();
-        Some(match partly.is_empty() {
-            true => "vocabularies: all ids".into(),
-            false => format!("vocabularies: {}", partly.join("; ")),
-        })
+        let parts = if partly.is_empty() { "all ids".into() } else { partly.join("; ") };
+        Some(format!("vocabularies: {parts}"))
     }
 }
 

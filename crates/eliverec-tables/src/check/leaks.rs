@@ -35,17 +35,30 @@ const CANDIDATES: [Group; 3] = [Group::Candidate, Group::Target, Group::Dynamic]
 /// What stands beside the labels in training.
 #[derive(Debug)]
 pub(super) struct Leaks {
-    fields: Vec<(Group, usize, String, Spread<(f32, bool)>)>,
+    fields: Vec<Compared>,
     /// Candidates by whether they were watched and whether their position is known.
     positions: [[u64; 2]; 2],
+}
+
+/// A field of the candidates.
+#[derive(Debug)]
+struct Compared {
+    group: Group,
+    index: usize,
+    place: String,
+    /// Its values, and whether they were watched.
+    values: Spread<(f32, bool)>,
 }
 
 impl Leaks {
     pub(super) fn new(schema: &Schema) -> Self {
         let of_group = |group: Group| {
             let fields = schema.fields(group).iter().enumerate();
-            fields.map(move |(i, field)| {
-                (group, i, format!("{}.{}", group.name(), field.name), Spread::new(MOST_VALUES))
+            fields.map(move |(index, field)| Compared {
+                group,
+                index,
+                place: format!("train: {}.{}", group.name(), field.name),
+                values: Spread::new(MOST_VALUES),
             })
         };
         let fields = CANDIDATES.into_iter().flat_map(of_group).collect();
@@ -60,8 +73,8 @@ impl Family for Leaks {
         for (position, watched) in feed.candidates.position.iter().zip(&labels.watched) {
             self.positions[usize::from(*watched)][usize::from(position.is_some())] += 1;
         }
-        for (group, i, _, values) in &mut self.fields {
-            let column = &feed.columns(*group)[*i];
+        for Compared { group, index, values, .. } in &mut self.fields {
+            let column = &feed.columns(*group)[*index];
             for (row, watched) in labels.watched.iter().enumerate() {
                 let value = match column {
                     Column::Numbers(numbers) => numbers[row],
@@ -74,7 +87,7 @@ impl Family for Leaks {
     }
 
     fn tell(&self, findings: &mut Findings) {
-        for (_, _, name, values) in &self.fields {
+        for Compared { place, values, .. } in &self.fields {
             let mut values: Vec<(f32, bool)> = values.values().copied().collect();
             let Some(auc) = auc(&mut values) else { continue };
             if (1.0 - AUC..=AUC).contains(&auc) {
@@ -82,7 +95,6 @@ impl Family for Leaks {
             }
             let count = values.len() as u64;
             let says = format!("alone tells the watched from the others: AUC {auc:.3} of {count}");
-            let place = format!("train: {name}");
             findings.add(&FIELD_TELLS_LABEL, Level::Severe, place, (count, count), says);
         }
         let [[unknown, known], [unknown_watched, known_watched]] = self.positions;

@@ -48,9 +48,9 @@ impl<V: Default> SampledIds<V> {
         Some(self.kept.entry(id).or_default())
     }
 
-    /// Whether ids like this one are kept, and what is remembered of it.
-    pub(crate) fn get(&self, id: u64) -> Option<Option<&V>> {
-        is_kept(id, self.zeros).then(|| self.kept.get(&id))
+    /// Whether the id has occurred; `None` if it is none of the kept.
+    pub(crate) fn knows(&self, id: u64) -> Option<bool> {
+        is_kept(id, self.zeros).then(|| self.kept.contains_key(&id))
     }
 
     /// What is remembered, in any order.
@@ -185,8 +185,9 @@ mod tests {
         assert!(counts.len() <= 1_000 && counts.len() > 300, "{}", counts.len());
         assert!(counts.one_in() >= 20);
         for id in 0..20_000 {
-            if let Some(kept) = counts.get(id) {
-                assert_eq!(kept.copied(), Some(3 - (id % 3) as u32));
+            if let Some(known) = counts.knows(id) {
+                assert!(known);
+                assert_eq!(counts.kept[&id], 3 - (id % 3) as u32);
             }
         }
         let twice = counts.values().filter(|count| **count == 2).count() as f64;
@@ -199,7 +200,7 @@ mod tests {
         (0..100).for_each(|id| assert!(ids.entry(id).is_some()));
         assert_eq!((ids.len(), ids.one_in()), (100, 1));
         assert_eq!(ids.part("ids"), "all ids");
-        assert_eq!(ids.get(200), Some(None));
+        assert_eq!(ids.knows(200), Some(false));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod feed_files;
 mod feeds;
 mod log;
+mod page;
 
 use eliverec_tables::check::{Check, Checked, Finding, Level};
 

@@ -8,6 +8,7 @@ mod feed_files;
 mod bad_inputs;
 mod experiment;
 mod interruption;
+mod own_data;
 mod pipeline;
 mod sandbox;
 mod tune;

@@ -44,7 +44,7 @@ const FEWEST: u64 = 20;
 /// What is known of requests and users.
 #[derive(Debug)]
 pub(super) struct Requests {
-    requests: SampledIds<Tied>,
+    tied: SampledIds<Tied>,
     users: SampledIds<Did>,
     impressions: u64,
     without_position: u64,
@@ -67,10 +67,13 @@ struct Did {
     left: bool,
 }
 
+/// What some users do, and whether one did.
+type Deed = (&'static str, fn(&Did) -> bool);
+
 impl Default for Requests {
     fn default() -> Self {
         Self {
-            requests: SampledIds::new(MOST_REQUESTS),
+            tied: SampledIds::new(MOST_REQUESTS),
             users: SampledIds::new(MOST_USERS),
             impressions: 0,
             without_position: 0,
@@ -92,7 +95,7 @@ impl Family for Requests {
             EventKind::Impression => {
                 self.impressions += 1;
                 self.without_position += u64::from(event.position.is_none());
-                if let Some(tied) = event.request_id.and_then(|id| self.requests.entry(id)) {
+                if let Some(tied) = event.request_id.and_then(|id| self.tied.entry(id)) {
                     let shown = (event.user_id, event.ts_ms);
                     tied.differs |= *tied.shown.get_or_insert(shown) != shown;
                 }
@@ -102,7 +105,7 @@ impl Family for Requests {
                 match event.request_id {
                     None => self.leaves_without_request += 1,
                     Some(id) => {
-                        if let Some(tied) = self.requests.entry(id) {
+                        if let Some(tied) = self.tied.entry(id) {
                             tied.leaves += 1;
                         }
                     }
@@ -113,8 +116,8 @@ impl Family for Requests {
     }
 
     fn tell(&self, findings: &mut Findings) {
-        let one_in = self.requests.one_in();
-        let shown = || self.requests.values().filter(|tied| tied.shown.is_some());
+        let one_in = self.tied.one_in();
+        let shown = || self.tied.values().filter(|tied| tied.shown.is_some());
         let requests = shown().count() as u64 * one_in;
         let differ = shown().filter(|tied| tied.differs).count() as u64 * one_in;
         if differ > 0 {
@@ -129,7 +132,7 @@ impl Family for Requests {
             let says = format!("{without} of {all} impressions ({part}) have no position");
             findings.add(&POSITION_MISSING, level, "events: position", (without, all), says);
         }
-        let elsewhere = self.requests.values().filter(|tied| tied.shown.is_none());
+        let elsewhere = self.tied.values().filter(|tied| tied.shown.is_none());
         let elsewhere = elsewhere.map(|tied| tied.leaves).sum::<u64>() * one_in;
         let untied = (self.leaves_without_request + elsewhere).min(self.leaves);
         // Visits from elsewhere, and those of days before the first request, belong to no request; not all do.
@@ -146,7 +149,7 @@ impl Family for Requests {
     }
 
     fn covers(&self) -> Option<String> {
-        let (requests, users) = (self.requests.part("requests"), self.users.part("users"));
+        let (requests, users) = (self.tied.part("requests"), self.users.part("users"));
         Some(format!("what ties events: {requests}, {users}"))
     }
 }
@@ -155,8 +158,7 @@ impl Requests {
     fn tell_of_users(&self, findings: &mut Findings) {
         let users = || self.users.values();
         let shown = users().filter(|did| did.shown).count() as u64;
-        let both: [(&str, fn(&Did) -> bool); 2] =
-            [("product clicks", |did| did.clicked), ("leaves", |did| did.left)];
+        let both: [Deed; 2] = [("product clicks", |did| did.clicked), ("leaves", |did| did.left)];
         for (what, did_so) in both {
             let did = users().filter(|did| did_so(did)).count() as u64;
             let meet = users().any(|did| did.shown && did_so(did));

@@ -16,17 +16,20 @@ pub(super) const IDS_WITHOUT_ROW: Check = Check {
 /// Ids remembered of a table.
 const MOST_IDS: usize = 1 << 18;
 
+/// The id of an event by which a table is asked.
+type IdOf = fn(&Event) -> Option<u64>;
+
 /// The tables of a log.
 #[derive(Debug)]
 pub(super) struct Tables<'a> {
     tables: Vec<Table<'a>>,
 }
 
-/// A table, and the id of an event that it is asked for.
+/// A table, and what is asked of it.
 #[derive(Debug)]
 struct Table<'a> {
     rows: &'a Dimension,
-    id_of: fn(&Event) -> Option<u64>,
+    id_of: IdOf,
     events: u64,
     without_row: u64,
     missing: SampledIds<()>,
@@ -35,7 +38,7 @@ struct Table<'a> {
 impl<'a> Tables<'a> {
     pub(super) fn new(dimensions: &'a Dimensions) -> Self {
         let Dimensions { users, products, channels } = dimensions;
-        let all: [(&Dimension, fn(&Event) -> Option<u64>); 3] = [
+        let all: [(&Dimension, IdOf); 3] = [
             (users, |event| event.user_id),
             (products, |event| event.product_id),
             (channels, |event| event.channel_id),
