@@ -53,7 +53,6 @@ impl Task {
     }
 
     /// Whether these are the paper's.
-    #[expect(clippy::ptr_arg, reason = "serde passes a reference to the field")]
     pub(crate) fn are_paper(tasks: &Vec<Self>) -> bool {
         *tasks == Self::paper()
     }

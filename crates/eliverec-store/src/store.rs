@@ -108,15 +108,7 @@ impl Store {
         self.tables.iter().map(Table::rows).sum()
     }
 
-    /// Rows of one vocabulary, by its place in the specs.
-    ///
-    /// # Panics
-    /// If there is no such vocabulary.
-    pub fn rows_of(&self, vocabulary: usize) -> usize {
-        self.tables[vocabulary].rows()
-    }
-
-    /// Allocated bytes, spare capacity included; see [`StoreConfig::memory_bound`].
+    /// Allocated bytes, spare capacity included.
     pub fn memory_bytes(&self) -> u64 {
         self.tables.iter().map(Table::memory_bytes).sum::<usize>() as u64
     }

@@ -25,6 +25,7 @@ pub mod import;
 pub mod layout;
 mod partial;
 pub mod read;
+pub mod scores;
 pub mod shuffle;
 pub mod spread;
 pub mod statistics;

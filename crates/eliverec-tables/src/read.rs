@@ -190,9 +190,9 @@ impl Iterator for FeedReader {
 }
 
 #[derive(Debug)]
-struct Footer {
-    file: File,
-    metadata: ArrowReaderMetadata,
+pub(crate) struct Footer {
+    pub(crate) file: File,
+    pub(crate) metadata: ArrowReaderMetadata,
     /// The columns that the schema declares.
     columns: ProjectionMask,
     labelled: bool,
@@ -201,7 +201,7 @@ struct Footer {
 }
 
 impl Footer {
-    fn read(path: &Path, schema: &Schema) -> Result<Self, Error> {
+    pub(crate) fn read(path: &Path, schema: &Schema) -> Result<Self, Error> {
         let file = fs_err::File::open(path)?.into_parts().0;
         // The Arrow schema that some tools add to the metadata says nothing that Parquet's own types do not, and
         // arrow-ipc panics on a damaged one.
@@ -213,8 +213,15 @@ impl Footer {
         let ts_unit = guarded(path, || ts_unit(&metadata))?;
         let checked =
             decode(schema, ts_unit, &no_rows).map_err(|problem| located(path, 0, problem))?;
-        let columns = projection(&metadata, schema);
+        let columns = projection(&metadata, &wanted(schema));
         Ok(Self { file, metadata, columns, labelled: checked.labelled(), ts_unit })
+    }
+}
+
+impl Footer {
+    /// The leaves of some columns, each with the fields of its structs.
+    pub(crate) fn projection(&self, wanted: &[(&str, Vec<&str>)]) -> ProjectionMask {
+        projection(&self.metadata, wanted)
     }
 }
 
@@ -285,8 +292,8 @@ fn check_schema(path: &Path, file: &ArrowReaderMetadata, schema: &Schema) -> Res
     Err(Error::SchemaDiffers { path: path.into(), differences })
 }
 
-fn projection(file: &ArrowReaderMetadata, schema: &Schema) -> ProjectionMask {
-    let wanted = wanted(schema);
+/// Of columns, as (column, fields of its structs).
+fn projection(file: &ArrowReaderMetadata, wanted: &[(&str, Vec<&str>)]) -> ProjectionMask {
     let descriptor = file.parquet_schema();
     let leaves = descriptor.columns().iter().enumerate().filter(|(_, leaf)| {
         let path = leaf.path().parts();

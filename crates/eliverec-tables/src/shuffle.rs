@@ -33,7 +33,8 @@ impl Shuffle {
 /// Feeds in random order. Ends after the first error.
 ///
 /// # Memory
-/// Twice [`Shuffle::buffer_feeds`] and two lots of [`DECODED_FEEDS`] feeds.
+/// Twice [`Shuffle::buffer_feeds`] and three lots of [`DECODED_FEEDS`] feeds: one of slack, and the parts that do not wait of
+/// the lot being read and of the one that was read when the waiting feeds moved.
 #[derive(Debug)]
 pub(crate) struct ShuffledFeeds {
     feeds: FeedReader,
@@ -96,6 +97,45 @@ fn move_together(handles: &mut [FeedHandle]) {
         let moved = Arc::new(moved);
         for (place, i) in places.iter().enumerate() {
             handles[*i] = FeedHandle { feeds: Arc::clone(&moved), place };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use eliverec_core::toy;
+
+    use super::*;
+    use crate::read::{FeedFile, row_groups};
+    use crate::{FeedWriter, Split};
+
+    #[test]
+    fn waiting_feeds_keep_a_bounded_number_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("feeds");
+        let schema = toy::schema();
+        let mut writer = FeedWriter::create(&path, &schema).unwrap();
+        toy::feeds(6_000, 1).iter().for_each(|feed| writer.push(Split::Train, feed).unwrap());
+        writer.finish().unwrap();
+        let file = path.join("train/part-00000.parquet");
+        for buffer_feeds in [1, 40, 700] {
+            let files: Arc<[FeedFile]> = [FeedFile::open(file.clone(), &schema).unwrap()].into();
+            let order = row_groups(&files);
+            let reader = FeedReader::new(Arc::new(schema.clone()), files, order);
+            let mut shuffled = ShuffledFeeds::new(reader, Shuffle { seed: 1, buffer_feeds });
+            let (mut most, mut drawn) = (0, 0);
+            while let Some(handle) = shuffled.next() {
+                handle.unwrap();
+                drawn += 1;
+                let columns = shuffled.waiting.iter().map(|handle| &handle.feeds);
+                let columns: BTreeMap<_, _> =
+                    columns.map(|feeds| (Arc::as_ptr(feeds), feeds.feeds())).collect();
+                most = most.max(columns.values().sum());
+            }
+            assert_eq!(drawn, 6_000);
+            assert!(most <= 2 * buffer_feeds + 3 * DECODED_FEEDS, "{most} for {buffer_feeds}");
         }
     }
 }

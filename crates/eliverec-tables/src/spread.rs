@@ -22,7 +22,9 @@ use crate::shuffle::Shuffle;
 use crate::write::{FeedWriter, ROW_GROUP_FEEDS};
 
 /// Most piles: so many files are open at a time.
-const PILES: usize = 32;
+const PILES: usize = 16;
+/// A file of a pile ends at this many row groups: its writer holds a footer, which grows with them.
+const FILE_ROW_GROUPS: usize = 8;
 /// Says what a spread directory was made of; the same text, the same feeds in the same order.
 const SOURCE: &str = "source.txt";
 
@@ -35,7 +37,7 @@ impl FeedDirectory {
     /// It appears whole or not at all, and is the caller's to remove. `tell` gets a line before the work begins.
     ///
     /// # Memory
-    /// Twice the buffer's feeds.
+    /// Twice the buffer's feeds, and for each of [`PILES`] a footer of [`FILE_ROW_GROUPS`] row groups.
     ///
     /// # Errors
     /// Feeds that cannot be read, and what the file system refuses.
@@ -129,6 +131,15 @@ struct Work<'a> {
 /// The folder of the piles; dropped, it is gone.
 struct Piles {
     folder: PathBuf,
+    piles: Vec<Pile>,
+}
+
+/// Feeds that are to be put in order together.
+struct Pile {
+    waiting: FeedColumns,
+    writer: Option<FeedFileWriter>,
+    /// Of the last file.
+    row_groups: usize,
     files: Vec<PathBuf>,
 }
 
@@ -142,49 +153,79 @@ impl Drop for Piles {
 impl Work<'_> {
     /// First pass: every feed to a random pile.
     fn make_piles(&self, files: Vec<FeedFile>, feeds: u64) -> Result<Piles, Error> {
+        let schema = self.directory.schema();
         let count = feeds.div_ceil(self.memory_feeds as u64).min(PILES as u64) as usize;
         let name = self.disk.folder.file_name().unwrap_or_default();
         let folder = parent_of(self.disk.folder).join(format!(".{}.piles", name.display()));
         if folder.exists() {
             fs_err::remove_dir_all(&folder)?;
         }
-        let files_of_piles: Vec<PathBuf> =
-            (0..count).map(|i| folder.join(format!("{i:02}.parquet"))).collect();
-        let piles = Piles { folder, files: files_of_piles };
-        let (schema, full) = (self.directory.schema(), |e: Error| self.disk.cannot(&e));
+        let pile = |_| Pile {
+            waiting: FeedColumns::empty(schema),
+            writer: None,
+            row_groups: 0,
+            files: Vec::new(),
+        };
+        let mut piles = Piles { folder, piles: (0..count).map(pile).collect() };
         let encoder = FeedEncoder::new(schema)?;
-        let create = |path: &PathBuf| FeedFileWriter::create(path, schema);
-        let writers: Result<Vec<_>, _> = piles.files.iter().map(create).collect();
-        let mut writers = writers.map_err(full)?;
-        let mut waiting = vec![FeedColumns::empty(schema); count];
         let mut random = Random::new(stream(self.seed, "spread/piles"));
-        let files: Arc<[FeedFile]> = files.into();
-        let order = row_groups(&files);
-        let mut reader = FeedReader::new(Arc::clone(self.directory.shared_schema()), files, order);
+        let mut reader = self.reader(files);
         let mut held = 0;
         loop {
             let next = reader.next_handle().transpose()?;
             if held == self.memory_feeds || next.is_none() {
-                for (waiting, writer) in waiting.iter_mut().zip(&mut writers) {
-                    if waiting.feeds() > 0 {
-                        let encoded = encoder.encode_columns(self.split, waiting)?;
-                        writer.append(encoded).map_err(full)?;
-                        waiting.clear();
-                    }
+                for i in 0..count {
+                    self.end_row_group(&mut piles, i, &encoder)?;
                 }
                 held = 0;
             }
             let Some(FeedHandle { feeds, place }) = next else { break };
             let request_id = feeds.parts().request_ids[place];
-            waiting[random.below(count)].append(&feeds, place).map_err(|source| Error::Feed {
+            let pile = &mut piles.piles[random.below(count)];
+            pile.waiting.append(&feeds, place).map_err(|source| Error::Feed {
                 split: self.split,
                 request_id,
                 source,
             })?;
             held += 1;
         }
-        writers.into_iter().try_for_each(FeedFileWriter::finish).map_err(full)?;
+        for writer in piles.piles.iter_mut().filter_map(|pile| pile.writer.take()) {
+            writer.finish().map_err(|e| self.disk.cannot(&e))?;
+        }
         Ok(piles)
+    }
+
+    fn end_row_group(
+        &self,
+        piles: &mut Piles,
+        i: usize,
+        encoder: &FeedEncoder,
+    ) -> Result<(), Error> {
+        let (folder, pile) = (&piles.folder, &mut piles.piles[i]);
+        if pile.waiting.feeds() == 0 {
+            return Ok(());
+        }
+        let encoded = encoder.encode_columns(self.split, &pile.waiting)?;
+        pile.waiting.clear();
+        let write = || {
+            let mut writer = if let Some(writer) = pile.writer.take() {
+                writer
+            } else {
+                let path = folder.join(format!("{i:02}-{:05}.parquet", pile.files.len()));
+                let writer = FeedFileWriter::create(&path, self.directory.schema())?;
+                pile.files.push(path);
+                pile.row_groups = 0;
+                writer
+            };
+            writer.append(encoded)?;
+            pile.row_groups += 1;
+            if pile.row_groups == FILE_ROW_GROUPS {
+                return writer.finish();
+            }
+            pile.writer = Some(writer);
+            Ok(())
+        };
+        write().map_err(|e| self.disk.cannot(&e))
     }
 
     /// Second pass: pile by pile in random order.
@@ -193,11 +234,9 @@ impl Work<'_> {
         let mut writer = FeedWriter::create(self.disk.folder, schema)?;
         writer.note(SOURCE, source).map_err(full)?;
         let mut random = Random::new(stream(self.seed, "spread/order"));
-        for path in &piles.files {
-            let file: Arc<[FeedFile]> = [FeedFile::open(path.clone(), schema)?].into();
-            let order = row_groups(&file);
-            let schema = Arc::clone(self.directory.shared_schema());
-            let mut reader = FeedReader::new(schema, file, order);
+        for pile in &piles.piles {
+            let files = pile.files.iter().map(|path| FeedFile::open(path.clone(), schema));
+            let mut reader = self.reader(files.collect::<Result<_, _>>()?);
             let mut handles: Vec<FeedHandle> = Vec::new();
             loop {
                 let next = reader.next_handle().transpose()?;
@@ -213,5 +252,12 @@ impl Work<'_> {
             }
         }
         writer.finish().map_err(full)
+    }
+
+    /// The feeds of some files, in order.
+    fn reader(&self, files: Vec<FeedFile>) -> FeedReader {
+        let files: Arc<[FeedFile]> = files.into();
+        let order = row_groups(&files);
+        FeedReader::new(Arc::clone(self.directory.shared_schema()), files, order)
     }
 }

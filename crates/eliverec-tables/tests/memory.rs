@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
 
 mod counting;
+mod feed_files;
 
 use counting::{live, peak_of};
 use eliverec_core::batch::Lengths;
 use eliverec_core::{Feed, Normalization, toy};
 use eliverec_tables::{FeedDirectory, FeedWriter, Shuffle, Split};
+use feed_files::{first_file, rows_of, toy_directory, write_foreign};
 
 /// What writing, and reading through shuffle and batches, may hold.
 const LIMIT: usize = 8 << 20;
@@ -31,6 +33,19 @@ fn read(directory: &std::path::Path) -> usize {
     batches.map(|batch| batch.unwrap().feeds()).sum()
 }
 
+/// The most bytes that are held while feeds in one row group are spread.
+fn spreading(feeds: usize) -> usize {
+    let (folder, directory) = toy_directory(feeds);
+    let file = first_file(&directory);
+    write_foreign(&file, &rows_of(&file), feeds);
+    let (shuffle, target) =
+        (Shuffle { seed: 1, buffer_feeds: 1_024 }, folder.path().join("spread"));
+    let spread = || directory.spread(Split::Train, shuffle, &target, |_| {}).unwrap();
+    let (spread, bytes) = peak_of(spread);
+    assert_eq!(spread.unwrap().feeds(Split::Train).unwrap(), feeds as u64);
+    bytes
+}
+
 // One test, because tests of one process run at the same time and count together.
 #[test]
 fn memory_does_not_grow_with_the_set() {
@@ -49,9 +64,13 @@ fn memory_does_not_grow_with_the_set() {
     assert_eq!(count, times * feeds.len());
 
     assert!(times * feeds_bytes > 10 * LIMIT, "the large set would not fit ten times over");
-    for (what, small, large) in
-        [("writing", writing_small, writing_large), ("reading", reading_small, reading_large)]
-    {
+    // Both have as many piles as there may be.
+    let (spreading_small, spreading_large) = (spreading(40_000), spreading(80_000));
+    for (what, small, large) in [
+        ("writing", writing_small, writing_large),
+        ("reading", reading_small, reading_large),
+        ("spreading", spreading_small, spreading_large),
+    ] {
         assert!(large < LIMIT, "{what}: {large} bytes");
         // The small set is less than a file, so its footer is smaller; nothing else may grow.
         assert!(large < small + FOOTER, "{what}: {large} bytes, {small} for a tenth of the set");

@@ -4,10 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use eliverec_core::feed::Column;
+use eliverec_core::schema::{Group, Kind};
 use eliverec_core::task::{Task, TaskKind};
 use eliverec_core::{Batch, Schema};
 use eliverec_metrics::{Evaluation, Report, TaskEvaluation, TaskReport, UserAuc};
 use eliverec_run::{RunDirectory, Scorer, Scores, Scoring};
+use eliverec_tables::scores::ScoreTable;
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
@@ -41,6 +44,50 @@ pub fn evaluate(
     let calibration = evaluation.calibration().bins();
     let (report, users) = evaluation.finish_with_users();
     let report = report.with_tasks(tasks.map(|tasks| task_report(&scorer.schema, tasks)));
+    Ok(Detail { report, users, calibration })
+}
+
+/// Metrics of a split of `feeds` by the scores of a file, which may be another system's.
+///
+/// # Errors
+/// A split without feeds or labels, a candidate that the file does not have.
+pub fn evaluate_scores(
+    scores: &mut ScoreTable,
+    feeds: &FeedDirectory,
+    split: Split,
+) -> Result<Detail, Error> {
+    feeds.require_labels(split, "evaluation")?;
+    let schema = feeds.schema();
+    let id = schema.fields(Group::Candidate).iter();
+    let id = id.clone().position(|field| matches!(field.kind, Kind::Categorical { .. }));
+    let mut evaluation = Evaluation::new();
+    let mut tasks = task_evaluations(schema);
+    for feed in feeds.read(split)? {
+        let feed = feed?;
+        let Some(Column::Ids(channels)) = id.map(|id| &feed.candidates.channel[id]) else {
+            unreachable!("a table of scores has a categorical field of the channels");
+        };
+        let Some(labels) = &feed.candidates.labels else { continue };
+        let find = |channel: &u64| scores.find(feed.request_id, *channel);
+        let rows = channels.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        let p_watch: Vec<f32> = rows.iter().map(|row| scores.p_watch(*row)).collect();
+        evaluation.add_feed(feed.user_id, &p_watch, &labels.watched)?;
+        for (task, evaluation) in tasks.iter_mut().enumerate() {
+            for (i, row) in rows.iter().enumerate().filter(|(i, _)| labels.watched[*i]) {
+                if let (Some(score), Some(label)) = (scores.task(task, *row), labels.tasks[task][i])
+                {
+                    evaluation.add(score, label)?;
+                }
+            }
+        }
+    }
+    let calibration = evaluation.calibration().bins();
+    let (report, users) = evaluation.finish_with_users();
+    let named = schema.task.iter().zip(tasks).enumerate();
+    let known = named.filter(|(task, _)| scores.has_task(*task));
+    let tasks: TaskReport =
+        known.flat_map(|(_, (task, evaluation))| evaluation.finish(&task.name)).collect();
+    let report = report.with_tasks((!tasks.is_empty()).then_some(tasks));
     Ok(Detail { report, users, calibration })
 }
 

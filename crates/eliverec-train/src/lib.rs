@@ -3,7 +3,7 @@
 //! - [`train`]: the loop; [`learner`]: one update; [`objective`], [`optimizer`]: its parts; [`read_ahead`]: batches in time.
 //! - [`tasks`]: inter-channel tasks: losses, gradients, weights.
 //! - [`begin`]: how a run begins; [`checkpoint`]: a learner on disk; [`log`]: `metrics.jsonl`.
-//! - [`evaluate`]: metrics of a split; [`explain`]: one request in detail; [`intent`]: statistics of Eq. 5;
+//! - [`evaluate`]: metrics of a split, by a run or by a file of scores; [`score`]: such a file; [`explain`]: one request in detail; [`intent`]: statistics of Eq. 5;
 //!   [`disentangling`]: what they found, where the truth is known.
 //! - [`progress`]: what a person sees; [`bench`]: how fast it learns.
 //!
@@ -23,11 +23,12 @@ pub mod objective;
 pub mod optimizer;
 pub mod progress;
 pub mod read_ahead;
+pub mod score;
 pub mod tasks;
 pub mod train;
 mod training_split;
 
 pub use error::Error;
-pub use evaluate::{Detail, evaluate};
+pub use evaluate::{Detail, evaluate, evaluate_scores};
 pub use progress::Progress;
 pub use train::{Outcome, Request, train};

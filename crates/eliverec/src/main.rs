@@ -26,6 +26,7 @@ Examples:
   eliverec inspect work/ebnerd
   eliverec train --config experiments/quick/ebnerd-elive.toml --feeds work/ebnerd --out work/run
   eliverec evaluate --run work/run --feeds work/ebnerd --json
+  eliverec score --run work/run --feeds work/ebnerd --out work/scores.parquet
 
 Exit codes:
   0    done
@@ -44,6 +45,7 @@ enum Command {
     Replay(commands::replay::Arguments),
     Train(commands::train::Arguments),
     Evaluate(commands::evaluate::Arguments),
+    Score(commands::score::Arguments),
     Explain(commands::explain::Arguments),
     Experiment(commands::experiment::Arguments),
     Tune(commands::tune::Arguments),
@@ -79,6 +81,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
+        Command::Score(arguments) => commands::score::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments),
         Command::Experiment(arguments) => commands::experiment::run(&arguments),
         Command::Tune(arguments) => commands::tune::run(&arguments),

@@ -120,10 +120,10 @@ fn ids_age_out_and_start_anew() {
     let mut store = run.store();
     let (unique, start) = run.step(&mut store, 0, &[7]);
     run.step(&mut store, 10, &[8]);
-    assert_eq!(store.rows_of(0), 2);
+    assert_eq!(store.rows(), 2);
     assert_ne!(store.gather(&unique)[0], start);
     run.step(&mut store, 11, &[8]);
-    assert_eq!(store.rows_of(0), 1);
+    assert_eq!(store.rows(), 1);
     assert_eq!(run.step(&mut store, 12, &[7]).1, start);
 }
 

@@ -1,25 +1,30 @@
-//! `eliverec evaluate`: the metrics of a run's best checkpoint on a split.
+//! `eliverec evaluate`: the metrics of a run's best checkpoint, or of a file of scores, on a split.
 
 use std::path::PathBuf;
 
-use eliverec_metrics::METRICS;
 use eliverec_metrics::table::{Format, Layout, TableRow, render};
+use eliverec_metrics::{METRICS, Metric, Report, task_metrics};
 use eliverec_run::Scorer;
+use eliverec_tables::scores::ScoreTable;
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::evaluate;
+use eliverec_train::{evaluate, evaluate_scores};
+use serde::Serialize;
 
-use super::{print, print_json};
+use super::{print, print_json, tell};
 
-/// Measure a run's best checkpoint
+/// Measure a run's best checkpoint, or the scores of any system
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  eliverec evaluate --run work/run --feeds work/ebnerd\n  eliverec evaluate --run work/run --feeds work/ebnerd --split validation --json"
+    after_help = "Examples:\n  eliverec evaluate --run work/run --feeds work/ebnerd\n  eliverec evaluate --run work/run --feeds work/ebnerd --split validation --json\n  eliverec evaluate --scores work/scores.parquet --feeds work/ebnerd"
 )]
 pub(crate) struct Arguments {
     /// Run directory
-    #[arg(long, value_name = "RUN")]
-    run: PathBuf,
-    /// Feed directory with the run's schema
+    #[arg(long, value_name = "RUN", required_unless_present = "scores")]
+    run: Option<PathBuf>,
+    /// A Parquet file with the columns that `eliverec score` writes, from any system: request_id, the channel's id and p_watch
+    #[arg(long, value_name = "FILE", conflicts_with = "run")]
+    scores: Option<PathBuf>,
+    /// Feed directory, with the run's schema
     #[arg(long, value_name = "DIR")]
     feeds: PathBuf,
     /// train, validation or test
@@ -30,20 +35,49 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// What is printed as JSON.
+#[derive(Debug, Serialize)]
+struct Measured {
+    #[serde(flatten)]
+    report: Report,
+    /// Rows of the file of scores that are of no candidate of the split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_left_out: Option<usize>,
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
-    let scorer = Scorer::open(&arguments.run)?;
-    let report = evaluate(&scorer, &arguments.run, &feeds, arguments.split)?.report;
+    let split = arguments.split;
+    let (name, report, rows_left_out) = match (&arguments.run, &arguments.scores) {
+        (Some(run), _) => {
+            let scorer = Scorer::open(run)?;
+            let report = evaluate(&scorer, run, &feeds, split)?.report;
+            (scorer.config.model.name().to_owned(), report, None)
+        }
+        (None, Some(path)) => {
+            let mut scores = ScoreTable::read(path, feeds.schema())?;
+            let report = evaluate_scores(&mut scores, &feeds, split)?.report;
+            let (left_out, all, name) = (scores.unused(), scores.len(), path.display());
+            if left_out > 0 {
+                tell(&format!(
+                    "{left_out} of {all} rows of {name} are of no candidate of the {split} split and were left out"
+                ));
+            }
+            (name.to_string(), report, Some(left_out))
+        }
+        (None, None) => unreachable!("one of the two is required"),
+    };
     if arguments.json {
-        print_json(&report)?;
+        print_json(&Measured { report, rows_left_out })?;
     } else {
         let counts = format!(
             "{} feeds, {} impressions, {} watched\n\n",
             report.feeds, report.impressions, report.watched
         );
-        let name = format!("{} {}", scorer.config.model.name(), arguments.split);
+        let name = format!("{name} {split}");
+        let metrics: Vec<Metric> = METRICS.iter().cloned().chain(task_metrics([&report])).collect();
         let row = TableRow { name, reports: vec![report] };
-        print(&(counts + &render(&[row], METRICS, Layout::MetricsDown, Format::Text)))?;
+        print(&(counts + &render(&[row], &metrics, Layout::MetricsDown, Format::Text)))?;
     }
     Ok(crate::OK)
 }

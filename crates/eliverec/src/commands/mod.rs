@@ -13,6 +13,7 @@ pub(crate) mod inspect;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod samples;
+pub(crate) mod score;
 pub(crate) mod simulate;
 pub(crate) mod train;
 pub(crate) mod tune;

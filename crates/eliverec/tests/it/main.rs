@@ -11,5 +11,6 @@ mod interruption;
 mod own_data;
 mod pipeline;
 mod sandbox;
+mod score;
 mod tune;
 mod warm_start;

@@ -1,0 +1,232 @@
+//! The ids of a split as they were given, beside what a model makes of them: hashing text is a way in and no way back.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt16Array};
+use arrow::compute::{cast, concat};
+use arrow::datatypes::DataType;
+use eliverec_core::Schema;
+use eliverec_core::schema::{Group, Kind};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use crate::decode::Place;
+use crate::directory::FeedDirectory;
+use crate::error::Error;
+use crate::layout::Split;
+use crate::read::{DECODED_FEEDS, Footer, guarded, located};
+use crate::values;
+
+/// The ids of some requests and of their candidates.
+#[derive(Debug)]
+pub struct Originals {
+    /// `[b]`
+    pub(super) request_id: ArrayRef,
+    /// `[b]`
+    pub(super) user_id: ArrayRef,
+    /// By categorical field of the channels, `[n]`.
+    pub(super) candidates: Vec<ArrayRef>,
+    /// Places in the list shown `[n]`.
+    pub(super) position: UInt16Array,
+}
+
+/// Reads them in the order of the files, as many requests at a time as are asked for.
+#[derive(Debug)]
+pub struct OriginalIds {
+    schema: Arc<Schema>,
+    fields: Vec<String>,
+    files: VecDeque<PathBuf>,
+    current: Option<(PathBuf, ParquetRecordBatchReader, u64)>,
+    waiting: VecDeque<Lot>,
+    /// The types of the first rows, which all others get, too.
+    types: Option<Vec<DataType>>,
+}
+
+/// Rows that were decoded together, less those that were taken.
+#[derive(Debug)]
+struct Lot {
+    request_id: ArrayRef,
+    user_id: ArrayRef,
+    /// Where each request's candidates start.
+    starts: Vec<usize>,
+    candidates: Vec<ArrayRef>,
+    position: ArrayRef,
+    taken: usize,
+}
+
+/// The categorical fields of the channels: what tells candidates apart.
+pub(super) fn candidate_fields(schema: &Schema) -> Vec<String> {
+    let fields = schema.fields(Group::Candidate).iter();
+    let categorical = fields.filter(|field| matches!(field.kind, Kind::Categorical { .. }));
+    categorical.map(|field| field.name.clone()).collect()
+}
+
+impl OriginalIds {
+    /// Of a split of feeds.
+    ///
+    /// # Errors
+    /// A split without feeds, files that cannot be read.
+    pub fn open(feeds: &FeedDirectory, split: Split) -> Result<Self, Error> {
+        let schema = Arc::clone(feeds.shared_schema());
+        let files = feeds.some_files(split)?;
+        Ok(Self {
+            fields: candidate_fields(&schema),
+            schema,
+            files: files.iter().map(|file| file.path().to_path_buf()).collect(),
+            current: None,
+            waiting: VecDeque::new(),
+            types: None,
+        })
+    }
+
+    /// The ids of the next `feeds` requests.
+    ///
+    /// # Errors
+    /// Fewer rows than that; files that cannot be read or hold ids of other types than the first.
+    pub fn take(&mut self, feeds: usize) -> Result<Originals, Error> {
+        let mut parts: Vec<[Vec<ArrayRef>; 2]> = Vec::new();
+        let mut left = feeds;
+        while left > 0 {
+            let Some(lot) = self.waiting.front_mut() else {
+                self.decode()?;
+                continue;
+            };
+            let taken = lot.taken..(lot.taken + left).min(lot.request_id.len());
+            left -= taken.len();
+            lot.taken = taken.end;
+            let rows = lot.starts[taken.start]..lot.starts[taken.end];
+            let cut = |array: &ArrayRef, range: &std::ops::Range<usize>| {
+                array.slice(range.start, range.len())
+            };
+            let mut of_candidates: Vec<ArrayRef> =
+                lot.candidates.iter().map(|array| cut(array, &rows)).collect();
+            of_candidates.push(cut(&lot.position, &rows));
+            parts.push([
+                vec![cut(&lot.request_id, &taken), cut(&lot.user_id, &taken)],
+                of_candidates,
+            ]);
+            if lot.taken == lot.request_id.len() {
+                self.waiting.pop_front();
+            }
+        }
+        let joined = |which: usize, column: usize| -> Result<ArrayRef, Error> {
+            let arrays: Vec<&dyn Array> =
+                parts.iter().map(|part| part[which][column].as_ref()).collect();
+            concat(&arrays).map_err(|e| Error::parquet(&self.path(), &e))
+        };
+        let position = joined(1, self.fields.len())?;
+        let position: &UInt16Array =
+            position.as_any().downcast_ref().expect("places were made so when decoded");
+        Ok(Originals {
+            request_id: joined(0, 0)?,
+            user_id: joined(0, 1)?,
+            candidates: (0..self.fields.len())
+                .map(|column| joined(1, column))
+                .collect::<Result<_, _>>()?,
+            position: position.clone(),
+        })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.current.as_ref().map(|(path, ..)| path.clone()).unwrap_or_default()
+    }
+
+    /// Decodes the next rows.
+    fn decode(&mut self) -> Result<(), Error> {
+        loop {
+            if let Some((path, rows, first_row)) = &mut self.current {
+                if let Some(batch) = guarded(path, || rows.next().transpose())? {
+                    let (path, first) = (path.clone(), *first_row);
+                    *first_row += batch.num_rows() as u64;
+                    let lot = self.lot(&batch, &path, first)?;
+                    self.waiting.push_back(lot);
+                    return Ok(());
+                }
+                self.current = None;
+            }
+            let Some(path) = self.files.pop_front() else {
+                let reason =
+                    "fewer rows than a moment ago; do not change feeds while they are read";
+                return Err(Error::parquet(Path::new("feeds"), &reason));
+            };
+            let footer = Footer::read(&path, &self.schema)?;
+            let fields: Vec<&str> =
+                self.fields.iter().map(String::as_str).chain(["position"]).collect();
+            let columns = [("request_id", vec![]), ("user_id", vec![]), ("candidates", fields)];
+            let projection = footer.projection(&columns);
+            let rows = guarded(&path, || {
+                let file = footer.file.try_clone()?;
+                ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.metadata.clone())
+                    .with_projection(projection)
+                    .with_batch_size(DECODED_FEEDS)
+                    .build()
+            })?;
+            self.current = Some((path, rows, 0));
+        }
+    }
+
+    fn lot(&mut self, batch: &RecordBatch, path: &Path, first_row: u64) -> Result<Lot, Error> {
+        let read = || {
+            let top = Place::Top;
+            let any = |array: &dyn Array| Ok(arrow::array::make_array(array.to_data()));
+            let request_id = top.read(batch.column_by_name("request_id"), "request_id", any)?;
+            let user_id = top.read(batch.column_by_name("user_id"), "user_id", any)?;
+            let (starts, elements) =
+                top.read(batch.column_by_name("candidates"), "candidates", values::lists)?;
+            let place = Place::List("candidates", &starts);
+            let structs = place.read(Some(&elements), "", values::structs)?;
+            let column = |name: &String| place.read(structs.column_by_name(name), name, any);
+            let candidates = self.fields.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+            let position = match structs.column_by_name("position") {
+                Some(array) => place.read(Some(array), "position", values::positions)?,
+                None => vec![None; structs.len()],
+            };
+            Ok((request_id, user_id, starts, candidates, position))
+        };
+        let (request_id, user_id, starts, candidates, position) =
+            read().map_err(|problem| located(path, first_row, problem))?;
+        let all = [request_id, user_id].into_iter().chain(candidates);
+        let names = ["request_id", "user_id"].into_iter().map(String::from);
+        let names: Vec<String> = names.chain(self.fields.iter().cloned()).collect();
+        let all: Vec<ArrayRef> = all.collect();
+        let types = self
+            .types
+            .get_or_insert_with(|| all.iter().map(|array| given_type(array.data_type())).collect());
+        let mut given = Vec::with_capacity(all.len());
+        for ((array, kind), name) in all.iter().zip(types.iter()).zip(names) {
+            let alike = text(array.data_type()) == text(kind);
+            let same = alike.then(|| cast(array, kind).ok()).flatten();
+            given.push(same.filter(|same| same.null_count() == array.null_count()).ok_or_else(
+                || Error::Column {
+                    path: path.to_path_buf(),
+                    field: name.clone(),
+                    reason: format!(
+                        "is {} here and {kind} in the files before; write ids of one type in all files",
+                        array.data_type()
+                    ),
+                },
+            )?);
+        }
+        let candidates = given.split_off(2);
+        let [request_id, user_id]: [ArrayRef; 2] =
+            given.try_into().expect("two were left by the split");
+        let position = Arc::new(UInt16Array::from(position));
+        Ok(Lot { request_id, user_id, starts, candidates, position, taken: 0 })
+    }
+}
+
+fn text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// The type in which ids of a type are written again.
+fn given_type(kind: &DataType) -> DataType {
+    if text(kind) {
+        DataType::Utf8
+    } else if kind.is_unsigned_integer() {
+        DataType::UInt64
+    } else {
+        DataType::Int64
+    }
+}

@@ -1,0 +1,147 @@
+//! Reads a score file, of `eliverec score` or of any other system.
+
+use std::path::{Path, PathBuf};
+
+use arrow::array::StructArray;
+use eliverec_core::Schema;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+
+use super::original::candidate_fields;
+use super::{P_WATCH, task_column};
+use crate::decode::{Place, Problem};
+use crate::error::Error;
+use crate::read::{check_extent, guarded, located};
+use crate::values;
+
+/// The scores of candidates, found by request and channel. Holds 20 bytes per row and 4 per row and task.
+#[derive(Debug)]
+pub struct ScoreTable {
+    path: PathBuf,
+    requests: Vec<u64>,
+    channels: Vec<u64>,
+    p_watch: Vec<f32>,
+    /// By task of the schema, where the file has it.
+    tasks: Vec<Option<Vec<f32>>>,
+    /// The rows, those of one request together.
+    order: Vec<u32>,
+    used: Vec<bool>,
+}
+
+impl ScoreTable {
+    /// Reads the file at `path`, whose columns are those of [`crate::scores`]: `request_id`, the first categorical field of the
+    /// channels, `p_watch`, and what there is of the tasks. Other columns are ignored.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a missing column, a null, a number that is no probability.
+    pub fn read(path: &Path, schema: &Schema) -> Result<Self, Error> {
+        let channel = candidate_fields(schema).into_iter().next().ok_or_else(|| {
+            let reason = "the schema has no categorical field of a channel, by which its rows could be told apart";
+            Error::directory(path, reason)
+        })?;
+        let file = fs_err::File::open(path)?.into_parts().0;
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = guarded(path, || ArrowReaderMetadata::load(&file, options))?;
+        check_extent(path, metadata.metadata(), file.metadata()?.len())?;
+        let rows = guarded(path, || {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).build()
+        })?;
+        let mut table = Self {
+            path: path.into(),
+            requests: Vec::new(),
+            channels: Vec::new(),
+            p_watch: Vec::new(),
+            tasks: schema.task.iter().map(|_| None).collect(),
+            order: Vec::new(),
+            used: Vec::new(),
+        };
+        let mut rows = rows;
+        while let Some(batch) = guarded(path, || rows.next().transpose())? {
+            let first = table.requests.len() as u64;
+            table
+                .add(schema, &channel, &StructArray::from(batch))
+                .map_err(|problem| located(path, first, problem))?;
+        }
+        let too_many = |_| Error::directory(path, "has more than four billion rows; split it");
+        let count = u32::try_from(table.requests.len()).map_err(too_many)?;
+        table.order = (0..count).collect();
+        table.order.sort_by_key(|row| table.requests[*row as usize]);
+        table.used = vec![false; table.requests.len()];
+        Ok(table)
+    }
+
+    fn add(&mut self, schema: &Schema, channel: &str, rows: &StructArray) -> Result<(), Problem> {
+        let top = Place::Top;
+        let column = |name: &str| rows.column_by_name(name);
+        self.requests.extend(top.read(column("request_id"), "request_id", values::ids)?);
+        self.channels.extend(top.read(column(channel), channel, values::ids)?);
+        let p_watch = top.read(column(P_WATCH), P_WATCH, values::known_numbers)?;
+        if let Some(row) = p_watch.iter().position(|p| !(0.0..=1.0).contains(p)) {
+            let reason = format!("{} is no probability; write numbers from 0 to 1", p_watch[row]);
+            return Err(Problem::Value { row, field: P_WATCH.into(), reason });
+        }
+        self.p_watch.extend(p_watch);
+        for (task, known) in schema.task.iter().zip(&mut self.tasks) {
+            let name = task_column(task);
+            if let Some(array) = column(&name) {
+                let numbers = top.read(Some(array), &name, values::known_numbers)?;
+                if let Some(row) = numbers.iter().position(|x| !x.is_finite()) {
+                    let reason = format!("{} is no number", numbers[row]);
+                    return Err(Problem::Value { row, field: name, reason });
+                }
+                known.get_or_insert_default().extend(numbers);
+            }
+        }
+        Ok(())
+    }
+
+    /// The row of a candidate: the first one of the request and the channel that was not given out yet.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find(&mut self, request: u64, channel: u64) -> Result<usize, Error> {
+        let first = self.order.partition_point(|row| self.requests[*row as usize] < request);
+        let of_request = self.order[first..].iter().map(|row| *row as usize);
+        let mut of_request = of_request.take_while(|row| self.requests[*row] == request);
+        let found = of_request.find(|row| self.channels[*row] == channel && !self.used[*row]);
+        let row = found.ok_or_else(|| {
+            let reason = format!(
+                "has no row for channel {channel} of request {request}; score every candidate of the split"
+            );
+            Error::directory(&self.path, reason)
+        })?;
+        self.used[row] = true;
+        Ok(row)
+    }
+
+    /// The probability of a watch in a row.
+    pub fn p_watch(&self, row: usize) -> f32 {
+        self.p_watch[row]
+    }
+
+    /// What a task's column says in a row; `None` for a task that the file does not have.
+    pub fn task(&self, task: usize, row: usize) -> Option<f32> {
+        self.tasks[task].as_ref().map(|numbers| numbers[row])
+    }
+
+    /// Whether the file has the task.
+    pub fn has_task(&self, task: usize) -> bool {
+        self.tasks[task].is_some()
+    }
+
+    /// Rows.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    /// Rows that nobody asked for.
+    pub fn unused(&self) -> usize {
+        self.used.iter().filter(|used| !**used).count()
+    }
+}

@@ -1,0 +1,152 @@
+//! Writes a score file; it gets its name when all of it is on disk.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float32Array, Float32Builder, ListBuilder, RecordBatch, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
+use eliverec_core::Schema;
+use eliverec_core::offsets::Offsets;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use super::original::{Originals, candidate_fields};
+use crate::error::Error;
+use crate::partial::parent_of;
+
+/// Lists `[b]` by the name of their column.
+pub type NamedLists = Vec<(String, Vec<Vec<f32>>)>;
+
+/// The scores of some requests.
+#[derive(Debug)]
+pub struct ScoredFeeds<'a> {
+    /// Their ids.
+    pub ids: Originals,
+    /// From request to candidates.
+    pub candidates: &'a Offsets,
+    /// Named numbers of every candidate `[n]`; the same names in every call.
+    pub numbers: Vec<(String, Vec<f32>)>,
+    /// Named lists of every request `[b]`, the same for all of its candidates; the same names in every call.
+    pub lists: NamedLists,
+}
+
+/// Dropped without [`ScoreWriter::finish`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct ScoreWriter {
+    path: PathBuf,
+    partial: PartialFile,
+    fields: Vec<String>,
+    file: Option<File>,
+    writer: Option<Box<ArrowWriter<File>>>,
+}
+
+#[derive(Debug)]
+struct PartialFile(PathBuf);
+
+impl Drop for PartialFile {
+    fn drop(&mut self) {
+        // After the rename there is nothing of that name; otherwise this is best effort on the way out of an error.
+        let _ = fs_err::remove_file(&self.0);
+    }
+}
+
+impl ScoreWriter {
+    /// A file at `path`, in place of one that may be there, for requests of feeds of `schema`.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn create(path: &Path, schema: &Schema) -> Result<Self, Error> {
+        let Some(name) = path.file_name().filter(|_| !path.is_dir()) else {
+            return Err(Error::directory(
+                path,
+                "is no name for a score file; give one, such as scores.parquet",
+            ));
+        };
+        let folder = parent_of(path);
+        fs_err::create_dir_all(&folder)?;
+        let partial =
+            PartialFile(folder.join(format!(".{}.{}.partial", name.display(), std::process::id())));
+        let file = fs_err::File::create(&partial.0)?.into_parts().0;
+        let fields = candidate_fields(schema);
+        Ok(Self { path: path.into(), partial, fields, file: Some(file), writer: None })
+    }
+
+    /// Adds requests.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn write(&mut self, feeds: ScoredFeeds<'_>) -> Result<(), Error> {
+        let owners = UInt32Array::from(feeds.candidates.owners());
+        let failed =
+            |e: &dyn std::fmt::Display| Error::directory(&self.path, format!("cannot write: {e}"));
+        let repeat = |array: &ArrayRef| take(array, &owners, None).map_err(|e| failed(&e));
+        let mut columns: Vec<(String, ArrayRef)> = vec![
+            ("request_id".into(), repeat(&feeds.ids.request_id)?),
+            ("user_id".into(), repeat(&feeds.ids.user_id)?),
+        ];
+        columns.extend(self.fields.iter().cloned().zip(feeds.ids.candidates));
+        columns.push(("position".into(), Arc::new(feeds.ids.position)));
+        for (name, numbers) in feeds.numbers {
+            columns.push((name, Arc::new(Float32Array::from(numbers))));
+        }
+        for (name, lists) in feeds.lists {
+            let mut builder = ListBuilder::new(Float32Builder::new());
+            for (list, range) in lists.iter().zip(feeds.candidates.ranges()) {
+                for _ in range {
+                    builder.values().append_slice(list);
+                    builder.append(true);
+                }
+            }
+            columns.push((name, Arc::new(builder.finish())));
+        }
+        let fields = columns.iter().map(|(name, array)| {
+            Field::new(name, array.data_type().clone(), name == "position" || is_list(array))
+        });
+        let schema = Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()));
+        let arrays = columns.into_iter().map(|(_, array)| array).collect();
+        let rows = RecordBatch::try_new(Arc::clone(&schema), arrays).map_err(|e| failed(&e))?;
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => {
+                let file = self.file.take().ok_or_else(|| failed(&"the file is closed"))?;
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .build();
+                let writer = ArrowWriter::try_new(file, schema, Some(properties));
+                none.insert(Box::new(writer.map_err(|e| failed(&e))?))
+            }
+        };
+        writer.write(&rows).map_err(|e| failed(&e))?;
+        // Row groups of about a million rows would hold all of a small set in memory.
+        if writer.in_progress_rows() > ROW_GROUP_ROWS {
+            writer.flush().map_err(|e| failed(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Puts everything on disk and gives the file its name.
+    ///
+    /// # Errors
+    /// What the file system refuses; a file of no requests.
+    pub fn finish(self) -> Result<(), Error> {
+        let Some(writer) = self.writer else {
+            return Err(Error::directory(&self.path, "no request was scored"));
+        };
+        let file = writer
+            .into_inner()
+            .map_err(|e| Error::directory(&self.path, format!("cannot write: {e}")))?;
+        file.sync_all()?;
+        fs_err::rename(&self.partial.0, &self.path)?;
+        fs_err::File::open(parent_of(&self.path))?.sync_all()?;
+        Ok(())
+    }
+}
+
+const ROW_GROUP_ROWS: usize = 1 << 17;
+
+fn is_list(array: &ArrayRef) -> bool {
+    matches!(array.data_type(), DataType::List(_))
+}

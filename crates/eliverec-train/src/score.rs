@@ -1,0 +1,107 @@
+//! A split's scores into a file, batch by batch: what a trained run is for. Feeds need no labels.
+
+use std::path::Path;
+
+use eliverec_core::offsets::Offsets;
+use eliverec_models::trace::{Recorded, Trace};
+use eliverec_run::{Prepared, RunDirectory, Scorer, Scoring};
+use eliverec_tables::scores::{
+    NamedLists, OriginalIds, P_WATCH, ScoreWriter, ScoredFeeds, intent_column, joint_column,
+    task_column,
+};
+use eliverec_tables::{FeedDirectory, Split};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::evaluate::batches;
+
+/// What was scored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Scored {
+    /// Requests.
+    pub feeds: u64,
+    /// Their candidates, a row each.
+    pub impressions: u64,
+}
+
+/// Scores a split of `feeds` with `scorer`, of the run at `path`, into the file `out`, which appears whole or not at all; with
+/// `intents`, the consistent intent's share of each event too (Eq. 5). `progress` hears of every batch.
+///
+/// # Errors
+/// A schema that differs from the run's, a split without feeds, feeds that break the contract, a model without intents, what
+/// the file system refuses.
+pub fn score(
+    scorer: &Scorer,
+    path: &Path,
+    feeds: &FeedDirectory,
+    split: Split,
+    out: &Path,
+    intents: bool,
+    mut progress: impl FnMut(Scored),
+) -> Result<Scored, Error> {
+    RunDirectory::at(path).check_schema(feeds.schema(), feeds.path())?;
+    let scoring = scorer.scoring();
+    let mut ids = OriginalIds::open(feeds, split)?;
+    let mut writer = ScoreWriter::create(out, feeds.schema())?;
+    let mut scored = Scored::default();
+    for prepared in batches(&scoring, feeds, split)? {
+        let prepared = prepared?;
+        let batch = &prepared.batch;
+        let rows = ScoredFeeds {
+            ids: ids.take(batch.feeds())?,
+            candidates: &batch.candidates,
+            numbers: numbers(&scoring, &prepared),
+            lists: if intents { intents_of(&scoring, &prepared, path)? } else { Vec::new() },
+        };
+        writer.write(rows)?;
+        scored.feeds += batch.feeds() as u64;
+        scored.impressions += batch.impressions() as u64;
+        progress(scored);
+    }
+    writer.finish()?;
+    Ok(scored)
+}
+
+/// Every output of the model by the name of its column `[n]`.
+fn numbers(scoring: &Scoring<'_>, prepared: &Prepared) -> Vec<(String, Vec<f32>)> {
+    let scores = scoring.score(prepared);
+    let mut numbers = Vec::new();
+    for (task, values) in scoring.schema.task.iter().zip(scores.tasks.into_iter().flatten()) {
+        let joint = joint_column(task).map(|name| {
+            let both = scores.p_watch.iter().zip(&values).map(|(watch, given)| watch * given);
+            (name, both.collect())
+        });
+        numbers.push((task_column(task), values));
+        numbers.extend(joint);
+    }
+    numbers.insert(0, (P_WATCH.into(), scores.p_watch));
+    numbers
+}
+
+/// p_c (Eq. 5) of every event, its mean over elements, by request and domain.
+fn intents_of(scoring: &Scoring<'_>, prepared: &Prepared, run: &Path) -> Result<NamedLists, Error> {
+    let mut trace = Trace::on();
+    scoring.trace(prepared, &mut trace);
+    let recorded = trace.into_recorded();
+    let batch = &prepared.batch;
+    let mut lists = Vec::new();
+    for (domain, offsets) in [("live", &batch.channels), ("product", &batch.products)] {
+        if let Some(intention) = recorded.get(&format!("{domain}.intention")) {
+            lists.push((intent_column(domain), by_request(intention, offsets)));
+        }
+    }
+    if lists.is_empty() {
+        let name = scoring.config.model.name();
+        let reason = format!("is of the model {name}, which has no intents; leave --intents out");
+        return Err(eliverec_run::Error::Run { path: run.into(), reason }.into());
+    }
+    Ok(lists)
+}
+
+fn by_request(intention: &Recorded, offsets: &Offsets) -> Vec<Vec<f32>> {
+    let width = intention.values.len() / offsets.total().max(1);
+    let mean = |event: usize| {
+        intention.values[event * width..(event + 1) * width].iter().sum::<f32>() / width as f32
+    };
+    offsets.ranges().map(|range| range.map(mean).collect()).collect()
+}
