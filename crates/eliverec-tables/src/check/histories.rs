@@ -48,7 +48,7 @@ pub(super) const HISTORY_EMPTY: Check = Check {
 pub(super) const HISTORY_CUT: Check = Check {
     name: "history_cut",
     finds: "a split in which more than a tenth of the histories are longer than the 50 events that the model keeps by default",
-    advice: "nothing, or keep more with input.product_history and input.channel_history; shorter lists make smaller files",
+    advice: "nothing, or keep more with input.product_length and input.channel_length; shorter lists make smaller files",
 };
 
 /// Fewer histories say nothing about shares.
