@@ -1,7 +1,7 @@
 //! Ids that cannot be learnt: seen once, only after training, or never on the other side of a request.
 
 use eliverec_core::feed::Column;
-use eliverec_core::schema::{Group, Kind};
+use eliverec_core::schema::Group;
 use eliverec_core::{Feed, Schema};
 
 use super::family::Family;
@@ -115,14 +115,15 @@ impl Family for Vocabularies {
     fn tell(&self, findings: &mut Findings) {
         for (i, vocabulary) in self.schema.vocabulary.iter().enumerate() {
             let place = format!("vocabulary {}", vocabulary.name);
-            let mut fields = Group::ALL.into_iter().flat_map(|group| self.schema.fields(group));
-            if !fields.any(|field| self.schema.vocabulary_of(field) == Some(i)) {
+            if !Group::ALL.into_iter().any(|group| self.draws(group, i)) {
                 let says = "no field draws on it".to_owned();
                 findings.add(&VOCABULARY_UNUSED, Level::Note, place, (1, 1), says);
                 continue;
             }
+            let draw = |group: &Group| self.draws(*group, i);
+            let of_context = Group::ALL.iter().filter(|group| draw(group)).eq([&Group::Context]);
             self.tell_of_once(i, &place, findings);
-            self.tell_of_strange(i, &place, findings);
+            self.tell_of_strange(i, of_context, &place, findings);
             self.tell_of_meetings(i, &place, findings);
         }
     }
@@ -138,6 +139,12 @@ impl Family for Vocabularies {
 }
 
 impl Vocabularies {
+    /// Whether a field of the group draws on vocabulary `i`.
+    fn draws(&self, group: Group, i: usize) -> bool {
+        let mut fields = self.schema.fields(group).iter();
+        fields.any(|field| self.schema.vocabulary_of(field) == Some(i))
+    }
+
     fn tell_of_once(&self, i: usize, place: &str, findings: &mut Findings) {
         let (ids, vocabulary) = (&self.seen[i].ids, &self.schema.vocabulary[i]);
         let once = ids.values().filter(|seen| seen.count == 1).count() as u64;
@@ -157,7 +164,8 @@ impl Vocabularies {
         }
     }
 
-    fn tell_of_strange(&self, i: usize, place: &str, findings: &mut Findings) {
+    /// A few days of training do not know every weekday: of a context, strange ids are a note.
+    fn tell_of_strange(&self, i: usize, of_context: bool, place: &str, findings: &mut Findings) {
         let seen = &self.seen[i];
         if seen.ids.len() == 0 {
             return;
@@ -171,24 +179,18 @@ impl Vocabularies {
                 let says =
                     format!("{} of {all} ids here are strange to training", percent(strange, all));
                 let place = format!("{split}: {place}");
+                let level = if of_context { Level::Note } else { level };
                 findings.add(&IDS_UNSEEN, level, place, (strange, all), says);
             }
         }
     }
 
     fn tell_of_meetings(&self, i: usize, place: &str, findings: &mut Findings) {
-        let draws = |group: Group| {
-            self.schema.fields(group).iter().any(|field| {
-                // Buckets number their intervals themselves.
-                !matches!(field.kind, Kind::Bucket { .. })
-                    && self.schema.vocabulary_of(field) == Some(i)
-            })
-        };
         let is_candidate =
             |seen: &Occurrences| CANDIDATES.into_iter().any(|group| seen.is_in(group));
         let ids = &self.seen[i].ids;
         let candidates = ids.values().filter(|seen| is_candidate(seen)).count() as u64;
-        for group in HISTORIES.into_iter().filter(|group| draws(*group)) {
+        for group in HISTORIES.into_iter().filter(|group| self.draws(*group, i)) {
             let before = ids.values().filter(|seen| seen.is_in(group)).count() as u64;
             let both = ids.values().filter(|seen| seen.is_in(group) && is_candidate(seen)).count();
             if both == 0 && before >= FEWEST && candidates >= FEWEST {

@@ -33,7 +33,7 @@ pub(super) const USERS_OF_ONE_CLASS: Check = Check {
 /// A label that is nowhere known.
 pub(super) const LABEL_MISSING: Check = Check {
     name: "label_missing",
-    finds: "feeds without labels, or a label of the inter-channel tasks that is unknown for all, or for some, watched impressions",
+    finds: "feeds without labels, or a label of the inter-channel tasks that is unknown for watched impressions of training",
     advice: "leave [tasks] out of the config for a label that is not known; `eliverec score` takes feeds without labels",
 };
 
@@ -192,7 +192,8 @@ impl LabelColumns {
             let place = format!("{split}: candidates.{}", task.column());
             let OfTask { known, some, magnitudes } = of_task;
             let (known, some) = (*known, *some);
-            if known < seen.watched {
+            // What is learnt is learnt from training.
+            if known < seen.watched && split == Split::Train {
                 let missing = seen.watched - known;
                 let says = format!("unknown for {missing} of {} watched impressions", seen.watched);
                 findings.add(&LABEL_MISSING, Level::Note, &place, (missing, seen.watched), says);

@@ -62,20 +62,19 @@ fn text(checked: &Checked) -> String {
         let counts = [part.files, part.rows, part.impressions].map(|count| count.to_string());
         table.add_row(std::iter::once(part.name.clone()).chain(counts));
     }
-    let mut text = table.trim_fmt();
-    for covered in &checked.covers {
-        text += &format!("\n{covered}");
-    }
-    for finding in &checked.findings {
-        let Finding { check, level, place, says, advice, .. } = finding;
-        text += &format!("\n\n{level} {check}\n  {place}: {says}\n  -> {advice}");
+    let mut lines = vec![table.trim_fmt()];
+    lines.extend(checked.covers.iter().cloned());
+    let alike = |a: &Finding, b: &Finding| (a.level, a.check) == (b.level, b.check);
+    for findings in checked.findings.chunk_by(alike) {
+        let Finding { check, level, advice, .. } = &findings[0];
+        lines.push(format!("\n{level} {check}"));
+        lines.extend(
+            findings.iter().map(|Finding { place, says, .. }| format!("  {place}: {says}")),
+        );
+        lines.push(format!("  -> {advice}"));
     }
     let count = |level| checked.findings.iter().filter(|finding| finding.level == level).count();
-    text += &format!(
-        "\n\n{} severe, {} warnings, {} notes",
-        count(Level::Severe),
-        count(Level::Warning),
-        count(Level::Note)
-    );
-    text
+    let [severe, warnings, notes] = [Level::Severe, Level::Warning, Level::Note].map(count);
+    lines.push(format!("\n{severe} severe, {warnings} warnings, {notes} notes"));
+    lines.join("\n")
 }

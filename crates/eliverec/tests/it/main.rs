@@ -6,6 +6,7 @@
 mod feed_files;
 
 mod bad_inputs;
+mod check;
 mod experiment;
 mod interruption;
 mod own_data;

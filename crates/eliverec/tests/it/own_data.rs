@@ -15,7 +15,7 @@ use crate::sandbox::text;
 /// Names the Python that must have the package.
 const PYTHON: &str = "ELIVEREC_DUCKDB_PYTHON";
 /// Behind the page's `eliverec train`: enough to see it run.
-const FEW_STEPS: &str = "training.max_steps=30 training.patience=0";
+const FEW_STEPS: &str = "training.max_steps=60 training.patience=0";
 
 /// A block of the page: its language and its text.
 type Block = (String, String);
@@ -60,7 +60,8 @@ impl Page {
             return;
         }
         let name = block.lines().next().and_then(|line| line.strip_prefix("# "));
-        let name = name.unwrap_or_else(|| panic!("no name of a file in the first line of\n{block}"));
+        let name =
+            name.unwrap_or_else(|| panic!("no name of a file in the first line of\n{block}"));
         fs_err::write(self.path().join(name), block).unwrap();
         if language == "python" {
             let output = Command::new(&self.python).arg(name).current_dir(self.path()).output();
@@ -70,10 +71,10 @@ impl Page {
 
     /// A line of a shell: `eliverec` with its words, or `cp FROM TO/`.
     fn command(&self, line: &str) -> String {
-        let line = match line.starts_with("eliverec train ") {
-            true => format!("{line} {FEW_STEPS}"),
-            false => line.to_owned(),
-        };
+        let mut line = line.to_owned();
+        if line.starts_with("eliverec train ") {
+            line = format!("{line} {FEW_STEPS}");
+        }
         let words: Vec<&str> = line.split_whitespace().collect();
         let program = match words[0] {
             "eliverec" => env!("CARGO_BIN_EXE_eliverec"),
