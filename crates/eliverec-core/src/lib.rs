@@ -14,6 +14,7 @@
 //! - [`adagrad`]: Adagrad with accumulator decay, on slices.
 //! - [`normalize`]: mean and standard deviation of dense fields, taken once over the training set.
 //! - [`seed`]: named random streams.
+//! - [`table`]: what an embedding table is asked to be.
 //! - [`table_one`]: the paper's Table I, of feeds or of an event log.
 //! - [`toy`]: small fixtures for tests of every crate.
 
@@ -31,6 +32,7 @@ pub mod normalize;
 pub mod offsets;
 pub mod schema;
 pub mod seed;
+pub mod table;
 pub mod table_one;
 pub mod task;
 pub mod toy;
@@ -44,5 +46,6 @@ pub use event::{Event, EventKind};
 pub use feed::Feed;
 pub use normalize::Normalization;
 pub use schema::Schema;
+pub use table::TableSpec;
 pub use table_one::TableOne;
 pub use task::{Task, TaskKind};

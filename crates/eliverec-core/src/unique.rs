@@ -1,4 +1,4 @@
-//! The distinct ids of a batch, per vocabulary, and where each value stands among them.
+//! The distinct ids of a batch, per vocabulary and of its users, and where each value stands among them.
 //!
 //! The store turns the ids into one block of rows per vocabulary, the model indexes into the blocks, and the
 //! gradient of a block goes back to the same ids: embeddings stay outside the autodiff graph.
@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use crate::batch::{Batch, Values};
 use crate::id::IdHash;
 use crate::schema::{Group, Schema};
+use crate::table::Key;
 
 /// Distinct ids per vocabulary, in order of first occurrence, and every value's place among them.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,15 +18,37 @@ pub struct UniqueIds {
     /// How often each of `ids` occurs in the batch.
     pub counts: Vec<Vec<u32>>,
     places: [Vec<Vec<u32>>; Group::ALL.len()],
+    users: Vec<u64>,
+    user_counts: Vec<u32>,
+    /// `[b]`
+    user_places: Vec<u32>,
+}
+
+/// Distinct ids in order of first occurrence, while they are found.
+#[derive(Clone, Default)]
+struct List {
+    ids: Vec<u64>,
+    counts: Vec<u32>,
+    known: HashMap<u64, u32, IdHash>,
+}
+
+impl List {
+    /// Counts an id and tells its place.
+    fn place(&mut self, id: u64) -> u32 {
+        let place = *self.known.entry(id).or_insert_with(|| {
+            self.ids.push(id);
+            self.counts.push(0);
+            self.ids.len() as u32 - 1
+        });
+        self.counts[place as usize] += 1;
+        place
+    }
 }
 
 impl UniqueIds {
     /// Makes the ids of a batch unique. Deterministic: the walk follows the schema.
     pub fn of(schema: &Schema, batch: &Batch) -> Self {
-        let vocabularies = schema.vocabulary.len();
-        let mut known: Vec<HashMap<u64, u32, IdHash>> = vec![HashMap::default(); vocabularies];
-        let mut ids: Vec<Vec<u64>> = vec![Vec::new(); vocabularies];
-        let mut counts: Vec<Vec<u32>> = vec![Vec::new(); vocabularies];
+        let mut lists = vec![List::default(); schema.vocabulary.len()];
         let places = Group::ALL.map(|group| {
             let fields = schema.fields(group).iter().zip(batch.values(group));
             fields
@@ -34,43 +57,44 @@ impl UniqueIds {
                         return Vec::new();
                     };
                     let v = schema.vocabulary_of(field).expect("Schema::check found it");
-                    let (known, ids, counts) = (&mut known[v], &mut ids[v], &mut counts[v]);
-                    let place = |id: &u64| {
-                        let place = *known.entry(*id).or_insert_with(|| {
-                            ids.push(*id);
-                            counts.push(0);
-                            ids.len() as u32 - 1
-                        });
-                        counts[place as usize] += 1;
-                        place
-                    };
-                    column.iter().map(place).collect()
+                    column.iter().map(|id| lists[v].place(*id)).collect()
                 })
                 .collect()
         });
-        Self { ids, counts, places }
+        let mut users = List::default();
+        let user_places = batch.user_ids.iter().map(|id| users.place(*id)).collect();
+        let (ids, counts) = lists.into_iter().map(|list| (list.ids, list.counts)).unzip();
+        let (users, user_counts) = (users.ids, users.counts);
+        Self { ids, counts, places, users, user_counts, user_places }
     }
 
     /// Makes lists of ids unique, one list per vocabulary in schema order, for look-ups without a batch.
-    /// [`UniqueIds::places`] is empty for every group.
+    /// [`UniqueIds::places`] is empty for every group, and there are no users.
     pub fn of_lists(lists: &[Vec<u64>]) -> Self {
-        let (ids, counts) = lists
-            .iter()
-            .map(|list| {
-                let mut known: HashMap<u64, usize, IdHash> = HashMap::default();
-                let (mut ids, mut counts) = (Vec::new(), Vec::new());
-                for id in list {
-                    let place = *known.entry(*id).or_insert(ids.len());
-                    if place == ids.len() {
-                        ids.push(*id);
-                        counts.push(0);
-                    }
-                    counts[place] += 1;
-                }
-                (ids, counts)
-            })
-            .unzip();
-        Self { ids, counts, places: Group::ALL.map(|_| Vec::new()) }
+        let all = lists.iter().map(|ids| {
+            let mut list = List::default();
+            for id in ids {
+                list.place(*id);
+            }
+            (list.ids, list.counts)
+        });
+        let (ids, counts) = all.unzip();
+        let places = Group::ALL.map(|_| Vec::new());
+        let (users, user_counts, user_places) = (Vec::new(), Vec::new(), Vec::new());
+        Self { ids, counts, places, users, user_counts, user_places }
+    }
+
+    /// The distinct ids that name rows of a table, and how often each occurs; `None` for a vocabulary that there is not.
+    pub fn of_key(&self, key: Key) -> Option<(&[u64], &[u32])> {
+        match key {
+            Key::Vocabulary(v) => Some((self.ids.get(v)?, self.counts.get(v)?)),
+            Key::User => Some((&self.users, &self.user_counts)),
+        }
+    }
+
+    /// Each feed's user among the distinct ones `[b]`.
+    pub fn user_places(&self) -> &[u32] {
+        &self.user_places
     }
 
     /// For each field of a group, the row of its vocabulary's block that every id names; empty for dense fields.
@@ -99,6 +123,11 @@ mod tests {
                 }
             }
         }
+        let (users, counts) = unique.of_key(Key::User).unwrap();
+        let back: Vec<u64> =
+            unique.user_places().iter().map(|place| users[*place as usize]).collect();
+        assert_eq!(back, batch.user_ids);
+        assert_eq!(counts.iter().sum::<u32>() as usize, batch.feeds());
         let lists = UniqueIds::of_lists(&[vec![7, 3, 7], vec![]]);
         assert_eq!(lists.ids, [vec![7, 3], vec![]]);
         assert_eq!(lists.counts, [vec![2, 1], vec![]]);

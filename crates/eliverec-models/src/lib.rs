@@ -2,25 +2,34 @@
 //!
 //! - [`settings`]: the `[model]`, `[input]` and `[tower]` tables of an experiment file.
 //! - [`model`]: [`Model`], from a batch to logits; [`registry`]: the list of models.
-//! - [`inputs`]: embedding initialisation (Sec. IV-A); [`rows`]: packed rows of feeds and their padding.
+//! - [`inputs`]: what every model reads; [`entities`]: embedding initialisation (Sec. IV-A), which makes it; [`rows`]: packed rows
+//!   of feeds and their padding; [`own`]: a model's own tables; [`draws`]: its own random numbers.
 //! - [`heads`]: the tasks inside a channel (Eq. 12-13), on any trunk.
-//! - [`trunk`]: what every model of `zoo` gives back; [`trace`]: named intermediates for `explain` and for tests.
+//! - [`trunk`]: what every model of `zoo` is; [`term`]: what it adds to the loss; [`site`]: what it is built for; [`trace`]: named
+//!   intermediates for `explain` and for tests.
 //! - [`ops`]: pure functions; [`blocks`]: layers that two or more models use; [`fused`]: the same on the CPU, with
 //!   backward passes of their own.
-//! - [`parameters`]: parameters by name, for checkpoints, optimisers and seeded initial values.
+//! - [`parameters`]: parameters by name, for checkpoints and optimisers; [`builder`]: where they are made, with their initial laws.
 
 pub mod blocks;
+pub mod builder;
+pub mod draws;
+pub mod entities;
 pub mod error;
 pub mod fused;
 pub mod heads;
+mod input_config;
 pub mod inputs;
 mod lookup;
 pub mod model;
 pub mod ops;
+pub mod own;
 pub mod parameters;
 pub mod registry;
 pub mod rows;
 pub mod settings;
+pub mod site;
+pub mod term;
 pub mod trace;
 pub mod trunk;
 pub mod zoo;

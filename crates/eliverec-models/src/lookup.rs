@@ -11,12 +11,12 @@ use crate::fused;
 use crate::ops;
 use crate::rows::{Rows, indices};
 
-/// A batch with its rows, one `[u, w]` per vocabulary.
+/// A batch with the leaf tensors of its rows, one `[u, w]` per vocabulary.
 pub(crate) struct Lookup<'a> {
     pub(crate) schema: &'a Schema,
     pub(crate) batch: &'a Batch,
     pub(crate) unique: &'a UniqueIds,
-    pub(crate) blocks: &'a [Tensor<2>],
+    pub(crate) leaves: &'a [Tensor<2>],
     pub(crate) device: Device,
 }
 
@@ -36,7 +36,7 @@ impl Lookup<'_> {
 
     /// The same in one fused step, where the device has it and every field is one id per entity.
     fn gathered(&self, groups: &[Group]) -> Option<Tensor<2>> {
-        if !fused::available(&self.blocks[0]) {
+        if !fused::available(&self.leaves[0]) {
             return None;
         }
         let (mut tables, mut places) = (Vec::new(), Vec::new());
@@ -44,7 +44,7 @@ impl Lookup<'_> {
             let fields = self.schema.fields(*group).iter().zip(self.batch.values(*group));
             for ((field, values), rows) in fields.zip(self.unique.places(*group)) {
                 let Values::Ids(_) = values else { return None };
-                tables.push(self.blocks[self.schema.vocabulary_of(field)?].clone());
+                tables.push(self.leaves[self.schema.vocabulary_of(field)?].clone());
                 places.push(Arc::new(rows.clone()));
             }
         }
@@ -60,7 +60,7 @@ impl Lookup<'_> {
             .map(|((field, values), places)| {
                 let rows = || {
                     let v = self.schema.vocabulary_of(field).expect("Schema::check found it");
-                    self.blocks[v].clone().select(0, indices(places.clone(), &self.device))
+                    self.leaves[v].clone().select(0, indices(places.clone(), &self.device))
                 };
                 match values {
                     Values::Ids(_) => rows(),

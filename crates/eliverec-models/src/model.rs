@@ -1,6 +1,8 @@
 //! A whole model: entities, one trunk of the registry, the tower that all of them share, and heads for what happens inside a
 //! channel.
 
+use std::collections::BTreeMap;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use eliverec_core::Batch;
@@ -8,37 +10,50 @@ use eliverec_core::schema::{Group, Schema};
 use eliverec_core::unique::UniqueIds;
 
 use crate::blocks::Tower;
+use crate::builder::Builder;
+use crate::entities::Entities;
 use crate::error::Error;
 use crate::heads::{Heads, Task};
-use crate::inputs::{Entities, Inputs, sample_impressions};
+use crate::inputs::Inputs;
+use crate::own::{OwnRows, OwnTable};
 use crate::parameters;
 use crate::registry::Trunk;
 use crate::settings::ModelSettings;
-use crate::trace::Trace;
-use crate::trunk::Penalty;
+use crate::term::{Term, Training};
+use crate::trace::{Recorded, Trace};
+use crate::trunk::{Logit, Observed, Trunk as _};
 
 /// From a batch to a logit per impression, and to the tasks inside the channel where the settings ask for heads.
 ///
-/// Names of parameters ([`parameters::export`]) that begin with `tower.` or `heads.` belong to one task or to the
-/// inter-channel tasks alone; all others are shared by every task.
+/// Names of parameters ([`parameters::export`]) that begin with `heads.` belong to the inter-channel tasks alone, those that
+/// begin with `tower.` to watching and to the trunk's own terms; all others are shared by every task.
 #[derive(Module, Debug)]
 pub struct Model {
     entities: Entities,
     trunk: Trunk,
     tower: Tower,
     heads: Option<Heads>,
-    intra_dynamic: bool,
+    #[module(skip)]
+    tower_dynamic: bool,
+    #[module(skip)]
+    own: Vec<OwnTable>,
+    #[module(skip)]
+    shape: Vec<(&'static str, usize)>,
 }
 
 /// The impressions as vectors: where trunk and tasks meet.
 #[derive(Debug)]
 pub struct Representation {
-    /// F, the intra-channel embedding: name and vectors `[n, d]` of each field, in the order of the tower.
+    /// F, the intra-channel embedding: name and vectors `[n, w]` of each field, in the order of the tower.
     pub fields: Vec<(&'static str, Tensor<2>)>,
+    /// What the logit of being watched is made of.
+    pub logit: Logit,
     /// e_d `[n, d]`, where the schema declares it.
     pub dynamic: Option<Tensor<2>>,
-    /// Terms of L_reg, in training.
-    pub penalties: Vec<Penalty>,
+    /// The trunk's terms of the loss, in training.
+    pub terms: Vec<Term>,
+    /// The trunk's figures for the log by name, in training.
+    pub figures: Vec<(&'static str, f32)>,
 }
 
 /// What a forward pass gives.
@@ -46,8 +61,8 @@ pub struct Representation {
 pub struct Output {
     /// Of being watched, `[n]`.
     pub logits: Tensor<1>,
-    /// Terms of L_reg, in training.
-    pub penalties: Vec<Penalty>,
+    /// The trunk's terms of the loss, in training.
+    pub terms: Vec<Term>,
     /// One output per impression `[n]` and task, where the model has heads; see [`Model::tasks`].
     pub tasks: Option<[Tensor<1>; Task::ALL.len()]>,
 }
@@ -56,7 +71,7 @@ impl Model {
     /// Builds the model that `settings` ask for, with initial values that depend on `seed` and parameter names only.
     ///
     /// # Errors
-    /// [`Error::Config`] for sizes that do not fit.
+    /// [`Error::Config`] for sizes that do not fit, or a model that cannot do with this schema.
     pub fn new(
         settings: &ModelSettings,
         schema: &Schema,
@@ -64,41 +79,41 @@ impl Model {
         device: &Device,
     ) -> Result<Self, Error> {
         settings.check()?;
-        let products = settings.has_products(schema);
-        let trunk = settings.model.init(settings.input.width, products, device);
-        let intra_dynamic =
-            settings.tower.intra_dynamic && !schema.fields(Group::Dynamic).is_empty();
-        let extra = [
-            !(schema.user.is_empty() && schema.context.is_empty()),
-            true,
-            !schema.target.is_empty(),
-            intra_dynamic,
-        ];
-        let fields = extra.into_iter().filter(|given| *given).count() + trunk.fields();
-        let width = settings.input.width;
-        let dynamic = !schema.fields(Group::Dynamic).is_empty();
+        let (site, builder) = (settings.site(schema), Builder::new(device));
+        let trunk = settings.model.init(&site, &builder)?;
+        let shape = trunk.shape(&site);
+        let widths: Vec<usize> = shape.iter().map(|(_, width)| *width).collect();
+        let of_tower: &[usize] = if trunk.uses_tower() { &widths } else { &[] };
+        let dynamic = (!schema.fields(Group::Dynamic).is_empty()).then_some(site.width);
         let heads = settings.heads.as_ref();
         let model = Self {
-            entities: Entities::new(settings, schema, device),
+            entities: Entities::new(&settings.input, schema, &builder),
+            tower: Tower::new(&settings.tower, of_tower, &builder),
+            heads: heads.map(|heads| Heads::new(heads, &widths, dynamic, &builder)),
+            tower_dynamic: settings.tower.intra_dynamic,
+            own: settings.model.tables(&site),
             trunk,
-            tower: Tower::new(&settings.tower, &vec![width; fields], device),
-            heads: heads.map(|heads| Heads::new(heads, fields, width, dynamic, device)),
-            intra_dynamic,
+            shape,
         };
-        Ok(parameters::initialise(model, seed, settings.model.name()))
+        Ok(parameters::initialise(model, &builder, seed, settings.model.name()))
     }
 
-    /// Logits of a batch. `blocks` holds one tensor `[u, w]` per vocabulary, the rows of `unique.ids`. `sampling` seeds the
-    /// regularisers' rows in training; `None` computes no regulariser.
+    /// Name and width of each field of F.
+    pub fn shape(&self) -> &[(&'static str, usize)] {
+        &self.shape
+    }
+
+    /// Logits of a batch. `leaves` holds one tensor `[u, w]` for each of [`ModelSettings::tables`], the rows of its ids in `unique`.
+    /// `training` is what an update asks for; `None` computes no term of the trunk's.
     pub fn forward(
         &self,
         schema: &Schema,
         batch: &Batch,
         unique: &UniqueIds,
-        blocks: &[Tensor<2>],
-        sampling: Option<u64>,
+        leaves: &[Tensor<2>],
+        training: Option<Training>,
     ) -> Output {
-        self.finish(self.represent(schema, batch, unique, blocks, sampling), &mut Trace::off())
+        self.finish(self.represent(schema, batch, unique, leaves, training), &mut Trace::off())
     }
 
     /// The first half of [`Model::forward`]: what the tasks read.
@@ -107,17 +122,37 @@ impl Model {
         schema: &Schema,
         batch: &Batch,
         unique: &UniqueIds,
-        blocks: &[Tensor<2>],
-        sampling: Option<u64>,
+        leaves: &[Tensor<2>],
+        training: Option<Training>,
     ) -> Representation {
-        let mut inputs = self.entities.forward(schema, batch, unique, blocks);
-        inputs.sampled = sampling.map(|seed| sample_impressions(batch, seed));
+        let inputs = self.inputs(schema, batch, unique, leaves, training);
         self.encode(&inputs, &mut Trace::off())
     }
 
-    /// The logits of being watched `[rows]`, from F (Eq. 11).
-    pub fn watch(&self, fields: Vec<Tensor<2>>) -> Tensor<1> {
-        self.tower.forward(fields)
+    fn inputs(
+        &self,
+        schema: &Schema,
+        batch: &Batch,
+        unique: &UniqueIds,
+        leaves: &[Tensor<2>],
+        training: Option<Training>,
+    ) -> Inputs {
+        let (vocabularies, own) = leaves.split_at(schema.vocabulary.len());
+        Inputs {
+            tower_dynamic: self.tower_dynamic,
+            own: OwnRows::new(&self.own, own, schema, batch, unique),
+            training,
+            ..self.entities.forward(schema, batch, unique, vocabularies)
+        }
+    }
+
+    /// The logits of being watched `[rows]`, from F (Eq. 11) and what else the trunk makes them of.
+    pub fn watch(&self, fields: Vec<Tensor<2>>, logit: Logit) -> Tensor<1> {
+        match logit {
+            Logit::Tower => self.tower.forward(fields),
+            Logit::Blended { scale, addend } => self.tower.forward(fields) * scale + addend,
+            Logit::Own(logit) => logit,
+        }
     }
 
     /// What happens inside the channel, from some rows of F and e_d (Eq. 12-13): one output `[rows]` per task, in the order
@@ -130,16 +165,16 @@ impl Model {
         self.heads.as_ref().map(|heads| heads.forward(fields, dynamic, &mut Trace::off()))
     }
 
-    /// The same as [`Model::forward`] without regularisers, recording every intermediate by name.
+    /// The same as [`Model::forward`] outside training, recording every intermediate by name.
     pub fn explain(
         &self,
         schema: &Schema,
         batch: &Batch,
         unique: &UniqueIds,
-        blocks: &[Tensor<2>],
+        leaves: &[Tensor<2>],
         trace: &mut Trace,
     ) -> Output {
-        let inputs = self.entities.forward(schema, batch, unique, blocks);
+        let inputs = self.inputs(schema, batch, unique, leaves, None);
         for (name, tensor) in [
             ("e_c", &inputs.context),
             ("e_d", &inputs.dynamic),
@@ -157,34 +192,41 @@ impl Model {
         self.predict(&inputs, trace)
     }
 
+    /// The trunk's figures of what [`Model::explain`] recorded.
+    pub fn observe(&self, recorded: &BTreeMap<String, Recorded>) -> Vec<Observed> {
+        self.trunk.observe(recorded)
+    }
+
     /// From vectors to logits.
     pub fn predict(&self, inputs: &Inputs, trace: &mut Trace) -> Output {
         self.finish(self.encode(inputs, trace), trace)
     }
 
     fn encode(&self, inputs: &Inputs, trace: &mut Trace) -> Representation {
-        let encoded = self.trunk.encode(inputs, trace);
-        let mut fields = encoded.fields;
-        if let (true, Some(dynamic)) = (self.intra_dynamic, &inputs.dynamic) {
-            fields.insert(inputs.shared_count(), ("dynamic", dynamic.clone()));
-        }
+        let encoded = self.trunk.encode(inputs, &self.tower, trace);
         if trace.is_on() {
-            for (name, field) in &fields {
+            for (name, field) in &encoded.fields {
                 trace.record(&format!("field.{name}"), field);
             }
         }
-        Representation { fields, dynamic: inputs.dynamic.clone(), penalties: encoded.penalties }
+        Representation {
+            fields: encoded.fields,
+            logit: encoded.logit,
+            dynamic: inputs.dynamic.clone(),
+            terms: encoded.terms,
+            figures: encoded.figures,
+        }
     }
 
     fn finish(&self, representation: Representation, trace: &mut Trace) -> Output {
-        let Representation { fields, dynamic, penalties } = representation;
+        let Representation { fields, logit, dynamic, terms, .. } = representation;
         let heads = self.heads.as_ref();
         let tasks = heads.map(|heads| heads.forward(&fields, dynamic.as_ref(), trace));
         for (task, output) in Task::ALL.into_iter().zip(tasks.iter().flatten()) {
             trace.record(&format!("task.{}", task.name()), output);
         }
-        let logits = self.tower.forward(fields.into_iter().map(|(_, field)| field).collect());
+        let logits = self.watch(fields.into_iter().map(|(_, field)| field).collect(), logit);
         trace.record("logits", &logits);
-        Output { logits, penalties, tasks }
+        Output { logits, terms, tasks }
     }
 }

@@ -4,15 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Tensor, TensorData};
 use eliverec_core::seed::{Random, stream};
 
+use crate::builder::Builder;
 use crate::error::Error;
 use crate::trace::Recorded;
-
-/// Standard deviation of position vectors and learned prototypes: that of the tables' rows, which they are added to or stand for.
-const VECTOR_STD: f64 = 0.05;
 
 /// Every parameter's shape and values.
 pub fn export<M: Module>(module: &M) -> BTreeMap<String, Recorded> {
@@ -30,7 +28,8 @@ pub fn gradients<M: Module>(module: &M, gradients: &Gradients) -> BTreeMap<Strin
 }
 
 /// Replaces every parameter's values by what `update` makes of them. It gets the name and the values, row-major.
-pub fn update<M: Module>(module: M, update: impl FnMut(&str, &mut [f32])) -> M {
+pub fn update<M: Module>(module: M, mut update: impl FnMut(&str, &mut [f32])) -> M {
+    let update = |_: ParamId, name: &str, values: &mut [f32]| update(name, values);
     module.map(&mut Update { path: Path::default(), update })
 }
 
@@ -61,22 +60,14 @@ pub fn import<M: Module>(module: M, stored: &BTreeMap<String, Recorded>) -> Resu
 }
 
 /// Initial values that depend on the seed, the model's name and the parameter's name only, so that single, dual and
-/// ablation runs start alike: matrices uniform in ±1/sqrt(rows), positions and prototypes normal; biases, norms and slopes
-/// keep the constants they were made with.
-pub fn initialise<M: Module>(module: M, seed: u64, model: &str) -> M {
-    let shapes: BTreeMap<String, Vec<usize>> =
-        export(&module).into_iter().map(|(name, parameter)| (name, parameter.shape)).collect();
-    update(module, |name, values| {
-        let mut random = Random::new(stream(seed, &format!("init/{model}/{name}")));
-        let shape = &shapes[name];
-        let last = name.rsplit('.').next().unwrap_or(name);
-        if matches!(last, "recency" | "consistent" | "specific") {
-            values.fill_with(|| (random.normal() * VECTOR_STD) as f32);
-        } else if shape.len() > 1 {
-            let bound = 1.0 / (shape[0] as f64).sqrt();
-            values.fill_with(|| ((2.0 * random.uniform() - 1.0) * bound) as f32);
+/// ablation runs start alike: each drawn by the law it was made with. A parameter without one keeps the values it was made with.
+pub(crate) fn initialise<M: Module>(module: M, builder: &Builder, seed: u64, model: &str) -> M {
+    let update = |id: ParamId, name: &str, values: &mut [f32]| {
+        if let Some(law) = builder.law(id) {
+            law.fill(&mut Random::new(stream(seed, &format!("init/{model}/{name}"))), values);
         }
-    })
+    };
+    module.map(&mut Update { path: Path::default(), update })
 }
 
 #[derive(Debug, Default)]
@@ -149,7 +140,7 @@ struct Update<F> {
     update: F,
 }
 
-impl<F: FnMut(&str, &mut [f32])> ModuleMapper for Update<F> {
+impl<F: FnMut(ParamId, &str, &mut [f32])> ModuleMapper for Update<F> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
     }
@@ -162,7 +153,7 @@ impl<F: FnMut(&str, &mut [f32])> ModuleMapper for Update<F> {
         let (id, tensor, mapper) = param.consume();
         let (shape, device, tracked) = (tensor.dims(), tensor.device(), tensor.is_require_grad());
         let mut values = Recorded::of(&tensor).values;
-        (self.update)(&self.path.name(), &mut values);
+        (self.update)(id, &self.path.name(), &mut values);
         let mut updated = Tensor::from_data(TensorData::new(values, shape), &device);
         if tracked {
             updated = updated.require_grad();

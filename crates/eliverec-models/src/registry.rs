@@ -1,16 +1,22 @@
 //! The models, in the order of the paper's tables. Adding one is a file in `zoo/` and a line here.
 
+use std::collections::BTreeMap;
+
 use burn::module::Module;
-use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+use crate::blocks::Tower;
+use crate::builder::Builder;
 use crate::error::Error;
 use crate::inputs::Inputs;
-use crate::trace::Trace;
-use crate::trunk::Encoded;
+use crate::own::OwnTable;
+use crate::site::Site;
+use crate::trace::{Recorded, Trace};
+use crate::trunk::{Encoded, Observed, TrunkConfig as _};
 use crate::zoo::din::{Din, DinConfig};
 use crate::zoo::elive::{Elive, EliveConfig};
 use crate::zoo::eta::{Eta, EtaConfig};
+use crate::zoo::probe::{Probe, ProbeConfig};
 
 macro_rules! models {
     ($($name:literal $model:ident $config:ident $summary:literal,)*) => {
@@ -23,12 +29,16 @@ macro_rules! models {
         #[expect(missing_docs, reason = "each is documented at its config")]
         pub enum ModelConfig {
             $(#[serde(rename = $name)] $model($config),)*
+            /// Uses all that a trunk may ask for, for tests alone: no experiment file can name it.
+            #[doc(hidden)]
+            #[serde(skip)]
+            Probe(ProbeConfig),
         }
 
         impl ModelConfig {
             /// The name in [`MODELS`].
             pub fn name(&self) -> &'static str {
-                match self { $(Self::$model(_) => $name,)* }
+                match self { $(Self::$model(_) => $name,)* Self::Probe(_) => "probe" }
             }
 
             /// The default configuration of the model of a name.
@@ -38,12 +48,20 @@ macro_rules! models {
 
             /// Checks sizes against the width d.
             pub(crate) fn check(&self, width: usize) -> Result<(), Error> {
-                match self { $(Self::$model(config) => config.check(width),)* }
+                match self { $(Self::$model(config) => config.check(width),)* Self::Probe(config) => config.check(width) }
+            }
+
+            /// The trunk's own tables.
+            pub(crate) fn tables(&self, site: &Site<'_>) -> Vec<OwnTable> {
+                match self { $(Self::$model(config) => config.tables(site),)* Self::Probe(config) => config.tables(site) }
             }
 
             /// Builds the trunk.
-            pub(crate) fn init(&self, width: usize, products: bool, device: &Device) -> Trunk {
-                match self { $(Self::$model(config) => Trunk::$model(config.init(width, products, device)),)* }
+            pub(crate) fn init(&self, site: &Site<'_>, builder: &Builder) -> Result<Trunk, Error> {
+                Ok(match self {
+                    $(Self::$model(config) => Trunk::$model(config.init(site, builder)?),)*
+                    Self::Probe(config) => Trunk::Probe(config.init(site, builder)?),
+                })
             }
         }
 
@@ -53,17 +71,28 @@ macro_rules! models {
         #[expect(clippy::large_enum_variant, reason = "there is one per process")]
         pub enum Trunk {
             $($model($model),)*
+            #[doc(hidden)]
+            Probe(Probe),
         }
 
-        impl Trunk {
-            /// The fields of every impression.
-            pub fn encode(&self, inputs: &Inputs, trace: &mut Trace) -> Encoded {
-                match self { $(Self::$model(model) => model.encode(inputs, trace),)* }
+        impl crate::trunk::Trunk for Trunk {
+            fn shape(&self, site: &Site<'_>) -> Vec<(&'static str, usize)> {
+                match self { $(Self::$model(model) => model.shape(site),)* Self::Probe(model) => model.shape(site) }
             }
 
-            /// How many fields of width d it adds to those that all models share.
-            pub(crate) fn fields(&self) -> usize {
-                match self { $(Self::$model(model) => model.fields(),)* }
+            fn uses_tower(&self) -> bool {
+                match self { $(Self::$model(model) => model.uses_tower(),)* Self::Probe(model) => model.uses_tower() }
+            }
+
+            fn encode(&self, inputs: &Inputs, tower: &Tower, trace: &mut Trace) -> Encoded {
+                match self {
+                    $(Self::$model(model) => model.encode(inputs, tower, trace),)*
+                    Self::Probe(model) => model.encode(inputs, tower, trace),
+                }
+            }
+
+            fn observe(&self, recorded: &BTreeMap<String, Recorded>) -> Vec<Observed> {
+                match self { $(Self::$model(model) => model.observe(recorded),)* Self::Probe(model) => model.observe(recorded) }
             }
         }
     };
@@ -89,7 +118,8 @@ mod tests {
     fn unregistered(zoo: &std::path::Path) -> Vec<String> {
         let files = zoo.read_dir().unwrap().map(|entry| entry.unwrap().path());
         let names = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
-        names.filter(|name| name != "mod" && ModelConfig::of(name).is_none()).collect()
+        let hidden = |name: &str| name == "mod" || name == "probe";
+        names.filter(|name| !hidden(name) && ModelConfig::of(name).is_none()).collect()
     }
 
     /// A file that nobody registered would never be trained or tested.

@@ -30,11 +30,15 @@ impl Rows {
         Self { fused, ..self }
     }
 
+    /// Other rows on the same device, fused like these.
+    pub(crate) fn with_offsets(&self, offsets: Offsets) -> Self {
+        Self { offsets: Arc::new(offsets), ..self.clone() }
+    }
+
     /// Each row by itself: as many feeds as there are rows, of one row each.
     #[must_use]
     pub(crate) fn each(&self) -> Self {
-        let offsets = Offsets::from_lengths(std::iter::repeat_n(1, self.total()));
-        Self { offsets: Arc::new(offsets), ..self.clone() }
+        self.with_offsets(Offsets::from_lengths(std::iter::repeat_n(1, self.total())))
     }
 
     /// Feeds, `b`.

@@ -1,23 +1,141 @@
-//! What a model gives back: the set F of Eq. 12. Heads, gate and task weighting attach to it, whatever the model.
+//! What a model of the zoo is: the set F of Eq. 12, what its logit is, what it adds to the loss. Tower, heads, gate and task
+//! weighting attach to it, whatever the model.
+
+use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 
-/// The fields of every impression, and what the model adds to the loss.
-#[derive(Debug)]
-pub struct Encoded {
-    /// Name and vectors `[n, w]` of each field, in the order in which they are concatenated.
-    pub fields: Vec<(&'static str, Tensor<2>)>,
-    /// Regularisers, none outside training.
-    pub penalties: Vec<Penalty>,
+use crate::blocks::Tower;
+use crate::builder::Builder;
+use crate::error::Error;
+use crate::inputs::Inputs;
+use crate::own::OwnTable;
+use crate::site::Site;
+use crate::term::Term;
+use crate::trace::{Recorded, Trace};
+
+/// A model's keys in an experiment file, from which its trunk is built.
+pub trait TrunkConfig {
+    /// What is built.
+    type Trunk: Trunk;
+
+    /// Checks sizes against the width d.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the key.
+    fn check(&self, _width: usize) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The trunk's own embedding tables.
+    fn tables(&self, _site: &Site<'_>) -> Vec<OwnTable> {
+        Vec::new()
+    }
+
+    /// Builds the trunk.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the model cannot do with this schema or these domains.
+    fn init(&self, site: &Site<'_>, builder: &Builder) -> Result<Self::Trunk, Error>;
 }
 
-/// One term of L_reg.
+/// A model without the common tower.
+pub trait Trunk {
+    /// Name and width of every field that [`Trunk::encode`] gives, in its order.
+    fn shape(&self, site: &Site<'_>) -> Vec<(&'static str, usize)>;
+
+    /// Whether the logit is, or is made of, the common tower's.
+    fn uses_tower(&self) -> bool {
+        true
+    }
+
+    /// The fields of every impression, the logit, and in training the terms that have their turn ([`Inputs::asked`]). `tower` is
+    /// the common tower, for trunks that run it on other rows as well.
+    fn encode(&self, inputs: &Inputs, tower: &Tower, trace: &mut Trace) -> Encoded;
+
+    /// Figures for the log from what one pass recorded, taken at evaluations.
+    fn observe(&self, _recorded: &BTreeMap<String, Recorded>) -> Vec<Observed> {
+        Vec::new()
+    }
+}
+
+/// What a trunk makes of a batch.
 #[derive(Debug)]
-pub struct Penalty {
+pub struct Encoded {
+    /// F: name and vectors `[n, w]` of each field, in the order in which they are concatenated.
+    pub fields: Vec<(&'static str, Tensor<2>)>,
+    /// Of being watched.
+    pub logit: Logit,
+    /// Terms of the loss beside that of watching, none outside training.
+    pub terms: Vec<Term>,
+    /// Figures for the log by name, none outside training.
+    pub figures: Vec<(&'static str, f32)>,
+}
+
+impl Encoded {
+    /// Fields alone: the logit is the common tower's.
+    pub fn of(fields: Vec<(&'static str, Tensor<2>)>) -> Self {
+        Self { fields, logit: Logit::Tower, terms: Vec::new(), figures: Vec::new() }
+    }
+}
+
+/// What the logit of being watched is.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per batch")]
+pub enum Logit {
+    /// The common tower's, of F.
+    Tower,
+    /// `scale * tower(F) + addend`
+    Blended {
+        /// `[1]`
+        scale: Tensor<1>,
+        /// `[n]`
+        addend: Tensor<1>,
+    },
+    /// The trunk's own `[n]`.
+    Own(Tensor<1>),
+}
+
+impl Logit {
+    /// What it is made of beside the tower's: to whoever cuts the graph at F, these are leaves like F.
+    pub fn parts(&self) -> Vec<Tensor<1>> {
+        match self {
+            Self::Tower => Vec::new(),
+            Self::Blended { scale, addend } => vec![scale.clone(), addend.clone()],
+            Self::Own(logit) => vec![logit.clone()],
+        }
+    }
+
+    /// The same of other parts, in the order of [`Logit::parts`].
+    ///
+    /// # Panics
+    /// If they are fewer or more.
+    #[must_use]
+    pub fn with_parts(&self, parts: Vec<Tensor<1>>) -> Self {
+        let wrong = "a logit gets as many parts as it has";
+        match self {
+            Self::Tower => Self::Tower,
+            Self::Blended { .. } => {
+                let [scale, addend] = parts.try_into().expect(wrong);
+                Self::Blended { scale, addend }
+            }
+            Self::Own(_) => {
+                let [logit] = parts.try_into().expect(wrong);
+                Self::Own(logit)
+            }
+        }
+    }
+}
+
+/// A figure over the entries of one pass, to be averaged over several.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
     /// As logged.
-    pub name: &'static str,
-    /// Its lambda.
-    pub weight: f32,
-    /// `[1]`, before the weight.
-    pub value: Tensor<1>,
+    pub name: String,
+    /// Events or impressions that it was taken over.
+    pub rows: usize,
+    /// Numbers that it is the mean of.
+    pub count: usize,
+    /// Their sum.
+    pub sum: f64,
 }

@@ -1,4 +1,6 @@
 //! What must hold for every registered model. A new model is tested by being in the registry.
+//!
+//! This file is long because it is one list: what must hold, one test after the other, over the same models.
 
 #![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
 
@@ -8,19 +10,29 @@ use eliverec_core::feed::{Column, Feed};
 use eliverec_core::seed::Random;
 use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Lengths, Normalization, toy};
+use eliverec_models::draws::Draws;
 use eliverec_models::heads::{HeadsConfig, Task};
 use eliverec_models::model::Output;
 use eliverec_models::registry::{MODELS, ModelConfig};
 use eliverec_models::rows::indices;
-use eliverec_models::settings::{Domain, Maps};
+use eliverec_models::settings::{Domain, FieldNorm, Maps};
+use eliverec_models::term::{TermKind, Training, Turn};
+use eliverec_models::trace::Trace;
 use eliverec_models::zoo::elive::{EliveConfig, EncoderKind, PrototypeSource};
+use eliverec_models::zoo::probe::ProbeConfig;
 use eliverec_models::{Model, ModelSettings, ops, parameters};
 
 const WIDTH: usize = 8;
 
-fn settings(name: &str, domain: Domain) -> ModelSettings {
-    let mut settings =
-        ModelSettings { model: ModelConfig::of(name).unwrap(), ..ModelSettings::default() };
+/// Every model of the registry, and one that uses all of a trunk's interface.
+fn models() -> Vec<ModelConfig> {
+    let registered = MODELS.iter().map(|(name, _)| ModelConfig::of(name).unwrap());
+    let probe = |own_logit| ProbeConfig { own_logit, ..ProbeConfig::default() };
+    registered.chain([false, true].map(|own| ModelConfig::Probe(probe(own)))).collect()
+}
+
+fn settings(model: ModelConfig, domain: Domain) -> ModelSettings {
+    let mut settings = ModelSettings { model, ..ModelSettings::default() };
     settings.input.width = WIDTH;
     settings.input.domain = domain;
     settings.tower.widths = vec![16, 8];
@@ -28,10 +40,10 @@ fn settings(name: &str, domain: Domain) -> ModelSettings {
 }
 
 fn every(mut check: impl FnMut(&ModelSettings)) {
-    for (name, _) in MODELS {
+    for model in models() {
         for domain in [Domain::Live, Domain::Both] {
-            check(&settings(name, domain));
-            check(&with_heads(settings(name, domain)));
+            check(&settings(model.clone(), domain));
+            check(&with_heads(settings(model.clone(), domain)));
         }
     }
     let elive = EliveConfig::default;
@@ -41,13 +53,12 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
         EliveConfig { encoder: EncoderKind::Hgn, ..elive() },
         EliveConfig { prototypes: PrototypeSource::Matched, ..elive() },
     ] {
-        let mut variant = settings("elive", Domain::Both);
-        variant.model = ModelConfig::Elive(config);
+        let variant = settings(ModelConfig::Elive(config), Domain::Both);
         check(&variant);
         check(&with_heads(variant));
     }
-    for (name, _) in MODELS {
-        let mut variant = settings(name, Domain::Both);
+    for model in models() {
+        let mut variant = settings(model, Domain::Both);
         variant.input.maps = Maps::Vocabulary;
         check(&variant);
         check(&with_heads(variant));
@@ -68,13 +79,12 @@ fn batch(settings: &ModelSettings, feeds: &[Feed]) -> Batch {
     builder.finish().unwrap()
 }
 
-/// Rows that depend on vocabulary and id only, as the store's do.
-fn blocks(settings: &ModelSettings, unique: &UniqueIds, device: &Device) -> Vec<Tensor<2>> {
-    let schema = toy::schema();
-    let tables = unique.ids.iter().enumerate();
+/// Rows that depend on table and id only, as the store's do.
+fn leaves(settings: &ModelSettings, unique: &UniqueIds, device: &Device) -> Vec<Tensor<2>> {
+    let tables = settings.tables(&toy::schema()).into_iter().enumerate();
     tables
-        .map(|(v, ids)| {
-            let width = schema.width(v, settings.input.width);
+        .map(|(v, table)| {
+            let (width, (ids, _)) = (table.width, unique.of_key(table.key).unwrap());
             let row = |id: &u64| {
                 let mut random = Random::new(id.wrapping_mul(31).wrapping_add(v as u64 + 1));
                 (0..width).map(move |_| (random.normal() * 0.3) as f32)
@@ -85,18 +95,23 @@ fn blocks(settings: &ModelSettings, unique: &UniqueIds, device: &Device) -> Vec<
         .collect()
 }
 
+/// What update number `step` asks for.
+fn training(step: u64) -> Training {
+    Training { draws: Draws { seed: 3, step }, terms: Turn::All }
+}
+
 /// Everything that the model says of the impressions, one after the other: of watching, then of each task it has.
 fn scores(model: &Model, settings: &ModelSettings, feeds: &[Feed]) -> Vec<Vec<f32>> {
     let batch = batch(settings, feeds);
     let unique = UniqueIds::of(&toy::schema(), &batch);
-    let blocks = blocks(settings, &unique, &Device::flex());
-    let output = model.forward(&toy::schema(), &batch, &unique, &blocks, None);
+    let leaves = leaves(settings, &unique, &Device::flex());
+    let output = model.forward(&toy::schema(), &batch, &unique, &leaves, None);
     assert_eq!(output.tasks.is_some(), settings.heads.is_some());
     let all = std::iter::once(output.logits).chain(output.tasks.into_iter().flatten());
     all.map(|scores| scores.try_into_vec_as().unwrap()).collect()
 }
 
-/// What training minimises, but for L_reg: every task on the impressions that were watched, if any.
+/// What training minimises, but for the trunk's own terms: every task on the impressions that were watched, if any.
 fn loss(output: &Output, batch: &Batch, device: &Device) -> Tensor<1> {
     let labels = Tensor::<1>::from_floats(batch.known_labels().watched.as_slice(), device);
     let watching = ops::binary_cross_entropy(output.logits.clone(), labels);
@@ -139,16 +154,29 @@ fn loss_falls_and_every_parameter_gets_a_gradient() {
         let batch = batch(settings, &toy::feeds(60, 1));
         let unique = UniqueIds::of(&schema, &batch);
         let mut model = Model::new(settings, &schema, 1, &device).unwrap();
-        let blocks = blocks(settings, &unique, &device);
+        let leaves: Vec<Tensor<2>> =
+            leaves(settings, &unique, &device).into_iter().map(Tensor::require_grad).collect();
         let mut losses = Vec::new();
         // More losses make larger gradients.
         let rate = if settings.heads.is_some() { 0.05 } else { 0.3 };
         for step in 0..30 {
-            let output = model.forward(&schema, &batch, &unique, &blocks, Some(step));
+            let output = model.forward(&schema, &batch, &unique, &leaves, Some(training(step)));
             let loss = loss(&output, &batch, &device);
             losses.push(loss.clone().into_scalar::<f32>());
-            let penalties = output.penalties.into_iter().map(|p| p.value * p.weight);
-            let gradients = penalties.fold(loss, |sum, penalty| sum + penalty).backward();
+            let terms = output.terms.into_iter().map(|term| term.value * term.weight);
+            let gradients = terms.fold(loss, |sum, term| sum + term).backward();
+            if step == 0 {
+                let tables = settings.tables(&schema);
+                for (v, (table, leaf)) in tables.iter().zip(&leaves).enumerate() {
+                    let gradient = leaf.grad(&gradients);
+                    let gradient: Vec<f32> =
+                        gradient.map_or(vec![], |found| found.try_into_vec_as().unwrap());
+                    assert!(gradient.iter().all(|g| g.is_finite()), "table {}", table.name);
+                    let own = v >= schema.vocabulary.len();
+                    let some = gradient.iter().any(|g| *g != 0.0);
+                    assert!(some || !own, "table {} has no gradient", table.name);
+                }
+            }
             let gradients = parameters::gradients(&model, &gradients);
             if step == 0 {
                 for (name, parameter) in parameters::export(&model) {
@@ -265,11 +293,11 @@ fn training_survives_small_and_empty_batches() {
         for feeds in [&lonely[..1], &lonely[1..], &lonely[..], &no_products[..], &unwatched[..]] {
             let batch = batch(settings, feeds);
             let unique = UniqueIds::of(&schema, &batch);
-            let blocks = blocks(settings, &unique, &device);
-            let output = model.forward(&schema, &batch, &unique, &blocks, Some(1));
+            let leaves = leaves(settings, &unique, &device);
+            let output = model.forward(&schema, &batch, &unique, &leaves, Some(training(1)));
             let loss = loss(&output, &batch, &device);
-            let penalties = output.penalties.into_iter().map(|p| p.value * p.weight);
-            let loss = penalties.fold(loss, |sum, penalty| sum + penalty);
+            let terms = output.terms.into_iter().map(|term| term.value * term.weight);
+            let loss = terms.fold(loss, |sum, term| sum + term);
             let gradients = parameters::gradients(&model, &loss.backward());
             assert!(
                 gradients.values().flatten().all(|g| g.is_finite()),
@@ -297,9 +325,9 @@ fn same_seed_same_values_and_stored_values_come_back() {
 
 #[test]
 fn parameters_of_another_model_are_refused_by_name() {
-    let din = parameters::export(&plain(&settings("din", Domain::Both)));
-    let error =
-        parameters::import(plain(&settings("eta", Domain::Both)), &din).unwrap_err().to_string();
+    let of = |name: &str| plain(&settings(ModelConfig::of(name).unwrap(), Domain::Both));
+    let error = parameters::import(of("eta"), &parameters::export(&of("din"))).unwrap_err();
+    let error = error.to_string();
     assert!(error.starts_with("parameter t") && error.contains("the model has"), "{error}");
 }
 
@@ -318,4 +346,63 @@ fn histories_matter_up_to_their_length_only() {
             settings.model.name()
         );
     });
+}
+
+/// Name and width of every field, with the tower's own norm over fields of several widths.
+#[test]
+fn fields_are_those_of_the_shape() {
+    every(|settings| {
+        let mut settings = settings.clone();
+        settings.tower.field_norm = FieldNorm::Layer;
+        let (schema, device, model) = (toy::schema(), Device::flex(), plain(&settings));
+        let batch = batch(&settings, &toy::feeds(5, 8));
+        let unique = UniqueIds::of(&schema, &batch);
+        let leaves = leaves(&settings, &unique, &device);
+        let represented = model.represent(&schema, &batch, &unique, &leaves, None);
+        let found = represented.fields.iter().map(|(name, field)| (*name, field.dims()[1]));
+        assert_eq!(found.collect::<Vec<_>>(), model.shape(), "{}", settings.model.name());
+        assert!(represented.terms.is_empty() && represented.figures.is_empty());
+
+        let names: Vec<&str> = model.shape().iter().map(|(name, _)| *name).collect();
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len(), "{names:?}");
+        let mut trace = Trace::on();
+        model.explain(&schema, &batch, &unique, &leaves, &mut trace);
+        let recorded = trace.into_recorded();
+        assert!(names.iter().all(|name| recorded.contains_key(&format!("field.{name}"))));
+        assert!(model.observe(&recorded).iter().all(|figure| figure.sum.is_finite()));
+    });
+}
+
+/// A term is computed in its turn only, and is the same then.
+#[test]
+fn terms_have_their_turns() {
+    every(|settings| {
+        let (schema, device, model) = (toy::schema(), Device::flex(), plain(settings));
+        let batch = batch(settings, &toy::feeds(12, 8));
+        let unique = UniqueIds::of(&schema, &batch);
+        let leaves = leaves(settings, &unique, &device);
+        let terms = |terms: Turn| {
+            let training = Training { draws: Draws { seed: 3, step: 5 }, terms };
+            let output = model.forward(&schema, &batch, &unique, &leaves, Some(training));
+            let all = output.terms.into_iter();
+            all.map(|term| (term.name, term.kind, term.value.into_scalar::<f32>()))
+                .collect::<Vec<_>>()
+        };
+        let all = terms(Turn::All);
+        for kind in [TermKind::Regulariser, TermKind::Auxiliary] {
+            let own: Vec<_> = all.iter().filter(|(_, of, _)| *of == kind).copied().collect();
+            assert_eq!(terms(Turn::Only(kind)), own, "{}", settings.model.name());
+        }
+        assert!(terms(Turn::Rest).is_empty());
+    });
+}
+
+#[test]
+fn a_cross_domain_model_says_what_it_needs() {
+    let model = ModelConfig::Probe(ProbeConfig { cross_domain: true, ..ProbeConfig::default() });
+    let (schema, device) = (toy::schema(), Device::flex());
+    assert!(Model::new(&settings(model.clone(), Domain::Both), &schema, 1, &device).is_ok());
+    let error = Model::new(&settings(model, Domain::Live), &schema, 1, &device).unwrap_err();
+    assert!(error.to_string().contains("input.domain"), "{error}");
 }

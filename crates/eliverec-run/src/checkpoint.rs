@@ -258,7 +258,7 @@ pub fn load_dense(checkpoint: &Path) -> Result<Dense, Error> {
 /// Files that are damaged or belong to another run.
 pub fn load_store(checkpoint: &Path, config: &Config, schema: &Schema) -> Result<Store, Error> {
     let rows = checkpoint.join(STORE);
-    Ok(Store::load(&rows, config.vocabularies(schema), config.store.clone(), config.seed)?)
+    Ok(Store::load(&rows, config.tables(schema), config.store.clone(), config.seed)?)
 }
 
 /// Maps the rows of a checkpoint, to read them only; every byte has been compared with its checksum.
@@ -270,8 +270,8 @@ pub fn map_store(
     config: &Config,
     schema: &Schema,
 ) -> Result<MappedStore, Error> {
-    let store = MappedStore::open(&checkpoint.join(STORE))?;
-    store.expect(&config.vocabularies(schema), config.seed)?;
+    let tables = config.tables(schema);
+    let store = MappedStore::open(&checkpoint.join(STORE), &tables, config.seed)?;
     store.verify()?;
     Ok(store)
 }

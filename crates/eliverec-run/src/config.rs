@@ -2,14 +2,14 @@
 //!
 //! Unknown keys are errors that name the file, the table and the nearest key. The resolved text is kept with the run.
 
-use eliverec_core::Schema;
 use eliverec_core::adagrad::AdagradConfig;
+use eliverec_core::{Schema, TableSpec};
 use eliverec_metrics::Report;
 use eliverec_models::ModelSettings;
 use eliverec_models::heads::HeadsConfig;
 use eliverec_models::registry::{MODELS, ModelConfig};
 use eliverec_models::settings::{InputConfig, TowerConfig};
-use eliverec_store::{StoreConfig, VocabularySpec};
+use eliverec_store::StoreConfig;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -238,9 +238,8 @@ impl Config {
     }
 
     /// The embedding tables of a model on feeds of `schema`, as the store takes them.
-    pub fn vocabularies(&self, schema: &Schema) -> Vec<VocabularySpec> {
-        let all = self.settings().vocabularies(schema).into_iter();
-        all.map(|(name, width, min_count)| VocabularySpec { name, width, min_count }).collect()
+    pub fn tables(&self, schema: &Schema) -> Vec<TableSpec> {
+        self.settings().tables(schema)
     }
 
     /// The dotted keys in which two configs differ, empty for equal ones.

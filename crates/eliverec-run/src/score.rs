@@ -9,10 +9,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use eliverec_core::normalize::Moments;
 use eliverec_core::task::TaskKind;
 use eliverec_core::unique::UniqueIds;
-use eliverec_core::{Batch, Normalization, Schema};
+use eliverec_core::{Batch, Normalization, Schema, TableSpec};
 use eliverec_models::trace::{Recorded, Trace};
 use eliverec_models::{Model, Output, parameters};
-use eliverec_store::{MappedStore, RowReader, VocabularySpec};
+use eliverec_store::{MappedStore, RowReader};
 
 use crate::checkpoint::{self, Commit};
 use crate::config::Config;
@@ -36,15 +36,11 @@ impl Prepared {
     }
 }
 
-/// One tensor `[u, width]` per vocabulary from the rows of a batch, row-major.
-pub fn row_tensors(
-    rows: Vec<Vec<f32>>,
-    vocabularies: &[VocabularySpec],
-    device: &Device,
-) -> Vec<Tensor<2>> {
-    let all = rows.into_iter().zip(vocabularies);
-    all.map(|(values, vocabulary)| {
-        let shape = [values.len() / vocabulary.width, vocabulary.width];
+/// One tensor `[u, width]` per table from the rows of a batch, row-major.
+pub fn row_tensors(rows: Vec<Vec<f32>>, tables: &[TableSpec], device: &Device) -> Vec<Tensor<2>> {
+    let all = rows.into_iter().zip(tables);
+    all.map(|(values, table)| {
+        let shape = [values.len() / table.width, table.width];
         Tensor::from_data(TensorData::new(values, shape), device)
     })
     .collect()
@@ -78,10 +74,9 @@ pub struct Scores {
 }
 
 impl Scoring<'_> {
-    /// The rows of a batch's ids as one tensor per vocabulary.
+    /// The rows of a batch's ids as one tensor per table.
     pub fn leaves(&self, unique: &UniqueIds) -> Vec<Tensor<2>> {
-        let vocabularies = self.config.vocabularies(self.schema);
-        row_tensors(self.rows.gather(unique), &vocabularies, self.device)
+        row_tensors(self.rows.gather(unique), &self.config.tables(self.schema), self.device)
     }
 
     /// The scores of a batch.

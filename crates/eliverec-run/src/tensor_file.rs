@@ -15,17 +15,31 @@ use crate::error::Error;
 /// # Errors
 /// What the file system says.
 pub fn write(path: &Path, tensors: &BTreeMap<String, Recorded>) -> Result<(), Error> {
-    let bytes: Vec<(&String, &[usize], Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, tensor)| {
-            let values = tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect();
-            (name, tensor.shape.as_slice(), values)
-        })
-        .collect();
+    write_with_integers(path, tensors, &BTreeMap::new())
+}
+
+/// The same with lists of integers beside them, as uint64: ids, which float32 could not hold, and places.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_with_integers(
+    path: &Path,
+    tensors: &BTreeMap<String, Recorded>,
+    integers: &BTreeMap<String, Vec<u64>>,
+) -> Result<(), Error> {
+    let floats = tensors.iter().map(|(name, tensor)| {
+        let values = tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        (name, Dtype::F32, tensor.shape.clone(), values)
+    });
+    let integers = integers.iter().map(|(name, integers)| {
+        let values = integers.iter().flat_map(|x| x.to_le_bytes()).collect();
+        (name, Dtype::U64, vec![integers.len()], values)
+    });
+    let bytes: Vec<(&String, Dtype, Vec<usize>, Vec<u8>)> = floats.chain(integers).collect();
     let views: Result<Vec<_>, _> = bytes
         .iter()
-        .map(|(name, shape, values)| {
-            Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), values)?))
+        .map(|(name, kind, shape, values)| {
+            Ok((*name, TensorView::new(*kind, shape.clone(), values)?))
         })
         .collect();
     let file = views

@@ -9,9 +9,10 @@
 
 use std::time::{Duration, Instant};
 
+use eliverec_core::TableSpec;
 use eliverec_core::seed::Random;
 use eliverec_core::unique::UniqueIds;
-use eliverec_store::{Error, Store, StoreConfig, VocabularySpec};
+use eliverec_store::{Error, Store, StoreConfig};
 
 /// As in the program: with the system's allocator the time of a block is that of its page faults.
 #[global_allocator]
@@ -33,7 +34,7 @@ fn main() -> Result<(), Error> {
 }
 
 fn measure(width: usize, rows: usize) -> Result<(), Error> {
-    let spec = VocabularySpec { name: "channel".into(), width, min_count: 1 };
+    let spec = TableSpec::of_vocabulary(0, "channel", width, 1);
     let mut store = Store::new(1, vec![spec], StoreConfig::default())?;
     let mut step = 0;
     let all: Vec<u64> = (0..rows as u64).collect();

@@ -1,39 +1,13 @@
-//! What can be chosen about a store, checked once when it is built, and the memory bound that follows from it.
+//! What can be chosen about a store, checked once when it is built.
 
 use std::collections::BTreeSet;
 
-use eliverec_core::Schema;
+use eliverec_core::TableSpec;
 use eliverec_core::adagrad::AdagradConfig;
+use eliverec_core::table::RowLaw;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::index::map_bytes_bound;
-use crate::row::Mark;
-use crate::table::{Counter, ROWS_PER_PAGE};
-
-/// One vocabulary of a store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VocabularySpec {
-    /// Unique name; part of the key of every initial value.
-    pub name: String,
-    /// Numbers per row.
-    pub width: usize,
-    /// Occurrences in training after which an id gets a row of its own; until then it shares the rare-id row.
-    /// 0 and 1 both give every id a row at once.
-    pub min_count: u32,
-}
-
-impl VocabularySpec {
-    /// The vocabularies of a schema, in its order, for a model of width `d`.
-    pub fn of(schema: &Schema, d: usize) -> Vec<Self> {
-        let spec = |(index, vocabulary): (usize, &eliverec_core::schema::Vocabulary)| Self {
-            name: vocabulary.name.clone(),
-            width: schema.width(index, d),
-            min_count: vocabulary.min_count,
-        };
-        schema.vocabulary.iter().enumerate().map(spec).collect()
-    }
-}
 
 /// Options of a store; bounds hold for each vocabulary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,33 +79,14 @@ impl StoreConfig {
         }
     }
 
-    /// Most bytes that one vocabulary holds between steps: rows (vector, accumulator, mark), the index of ids and
-    /// the counters; `None` without `max_rows`. A step adds its blocks, and 4 bytes per row when it evicts;
-    /// saving adds 16 bytes per row.
-    pub fn memory_bound(&self, spec: &VocabularySpec) -> Option<u64> {
-        let max_rows = self.max_rows?;
-        let row = 8 * spec.width + size_of::<Mark>();
-        // Pages and the list of them grow by doubling.
-        let pages = 2 * max_rows.div_ceil(ROWS_PER_PAGE) * 64 + 256;
-        let rows = max_rows.next_multiple_of(4).max(4) * row * 2;
-        let full = max_rows.next_multiple_of(ROWS_PER_PAGE) * row;
-        let counted = if spec.min_count > 1 { self.max_counted } else { 0 };
-        let bytes = rows.min(full)
-            + pages
-            + row
-            + map_bytes_bound::<u32>(max_rows)
-            + map_bytes_bound::<Counter>(counted);
-        Some(bytes as u64)
-    }
-
     /// Rows that a vocabulary may have; slots are 32-bit and the last one means "none".
     pub(crate) fn capacity(&self) -> usize {
         self.max_rows.unwrap_or(usize::MAX).min(u32::MAX as usize)
     }
 }
 
-/// Names must be unique and given, widths positive.
-pub(crate) fn check_specs(specs: &[VocabularySpec]) -> Result<(), Error> {
+/// Names must be unique and given, widths positive, laws as long as the row.
+pub(crate) fn check_specs(specs: &[TableSpec]) -> Result<(), Error> {
     let mut names = BTreeSet::new();
     for spec in specs {
         let wrong = |reason: &str| {
@@ -146,6 +101,15 @@ pub(crate) fn check_specs(specs: &[VocabularySpec]) -> Result<(), Error> {
         if spec.width == 0 || u32::try_from(spec.width).is_err() {
             return wrong("needs a positive width");
         }
+        if let RowLaw::Normal(parts) = &spec.law {
+            let fits = |(_, sd): &(usize, f32)| sd.is_finite() && *sd >= 0.0;
+            let length: usize = parts.iter().map(|(length, _)| length).sum();
+            if length != spec.width || !parts.iter().all(fits) {
+                return wrong(
+                    "needs parts with deviations of 0 or more, together as long as a row",
+                );
+            }
+        }
     }
     Ok(())
 }
@@ -153,14 +117,6 @@ pub(crate) fn check_specs(specs: &[VocabularySpec]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use eliverec_core::toy;
-
-    #[test]
-    fn specs_follow_the_schema() {
-        let specs = VocabularySpec::of(&toy::schema(), 8);
-        assert_eq!((specs[0].name.as_str(), specs[0].width), ("user", 4));
-        assert_eq!((specs[3].name.as_str(), specs[3].width), ("channel", 8));
-    }
 
     #[test]
     fn options_out_of_range_are_named() {
@@ -176,8 +132,12 @@ mod tests {
         for (option, config) in wrong {
             assert!(config.check().unwrap_err().to_string().contains(option));
         }
-        let twice = VocabularySpec { name: "a".into(), width: 2, min_count: 1 };
+        let twice = TableSpec::of_vocabulary(0, "a", 2, 1);
         assert!(check_specs(&[twice.clone(), twice.clone()]).is_err());
-        assert!(check_specs(&[VocabularySpec { width: 0, ..twice }]).is_err());
+        assert!(check_specs(&[TableSpec { width: 0, ..twice.clone() }]).is_err());
+        let parts = |parts| [TableSpec { law: RowLaw::Normal(parts), ..twice.clone() }];
+        assert!(check_specs(&parts(vec![(1, 0.5), (1, 0.1)])).is_ok());
+        assert!(check_specs(&parts(vec![(1, 0.5)])).is_err());
+        assert!(check_specs(&parts(vec![(2, f32::NAN)])).is_err());
     }
 }

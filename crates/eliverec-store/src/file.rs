@@ -11,15 +11,13 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Decoder, Encoder};
-use crate::config::VocabularySpec;
 use crate::error::Error;
 use crate::layout::{HEADER_BYTES, Header, padding};
 use crate::row::Mark;
-use crate::store::Store;
 use crate::table::{Counter, RareRow, Table};
 
 /// Name of the file that a save commits with.
-pub(crate) const MANIFEST: &str = "store.json";
+const MANIFEST: &str = "store.json";
 const FORMAT: &str = "eliverec-store 1";
 
 /// `store.json`.
@@ -60,6 +58,25 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Whether the saved tables are the wanted ones, in their order.
+    pub(crate) fn check_names<'a>(
+        &self,
+        wanted: impl Iterator<Item = &'a str>,
+        directory: &Path,
+    ) -> Result<(), Error> {
+        let saved: Vec<&str> = self.vocabularies.iter().map(|v| v.name.as_str()).collect();
+        let wanted: Vec<&str> = wanted.collect();
+        if saved == wanted {
+            return Ok(());
+        }
+        let reason = format!(
+            "has the vocabularies {}, and the schema has {}; use the schema that the store was trained with",
+            saved.join(", "),
+            wanted.join(", ")
+        );
+        Err(Error::Mismatch { path: directory.join(MANIFEST), reason })
+    }
+
     /// Name and checksum of the row file of vocabulary `index`.
     pub(crate) fn row_file(&self, index: usize) -> (String, u64) {
         let checksum = &self.vocabularies[index].checksum;
@@ -72,14 +89,19 @@ fn file_name(index: usize, checksum: u64) -> String {
     format!("{index:03}-{checksum:016x}.rows")
 }
 
-pub(crate) fn save(store: &Store, directory: &Path) -> Result<(), Error> {
+pub(crate) fn save(
+    tables: &[Table],
+    seed: u64,
+    init_std: f32,
+    directory: &Path,
+) -> Result<(), Error> {
     fs::create_dir_all(directory)?;
     let mut vocabularies = Vec::new();
     let mut current = BTreeSet::new();
-    for (index, table) in store.tables.iter().enumerate() {
+    for (index, table) in tables.iter().enumerate() {
         let temporary = directory.join(format!("{index:03}.rows.tmp"));
         let file = BufWriter::with_capacity(1 << 20, fs::File::create(&temporary)?);
-        let (checksum, file) = write_table(table, store.seed, store.config.init_std, file)?;
+        let (checksum, file) = write_table(table, seed, init_std, file)?;
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         let name = file_name(index, checksum);
         fs::rename(&temporary, directory.join(&name))?;
@@ -171,19 +193,16 @@ pub(crate) fn write_table<W: Write>(
     encoder.finish()
 }
 
-pub(crate) fn load(store: &mut Store, directory: &Path) -> Result<(), Error> {
+pub(crate) fn load(tables: &mut [Table], seed: u64, directory: &Path) -> Result<(), Error> {
     let manifest = Manifest::read(directory)?;
-    let path = directory.join(MANIFEST);
-    let saved: Vec<&str> = manifest.vocabularies.iter().map(|v| v.name.as_str()).collect();
-    let wanted: Vec<VocabularySpec> = store.tables.iter().map(|t| t.spec.clone()).collect();
-    check_names(&path, &saved, &wanted)?;
-    for (index, table) in store.tables.iter_mut().enumerate() {
+    manifest.check_names(tables.iter().map(|table| table.spec.name.as_str()), directory)?;
+    for (index, table) in tables.iter_mut().enumerate() {
         let (name, checksum) = manifest.row_file(index);
         let path = directory.join(name);
         let file = fs::File::open(&path)?;
         let length = file.metadata()?.len();
         let stored =
-            read_table(table, store.seed, BufReader::with_capacity(1 << 20, file), length, &path)?;
+            read_table(table, seed, BufReader::with_capacity(1 << 20, file), length, &path)?;
         if stored != checksum {
             return Err(Error::Damaged { path, reason: "is not the file that was saved".into() });
         }
@@ -215,24 +234,6 @@ pub(crate) fn read_table<R: Read>(
         return Err(damaged("has changed since it was written (its checksum is wrong)".into()));
     }
     Ok(stored)
-}
-
-/// Saved vocabularies must be those that are wanted, in their order.
-pub(crate) fn check_names(
-    path: &Path,
-    saved: &[&str],
-    wanted: &[VocabularySpec],
-) -> Result<(), Error> {
-    let wanted: Vec<&str> = wanted.iter().map(|spec| spec.name.as_str()).collect();
-    if saved == wanted {
-        return Ok(());
-    }
-    let reason = format!(
-        "has the vocabularies {}, and the schema has {}; use the schema that the store was trained with",
-        saved.join(", "),
-        wanted.join(", ")
-    );
-    Err(Error::Mismatch { path: path.into(), reason })
 }
 
 /// Width and seed, each as saved and as wanted, must agree.

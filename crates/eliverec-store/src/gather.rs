@@ -11,8 +11,8 @@ use crate::table::{Counter, NONE, ROWS_PER_TASK, Table, place};
 /// The rows of a batch, and where their gradients go.
 #[derive(Debug)]
 pub struct Gathered {
-    /// By vocabulary, row-major `[distinct ids, width]`: the leaves of the model.
-    pub blocks: Vec<Vec<f32>>,
+    /// By table, row-major `[distinct ids, width]`: the leaves of the model.
+    pub rows: Vec<Vec<f32>>,
     pub(crate) places: Vec<Places>,
 }
 
@@ -141,7 +141,7 @@ impl Table {
         }
 
         let (first_page, first_row) = place(first);
-        let (width, initial) = (self.spec.width, self.initial);
+        let (width, initial) = (self.spec.width, &self.initial);
         let fresh_pages = self.pages.get_mut(first_page..).unwrap_or_default();
         fresh_pages.par_iter_mut().enumerate().for_each(|(page, rows)| {
             let skip = if page == 0 { first_row } else { 0 };

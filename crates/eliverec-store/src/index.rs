@@ -17,8 +17,3 @@ pub(crate) fn map_bytes<T>(capacity: usize) -> usize {
     }
     (capacity * 8 / 7).next_power_of_two() * (size_of::<(u64, T)>() + 1) + 16
 }
-
-/// Most bytes of a map that never had more than `entries`. Removed entries can make it double once more.
-pub(crate) fn map_bytes_bound<T>(entries: usize) -> usize {
-    if entries == 0 { 0 } else { 2 * map_bytes::<T>(entries.max(4) + 1) }
-}

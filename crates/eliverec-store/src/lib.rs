@@ -30,7 +30,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use config::{StoreConfig, VocabularySpec};
+pub use config::StoreConfig;
 pub use error::Error;
 pub use gather::Gathered;
 pub use mapped::MappedStore;

@@ -3,35 +3,32 @@
 
 use std::path::{Path, PathBuf};
 
+use eliverec_core::TableSpec;
 use eliverec_core::unique::UniqueIds;
 use fs_err as fs;
 use memmap2::Mmap;
 use rayon::prelude::*;
 
 use crate::codec::Checksum;
-use crate::config::VocabularySpec;
 use crate::error::Error;
-use crate::file::{MANIFEST, Manifest, check_names, check_origin};
+use crate::file::{Manifest, check_origin};
 use crate::layout::{HEADER_BYTES, Header, Layout};
 use crate::row::Initial;
-use crate::store::RowReader;
+use crate::store::{RowReader, ids_of};
 
 /// The tables of a saved store.
 #[derive(Debug)]
 pub struct MappedStore {
-    /// Path of the file that names the others.
-    manifest: PathBuf,
     tables: Vec<MappedTable>,
 }
 
 #[derive(Debug)]
 struct MappedTable {
-    name: String,
-    seed: u64,
     path: PathBuf,
     map: Mmap,
     layout: Layout,
     checksum: u64,
+    spec: TableSpec,
     width: usize,
     rows: usize,
     initial: Initial,
@@ -40,20 +37,24 @@ struct MappedTable {
 
 impl MappedStore {
     /// Maps what [`Store::save`](crate::Store::save) wrote. Lengths and headers are checked, rows are not: that would
-    /// read the whole file; see [`MappedStore::verify`].
+    /// read the whole file; see [`MappedStore::verify`]. They must be the tables of `specs`, in their order, made with `seed`.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for truncated or foreign files, [`Error::Io`] names the path.
-    pub fn open(directory: &Path) -> Result<Self, Error> {
+    /// [`Error::Damaged`] for truncated or foreign files, [`Error::Mismatch`] for other tables, [`Error::Io`] names the
+    /// path.
+    pub fn open(directory: &Path, specs: &[TableSpec], seed: u64) -> Result<Self, Error> {
         let manifest = Manifest::read(directory)?;
-        let tables = (0..manifest.vocabularies.len())
-            .map(|index| {
+        manifest.check_names(specs.iter().map(|spec| spec.name.as_str()), directory)?;
+        let tables = specs
+            .iter()
+            .enumerate()
+            .map(|(index, spec)| {
                 let (file, checksum) = manifest.row_file(index);
-                let entry = &manifest.vocabularies[index];
-                MappedTable::open(directory.join(file), &entry.name, entry.rows, checksum)
+                let rows = manifest.vocabularies[index].rows;
+                MappedTable::open(directory.join(file), spec, seed, rows, checksum)
             })
             .collect::<Result<_, Error>>()?;
-        Ok(Self { manifest: directory.join(MANIFEST), tables })
+        Ok(Self { tables })
     }
 
     /// Reads every byte and compares checksums.
@@ -72,19 +73,6 @@ impl MappedStore {
         })
     }
 
-    /// Checks that these are the tables of `specs`, in their order, made with `seed`.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] says what differs and what to do.
-    pub fn expect(&self, specs: &[VocabularySpec], seed: u64) -> Result<(), Error> {
-        let saved: Vec<&str> = self.tables.iter().map(|table| table.name.as_str()).collect();
-        check_names(&self.manifest, &saved, specs)?;
-        let tables = self.tables.iter().zip(specs);
-        tables.into_iter().try_for_each(|(table, spec)| {
-            check_origin([table.width, spec.width], [table.seed, seed], &table.path)
-        })
-    }
-
     /// Rows of all vocabularies.
     pub fn rows(&self) -> usize {
         self.tables.iter().map(|table| table.rows).sum()
@@ -93,13 +81,18 @@ impl MappedStore {
 
 impl RowReader for MappedStore {
     fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
-        assert_eq!(unique.ids.len(), self.tables.len(), "ids and store have the same vocabularies");
-        self.tables.par_iter().zip(&unique.ids).map(|(table, ids)| table.gather(ids)).collect()
+        self.tables.par_iter().map(|table| table.gather(ids_of(&table.spec, unique).0)).collect()
     }
 }
 
 impl MappedTable {
-    fn open(path: PathBuf, name: &str, rows: usize, checksum: u64) -> Result<Self, Error> {
+    fn open(
+        path: PathBuf,
+        spec: &TableSpec,
+        seed: u64,
+        rows: usize,
+        checksum: u64,
+    ) -> Result<Self, Error> {
         let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
         let file = fs::File::open(&path)?;
         if file.metadata()?.len() < HEADER_BYTES as u64 {
@@ -115,23 +108,23 @@ impl MappedTable {
         let (header, layout) = Header::parse(header, map.len() as u64).map_err(damaged)?;
         let saved_name = &map[HEADER_BYTES..][..header.name_bytes as usize];
         let saved_checksum = &map[layout.checksum..];
-        if saved_name != name.as_bytes()
+        if saved_name != spec.name.as_bytes()
             || header.rows != rows as u64
             || saved_checksum != checksum.to_le_bytes()
         {
             return Err(damaged("is not the file that was saved".into()));
         }
+        check_origin([header.width as usize, spec.width], [header.seed, seed], &path)?;
         Ok(Self {
-            name: name.into(),
-            seed: header.seed,
             width: header.width as usize,
             rows,
-            initial: Initial::new(header.seed, name, header.init_std),
+            initial: Initial::new(header.seed, &spec.name, &spec.law, header.init_std),
             rare_trained: header.rare_trained,
             path,
             layout,
             checksum,
             map,
+            spec: spec.clone(),
         })
     }
 

@@ -1,13 +1,14 @@
-//! All vocabularies together: the interface of training and evaluation.
+//! All tables together: the interface of training and evaluation.
 //!
-//! Vocabularies are independent, so they are served in parallel; no number depends on the threads.
+//! Tables are independent, so they are served in parallel; no number depends on the threads.
 
 use std::path::Path;
 
+use eliverec_core::TableSpec;
 use eliverec_core::unique::UniqueIds;
 use rayon::prelude::*;
 
-use crate::config::{StoreConfig, VocabularySpec, check_specs};
+use crate::config::{StoreConfig, check_specs};
 use crate::error::Error;
 use crate::file;
 use crate::gather::Gathered;
@@ -15,15 +16,15 @@ use crate::table::Table;
 
 /// Rows to look up: of a store in training, or of a saved one.
 pub trait RowReader: std::fmt::Debug + Sync {
-    /// The rows of ids, by vocabulary, row-major `[distinct ids, width]`. An id without a row gets the rare-id row if that was
+    /// The rows of ids, by table, row-major `[distinct ids, width]`. An id without a row gets the rare-id row if that was
     /// ever trained, else the value that its row would start from.
     ///
     /// # Panics
-    /// If `unique` has another number of vocabularies.
+    /// If `unique` lacks the vocabulary of a table.
     fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>>;
 }
 
-/// Embedding tables by vocabulary.
+/// Embedding tables: those of the schema's vocabularies, then a model's own.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) seed: u64,
@@ -36,11 +37,17 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Config`] for options or vocabularies that cannot work.
-    pub fn new(seed: u64, specs: Vec<VocabularySpec>, config: StoreConfig) -> Result<Self, Error> {
+    pub fn new(seed: u64, specs: Vec<TableSpec>, config: StoreConfig) -> Result<Self, Error> {
         config.check()?;
         check_specs(&specs)?;
-        let tables = specs.into_iter().map(|spec| Table::new(seed, spec, &config)).collect();
-        Ok(Self { seed, config, tables })
+        let name = |spec: &TableSpec| {
+            let first = specs.iter().find(|other| other.key == spec.key);
+            first.unwrap_or(spec).name.clone()
+        };
+        let dropout: Vec<String> = specs.iter().map(name).collect();
+        let tables = specs.into_iter().zip(&dropout);
+        let tables = tables.map(|(spec, dropout)| Table::new(seed, spec, dropout, &config));
+        Ok(Self { seed, tables: tables.collect(), config })
     }
 
     /// The rows of a training batch, `step` counted from 0 over all epochs.
@@ -51,18 +58,18 @@ impl Store {
     /// rare-id row. No row that the batch uses is ever evicted for it.
     ///
     /// # Panics
-    /// If `unique` has another number of vocabularies than the store.
+    /// If `unique` lacks the vocabulary of a table.
     pub fn gather_for_training(&mut self, unique: &UniqueIds, step: u64) -> Gathered {
-        self.expect_vocabularies(unique);
         let config = &self.config;
-        let (blocks, places) = self
+        let (rows, places) = self
             .tables
             .par_iter_mut()
-            .zip(&unique.ids)
-            .zip(&unique.counts)
-            .map(|((table, ids), counts)| table.gather_for_training(ids, counts, step, config))
+            .map(|table| {
+                let (ids, counts) = ids_of(&table.spec, unique);
+                table.gather_for_training(ids, counts, step, config)
+            })
             .unzip();
-        Gathered { blocks, places }
+        Gathered { rows, places }
     }
 
     /// Updates the rows of `gathered` with the gradients of its blocks, as update number `step`.
@@ -103,7 +110,7 @@ impl Store {
         Ok(())
     }
 
-    /// Rows of all vocabularies.
+    /// Rows of all tables.
     pub fn rows(&self) -> usize {
         self.tables.iter().map(Table::rows).sum()
     }
@@ -121,7 +128,7 @@ impl Store {
     /// # Errors
     /// [`Error::Io`] names the path.
     pub fn save(&self, directory: &Path) -> Result<(), Error> {
-        file::save(self, directory)
+        file::save(&self.tables, self.seed, self.config.init_std, directory)
     }
 
     /// Reads what [`Store::save`] wrote, bit for bit: the run goes on as if it had never stopped.
@@ -131,23 +138,24 @@ impl Store {
     /// vocabularies, [`Error::Config`] as in [`Store::new`].
     pub fn load(
         directory: &Path,
-        specs: Vec<VocabularySpec>,
+        specs: Vec<TableSpec>,
         config: StoreConfig,
         seed: u64,
     ) -> Result<Self, Error> {
         let mut store = Self::new(seed, specs, config)?;
-        file::load(&mut store, directory)?;
+        file::load(&mut store.tables, seed, directory)?;
         Ok(store)
-    }
-
-    fn expect_vocabularies(&self, unique: &UniqueIds) {
-        assert_eq!(unique.ids.len(), self.tables.len(), "ids and store have the same vocabularies");
     }
 }
 
 impl RowReader for Store {
     fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
-        self.expect_vocabularies(unique);
-        self.tables.par_iter().zip(&unique.ids).map(|(table, ids)| table.gather(ids)).collect()
+        let gather = |table: &Table| table.gather(ids_of(&table.spec, unique).0);
+        self.tables.par_iter().map(gather).collect()
     }
+}
+
+/// The ids of a batch that name rows of a table, with their counts.
+pub(crate) fn ids_of<'a>(spec: &TableSpec, unique: &'a UniqueIds) -> (&'a [u64], &'a [u32]) {
+    unique.of_key(spec.key).expect("ids and store come from one schema")
 }

@@ -3,9 +3,10 @@
 //! Pages instead of one vector: growing copies no rows, so no step pays for the size of the table, and rows of
 //! different pages can be updated in parallel without sharing anything.
 
-use crate::config::{StoreConfig, VocabularySpec};
+use crate::config::StoreConfig;
 use crate::index::{IdMap, map_bytes};
 use crate::row::{Initial, Mark};
+use eliverec_core::TableSpec;
 use eliverec_core::id::IdHash;
 use eliverec_core::seed::stream;
 use rayon::prelude::*;
@@ -47,7 +48,7 @@ pub(crate) struct RareRow {
 /// One vocabulary.
 #[derive(Debug)]
 pub(crate) struct Table {
-    pub(crate) spec: VocabularySpec,
+    pub(crate) spec: TableSpec,
     pub(crate) initial: Initial,
     /// Seed of the stream of id dropout.
     pub(crate) dropout: u64,
@@ -65,13 +66,14 @@ pub(crate) fn place(slot: u32) -> (usize, usize) {
 }
 
 impl Table {
-    pub(crate) fn new(seed: u64, spec: VocabularySpec, config: &StoreConfig) -> Self {
-        let initial = Initial::new(seed, &spec.name, config.init_std);
+    /// `dropout` names the stream of id dropout, one for all tables of a key: an id that drops out does so in each of them.
+    pub(crate) fn new(seed: u64, spec: TableSpec, dropout: &str, config: &StoreConfig) -> Self {
+        let initial = Initial::new(seed, &spec.name, &spec.law, config.init_std);
         let mut values = vec![config.adagrad.initial_accumulator; 2 * spec.width];
         initial.fill_rare(&mut values[..spec.width]);
         Self {
             initial,
-            dropout: stream(seed, &format!("dropout/{}", spec.name)),
+            dropout: stream(seed, &format!("dropout/{dropout}")),
             index: IdMap::with_hasher(IdHash { key: stream(seed, "index") }),
             pages: Vec::new(),
             counters: IdMap::with_hasher(IdHash { key: stream(seed, "counters") }),

@@ -4,13 +4,14 @@ mod files;
 mod naive;
 mod runs;
 
+use eliverec_core::TableSpec;
 use eliverec_core::adagrad::AdagradConfig;
 use eliverec_core::seed::{Random, numbered};
 use eliverec_core::unique::UniqueIds;
 use proptest::prelude::*;
 
 use crate::file::write_table;
-use crate::{Store, StoreConfig, VocabularySpec};
+use crate::{Store, StoreConfig};
 
 /// Ids that random runs draw from: small, large, and in sequence.
 fn id(index: usize) -> u64 {
@@ -23,7 +24,7 @@ const SEED: u64 = 11;
 /// A random run of one vocabulary: steps, ascending, with the ids of their batches, repeats included.
 #[derive(Clone, Debug)]
 struct Run {
-    spec: VocabularySpec,
+    spec: TableSpec,
     config: StoreConfig,
     batches: Vec<(u64, Vec<u64>)>,
 }
@@ -52,7 +53,7 @@ fn runs() -> impl Strategy<Value = Run> {
                 adagrad: AdagradConfig { decay_steps: decay, ..AdagradConfig::default() },
                 ..StoreConfig::default()
             };
-            let spec = VocabularySpec { name: "channel".into(), width, min_count };
+            let spec = TableSpec::of_vocabulary(0, "channel", width, min_count);
             Run { spec, config, batches: batches.collect() }
         },
     )
@@ -74,7 +75,7 @@ impl Run {
         let gathered = store.gather_for_training(&unique, step);
         let gradient = unique.ids[0].iter().flat_map(|id| self.gradient(*id, step)).collect();
         store.scatter(&gathered, &[gradient], step).unwrap();
-        let block = gathered.blocks.into_iter().next().unwrap();
+        let block = gathered.rows.into_iter().next().unwrap();
         (unique, block)
     }
 

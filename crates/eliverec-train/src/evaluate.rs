@@ -68,8 +68,10 @@ pub fn evaluate_scores(
             unreachable!("a table of scores has a categorical field of the channels");
         };
         let Some(labels) = &feed.candidates.labels else { continue };
-        let find = |channel: &u64| scores.find(feed.request_id, *channel);
-        let rows = channels.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        let shown = channels.iter().zip(&feed.candidates.position);
+        let find =
+            |(channel, position): (&u64, &_)| scores.find(feed.request_id, *channel, *position);
+        let rows = shown.map(find).collect::<Result<Vec<_>, _>>()?;
         let p_watch: Vec<f32> = rows.iter().map(|row| scores.p_watch(*row)).collect();
         evaluation.add_feed(feed.user_id, &p_watch, &labels.watched)?;
         for (task, evaluation) in tasks.iter_mut().enumerate() {

@@ -1,22 +1,30 @@
 //! One update of everything that learns: dense parameters, accumulators, rows. Knows nothing of files and epochs, so that
 //! the benchmark times exactly what training does.
+//!
+//! [`Learner::update`] is [`Learner::gradient`], from a batch to its gradient, and [`Learner::apply`], from a gradient to new
+//! weights and rows. Each reads top to bottom; what a step is made of stands in [`crate::pass`] and [`crate::tasks`].
 
 use burn::tensor::{Device, Tensor};
-use eliverec_core::Schema;
 use eliverec_core::normalize::Moments;
-use eliverec_core::seed::{numbered, stream};
+use eliverec_core::{Schema, TableSpec};
+use eliverec_models::draws::Draws;
+use eliverec_models::heads::Task;
+use eliverec_models::model::Representation;
+use eliverec_models::term::{TermKind, Training, Turn};
 use eliverec_models::{Model, parameters};
 use eliverec_run::score::row_tensors;
-use eliverec_run::tasks::{Schedule, TasksConfig};
+use eliverec_run::tasks::{GradientScope, Schedule, TasksConfig};
 use eliverec_run::{Config, Prepared, device};
-use eliverec_store::{Store, VocabularySpec};
+use eliverec_store::{Gathered, Store};
 
 use crate::error::Error;
-use crate::objective::Objective;
-use crate::optimizer::{DenseOptimizer, Gradient, warmed_up};
-use crate::tasks::Weighting;
-use crate::tasks::gradient::{self, Computed, Pass, Weighed, taken};
+use crate::gradient::{Gradient, NotFinite};
+use crate::objective::{finite, scalar};
+use crate::optimizer::{DenseOptimizer, warmed_up};
+use crate::pass::{Pass, with_terms};
+use crate::tasks::cut::Cut;
 use crate::tasks::losses::TaskRows;
+use crate::tasks::{Signal, TASKS, Weighed, Weighting, at_parameters};
 
 /// Weights, accumulators and rows.
 #[derive(Debug)]
@@ -31,30 +39,37 @@ pub struct Learner {
     pub weighting: Option<Weighting>,
     /// Of ln(1 + seconds) of a stay, over the training split.
     stay: Moments,
-    vocabularies: Vec<VocabularySpec>,
+    tables: Vec<TableSpec>,
     device: Device,
 }
 
 /// What an update measured.
 #[derive(Debug)]
 pub struct Measured {
-    /// Weighted sum of the terms, a mean over the impressions.
+    /// Weighted sum of the terms, each a mean.
     pub loss: f32,
     /// The terms by name, unweighted.
     pub terms: Vec<(&'static str, f32)>,
+    /// What those of the trunk are for.
+    pub kinds: Vec<(&'static str, TermKind)>,
     /// The inter-channel tasks with labels in the batch.
     pub tasks: Vec<Weighed>,
+    /// The trunk's own figures by name.
+    pub figures: Vec<(&'static str, f32)>,
     /// Norm of the gradient of the sum over the batch, before clipping.
     pub gradient_norm: f64,
 }
 
-/// A number that is none, and where it stood.
+/// The gradient of one batch, before it changes anything.
 #[derive(Debug)]
-pub struct NotFinite {
-    /// Loss term or gradient.
-    pub term: String,
-    /// NaN or an infinity.
-    pub value: f32,
+pub struct Computed {
+    /// Of the sum over the batch.
+    pub gradient: Gradient,
+    pub(crate) loss: f32,
+    pub(crate) terms: Vec<(&'static str, f32)>,
+    kinds: Vec<(&'static str, TermKind)>,
+    pub(crate) tasks: Vec<Weighed>,
+    figures: Vec<(&'static str, f32)>,
 }
 
 impl Learner {
@@ -65,14 +80,14 @@ impl Learner {
     /// Settings that cannot be built, a device that this binary lacks.
     pub fn new(config: &Config, schema: &Schema, stay: Moments) -> Result<Self, Error> {
         let device = device::open(config.training.device)?.autodiff();
-        let vocabularies = config.vocabularies(schema);
+        let tables = config.tables(schema);
         Ok(Self {
             model: Model::new(&config.settings(), schema, config.seed, &device)?,
             optimizer: DenseOptimizer::new(config.training.adagrad),
-            store: Store::new(config.seed, vocabularies.clone(), config.store.clone())?,
+            store: Store::new(config.seed, tables.clone(), config.store.clone())?,
             weighting: Weighting::new(&config.tasks, config.seed),
             stay,
-            vocabularies,
+            tables,
             device,
         })
     }
@@ -101,81 +116,180 @@ impl Learner {
     ) -> Result<Result<Measured, NotFinite>, Error> {
         // 1. The rows of the batch's ids become leaves of the graph.
         let mut gathered = self.store.gather_for_training(&prepared.unique, step);
-        let rows = std::mem::take(&mut gathered.blocks);
-        let leaves: Vec<Tensor<2>> = row_tensors(rows, &self.vocabularies, &self.device)
-            .into_iter()
-            .map(Tensor::require_grad)
-            .collect();
+        let rows = std::mem::take(&mut gathered.rows);
 
-        // 2. Forward and backward.
-        let sampling = Some(numbered(stream(config.seed, "regulariser rows"), step));
-        let (batch, unique) = (&prepared.batch, &prepared.unique);
-        let (model, device, leaves) = (&self.model, &self.device, leaves.as_slice());
-        let pass = Pass { model, schema, batch, unique, leaves, sampling, device };
-        let computed = match &mut self.weighting {
-            None => watching_alone(pass),
-            Some(weighting) => with_tasks(pass, &config.tasks, self.stay, weighting, step),
-        };
-        let Computed { mut gradient, loss, terms, tasks } = match computed {
+        // 2. From them to the gradient. On several machines, theirs would be added up after this.
+        let computed = match self.gradient(config, schema, prepared, rows, step) {
             Ok(computed) => computed,
             Err(number) => return Ok(Err(number)),
         };
+
+        // 3. From the gradient to new weights and rows.
+        self.apply(config, &gathered, computed, step)
+    }
+
+    /// The gradient of a batch from the rows of its ids, by table. Only the weighting of tasks learns on the way.
+    ///
+    /// # Errors
+    /// A loss that is no number.
+    pub fn gradient(
+        &mut self,
+        config: &Config,
+        schema: &Schema,
+        prepared: &Prepared,
+        rows: Vec<Vec<f32>>,
+        step: u64,
+    ) -> Result<Computed, NotFinite> {
+        let leaves = row_tensors(rows, &self.tables, &self.device).into_iter();
+        let leaves: Vec<Tensor<2>> = leaves.map(Tensor::require_grad).collect();
+        let draws = Draws { seed: config.seed, step };
+        let pass = Pass {
+            model: &self.model,
+            schema,
+            batch: &prepared.batch,
+            unique: &prepared.unique,
+            leaves: &leaves,
+            training: Training { draws, terms: Turn::All },
+            device: &self.device,
+        };
+        let Some(weighting) = &mut self.weighting else { return watching_alone(pass) };
+        let rows = TaskRows::of(pass.batch, config.tasks.labels, &self.stay);
+        if config.tasks.schedule == Schedule::Joint {
+            return with_tasks(pass, &config.tasks, &rows, weighting);
+        }
+        // L_reg has the updates with an even number, if the model has it.
+        if step.is_multiple_of(2)
+            && let Some(computed) = regularisers(pass.with(Turn::Only(TermKind::Regulariser)))?
+        {
+            return Ok(computed);
+        }
+        with_tasks(pass.with(Turn::Only(TermKind::Auxiliary)), &config.tasks, &rows, weighting)
+    }
+
+    /// Changes weights and rows by the gradient of a batch, whose rows were `gathered`. The inner result is a number of the gradient
+    /// that is none; nothing has changed then.
+    ///
+    /// # Errors
+    /// Gradients that the store refuses.
+    pub fn apply(
+        &mut self,
+        config: &Config,
+        gathered: &Gathered,
+        computed: Computed,
+        step: u64,
+    ) -> Result<Result<Measured, NotFinite>, Error> {
+        let Computed { mut gradient, loss, terms, kinds, tasks, figures } = computed;
         let gradient_norm = gradient.norm();
         if !gradient_norm.is_finite() {
-            let names: Vec<&str> = self.vocabularies.iter().map(|v| v.name.as_str()).collect();
+            let names: Vec<&str> = self.tables.iter().map(|table| table.name.as_str()).collect();
             let (name, value) =
                 gradient.not_finite(&names).unwrap_or(("all parameters".into(), f32::INFINITY));
             return Ok(Err(NotFinite { term: format!("the gradient of {name}"), value }));
         }
 
-        // 3. Clip.
+        // 1. Clip.
         let training = &config.training;
         if let Some(limit) = training.clip_norm {
             gradient.clip(gradient_norm, limit);
         }
 
-        // 4. Update the dense parameters, then the rows.
+        // 2. Update the dense parameters, then the rows.
         let rate = warmed_up(training.learning_rate, step, training.warmup_steps);
         let model = self.model.clone();
         self.model = self.optimizer.update(model, &gradient.dense, step, rate);
-        self.store.scatter(&gathered, &gradient.rows, step)?;
+        self.store.scatter(gathered, &gradient.rows, step)?;
 
-        Ok(Ok(Measured { loss, terms, tasks, gradient_norm }))
+        Ok(Ok(Measured { loss, terms, kinds, tasks, figures, gradient_norm }))
     }
 }
 
-/// L_rec + L_reg, in one graph.
+/// L_rec and the trunk's own terms, in one graph.
 fn watching_alone(pass: Pass<'_>) -> Result<Computed, NotFinite> {
-    let Pass { model, schema, batch, unique, leaves, sampling, device } = pass;
-    let output = model.forward(schema, batch, unique, leaves, sampling);
-    let objective = Objective::of(&output, &batch.known_labels().watched, device);
-    drop(output);
-    if let Some((term, value)) = objective.not_finite() {
-        return Err(NotFinite { term: format!("loss term {term}"), value });
-    }
-    let mut gradients = objective.total.backward();
-    let dense = parameters::gradients(model, &gradients);
-    let rows = leaves.iter().map(|leaf| taken(leaf, &mut gradients)).collect();
-    let gradient = Gradient { dense, rows };
-    Ok(Computed { gradient, loss: objective.loss, terms: objective.terms, tasks: Vec::new() })
+    // 1. Forward.
+    let represented = pass.represent();
+    let (kinds, figures) = (kinds(&represented), represented.figures.clone());
+
+    // 2. L_rec + sum lambda L.
+    let fields = represented.fields.iter().map(|(_, field)| field.clone()).collect();
+    let watch = pass.watch(fields, represented.logit.clone())?;
+    let mut terms = vec![("watch", scalar(&watch))];
+    let loss = finite("loss", with_terms(watch, &represented, &mut terms)?)?;
+    drop(represented);
+
+    // 3. Backward.
+    let (value, tasks) = (scalar(&loss), Vec::new());
+    Ok(Computed { loss: value, gradient: pass.backward(loss), terms, kinds, tasks, figures })
 }
 
-/// L_rec + sum w_i L_i + L_reg; in the alternating schedule updates with an even number are L_reg's, if the model has it.
-fn with_tasks(
+/// L_rec + sum w_i L_i and the trunk's own terms, where the weights may depend on how the gradients of the tasks agree.
+pub(crate) fn with_tasks(
     pass: Pass<'_>,
     config: &TasksConfig,
-    stay: Moments,
+    rows: &TaskRows,
     weighting: &mut Weighting,
-    step: u64,
 ) -> Result<Computed, NotFinite> {
-    let alternating = config.schedule == Schedule::Alternating;
-    if alternating
-        && step.is_multiple_of(2)
-        && let Some(computed) = gradient::regularizers(pass)?
-    {
-        return Ok(computed);
+    if config.gradient_scope == GradientScope::Parameters {
+        let found = at_parameters::compute(pass, rows, weighting)?;
+        let signals = (found.signals, found.weights);
+        return Ok(summed(found.gradient, found.watch, signals, &found.represented, found.terms));
     }
-    let pass = if alternating { Pass { sampling: None, ..pass } } else { pass };
-    let rows = TaskRows::of(pass.batch, config.labels, &stay);
-    gradient::compute(pass, config, &rows, weighting)
+    // 1. Forward: the trunk, once.
+    let represented = pass.represent();
+    let cut = Cut::new(pass, &represented);
+
+    // 2. The gradient of each loss at F, by itself.
+    let watching = cut.watch()?;
+    let tasks = cut.tasks(rows)?;
+
+    // 3. eq. 14-15: weights.
+    let signals = cut.signals(&watching, &tasks, rows, config.cosine_rows);
+    let weights = weighting.weigh(&signals);
+
+    // 4. Backward: their weighted sum and the trunk's own terms, through the trunk, once.
+    let (watch, mut terms) = (watching.loss, Vec::new());
+    let gradient = cut.backward(watching, &tasks, rows, weights, &mut terms)?;
+    Ok(summed(gradient, watch, (signals, weights), &represented, terms))
+}
+
+/// L_reg alone, its turn in the alternating schedule; `None` for a model that has none.
+fn regularisers(pass: Pass<'_>) -> Result<Option<Computed>, NotFinite> {
+    let represented = pass.represent();
+    if represented.terms.is_empty() {
+        return Ok(None);
+    }
+    let (kinds, figures) = (kinds(&represented), represented.figures.clone());
+    let mut terms = Vec::new();
+    let zero = Tensor::zeros([1], pass.device);
+    let loss = with_terms(zero, &represented, &mut terms)?;
+    let (value, tasks) = (scalar(&loss), Vec::new());
+    let gradient = pass.backward(loss);
+    Ok(Some(Computed { loss: value, gradient, terms, kinds, tasks, figures }))
+}
+
+/// L = L_rec + sum w_i L_i + sum lambda L, from what was measured.
+fn summed(
+    gradient: Gradient,
+    watch: f32,
+    (signals, weights): ([Option<Signal>; TASKS], [f32; TASKS]),
+    represented: &Representation,
+    own: Vec<(&'static str, f32)>,
+) -> Computed {
+    let all = Task::ALL.into_iter().zip(signals).zip(weights);
+    let tasks: Vec<Weighed> = all
+        .filter_map(|((task, signal), weight)| Some(Weighed { task, signal: signal?, weight }))
+        .collect();
+    let of_tasks = tasks.iter().map(|weighed| weighed.weight * weighed.signal.loss);
+    let lambdas = represented.terms.iter().map(|term| term.weight);
+    let of_trunk = lambdas.zip(&own).map(|(lambda, (_, value))| lambda * value);
+    let loss = watch + of_tasks.sum::<f32>() + of_trunk.sum::<f32>();
+
+    let mut terms = vec![("watch", watch)];
+    terms.extend(tasks.iter().map(|weighed| (weighed.task.name(), weighed.signal.loss)));
+    terms.extend(own);
+    let (kinds, figures) = (kinds(represented), represented.figures.clone());
+    Computed { gradient, loss, terms, kinds, tasks, figures }
+}
+
+fn kinds(represented: &Representation) -> Vec<(&'static str, TermKind)> {
+    represented.terms.iter().map(|term| (term.name, term.kind)).collect()
 }

@@ -1,10 +1,11 @@
 //! From an experiment file and feeds to a trained run, and from a run to metrics and explanations.
 //!
-//! - [`train`]: the loop; [`learner`]: one update; [`objective`], [`optimizer`]: its parts; [`read_ahead`]: batches in time.
+//! - [`train`]: the loop; [`learner`]: one update; [`gradient`], `pass`, [`objective`], [`optimizer`]: its parts; [`read_ahead`]:
+//!   batches in time.
 //! - [`tasks`]: inter-channel tasks: losses, gradients, weights.
 //! - [`begin`]: how a run begins; [`checkpoint`]: a learner on disk; [`log`]: `metrics.jsonl`.
-//! - [`evaluate`]: metrics of a split, by a run or by a file of scores; [`score`]: such a file; [`explain`]: one request in detail; [`intent`]: statistics of Eq. 5;
-//!   [`disentangling`]: what they found, where the truth is known.
+//! - [`evaluate`]: metrics of a split, by a run or by a file of scores; [`score`]: such a file; [`explain`]: one request in detail;
+//!   [`figures`]: what a model says of itself at evaluations; [`disentangling`]: what intents found, where the truth is known.
 //! - [`progress`]: what a person sees; [`bench`]: how fast it learns.
 //!
 //! What a run is, and how a batch is scored, stands in `eliverec-run`.
@@ -16,11 +17,13 @@ pub mod disentangling;
 pub mod error;
 pub mod evaluate;
 pub mod explain;
-pub mod intent;
+pub mod figures;
+pub mod gradient;
 pub mod learner;
 pub mod log;
 pub mod objective;
 pub mod optimizer;
+mod pass;
 pub mod progress;
 pub mod read_ahead;
 pub mod score;

@@ -10,7 +10,7 @@ use eliverec_metrics::Report;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::tasks::gradient::Weighed;
+use crate::tasks::Weighed;
 
 /// One line of `metrics.jsonl`.
 #[derive(Debug, Serialize)]
@@ -28,11 +28,15 @@ pub enum Record<'a> {
         loss: f32,
         /// The terms, unweighted, by name.
         terms: BTreeMap<&'a str, f32>,
+        /// What the model's own terms are for, by name.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        kinds: BTreeMap<&'a str, &'a str>,
         /// The inter-channel tasks with labels in the batch, by name.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         tasks: BTreeMap<&'a str, TaskRecord>,
-        /// Where `alignment` (InfoNCE) stands if it has learned nothing, see [`crate::objective::alignment_floor`].
-        alignment_floor: f32,
+        /// The model's own figures, by name, beside the keys above.
+        #[serde(flatten)]
+        figures: BTreeMap<&'a str, f32>,
         /// Norm of the gradient of the sum over the batch, before clipping.
         gradient_norm: f64,
         /// Rows in the store.
@@ -52,8 +56,9 @@ pub enum Record<'a> {
         best: bool,
         /// The metrics.
         report: &'a Report,
-        /// What the model's disentangling looks like on the split's first batches, see [`crate::intent`].
-        intent: BTreeMap<String, f64>,
+        /// The model's own figures on the split's first batches, see [`crate::figures`]; reports know them as `intent`.
+        #[serde(rename = "intent")]
+        figures: BTreeMap<String, f64>,
     },
 }
 
@@ -133,7 +138,8 @@ mod tests {
             loss: 0.5,
             terms: [("watch", 0.5)].into(),
             tasks: BTreeMap::new(),
-            alignment_floor: 0.0,
+            kinds: [("size", "regulariser")].into(),
+            figures: [("floor", 0.5)].into(),
             gradient_norm: 1.0,
             rows: 2,
             seconds: 0.1,
@@ -158,6 +164,15 @@ mod tests {
             .map(Option::unwrap)
             .collect();
         assert_eq!(steps, [0, 7]);
+    }
+
+    /// What a model logs of itself stands beside what every model has.
+    #[test]
+    fn figures_are_keys_of_the_line_and_terms_tell_what_they_are_for() {
+        let line = serde_json::to_value(record(0)).unwrap();
+        assert_eq!(line["floor"], 0.5);
+        assert_eq!(line["kinds"]["size"], "regulariser");
+        assert_eq!(line["terms"]["watch"], 0.5);
     }
 
     #[test]

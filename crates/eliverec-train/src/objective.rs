@@ -1,58 +1,12 @@
-//! What training minimises: binary cross entropy of watching (Eq. 11), computed from logits, and the model's penalties.
+//! What training minimises: binary cross entropy of watching (Eq. 11), computed from logits, beside what tasks and trunk add.
 //!
-//! Terms are reported as means over the impressions; the gradient is that of the sum over the batch (see `docs/paper.md`).
-
-use std::collections::HashMap;
+//! Terms are reported as means over their own rows; the gradient is that of the loss times the number of impressions (see
+//! `docs/paper.md`).
 
 use burn::tensor::{Device, Tensor, TensorData};
-use eliverec_core::Batch;
-use eliverec_models::{Output, ops};
+use eliverec_models::ops;
 
-/// The loss of one batch.
-#[derive(Debug)]
-pub struct Objective {
-    /// Number of impressions times the loss, `[1]`: what is differentiated.
-    pub total: Tensor<1>,
-    /// The loss: mean cross entropy and weighted penalties.
-    pub loss: f32,
-    /// Every term without its weight, `watch` first.
-    pub terms: Vec<(&'static str, f32)>,
-}
-
-impl Objective {
-    /// The loss of `output` against `watched`, 0 or 1 per impression `[n]`.
-    pub fn of(output: &Output, watched: &[f32], device: &Device) -> Self {
-        let watch = watch_loss(output.logits.clone(), watched, device);
-        let mut terms = vec![("watch", scalar(&watch))];
-        let mut loss = watch;
-        for penalty in &output.penalties {
-            terms.push((penalty.name, scalar(&penalty.value)));
-            loss = loss + penalty.value.clone() * penalty.weight;
-        }
-        let value = scalar(&loss);
-        Self { total: loss * watched.len() as f32, loss: value, terms }
-    }
-
-    /// The first term that is no number, and its value.
-    pub fn not_finite(&self) -> Option<(&'static str, f32)> {
-        self.terms.iter().copied().chain([("loss", self.loss)]).find(|(_, v)| !v.is_finite())
-    }
-}
-
-/// L_nce of a model that cannot tell users apart: the mean of ln(1 + negatives) over the feeds with both histories, where
-/// the negatives of a feed are those feeds of other users (Eq. 9). 0 without such feeds.
-pub fn alignment_floor(batch: &Batch) -> f32 {
-    let both = batch.products.ranges().zip(batch.channels.ranges());
-    let users: Vec<u64> = both
-        .zip(&batch.user_ids)
-        .filter(|((products, channels), _)| !products.is_empty() && !channels.is_empty())
-        .map(|(_, user)| *user)
-        .collect();
-    let mut feeds_of: HashMap<u64, usize> = HashMap::new();
-    users.iter().for_each(|user| *feeds_of.entry(*user).or_default() += 1);
-    let logs = users.iter().map(|user| ((1 + users.len() - feeds_of[user]) as f64).ln());
-    (logs.sum::<f64>() / users.len().max(1) as f64) as f32
-}
+use crate::gradient::NotFinite;
 
 /// L_rec (Eq. 11) `[1]` of logits `[n]` against `watched`, 0 or 1 per impression.
 pub(crate) fn watch_loss(logits: Tensor<1>, watched: &[f32], device: &Device) -> Tensor<1> {
@@ -64,6 +18,15 @@ pub(crate) fn scalar(tensor: &Tensor<1>) -> f32 {
     tensor.clone().into_scalar::<f32>()
 }
 
+/// The loss term again, if it is a number.
+pub(crate) fn finite(term: &str, loss: Tensor<1>) -> Result<Tensor<1>, NotFinite> {
+    let value = scalar(&loss);
+    if value.is_finite() {
+        return Ok(loss);
+    }
+    Err(NotFinite { term: format!("loss term {term}"), value })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,11 +35,11 @@ mod tests {
         let device = Device::flex().autodiff();
         let data = TensorData::new(logits.to_vec(), [logits.len()]);
         let logits = Tensor::<1>::from_data(data, &device).require_grad();
-        let output = Output { logits: logits.clone(), penalties: Vec::new(), tasks: None };
-        let objective = Objective::of(&output, watched, &device);
-        let gradients = objective.total.backward();
+        let loss = watch_loss(logits.clone(), watched, &device);
+        let value = scalar(&loss);
+        let gradients = (loss * watched.len() as f32).backward();
         let gradient = logits.grad(&gradients).expect("the leaf took part");
-        (objective.loss, gradient.try_into_vec_as().expect("a gradient can be read"))
+        (value, gradient.try_into_vec_as().expect("a gradient can be read"))
     }
 
     #[test]
@@ -102,28 +65,8 @@ mod tests {
     }
 
     #[test]
-    fn the_floor_counts_feeds_of_other_users_only() {
-        let batch = eliverec_core::toy::batch(60, 9);
-        let both: Vec<usize> = (0..batch.feeds())
-            .filter(|i| {
-                !batch.products.range(*i).is_empty() && !batch.channels.range(*i).is_empty()
-            })
-            .collect();
-        let logs = both.iter().map(|i| {
-            let others = both.iter().filter(|j| batch.user_ids[**j] != batch.user_ids[*i]).count();
-            ((1 + others) as f32).ln()
-        });
-        let expected = logs.sum::<f32>() / both.len() as f32;
-        assert!((alignment_floor(&batch) - expected).abs() < 1e-4);
-    }
-
-    #[test]
     fn a_term_that_is_no_number_is_named() {
-        let objective = Objective {
-            total: Tensor::zeros([1], &Device::flex()),
-            loss: f32::NAN,
-            terms: vec![("watch", 0.4), ("L_cor", f32::NAN)],
-        };
-        assert_eq!(objective.not_finite().map(|(name, _)| name), Some("L_cor"));
+        let loss = Tensor::from_floats([f32::NAN], &Device::flex());
+        assert_eq!(finite("L_cor", loss).unwrap_err().term, "loss term L_cor");
     }
 }

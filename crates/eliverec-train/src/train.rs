@@ -1,4 +1,5 @@
-//! The training loop, top to bottom. No callbacks: every step of an update stands here in the order in which it happens.
+//! The training loop, top to bottom. No callbacks: what happens between two updates stands here in the order in which it happens,
+//! what happens within one in [`crate::learner`].
 //!
 //! Everything that influences a number is a function of the config, the feeds and the position, so a run that was killed
 //! and resumed ends with the numbers of one that was not.
@@ -14,17 +15,14 @@ use eliverec_run::checkpoint::{Finish, Position, read_commit, remove_leftovers};
 use eliverec_run::{Config, Prepared, RunDirectory, Scoring};
 use eliverec_tables::{FeedDirectory, Shuffle, Split};
 
-use crate::begin;
 use crate::checkpoint::{self, Saved};
 use crate::error::Error;
-use crate::evaluate;
-use crate::intent;
-use crate::learner::{Learner, NotFinite};
+use crate::gradient::NotFinite;
+use crate::learner::Learner;
 use crate::log::{MetricsLog, Record};
-use crate::objective::alignment_floor;
 use crate::progress::{Progress, Reporter, Update};
 use crate::read_ahead::ReadAhead;
-use crate::training_split;
+use crate::{begin, evaluate, figures, training_split};
 
 /// What to train, on what, and where to.
 #[derive(Debug)]
@@ -168,10 +166,8 @@ impl<'a> Training<'a> {
         }
         let log = MetricsLog::open(&run.metrics_file(), metrics_bytes)?;
         let mut reporter = Reporter::new(progress, config.training.log_every_steps);
-        let shuffled = match position.finished {
-            Some(_) => training_split::close(run).map(|()| feeds.clone())?,
-            None => training_split::open(run, &config, &feeds, |line| reporter.say(line))?,
-        };
+        let tell = |line: &str| reporter.say(line);
+        let shuffled = training_split::open(run, &config, &feeds, &position, tell)?;
         Ok(Self {
             run,
             config,
@@ -257,8 +253,9 @@ impl<'a> Training<'a> {
             impressions: batch.impressions(),
             loss: measured.loss,
             terms: measured.terms.iter().copied().collect(),
+            kinds: measured.kinds.iter().map(|(name, kind)| (*name, kind.name())).collect(),
             tasks: measured.tasks.iter().map(|task| (task.task.name(), task.into())).collect(),
-            alignment_floor: alignment_floor(batch),
+            figures: measured.figures.iter().copied().collect(),
             gradient_norm: measured.gradient_norm,
             rows: self.learner.store.rows(),
             seconds: begun.elapsed().as_secs_f64(),
@@ -301,7 +298,7 @@ impl<'a> Training<'a> {
             let path = self.feeds.path().into();
             return Err(eliverec_run::Error::Run { path, reason }.into());
         }
-        let intent = intent::statistics(&scoring, &self.feeds)?;
+        let figures = figures::observe(&scoring, &self.feeds)?;
         let best = value.is_some_and(|v| self.position.best_value.is_none_or(|best| v > best));
         let split = Split::Validation.name();
         let epoch = self.position.epoch;
@@ -311,7 +308,7 @@ impl<'a> Training<'a> {
             split,
             best,
             report: &report,
-            intent,
+            figures,
         })?;
         self.reporter.say(&format!(
             "step {step} validation {} {:.4} auc {:.4} logloss {:.4}{}",

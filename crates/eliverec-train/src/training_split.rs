@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use eliverec_core::seed::stream;
+use eliverec_run::checkpoint::Position;
 use eliverec_run::{Config, RunDirectory};
 use eliverec_tables::{FeedDirectory, Shuffle, Split};
 
@@ -19,13 +20,18 @@ pub(crate) fn require_labels(feeds: &FeedDirectory, has_validation: bool) -> Res
     Ok(())
 }
 
-/// The directory of the training split, spread before if need be; `tell` gets a line then.
+/// The directory of the training split, spread before if need be and if training goes on; `tell` gets a line then.
 pub(crate) fn open(
     run: &RunDirectory,
     config: &Config,
     feeds: &FeedDirectory,
+    position: &Position,
     tell: impl FnOnce(&str),
 ) -> Result<FeedDirectory, Error> {
+    if position.finished.is_some() {
+        close(run)?;
+        return Ok(feeds.clone());
+    }
     let shuffle = Shuffle {
         seed: stream(config.seed, "spread"),
         buffer_feeds: config.training.shuffle_buffer_feeds,

@@ -3,11 +3,12 @@
 //! G. Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 use eliverec_core::batch::Offsets;
 use serde::{Deserialize, Serialize};
 
-use super::Dense;
+use super::dense::Dense;
+use crate::builder::Builder;
 use crate::fused::{self, UnitInputs};
 use crate::inputs::{History, Inputs};
 use crate::ops;
@@ -44,12 +45,12 @@ pub struct AttentionUnit {
 
 impl AttentionUnit {
     /// For vectors of `width`; `output` if [`Self::interest`] is to be asked for.
-    pub fn new(width: usize, normalize: Normalize, output: bool, device: &Device) -> Self {
+    pub fn new(width: usize, normalize: Normalize, output: bool, builder: &Builder) -> Self {
         Self {
-            hidden1: Dense::new(4 * width, HIDDEN[0], device),
-            hidden2: Dense::new(HIDDEN[0], HIDDEN[1], device),
-            score: Dense::new(HIDDEN[1], 1, device),
-            output: output.then(|| Dense::new(width, width, device)),
+            hidden1: Dense::new(4 * width, HIDDEN[0], builder),
+            hidden2: Dense::new(HIDDEN[0], HIDDEN[1], builder),
+            score: Dense::new(HIDDEN[1], 1, builder),
+            output: output.then(|| Dense::new(width, width, builder)),
             normalize,
         }
     }

@@ -1,9 +1,9 @@
 //! A linear layer with bias.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
-use super::{matrix, vector};
+use crate::builder::Builder;
 
 /// `x W + b`
 #[derive(Module, Debug)]
@@ -14,8 +14,8 @@ pub struct Dense {
 
 impl Dense {
     /// From `input` to `output` units.
-    pub fn new(input: usize, output: usize, device: &Device) -> Self {
-        Self { weight: matrix(input, output, device), bias: vector(output, 0.0, device) }
+    pub fn new(input: usize, output: usize, builder: &Builder) -> Self {
+        Self { weight: builder.matrix(input, output), bias: builder.constant(output, 0.0) }
     }
 
     /// `[rows, input]` to `[rows, output]`.

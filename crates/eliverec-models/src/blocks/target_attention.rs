@@ -1,9 +1,10 @@
 //! Multi-head attention with the targets as queries and a history as keys and values.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
-use super::matrix;
+use crate::builder::Builder;
+use crate::error::Error;
 use crate::inputs::History;
 use crate::ops;
 use crate::rows::Rows;
@@ -19,10 +20,22 @@ pub struct TargetAttention {
     heads: usize,
 }
 
+/// Checks that `heads` divide the width.
+///
+/// # Errors
+/// [`Error::Config`] for `model.heads`.
+pub fn check_heads(heads: usize, width: usize) -> Result<(), Error> {
+    if heads > 0 && width.is_multiple_of(heads) {
+        return Ok(());
+    }
+    let reason = format!("{heads} heads do not divide input.width = {width}; choose a divisor");
+    Err(Error::Config { key: "model.heads", reason })
+}
+
 impl TargetAttention {
     /// For vectors of `width`, which `heads` must divide.
-    pub fn new(width: usize, heads: usize, device: &Device) -> Self {
-        let square = || matrix(width, width, device);
+    pub fn new(width: usize, heads: usize, builder: &Builder) -> Self {
+        let square = || builder.matrix(width, width);
         Self { query: square(), key: square(), value: square(), output: square(), heads }
     }
 

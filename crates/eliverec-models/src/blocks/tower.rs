@@ -1,11 +1,41 @@
 //! The prediction tower that every model shares (Eq. 11): concatenated fields to a logit.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
-use super::{Dense, vector};
+use super::dense::Dense;
+use crate::builder::Builder;
 use crate::ops;
-use crate::settings::{FieldNorm, TowerConfig};
+
+/// The prediction layers that every model shares (Eq. 11).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TowerConfig {
+    /// Units of the hidden layers; a last layer gives the logit.
+    pub widths: Vec<usize>,
+    /// What happens to each field of F before they are concatenated.
+    pub field_norm: FieldNorm,
+    /// Whether the tower sees e_d as well; literal Eq. 11 does not.
+    pub intra_dynamic: bool,
+}
+
+impl Default for TowerConfig {
+    fn default() -> Self {
+        Self { widths: vec![200, 80], field_norm: FieldNorm::None, intra_dynamic: false }
+    }
+}
+
+/// See [`TowerConfig::field_norm`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldNorm {
+    /// Nothing (literal).
+    #[default]
+    None,
+    /// Layer norm with its own scale and shift.
+    Layer,
+}
 
 /// Start of every PReLU slope.
 const SLOPE: f32 = 0.25;
@@ -25,23 +55,26 @@ struct Norm {
 }
 
 impl Tower {
-    /// A tower over fields of the given widths.
-    pub fn new(config: &TowerConfig, fields: &[usize], device: &Device) -> Self {
+    /// A tower over fields of the given widths; without fields nothing, which nobody asks for a logit.
+    pub fn new(config: &TowerConfig, fields: &[usize], builder: &Builder) -> Self {
         let norm = |width: &usize| Norm {
-            gamma: vector(*width, 1.0, device),
-            beta: vector(*width, 0.0, device),
+            gamma: builder.constant(*width, 1.0),
+            beta: builder.constant(*width, 0.0),
         };
         let field_norms = match config.field_norm {
             FieldNorm::None => Vec::new(),
             FieldNorm::Layer => fields.iter().map(norm).collect(),
         };
+        if fields.is_empty() {
+            return Self { field_norms: Vec::new(), layers: Vec::new(), slopes: Vec::new() };
+        }
         let mut widths = vec![fields.iter().sum()];
         widths.extend(&config.widths);
         widths.push(1);
         Self {
             field_norms,
-            layers: widths.windows(2).map(|pair| Dense::new(pair[0], pair[1], device)).collect(),
-            slopes: config.widths.iter().map(|width| vector(*width, SLOPE, device)).collect(),
+            layers: widths.windows(2).map(|pair| Dense::new(pair[0], pair[1], builder)).collect(),
+            slopes: config.widths.iter().map(|width| builder.constant(*width, SLOPE)).collect(),
         }
     }
 

@@ -3,13 +3,13 @@
 //! A. Vaswani et al., "Attention is all you need", 2017, with the norm after the residual.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
-use super::{matrix, vector};
+use crate::builder::Builder;
 use crate::fused::{self, BlockWeights};
-use crate::inputs::History;
 use crate::ops;
+use crate::rows::Rows;
 
 /// What the attention scores are divided by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,25 +57,25 @@ pub struct TransformerBlock {
 
 impl TransformerConfig {
     /// A block of these sizes.
-    pub fn init(&self, device: &Device) -> TransformerBlock {
+    pub fn init(&self, builder: &Builder) -> TransformerBlock {
         let (d, f) = (self.width, self.width * self.ffn_ratio);
         let divisor = match self.scale {
             AttentionScale::Width => (d as f32).sqrt(),
             AttentionScale::Head => ((d / self.heads) as f32).sqrt(),
         };
         TransformerBlock {
-            query: matrix(d, d, device),
-            key: matrix(d, d, device),
-            value: matrix(d, d, device),
-            output: matrix(d, d, device),
-            expand_weight: matrix(d, f, device),
-            expand_bias: vector(f, 0.0, device),
-            contract_weight: matrix(f, d, device),
-            contract_bias: vector(d, 0.0, device),
-            attention_gamma: vector(d, 1.0, device),
-            attention_beta: vector(d, 0.0, device),
-            feed_forward_gamma: vector(d, 1.0, device),
-            feed_forward_beta: vector(d, 0.0, device),
+            query: builder.matrix(d, d),
+            key: builder.matrix(d, d),
+            value: builder.matrix(d, d),
+            output: builder.matrix(d, d),
+            expand_weight: builder.matrix(d, f),
+            expand_bias: builder.constant(f, 0.0),
+            contract_weight: builder.matrix(f, d),
+            contract_bias: builder.constant(d, 0.0),
+            attention_gamma: builder.constant(d, 1.0),
+            attention_beta: builder.constant(d, 0.0),
+            feed_forward_gamma: builder.constant(d, 1.0),
+            feed_forward_beta: builder.constant(d, 0.0),
             heads: self.heads,
             divisor,
         }
@@ -83,12 +83,12 @@ impl TransformerConfig {
 }
 
 impl TransformerBlock {
-    /// `[m, d]` to `[m, d]`; a feed's events attend to one another only.
-    pub fn forward(&self, history: &History) -> Tensor<2> {
-        if history.rows.fused { self.fused(history) } else { self.composed(history) }
+    /// Events `[m, d]` to `[m, d]`; a feed's events attend to one another only.
+    pub fn forward(&self, x: Tensor<2>, events: &Rows) -> Tensor<2> {
+        if events.fused { self.fused(x, events) } else { self.composed(x, events) }
     }
 
-    fn fused(&self, history: &History) -> Tensor<2> {
+    fn fused(&self, x: Tensor<2>, events: &Rows) -> Tensor<2> {
         let weights = BlockWeights {
             query: self.query.val(),
             key: self.key.val(),
@@ -104,28 +104,20 @@ impl TransformerBlock {
             feed_forward_beta: self.feed_forward_beta.val(),
         };
         let scale = self.divisor.recip();
-        fused::transformer_block(
-            history.items.clone(),
-            &history.rows.offsets,
-            weights,
-            self.heads,
-            scale,
-        )
+        fused::transformer_block(x, &events.offsets, weights, self.heads, scale)
     }
 
-    fn composed(&self, history: &History) -> Tensor<2> {
-        let x = history.items.clone();
-
+    fn composed(&self, x: Tensor<2>, events: &Rows) -> Tensor<2> {
         // eq. 4: softmax(Q K^T / sqrt(d)) V, heads side by side
-        let q = self.split(&x, &self.query, history); //                               [b, h, l, d/h]
-        let k = self.split(&x, &self.key, history);
-        let v = self.split(&x, &self.value, history);
+        let q = self.split(&x, &self.query, events); //                                [b, h, l, d/h]
+        let k = self.split(&x, &self.key, events);
+        let v = self.split(&x, &self.value, events);
         let scores = q.matmul(k.transpose()) / self.divisor; //                        [b, h, l, l]
         let [b, h, l, _] = scores.dims();
-        let mask = history.rows.mask().reshape([b, 1, 1, l]).expand([b, h, l, l]);
+        let mask = events.mask().reshape([b, 1, 1, l]).expand([b, h, l, l]);
         let heads = ops::masked_softmax(scores, mask).matmul(v).swap_dims(1, 2); //    [b, l, h, d/h]
         let [_, d] = x.dims();
-        let attended = history.rows.pack(heads.reshape([b, l, d])).matmul(self.output.val());
+        let attended = events.pack(heads.reshape([b, l, d])).matmul(self.output.val());
         let x =
             ops::layer_norm(x + attended, self.attention_gamma.val(), self.attention_beta.val());
 
@@ -138,8 +130,8 @@ impl TransformerBlock {
     }
 
     /// Projects and pads: `[m, d]` to `[b, h, l, d/h]`.
-    fn split(&self, x: &Tensor<2>, weight: &Param<Tensor<2>>, history: &History) -> Tensor<4> {
-        let padded = history.rows.pad(x.clone().matmul(weight.val()));
+    fn split(&self, x: &Tensor<2>, weight: &Param<Tensor<2>>, events: &Rows) -> Tensor<4> {
+        let padded = events.pad(x.clone().matmul(weight.val()));
         let [b, l, d] = padded.dims();
         padded.reshape([b, l, self.heads, d / self.heads]).swap_dims(1, 2)
     }

@@ -1,13 +1,14 @@
 //! The embedding gate unit (Eq. 12): what is on sale now decides which fields of F count.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 
-use super::HeadsConfig;
+use super::config::HeadsConfig;
 use crate::blocks::Dense;
+use crate::builder::Builder;
 use crate::trace::Trace;
 
-/// A two-layer network per field, from e_d to one weight in (0, 1).
+/// A two-layer network per field, from e_d `[rows, d]` to one weight in (0, 1). Fields may be of any width.
 #[derive(Module, Debug)]
 pub(super) struct Gate {
     /// All fields' hidden layers side by side, `[d, fields * hidden]`: one product in place of many small ones.
@@ -16,10 +17,15 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(config: &HeadsConfig, fields: usize, width: usize, device: &Device) -> Self {
+    pub(super) fn new(
+        config: &HeadsConfig,
+        fields: usize,
+        width: usize,
+        builder: &Builder,
+    ) -> Self {
         Self {
-            hidden: Dense::new(width, fields * config.gate_hidden, device),
-            weights: (0..fields).map(|_| Dense::new(config.gate_hidden, 1, device)).collect(),
+            hidden: Dense::new(width, fields * config.gate_hidden, builder),
+            weights: (0..fields).map(|_| Dense::new(config.gate_hidden, 1, builder)).collect(),
         }
     }
 

@@ -3,10 +3,12 @@
 //! J. Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 
-use super::{HeadsConfig, Task};
-use crate::blocks::{Dense, matrix};
+use super::config::HeadsConfig;
+use super::task::Task;
+use crate::blocks::Dense;
+use crate::builder::Builder;
 
 /// Experts of one layer, and a gate and a tower per task.
 #[derive(Module, Debug)]
@@ -26,14 +28,14 @@ struct TaskTower {
 }
 
 impl Mixture {
-    pub(super) fn new(config: &HeadsConfig, inputs: usize, device: &Device) -> Self {
+    pub(super) fn new(config: &HeadsConfig, inputs: usize, builder: &Builder) -> Self {
         let tower = || TaskTower {
-            gate: matrix(inputs, config.experts, device),
-            hidden: Dense::new(config.expert_width, config.tower_hidden, device),
-            output: Dense::new(config.tower_hidden, 1, device),
+            gate: builder.matrix(inputs, config.experts),
+            hidden: Dense::new(config.expert_width, config.tower_hidden, builder),
+            output: Dense::new(config.tower_hidden, 1, builder),
         };
         Self {
-            experts: Dense::new(inputs, config.experts * config.expert_width, device),
+            experts: Dense::new(inputs, config.experts * config.expert_width, builder),
             tasks: Task::ALL.iter().map(|_| tower()).collect(),
             count: config.experts,
         }

@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Tensor, TensorData, activation};
 const GUARD: f32 = 1e-12;
 
 /// Cosines `[r, r]` of every row of `x` with every row of `y`, both `[r, d]`.
-pub fn cosine_similarity(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+fn cosine_similarity(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
     unit(x).matmul(unit(y).transpose())
 }
 

@@ -6,10 +6,12 @@ mod info_nce;
 mod layer_norm;
 mod masked_softmax;
 mod pooling;
+mod retrieval;
 
 pub use activation::{binary_cross_entropy, prelu};
 pub use distance_correlation::{Estimator, distance_correlation, pairwise_distance};
-pub use info_nce::{cosine_similarity, info_nce, unit};
+pub use info_nce::{info_nce, unit};
 pub use layer_norm::layer_norm;
 pub use masked_softmax::masked_softmax;
-pub use pooling::{masked_max, masked_mean};
+pub use pooling::{masked_max, masked_mean, mean_and_max};
+pub use retrieval::{RetrievalOptions, Retrieved, Seen, attend, disentangled_retrieval};

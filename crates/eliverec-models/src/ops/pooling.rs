@@ -2,7 +2,16 @@
 
 use burn::tensor::Tensor;
 
+use crate::fused;
 use crate::rows::Rows;
+
+/// [`masked_mean`] and [`masked_max`], in one step where the device has it.
+pub fn mean_and_max(packed: Tensor<2>, rows: &Rows) -> (Tensor<2>, Tensor<2>) {
+    if rows.fused {
+        return fused::prototypes(packed, &rows.offsets);
+    }
+    (masked_mean(packed.clone(), rows), masked_max(packed, rows))
+}
 
 /// Mean over each feed's rows: `[rows, d]` to `[b, d]`, zero for a feed without rows.
 pub fn masked_mean(packed: Tensor<2>, rows: &Rows) -> Tensor<2> {

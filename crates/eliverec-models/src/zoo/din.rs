@@ -8,14 +8,16 @@
 //! all models share.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::blocks::{AttentionUnit, Normalize};
+use crate::blocks::{AttentionUnit, Normalize, Tower};
+use crate::builder::Builder;
 use crate::error::Error;
 use crate::inputs::Inputs;
+use crate::site::Site;
 use crate::trace::Trace;
-use crate::trunk::Encoded;
+use crate::trunk::{Encoded, Trunk, TrunkConfig};
 
 /// `[model] name = "din"` of an experiment file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,23 +35,19 @@ impl Default for DinConfig {
     }
 }
 
-impl DinConfig {
-    #[expect(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "every config has this signature"
-    )]
-    pub(crate) fn check(&self, _width: usize) -> Result<(), Error> {
-        Ok(())
-    }
+impl TrunkConfig for DinConfig {
+    type Trunk = Din;
 
-    /// Builds the model for entity embeddings of `width`.
-    pub(crate) fn init(&self, width: usize, products: bool, device: &Device) -> Din {
-        let unit = || AttentionUnit::new(width, self.normalize, true, device);
+    fn init(&self, site: &Site<'_>, builder: &Builder) -> Result<Din, Error> {
+        let unit = || AttentionUnit::new(site.width, self.normalize, true, builder);
         let target_product = self.target_product;
-        Din { live: unit(), product: products.then(unit), target_product }
+        Ok(Din { live: unit(), product: site.products.then(unit), target_product })
     }
 }
+
+/// Names of a domain's fields: u and u * e_vt.
+const LIVE: [&str; 2] = ["live", "live_target"];
+const PRODUCT: [&str; 2] = ["product", "product_target"];
 
 /// One attention unit per domain; the two never share weights.
 #[derive(Module, Debug)]
@@ -60,24 +58,34 @@ pub struct Din {
     target_product: bool,
 }
 
-impl Din {
-    pub(crate) fn fields(&self) -> usize {
-        let domains = 1 + usize::from(self.product.is_some());
-        domains * (1 + usize::from(self.target_product))
+impl Trunk for Din {
+    /// Fields: those that all models share, and per domain in use the interest u and, if asked for, u * e_vt, each `[n, d]`.
+    fn shape(&self, site: &Site<'_>) -> Vec<(&'static str, usize)> {
+        let mut fields = site.shared_fields();
+        let mut push = |[name, with_target]: [&'static str; 2]| {
+            fields.push((name, site.width));
+            fields.extend(self.target_product.then_some((with_target, site.width)));
+        };
+        push(LIVE);
+        if self.product.is_some() {
+            push(PRODUCT);
+        }
+        fields
     }
 
-    /// Fields: those that all models share, and per domain in use the interest u and, if asked for, u * e_vt, each `[n, d]`.
-    pub fn encode(&self, inputs: &Inputs, trace: &mut Trace) -> Encoded {
+    fn encode(&self, inputs: &Inputs, _: &Tower, trace: &mut Trace) -> Encoded {
         let mut fields = inputs.shared_fields();
         let live = self.live.interest(inputs, &inputs.live, "live", trace);
-        self.push(&mut fields, ["live", "live_target"], live, inputs);
+        self.push(&mut fields, LIVE, live, inputs);
         if let (Some(unit), Some(history)) = (&self.product, &inputs.product) {
             let product = unit.interest(inputs, history, "product", trace);
-            self.push(&mut fields, ["product", "product_target"], product, inputs);
+            self.push(&mut fields, PRODUCT, product, inputs);
         }
-        Encoded { fields, penalties: Vec::new() }
+        Encoded::of(fields)
     }
+}
 
+impl Din {
     fn push(
         &self,
         fields: &mut Vec<(&'static str, Tensor<2>)>,

@@ -7,15 +7,15 @@
 //! for online latency); no residual or layer norm around the attention, which the paper does not show.
 
 use burn::module::Module;
-use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use super::check_heads;
-use crate::blocks::TargetAttention;
+use crate::blocks::{TargetAttention, Tower, check_heads};
+use crate::builder::Builder;
 use crate::error::Error;
 use crate::inputs::Inputs;
+use crate::site::Site;
 use crate::trace::Trace;
-use crate::trunk::Encoded;
+use crate::trunk::{Encoded, Trunk, TrunkConfig};
 
 /// `[model] name = "eta"` of an experiment file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,15 +31,16 @@ impl Default for EtaConfig {
     }
 }
 
-impl EtaConfig {
-    pub(crate) fn check(&self, width: usize) -> Result<(), Error> {
+impl TrunkConfig for EtaConfig {
+    type Trunk = Eta;
+
+    fn check(&self, width: usize) -> Result<(), Error> {
         check_heads(self.heads, width)
     }
 
-    /// Builds the model for entity embeddings of `width`.
-    pub(crate) fn init(&self, width: usize, products: bool, device: &Device) -> Eta {
-        let attention = || TargetAttention::new(width, self.heads, device);
-        Eta { live: attention(), product: products.then(attention) }
+    fn init(&self, site: &Site<'_>, builder: &Builder) -> Result<Eta, Error> {
+        let attention = || TargetAttention::new(site.width, self.heads, builder);
+        Ok(Eta { live: attention(), product: site.products.then(attention) })
     }
 }
 
@@ -50,13 +51,16 @@ pub struct Eta {
     product: Option<TargetAttention>,
 }
 
-impl Eta {
-    pub(crate) fn fields(&self) -> usize {
-        1 + usize::from(self.product.is_some())
+impl Trunk for Eta {
+    /// Fields: those that all models share, and one interest vector per domain in use, each `[n, d]`.
+    fn shape(&self, site: &Site<'_>) -> Vec<(&'static str, usize)> {
+        let mut fields = site.shared_fields();
+        fields.push(("live", site.width));
+        fields.extend(self.product.is_some().then_some(("product", site.width)));
+        fields
     }
 
-    /// Fields: those that all models share, and one interest vector per domain in use, each `[n, d]`.
-    pub fn encode(&self, inputs: &Inputs, trace: &mut Trace) -> Encoded {
+    fn encode(&self, inputs: &Inputs, _: &Tower, trace: &mut Trace) -> Encoded {
         let mut fields = inputs.shared_fields();
         let target = || inputs.target.clone();
         fields.push((
@@ -69,6 +73,6 @@ impl Eta {
                 attention.forward(target(), &inputs.candidates, history, "product", trace),
             ));
         }
-        Encoded { fields, penalties: Vec::new() }
+        Encoded::of(fields)
     }
 }

@@ -5,16 +5,20 @@ use std::collections::BTreeMap;
 use burn::tensor::Tensor;
 use eliverec_core::toy;
 use eliverec_models::blocks::{AttentionScale, Normalize};
+use eliverec_models::draws::Draws;
 use eliverec_models::heads::{HeadsConfig, Task};
 use eliverec_models::inputs::{History, Inputs};
 use eliverec_models::ops;
+use eliverec_models::own::OwnRows;
 use eliverec_models::parameters;
 use eliverec_models::registry::ModelConfig;
-use eliverec_models::rows::indices;
+use eliverec_models::rows::{Rows, indices};
 use eliverec_models::settings::{Domain, FieldNorm};
+use eliverec_models::term::{Training, Turn};
 use eliverec_models::trace::Trace;
 use eliverec_models::zoo::elive::{
     Alignment, Correlation, EncoderKind, IntentScale, IntentWeight, Position, PrototypeSource,
+    drawn_impressions,
 };
 use eliverec_models::{Model, ModelSettings};
 
@@ -49,7 +53,7 @@ fn check_model(r: &Reference, fused: bool, traced: bool) {
             values.copy_from_slice(r.values(&format!("param.{name}")));
         }
     });
-    let inputs = inputs(r, fused);
+    let inputs = inputs(r, fused, settings.tower.intra_dynamic);
     let mut trace = if traced { Trace::on() } else { Trace::off() };
     let output = model.predict(&inputs, &mut trace);
     let rec = ops::binary_cross_entropy(output.logits.clone(), r.tensor("input.watched"));
@@ -58,10 +62,10 @@ fn check_model(r: &Reference, fused: bool, traced: bool) {
 
     let mut total = rec;
     let (mut cor, mut nce) = (None, None);
-    for penalty in output.penalties {
-        total = total + penalty.value.clone() * penalty.weight;
-        let sum = if penalty.name == "correlation" { &mut cor } else { &mut nce };
-        *sum = Some(sum.take().map_or(0.0, |x: f32| x) + penalty.value.into_scalar::<f32>());
+    for term in output.terms {
+        total = total + term.value.clone() * term.weight;
+        let sum = if term.name == "correlation" { &mut cor } else { &mut nce };
+        *sum = Some(sum.take().map_or(0.0, |x: f32| x) + term.value.into_scalar::<f32>());
     }
     for (name, ours) in [("cor", cor), ("nce", nce)] {
         let name = format!("output.loss.{name}");
@@ -147,24 +151,44 @@ fn check_trace(r: &Reference, trace: Trace, inputs: &Inputs) {
     assert!(compared > 0, "{}: nothing recorded has a reference value", r.name);
 }
 
-fn inputs(r: &Reference, fused: bool) -> Inputs {
+fn inputs(r: &Reference, fused: bool, tower_dynamic: bool) -> Inputs {
     let rows = |name: &str| r.rows(name).with_fused(fused);
-    let history = |domain: &str| History {
-        items: r.leaf(&format!("input.{domain}.items")),
-        rows: rows(&format!("input.{domain}.lengths")),
-        age_s: r.values(&format!("input.{domain}.age_s")).to_vec(),
+    let history = |domain: &str| {
+        let items: Tensor<2> = r.leaf(&format!("input.{domain}.items"));
+        let rows = rows(&format!("input.{domain}.lengths"));
+        History {
+            bare: items.clone(),
+            items,
+            ids: (0..rows.total() as u64).collect(),
+            rows,
+            age_s: r.values(&format!("input.{domain}.age_s")).to_vec(),
+        }
     };
+    let candidates = rows("input.candidate_lengths");
+    let training = Some(Training { draws: draws(r, &candidates), terms: Turn::All });
     Inputs {
         context: Some(r.leaf("input.context")),
+        user: None,
         target: r.leaf("input.target"),
         target_state: Some(r.leaf("input.target_state")),
         dynamic: Some(r.leaf("input.dynamic")),
-        candidates: rows("input.candidate_lengths"),
+        tower_dynamic,
+        candidate_ids: (0..candidates.total() as u64).collect(),
+        candidates,
         live: history("live"),
         product: r.option("domains").contains("product").then(|| history("product")),
         user_ids: r.values("input.user_ids").iter().map(|user| *user as u64).collect(),
-        sampled: Some(r.values("input.sampled").iter().map(|row| *row as u32).collect()),
+        own: OwnRows::default(),
+        training,
     }
+}
+
+/// The update that draws the reference's rows for the regularisers.
+fn draws(r: &Reference, candidates: &Rows) -> Draws {
+    let sampled: Vec<u32> = r.values("input.sampled").iter().map(|row| *row as u32).collect();
+    let mut updates = (0..1_000_000).map(|step| Draws { seed: 1, step });
+    let drawn = |draws: &Draws| drawn_impressions(&candidates.offsets, draws) == sampled;
+    updates.find(drawn).expect("one of so many updates draws the reference's rows")
 }
 
 /// The options of a reference file as our settings.
@@ -246,6 +270,7 @@ fn settings(r: &Reference) -> ModelSettings {
                 other => panic!("contrast = {other}"),
             };
         }
+        other @ ModelConfig::Probe(_) => panic!("{other:?} has no reference"),
     }
     settings
 }

@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, Tensor};
 use eliverec_core::adagrad::AdagradConfig;
 use eliverec_models::blocks::{AttentionScale, TransformerConfig};
-use eliverec_models::inputs::History;
+use eliverec_models::builder::Builder;
 use eliverec_models::ops::{self, Estimator};
 use eliverec_models::parameters;
 
@@ -124,12 +124,12 @@ fn transformer_block() {
     for ((name, scale), fused) in cases.into_iter().flat_map(|case| [(case, false), (case, true)]) {
         let x = r.leaf::<2>(&format!("{name}.input.x"));
         let config = TransformerConfig { width: 8, heads: r.number("heads"), ffn_ratio: 2, scale };
-        let block = parameters::update(config.init(&device()), |parameter, values| {
-            values.copy_from_slice(r.values(&format!("{name}.input.{parameter}")));
-        });
+        let block =
+            parameters::update(config.init(&Builder::new(&device())), |parameter, values| {
+                values.copy_from_slice(r.values(&format!("{name}.input.{parameter}")));
+            });
         let rows = r.rows(&format!("{name}.input.lengths")).with_fused(fused);
-        let age_s = vec![0.0; rows.total()];
-        let output = block.forward(&History { items: x.clone(), rows, age_s });
+        let output = block.forward(x.clone(), &rows);
         r.check(&format!("{name}.output.output"), &output);
         let gradients = (output * r.tensor(&format!("{name}.upstream.output"))).sum().backward();
         r.check_gradient(&format!("{name}.grad.x"), &x, &gradients);

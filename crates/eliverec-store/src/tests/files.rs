@@ -16,17 +16,14 @@ fn trained(steps: u64) -> Store {
         let unique = UniqueIds::of_lists(&[vec![step, 3, 3], vec![id(step as usize), 40]]);
         let gathered = store.gather_for_training(&unique, step);
         let gradients: Vec<Vec<f32>> =
-            gathered.blocks.iter().map(|block| vec![0.5; block.len()]).collect();
+            gathered.rows.iter().map(|rows| vec![0.5; rows.len()]).collect();
         store.scatter(&gathered, &gradients, step).unwrap();
     }
     store
 }
 
-fn specs() -> Vec<VocabularySpec> {
-    vec![
-        VocabularySpec { name: "channel".into(), width: 3, min_count: 2 },
-        VocabularySpec { name: "product".into(), width: 2, min_count: 1 },
-    ]
+fn specs() -> Vec<TableSpec> {
+    vec![TableSpec::of_vocabulary(0, "channel", 3, 2), TableSpec::of_vocabulary(1, "product", 2, 1)]
 }
 
 fn load(directory: &Path) -> Result<Store, Error> {
@@ -57,7 +54,7 @@ proptest! {
         let loaded = Store::load(path, vec![run.spec.clone()], run.config.clone(), SEED).unwrap();
         prop_assert_eq!(bytes(&loaded), bytes(&store));
 
-        let mapped = MappedStore::open(path).unwrap();
+        let mapped = MappedStore::open(path, std::slice::from_ref(&run.spec), SEED).unwrap();
         mapped.verify().unwrap();
         prop_assert_eq!(mapped.rows(), store.rows());
         let all = UniqueIds::of_lists(&[(0..IDS + 3).map(id).collect()]);
@@ -88,7 +85,8 @@ fn every_truncation_and_every_changed_byte_is_found() {
             fs::write(&file, &content).unwrap();
             let message = load(path).unwrap_err().to_string();
             assert!(message.contains(&name), "{message}");
-            let verified = MappedStore::open(path).and_then(|mapped| mapped.verify());
+            let verified =
+                MappedStore::open(path, &specs(), SEED).and_then(|mapped| mapped.verify());
             let message = verified.unwrap_err().to_string();
             assert!(message.contains(&name), "{message}");
         }

@@ -31,7 +31,7 @@ pub(super) struct Naive {
 
 impl Naive {
     pub(super) fn new(run: &Run) -> Self {
-        let initial = Initial::new(SEED, &run.spec.name, run.config.init_std);
+        let initial = Initial::new(SEED, &run.spec.name, &run.spec.law, run.config.init_std);
         let accumulator = vec![run.config.adagrad.initial_accumulator; run.spec.width];
         let mut vector = vec![0.0; run.spec.width];
         initial.fill_rare(&mut vector);

@@ -2,7 +2,35 @@
 
 use super::naive::Naive;
 use super::*;
+use eliverec_core::table::{Key, RowLaw};
+
+use crate::index::map_bytes;
+use crate::row::Mark;
+use crate::table::{Counter, ROWS_PER_PAGE};
 use crate::{Error, RowReader};
+
+/// Most bytes that one table holds between steps: rows (vector, accumulator, mark), the index of ids and the counters; `None`
+/// without `max_rows`. A step adds its blocks, and 4 bytes per row when it evicts; saving adds 16 bytes per row.
+fn memory_bound(config: &StoreConfig, spec: &TableSpec) -> Option<u64> {
+    let max_rows = config.max_rows?;
+    let row = 8 * spec.width + size_of::<Mark>();
+    // Pages and the list of them grow by doubling.
+    let pages = 2 * max_rows.div_ceil(ROWS_PER_PAGE) * 64 + 256;
+    let rows = max_rows.next_multiple_of(4).max(4) * row * 2;
+    let full = max_rows.next_multiple_of(ROWS_PER_PAGE) * row;
+    let counted = if spec.min_count > 1 { config.max_counted } else { 0 };
+    let bytes = rows.min(full)
+        + pages
+        + row
+        + map_bytes_bound::<u32>(max_rows)
+        + map_bytes_bound::<Counter>(counted);
+    Some(bytes as u64)
+}
+
+/// Most bytes of a map that never had more than `entries`. Removed entries can make it double once more.
+fn map_bytes_bound<T>(entries: usize) -> usize {
+    if entries == 0 { 0 } else { 2 * map_bytes::<T>(entries.max(4) + 1) }
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
@@ -18,7 +46,7 @@ proptest! {
             prop_assert_eq!(block, expected, "step {}", step);
             let sizes = (store.rows(), store.tables[0].counters.len());
             prop_assert_eq!(sizes, naive.sizes());
-            if let Some(bound) = run.config.memory_bound(&run.spec) {
+            if let Some(bound) = memory_bound(&run.config, &run.spec) {
                 prop_assert!(store.rows() <= run.config.max_rows.unwrap());
                 prop_assert!(store.memory_bytes() <= bound, "{} > {bound}", store.memory_bytes());
             }
@@ -37,7 +65,7 @@ proptest! {
         let width = 3;
         let adagrad = AdagradConfig { decay_steps, decay_rate: 0.7, ..AdagradConfig::default() };
         let config = StoreConfig { adagrad, ..StoreConfig::default() };
-        let spec = VocabularySpec { name: "channel".into(), width, min_count: 1 };
+        let spec = TableSpec::of_vocabulary(0, "channel", width, 1);
         let run = Run { spec: spec.clone(), config: config.clone(), batches: Vec::new() };
         let mut store = Store::new(SEED, vec![spec], config.clone()).unwrap();
         let all = UniqueIds::of_lists(&[(0..12).collect()]);
@@ -95,7 +123,7 @@ proptest! {
 }
 
 fn run(config: StoreConfig, min_count: u32) -> Run {
-    let spec = VocabularySpec { name: "channel".into(), width: 2, min_count };
+    let spec = TableSpec::of_vocabulary(0, "channel", 2, min_count);
     Run { spec, config, batches: Vec::new() }
 }
 
@@ -159,4 +187,47 @@ fn unusable_gradients_change_nothing() {
     store.gather_for_training(&ids(&[3]), 1);
     let error = store.scatter(&gathered, &[vec![0.0; 4]], 1).unwrap_err().to_string();
     assert!(error.contains("gather it again"), "{error}");
+}
+
+/// A model's own tables have the ids of the vocabulary or of the users that key them, rows by laws of their own, and drop the same
+/// ids as that vocabulary does.
+#[test]
+fn own_tables_go_with_their_keys() {
+    let channel = TableSpec::of_vocabulary(3, "channel", 2, 1);
+    let own = |name: &str, key, width, law| TableSpec {
+        name: name.into(),
+        width,
+        min_count: 1,
+        key,
+        law,
+    };
+    let normal = RowLaw::Normal(vec![(1, 0.0), (2, 0.5)]);
+    let specs = vec![
+        channel.clone(),
+        own("model.bias", channel.key, 1, RowLaw::Zero),
+        own("model.taste", Key::User, 3, normal),
+    ];
+    let config = StoreConfig { id_dropout: 0.5, ..StoreConfig::default() };
+    let mut store = Store::new(SEED, specs.clone(), config.clone()).unwrap();
+    let (schema, batch) = (eliverec_core::toy::schema(), eliverec_core::toy::batch(20, 4));
+    let unique = UniqueIds::of(&schema, &batch);
+    let gathered = store.gather_for_training(&unique, 0);
+    let (channels, users) = (unique.ids[3].len(), unique.of_key(Key::User).unwrap().0.len());
+    let lengths = gathered.rows.iter().map(Vec::len);
+    assert_eq!(lengths.collect::<Vec<_>>(), [2 * channels, channels, 3 * users]);
+    assert!(gathered.rows[1].iter().all(|x| *x == 0.0));
+    assert!(gathered.rows[2].chunks(3).all(|row| row[0] == 0.0 && row[1] != 0.0));
+    assert!(!gathered.places[0].rare.is_empty());
+    assert_eq!(gathered.places[0].rare, gathered.places[1].rare);
+    let gradients: Vec<Vec<f32>> = gathered.rows.iter().map(|rows| vec![0.5; rows.len()]).collect();
+    store.scatter(&gathered, &gradients, 0).unwrap();
+
+    let directory = tempfile::tempdir().unwrap();
+    store.save(directory.path()).unwrap();
+    let loaded = Store::load(directory.path(), specs.clone(), config.clone(), SEED).unwrap();
+    let mapped = crate::MappedStore::open(directory.path(), &specs, SEED).unwrap();
+    let later = UniqueIds::of(&schema, &eliverec_core::toy::batch(30, 9));
+    assert_eq!(loaded.gather(&later), store.gather(&later));
+    assert_eq!(mapped.gather(&later), store.gather(&later));
+    assert!(Store::load(directory.path(), specs[..2].to_vec(), config, SEED).is_err());
 }

@@ -15,12 +15,13 @@ use crate::error::Error;
 use crate::read::{check_extent, guarded, located};
 use crate::values;
 
-/// The scores of candidates, found by request and channel. Holds 20 bytes per row and 4 per row and task.
+/// The scores of candidates, found by request and channel. Holds 29 bytes per row and 4 per row and task.
 #[derive(Debug)]
 pub struct ScoreTable {
     path: PathBuf,
     requests: Vec<u64>,
     channels: Vec<u64>,
+    position: Vec<Option<u16>>,
     p_watch: Vec<f32>,
     /// By task of the schema, where the file has it.
     tasks: Vec<Option<Vec<f32>>>,
@@ -51,6 +52,7 @@ impl ScoreTable {
             path: path.into(),
             requests: Vec::new(),
             channels: Vec::new(),
+            position: Vec::new(),
             p_watch: Vec::new(),
             tasks: schema.task.iter().map(|_| None).collect(),
             order: Vec::new(),
@@ -76,6 +78,12 @@ impl ScoreTable {
         let column = |name: &str| rows.column_by_name(name);
         self.requests.extend(top.read(column("request_id"), "request_id", values::ids)?);
         self.channels.extend(top.read(column(channel), channel, values::ids)?);
+        match column("position") {
+            Some(array) => {
+                self.position.extend(top.read(Some(array), "position", values::positions)?);
+            }
+            None => self.position.resize(self.requests.len(), None),
+        }
         let p_watch = top.read(column(P_WATCH), P_WATCH, values::known_numbers)?;
         if let Some(row) = p_watch.iter().position(|p| !(0.0..=1.0).contains(p)) {
             let reason = format!("{} is no probability; write numbers from 0 to 1", p_watch[row]);
@@ -96,16 +104,23 @@ impl ScoreTable {
         Ok(())
     }
 
-    /// The row of a candidate: the first one of the request and the channel that was not given out yet.
+    /// The row of a candidate, by request and channel. A channel that was shown twice is told apart by its `position` where
+    /// both sides know it, else the rows are given out in their order.
     ///
     /// # Errors
     /// There is none.
-    pub fn find(&mut self, request: u64, channel: u64) -> Result<usize, Error> {
+    pub fn find(
+        &mut self,
+        request: u64,
+        channel: u64,
+        position: Option<u16>,
+    ) -> Result<usize, Error> {
         let first = self.order.partition_point(|row| self.requests[*row as usize] < request);
         let of_request = self.order[first..].iter().map(|row| *row as usize);
-        let mut of_request = of_request.take_while(|row| self.requests[*row] == request);
-        let found = of_request.find(|row| self.channels[*row] == channel && !self.used[*row]);
-        let row = found.ok_or_else(|| {
+        let of_request = of_request.take_while(|row| self.requests[*row] == request);
+        let mut found = of_request.filter(|row| self.channels[*row] == channel && !self.used[*row]);
+        let there = |row: &usize| position.is_some() && self.position[*row] == position;
+        let row = found.clone().find(there).or_else(|| found.next()).ok_or_else(|| {
             let reason = format!(
                 "has no row for channel {channel} of request {request}; score every candidate of the split"
             );

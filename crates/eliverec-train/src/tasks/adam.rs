@@ -1,6 +1,6 @@
 //! Adam for the few numbers that weigh the tasks, with the usual rates of decay.
 
-use super::weighting::State;
+use super::signal::State;
 
 const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;

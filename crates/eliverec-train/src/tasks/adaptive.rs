@@ -8,7 +8,7 @@ use eliverec_models::heads::Task;
 
 use super::TASKS;
 use super::adam::Adam;
-use super::weighting::{Signal, State};
+use super::signal::{Signal, State};
 use eliverec_run::tasks::TasksConfig;
 use eliverec_run::tasks::WeightUpdate;
 

@@ -4,7 +4,7 @@
 //! 2022 (the paper's reference 31). Differences: one norm over the whole scope in place of one per layer.
 
 use super::TASKS;
-use super::weighting::{Signal, State};
+use super::signal::{Signal, State};
 
 /// Relax factor r: 1 brings the norms together, 0 changes nothing.
 const RELAX: f32 = 0.7;

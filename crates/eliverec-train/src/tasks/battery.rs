@@ -1,11 +1,12 @@
-//! Updates of every registered model with everything on that an update can do: adaptive weights in both scopes, L_reg's turns,
+//! Updates of every registered model, and of one that uses all of a trunk's interface, with everything on that an update can do: adaptive weights in both scopes, L_reg's turns,
 //! clipping, warm-up, rows that drop out and rows that make room.
 
 use eliverec_core::normalize::Moments;
 use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Batch, BatchBuilder, Lengths, Normalization, toy};
 use eliverec_models::parameters;
-use eliverec_models::registry::MODELS;
+use eliverec_models::registry::{MODELS, ModelConfig};
+use eliverec_models::zoo::probe::ProbeConfig;
 
 use super::TASKS;
 use crate::checkpoint::{self, Saved};
@@ -17,15 +18,17 @@ use eliverec_run::{Config, Prepared, RunDirectory};
 use eliverec_store::RowReader;
 
 fn every(mut check: impl FnMut(&Config)) {
-    for (model, _) in MODELS {
+    let models: Vec<&str> = MODELS.iter().map(|(name, _)| *name).chain(["probe"]).collect();
+    for model in &models {
         for scope in ["representation", "parameters"] {
             for domain in ["both", "live"] {
                 check(&config(model, scope, domain, "joint"));
             }
         }
     }
-    for (model, _) in MODELS {
+    for model in &models {
         check(&config(model, "parameters", "both", "alternating"));
+        check(&config(model, "representation", "both", "alternating"));
     }
 }
 
@@ -37,14 +40,19 @@ fn config(model: &str, scope: &str, domain: &str, schedule: &str) -> Config {
         "eta" => "heads = 2",
         _ => "",
     };
+    let name = if model == "probe" { "din" } else { model };
     let text = format!(
-        "seed = 4\n[model]\nname = \"{model}\"\n{own}\n[input]\nwidth = 8\ndomain = \"{domain}\"\n\
+        "seed = 4\n[model]\nname = \"{name}\"\n{own}\n[input]\nwidth = 8\ndomain = \"{domain}\"\n\
          [tower]\nwidths = [12, 6]\nfield_norm = \"layer\"\nintra_dynamic = true\n\
          [tasks]\nmode = \"adaptive\"\ngradient_scope = \"{scope}\"\nschedule = \"{schedule}\"\n\
          [store]\nid_dropout = 0.1\nmax_rows = 30\nmax_age_steps = 20\n\
          [training]\nclip_norm = 5\nwarmup_steps = 3\n"
     );
-    Config::parse(&text, "battery", &[]).unwrap()
+    let mut config = Config::parse(&text, "battery", &[]).unwrap();
+    if model == "probe" {
+        config.model = ModelConfig::Probe(ProbeConfig::default());
+    }
+    config
 }
 
 fn learner(config: &Config) -> Learner {
@@ -76,7 +84,7 @@ fn state(learner: &Learner) -> Vec<Vec<u32>> {
 fn turn_of_the_regularisers(config: &Config, step: u64) -> bool {
     config.tasks.schedule == Schedule::Alternating
         && step.is_multiple_of(2)
-        && config.model.name() == "elive"
+        && matches!(config.model.name(), "elive" | "probe")
 }
 
 #[test]

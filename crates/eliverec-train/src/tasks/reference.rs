@@ -10,15 +10,18 @@ use eliverec_core::normalize::Moments;
 use eliverec_core::schema::{Field, Kind, Schema, Vocabulary};
 use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Batch, BatchBuilder, Feed, Lengths, Normalization};
+use eliverec_models::draws::Draws;
 use eliverec_models::heads::Task;
+use eliverec_models::term::{Training, Turn};
 use eliverec_models::trace::Recorded;
 use eliverec_models::{Model, parameters};
 
-use super::gradient::{Computed, Pass, compute};
+use eliverec_run::{Config, tensor_file};
+
 use super::losses::TaskRows;
 use super::{TASKS, Weighting};
-use crate::learner::Learner;
-use eliverec_run::{Config, tensor_file};
+use crate::learner::{Computed, Learner, with_tasks};
+use crate::pass::Pass;
 
 const CONFIG: &str = r#"
 seed = 1
@@ -207,12 +210,12 @@ impl Fixture {
             batch: &self.batch,
             unique: &self.unique,
             leaves: &leaves,
-            sampling: None,
+            training: Training { draws: Draws { seed: 1, step: 0 }, terms: Turn::Rest },
             device: &device,
         };
         let rows = TaskRows::of(&self.batch, config.tasks.labels, &STAY);
         let mut weighting = Weighting::new(&config.tasks, config.seed).unwrap();
-        compute(pass, &config.tasks, &rows, &mut weighting).unwrap()
+        with_tasks(pass, &config.tasks, &rows, &mut weighting).unwrap()
     }
 }
 

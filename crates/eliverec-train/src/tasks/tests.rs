@@ -4,24 +4,34 @@ use burn::tensor::{Device, Tensor};
 use eliverec_core::normalize::Moments;
 use eliverec_core::toy;
 use eliverec_core::unique::UniqueIds;
+use eliverec_models::draws::Draws;
 use eliverec_models::heads::Task;
+use eliverec_models::registry::ModelConfig;
 use eliverec_models::rows::indices;
+use eliverec_models::term::{Training, Turn};
+use eliverec_models::zoo::probe::ProbeConfig;
 use eliverec_models::{Model, parameters};
 use eliverec_run::score::row_tensors;
 use eliverec_run::{Config, Prepared};
 use eliverec_store::{RowReader, Store};
 
-use super::gradient::{Computed, Pass, compute, taken};
 use super::losses::TaskRows;
 use super::{TASKS, Weighting};
-use crate::learner::Learner;
+use crate::gradient::Gradient;
+use crate::learner::{Computed, Learner, with_tasks};
 use crate::objective::watch_loss;
-use crate::optimizer::Gradient;
+use crate::pass::{Pass, taken};
 
 fn config(settings: &[&str]) -> Config {
     let text = "seed = 4\n[model]\nname = \"elive\"\nheads = 2\nblocks = 1\n[input]\nwidth = 8\n[tower]\nwidths = [12, 6]\n[tasks]\nmode = \"vanilla\"\n";
     let settings: Vec<String> = settings.iter().map(|setting| (*setting).into()).collect();
     Config::parse(text, "test", &settings).unwrap()
+}
+
+/// The same for a model whose logit, terms and tables are its own, which runs the tower on other rows as well.
+fn probe(settings: &[&str], own_logit: bool) -> Config {
+    let model = ModelConfig::Probe(ProbeConfig { own_logit, ..ProbeConfig::default() });
+    Config { model, ..config(settings) }
 }
 
 /// What becomes of a batch.
@@ -45,9 +55,9 @@ impl Fixture {
     fn new(config: Config, prepared: Prepared) -> Self {
         let (schema, device) = (toy::schema(), Device::flex().autodiff());
         let model = Learner::new(&config, &schema, Moments::default()).unwrap().model;
-        let vocabularies = config.vocabularies(&schema);
-        let store = Store::new(4, vocabularies.clone(), config.store.clone()).unwrap();
-        let leaves = row_tensors(store.gather(&prepared.unique), &vocabularies, &device);
+        let tables = config.tables(&schema);
+        let store = Store::new(4, tables.clone(), config.store.clone()).unwrap();
+        let leaves = row_tensors(store.gather(&prepared.unique), &tables, &device);
         let leaves = leaves.into_iter().map(Tensor::require_grad).collect();
         Self { config, model, leaves, prepared, device }
     }
@@ -61,7 +71,7 @@ impl Fixture {
             batch: &self.prepared.batch,
             unique: &self.prepared.unique,
             leaves: &self.leaves,
-            sampling: Some(9),
+            training: Training { draws: Draws { seed: 4, step: 9 }, terms: Turn::All },
             device: &self.device,
         };
         run(pass, &rows)
@@ -69,17 +79,17 @@ impl Fixture {
 
     fn compute(&self) -> Computed {
         let mut weighting = Weighting::new(&self.config.tasks, 4).unwrap();
-        self.with(|pass, rows| compute(pass, &self.config.tasks, rows, &mut weighting)).unwrap()
+        self.with(|pass, rows| with_tasks(pass, &self.config.tasks, rows, &mut weighting)).unwrap()
     }
 
     /// L_rec + sum w_i L_i + L_reg in one graph.
     fn plain(&self, weights: [f32; TASKS]) -> Gradient {
         self.with(|pass, rows| {
-            let Pass { model, schema, batch, unique, leaves, sampling, device } = pass;
-            let output = model.forward(schema, batch, unique, leaves, sampling);
+            let Pass { model, schema, batch, unique, leaves, training, device } = pass;
+            let output = model.forward(schema, batch, unique, leaves, Some(training));
             let mut loss = watch_loss(output.logits, &batch.known_labels().watched, device);
-            for penalty in output.penalties {
-                loss = loss + penalty.value * penalty.weight;
+            for term in output.terms {
+                loss = loss + term.value * term.weight;
             }
             for (task, output) in Task::ALL.into_iter().zip(output.tasks.unwrap()) {
                 let output = output.select(0, indices(rows.impressions.clone(), device));
@@ -121,12 +131,14 @@ fn both_scopes_give_the_gradient_of_one_graph() {
             let settings =
                 [format!("tasks.labels={labels}"), format!("tasks.gradient_scope={scope}")];
             let settings = settings.each_ref().map(String::as_str);
-            let fixture = Fixture::new(config(&settings), prepared(|_| {}));
-            let computed = fixture.compute();
-            assert_equal(&computed.gradient, &fixture.plain([0.3, 0.3, 0.1]));
-            assert_eq!(computed.tasks.len(), TASKS);
-            let norms = computed.tasks.iter().map(|task| task.signal.norms[1]);
-            assert!(norms.into_iter().all(|norm| norm > 0.0));
+            for config in [config(&settings), probe(&settings, false), probe(&settings, true)] {
+                let fixture = Fixture::new(config, prepared(|_| {}));
+                let computed = fixture.compute();
+                assert_equal(&computed.gradient, &fixture.plain([0.3, 0.3, 0.1]));
+                assert_eq!(computed.tasks.len(), TASKS);
+                let norms = computed.tasks.iter().map(|task| task.signal.norms[1]);
+                assert!(norms.into_iter().all(|norm| norm > 0.0));
+            }
         }
     }
 }
@@ -233,8 +245,8 @@ fn a_loss_that_is_no_number_is_named() {
         };
         let fixture = Fixture::new(config(&["tasks.mode=adaptive"]), prepared(change));
         let mut weighting = Weighting::new(&fixture.config.tasks, 4).unwrap();
-        let stopped =
-            fixture.with(|pass, rows| compute(pass, &fixture.config.tasks, rows, &mut weighting));
+        let stopped = fixture
+            .with(|pass, rows| with_tasks(pass, &fixture.config.tasks, rows, &mut weighting));
         assert_eq!(stopped.unwrap_err().term, format!("loss term {task}"));
     }
 }

@@ -7,7 +7,7 @@ use eliverec_models::heads::Task;
 
 use super::TASKS;
 use super::adam::Adam;
-use super::weighting::{Signal, State};
+use super::signal::{Signal, State};
 use eliverec_run::tasks::TasksConfig;
 
 /// s_i = ln sigma_i^2 of every task.

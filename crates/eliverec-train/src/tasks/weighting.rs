@@ -1,27 +1,12 @@
 //! What balances the tasks, chosen by the config.
 
-use std::collections::BTreeMap;
-
 use super::TASKS;
 use super::adaptive::Adaptive;
 use super::balance::Balance;
+use super::signal::{Signal, State};
 use super::uncertainty::Uncertainty;
 use eliverec_run::tasks::Mode;
 use eliverec_run::tasks::TasksConfig;
-
-/// What weighting knows of a task in one batch.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Signal {
-    /// L_i, a mean over its labels.
-    pub loss: f32,
-    /// Of g_rec and g_i; 0 if either vanishes.
-    pub cosine: f32,
-    /// |g_rec| and |g_i|.
-    pub norms: [f32; 2],
-}
-
-/// Every number that changes from update to update, by name.
-pub type State<'a> = BTreeMap<String, &'a mut [f32]>;
 
 /// From signals to weights, learning on the way.
 #[derive(Clone, Debug, PartialEq)]

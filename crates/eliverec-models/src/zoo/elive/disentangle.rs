@@ -1,47 +1,12 @@
 //! The disentangled encoder (Eq. 5-7): each event's share of the consistent and of the specific intent, and the target's
 //! retrieval from either.
 
-use burn::tensor::{Tensor, activation};
-use serde::{Deserialize, Serialize};
+use burn::tensor::Tensor;
 
+use super::config::IntentWeight;
 use super::side::Sequence;
-use crate::fused::{self, RetrievalOptions};
-use crate::ops;
+use crate::ops::{self, RetrievalOptions, Retrieved, Seen};
 use crate::trace::Trace;
-
-/// How Eq. 5's exponent is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IntentWeight {
-    /// `h * o`, a weight per element (literal).
-    #[default]
-    Elementwise,
-    /// `h . o`, one weight per event.
-    Scalar,
-}
-
-/// What an exponent or a score is multiplied with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IntentScale {
-    /// 1 (literal).
-    #[default]
-    None,
-    /// 1/sqrt(d), as in Eq. 4.
-    Width,
-    /// 2: of two halves of h, each then attends as h would.
-    Double,
-}
-
-impl IntentScale {
-    pub(super) fn factor(self, width: usize) -> f32 {
-        match self {
-            Self::None => 1.0,
-            Self::Width => 1.0 / (width as f32).sqrt(),
-            Self::Double => 2.0,
-        }
-    }
-}
 
 /// o_c and o_s.
 #[derive(Debug)]
@@ -66,16 +31,8 @@ const MATCH_TEMPERATURE: f32 = 0.2;
 impl Prototypes {
     /// o_c = mean(E), o_s = max(E) over the real events.
     pub(super) fn pooled(sequence: &Sequence) -> Self {
-        let (items, rows) = (&sequence.embedded, &sequence.rows);
-        if rows.fused {
-            let (consistent, specific) = fused::prototypes(items.clone(), &rows.offsets);
-            return Self { consistent, specific, level: Level::Feed };
-        }
-        Self {
-            consistent: ops::masked_mean(items.clone(), rows),
-            specific: ops::masked_max(items.clone(), rows),
-            level: Level::Feed,
-        }
+        let (consistent, specific) = ops::mean_and_max(sequence.embedded.clone(), &sequence.rows);
+        Self { consistent, specific, level: Level::Feed }
     }
 
     /// o_c = mean(E) of the other domain, o_s = mean(E) of its own. Without events there both are the latter, so that p is 1/2.
@@ -118,15 +75,6 @@ impl Prototypes {
     }
 }
 
-/// z_c and z_s of every impression.
-#[derive(Clone, Debug)]
-pub struct Retrieval {
-    /// z_c `[n, d]`, zero without history.
-    pub consistent: Tensor<2>,
-    /// z_s `[n, d]`, zero without history.
-    pub specific: Tensor<2>,
-}
-
 /// Eq. 5-7 with its options.
 #[derive(Clone, Debug)]
 pub(super) struct Disentangler {
@@ -144,85 +92,28 @@ impl Disentangler {
         target: &Tensor<2>,
         name: &str,
         trace: &mut Trace,
-    ) -> Retrieval {
-        let (events, encoded) = (&sequence.rows, sequence.encoded.clone());
-        let (difference, level) = (prototypes.consistent - prototypes.specific, prototypes.level);
-        if events.fused && !trace.is_on() {
-            return self.fused(sequence, difference, level, target);
-        }
-
-        // eq. 5: p(z_c|v_i) = sigmoid(h_i * (o_c - o_s)), p(z_s|v_i) = 1 - p(z_c|v_i)    [m, d] or [m, 1]
-        let difference = match level {
-            Level::Feed => events.repeat(difference),
-            Level::Event => difference,
-        };
-        let exponent = encoded.clone() * difference * self.intention_scale;
-        let exponent = match self.weight {
-            IntentWeight::Elementwise => exponent,
-            IntentWeight::Scalar => exponent.sum_dim(1),
-        };
-        let intention = activation::sigmoid(exponent);
-        if trace.is_on() {
-            trace.record(&format!("{name}.intention"), &sequence.per_event(intention.clone()));
-        }
-        let consistent = encoded.clone() * intention; //                               z_c,i [m, d]
-        let specific = encoded - consistent.clone();
-
-        // eq. 6-7: a_c,i = softmax_i(e_vt . z_c,i), z_c = sum_i a_c,i z_c,i
-        let mut retrieve = |components: Tensor<2>, part: &str| {
-            attend(sequence, components, target, self.retrieval_scale, |attention| {
-                trace.record(&format!("{name}.{part}_attention"), attention);
-            })
-        };
-        Retrieval {
-            consistent: retrieve(consistent, "consistent"),
-            specific: retrieve(specific, "specific"),
-        }
-    }
-}
-
-impl Disentangler {
-    fn fused(
-        &self,
-        sequence: &Sequence,
-        difference: Tensor<2>,
-        level: Level,
-        target: &Tensor<2>,
-    ) -> Retrieval {
+    ) -> Retrieved {
         let options = RetrievalOptions {
             elementwise: self.weight == IntentWeight::Elementwise,
             intention_scale: self.intention_scale,
             retrieval_scale: self.retrieval_scale,
-            per_event: level == Level::Event,
+            per_event: prototypes.level == Level::Event,
         };
-        let both = fused::disentangled_retrieval(
+        let retrieved = ops::disentangled_retrieval(
             sequence.encoded.clone(),
-            difference,
-            target.clone(),
-            &sequence.rows.offsets,
-            &sequence.candidates.offsets,
+            prototypes.consistent - prototypes.specific,
+            target,
+            [&sequence.rows, &sequence.candidates],
             options,
+            trace.is_on(),
         );
-        let [_, d] = target.dims();
-        Retrieval { consistent: both.clone().narrow(1, 0, d), specific: both.narrow(1, d, d) }
+        if let Some(Seen { intention, attention: [consistent, specific] }) = &retrieved.seen {
+            trace.record(&format!("{name}.intention"), &sequence.per_event(intention.clone()));
+            for (part, attention) in [("consistent", consistent), ("specific", specific)] {
+                let attention = sequence.per_candidate(attention.clone());
+                trace.record(&format!("{name}.{part}_attention"), &attention);
+            }
+        }
+        retrieved
     }
-}
-
-/// `a_i = softmax_i(scale * q . k_i)` over the real events and `sum_i a_i k_i`, of `target` and vectors of the events: `[n, d]` each.
-/// `record` sees the weights `[b, c, l]`.
-pub(super) fn attend(
-    sequence: &Sequence,
-    vectors: Tensor<2>,
-    target: &Tensor<2>,
-    scale: f32,
-    record: impl FnOnce(&Tensor<3>),
-) -> Tensor<2> {
-    let events = sequence.rows.pad(vectors); //                                        [b, l, d]
-    let target = sequence.candidates.pad(target.clone()); //                           [b, c, d]
-    let scores = target.matmul(events.clone().transpose()) * scale;
-    let [b, c, l] = scores.dims();
-    let mask = sequence.rows.mask().reshape([b, 1, l]).expand([b, c, l]);
-    let attention = ops::masked_softmax(scores, mask);
-    record(&sequence.per_candidate(attention.clone()));
-    sequence.candidates.pack(attention.matmul(events))
 }

@@ -5,9 +5,9 @@
 //! of instances has a weight per place, counted from the newest event; older ones share the last.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 
-use crate::blocks::{matrix, vector};
+use crate::builder::Builder;
 use crate::inputs::History;
 use crate::rows::indices;
 
@@ -26,24 +26,21 @@ pub(super) struct Gating {
 }
 
 impl Gating {
-    pub(super) fn new(width: usize, device: &Device) -> Self {
+    pub(super) fn new(width: usize, builder: &Builder) -> Self {
         Self {
-            feature_item: matrix(width, width, device),
-            feature_user: matrix(width, width, device),
-            feature_bias: vector(width, 0.0, device),
-            instance_item: matrix(width, 1, device),
-            instance_user: matrix(PLACES, width, device),
+            feature_item: builder.matrix(width, width),
+            feature_user: builder.matrix(width, width),
+            feature_bias: builder.constant(width, 0.0),
+            instance_item: builder.matrix(width, 1),
+            instance_user: builder.matrix(PLACES, width),
         }
     }
 
-    /// `[m, d]` to `[m, d]`; `user` `[b, d]`, zeros if there is none.
-    pub(super) fn forward(&self, user: Option<&Tensor<2>>, history: &History) -> Tensor<2> {
+    /// `[m, d]` to `[m, d]`; `user` `[b, d]`.
+    pub(super) fn forward(&self, user: Tensor<2>, history: &History) -> Tensor<2> {
         let rows = &history.rows;
         let items = history.items.clone();
         let device = items.device();
-        let [_, d] = items.dims();
-        let none = || Tensor::zeros([rows.feeds(), d], &device);
-        let user = user.cloned().unwrap_or_else(none);
 
         let of_user = user.clone().matmul(self.feature_user.val());
         let of_user = rows.repeat(of_user + self.feature_bias.val().unsqueeze_dim(0));

@@ -5,130 +5,40 @@
 //!
 //! Where the paper leaves something open, the reading is fixed in `docs/paper.md`.
 
+mod config;
 mod disentangle;
 mod gating;
 mod regularize;
 mod side;
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-pub use disentangle::{IntentScale, IntentWeight, Retrieval};
-pub use regularize::{Alignment, Correlation};
-pub use side::EncoderKind;
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+pub use config::{
+    Alignment, Correlation, EliveConfig, EncoderKind, IntentScale, IntentWeight, Position,
+    PrototypeSource,
+};
+pub use regularize::drawn_impressions;
 
 use self::disentangle::{Disentangler, Prototypes};
-use self::regularize::Regularizer;
+use self::regularize::{Regularizer, alignment_floor};
 use self::side::{Sequence, Side};
-use super::check_heads;
-use crate::blocks::AttentionScale;
+use crate::blocks::{Tower, check_heads};
+use crate::builder::Builder;
 use crate::error::Error;
 use crate::inputs::{History, Inputs};
-use crate::trace::Trace;
-use crate::trunk::Encoded;
+use crate::ops;
+use crate::site::Site;
+use crate::term::TermKind;
+use crate::trace::{Recorded, Trace};
+use crate::trunk::{Encoded, Observed, Trunk, TrunkConfig};
 
-/// `[model] name = "elive"` of an experiment file. The defaults are the literal reading.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EliveConfig {
-    /// The basic sequence encoder (Fig. 5).
-    pub encoder: EncoderKind,
-    /// Attention heads h; must divide the width. 8 in the paper.
-    pub heads: usize,
-    /// Blocks of the transformer, per domain; `heads`, `ffn_ratio` and `attention_scale` are its settings, too.
-    pub blocks: usize,
-    /// Feed-forward width over d.
-    pub ffn_ratio: usize,
-    /// What attention scores are divided by.
-    pub attention_scale: AttentionScale,
-    /// Whether an event's age is added to its vector.
-    pub position: Position,
-    /// Where the prototypes of Eq. 5 come from; `learned` is the variant wo.P, the last two are readings of our own.
-    pub prototypes: PrototypeSource,
-    /// Whether the tower also sees z * e_vt, element by element, of every z, as DIN's reference code does with its interest.
-    /// Not in the paper.
-    pub target_product: bool,
-    /// `false` is the variant wo.D: plain target attention per domain.
-    pub disentangle: bool,
-    /// Reading of Eq. 5.
-    pub intention_weight: IntentWeight,
-    /// Scale of Eq. 5's exponent.
-    pub intention_scale: IntentScale,
-    /// Scale of Eq. 7's scores.
-    pub retrieval_scale: IntentScale,
-    /// L_cor (Eq. 8); `none` is the variant wo.C.
-    pub correlation: Correlation,
-    /// L_nce (Eq. 9); `none` is the variant wo.N, `cosine` Cos and `euclidean` Enc.
-    pub alignment: Alignment,
-    /// The variant SR: also pushes the specific intents of the two domains apart.
-    pub separate_specific: bool,
-    /// Temperature of InfoNCE.
-    pub temperature: f32,
-    /// lambda_1, weight of L_cor; from the paper's grid 0.001 to 1.
-    pub correlation_weight: f32,
-    /// lambda_2, weight of L_nce; from the paper's grid.
-    pub alignment_weight: f32,
-}
+impl TrunkConfig for EliveConfig {
+    type Trunk = Elive;
 
-impl Default for EliveConfig {
-    fn default() -> Self {
-        Self {
-            encoder: EncoderKind::Transformer,
-            heads: 8,
-            blocks: 2,
-            ffn_ratio: 4,
-            attention_scale: AttentionScale::Width,
-            position: Position::None,
-            prototypes: PrototypeSource::Pooled,
-            target_product: false,
-            disentangle: true,
-            intention_weight: IntentWeight::Elementwise,
-            intention_scale: IntentScale::None,
-            retrieval_scale: IntentScale::None,
-            correlation: Correlation::Plain,
-            alignment: Alignment::InfoNce,
-            separate_specific: false,
-            temperature: 0.5,
-            correlation_weight: 0.01,
-            alignment_weight: 0.01,
-        }
-    }
-}
-
-/// See [`EliveConfig::position`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Position {
-    /// Nothing is added (literal).
-    #[default]
-    None,
-    /// A vector per log2 bucket of the age in seconds.
-    Recency,
-}
-
-/// See [`EliveConfig::prototypes`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PrototypeSource {
-    /// Mean and maximum over the history (literal).
-    #[default]
-    Pooled,
-    /// Two learned vectors per domain.
-    Learned,
-    /// o_c is the mean over the other domain's history, o_s that over its own: consistent is what resembles what the user does
-    /// elsewhere. Not in the paper. Where the other history is empty p is 1/2.
-    Crossed,
-    /// o_c of an event is what the other domain's history has most like it, o_s the mean over its own. Not in the paper. Where the
-    /// other history is empty p is 1/2.
-    Matched,
-}
-
-/// Buckets of the event's age: floor(log2(seconds)), 0 to 31.
-const RECENCY_BUCKETS: usize = 32;
-
-impl EliveConfig {
-    pub(crate) fn check(&self, width: usize) -> Result<(), Error> {
+    fn check(&self, width: usize) -> Result<(), Error> {
         check_heads(self.heads, width)?;
         let wrong = |key, reason: &str| Err(Error::Config { key, reason: reason.into() });
         if self.ffn_ratio == 0 {
@@ -148,19 +58,20 @@ impl EliveConfig {
         Ok(())
     }
 
-    /// Builds the model for entity embeddings of `width`.
-    pub(crate) fn init(&self, width: usize, products: bool, device: &Device) -> Elive {
-        let side = || Side::new(self, width, device);
-        Elive {
+    fn init(&self, site: &Site<'_>, builder: &Builder) -> Result<Elive, Error> {
+        let side = || Side::new(self, site.width, builder);
+        Ok(Elive {
             live: side(),
-            product: products.then(side),
-            disentangler: self.disentangle.then(|| self.disentangler(width)),
+            product: site.products.then(side),
+            disentangler: self.disentangle.then(|| self.disentangler(site.width)),
             prototypes: self.prototypes,
             target_product: self.target_product,
             regularizer: self.regularizer(),
-        }
+        })
     }
+}
 
+impl EliveConfig {
     fn disentangler(&self, width: usize) -> Disentangler {
         Disentangler {
             weight: self.intention_weight,
@@ -196,18 +107,35 @@ pub struct Elive {
     regularizer: Regularizer,
 }
 
-impl Elive {
-    pub(crate) fn fields(&self) -> usize {
-        let vectors = 1 + usize::from(self.disentangler.is_some());
-        let per_domain = vectors * (1 + usize::from(self.target_product));
-        per_domain * (1 + usize::from(self.product.is_some()))
-    }
+/// Name of a field, and of its product with the target.
+type Names = [&'static str; 2];
 
+const LIVE: Names = ["live", "live_target"];
+const PRODUCT: Names = ["product", "product_target"];
+const LIVE_INTENTS: [Names; 2] = [["z_c_live", "z_c_live_target"], ["z_s_live", "z_s_live_target"]];
+const PRODUCT_INTENTS: [Names; 2] =
+    [["z_c_product", "z_c_product_target"], ["z_s_product", "z_s_product_target"]];
+
+impl Trunk for Elive {
     /// Fields: those that all models share, and z_cV, z_sV, z_cS, z_sS, each `[n, d]` (one vector per domain without
     /// disentangling), each followed by its product with the target if asked for.
-    pub fn encode(&self, inputs: &Inputs, trace: &mut Trace) -> Encoded {
+    fn shape(&self, site: &Site<'_>) -> Vec<(&'static str, usize)> {
+        let (live, product): (&[Names], &[Names]) = match &self.disentangler {
+            Some(_) => (&LIVE_INTENTS, &PRODUCT_INTENTS),
+            None => (&[LIVE], &[PRODUCT]),
+        };
+        let product = self.product.iter().flat_map(|_| product);
+        let mut fields = site.shared_fields();
+        for [name, with_target] in live.iter().chain(product) {
+            fields.push((name, site.width));
+            fields.extend(self.target_product.then_some((*with_target, site.width)));
+        }
+        fields
+    }
+
+    fn encode(&self, inputs: &Inputs, _: &Tower, trace: &mut Trace) -> Encoded {
         let mut fields = inputs.shared_fields();
-        let mut push = |[name, with_target]: [&'static str; 2], z: &Tensor<2>| {
+        let mut push = |[name, with_target]: Names, z: &Tensor<2>| {
             fields.push((name, z.clone()));
             if self.target_product {
                 fields.push((with_target, z.clone() * inputs.target.clone()));
@@ -215,12 +143,12 @@ impl Elive {
         };
         let Some(disentangler) = &self.disentangler else {
             let live = self.live.attend(inputs, &inputs.live, "live", trace);
-            push(["live", "live_target"], &live);
+            push(LIVE, &live);
             if let (Some(side), Some(history)) = (&self.product, &inputs.product) {
                 let product = side.attend(inputs, history, "product", trace);
-                push(["product", "product_target"], &product);
+                push(PRODUCT, &product);
             }
-            return Encoded { fields, penalties: Vec::new() };
+            return Encoded::of(fields);
         };
 
         let live = self.live.encode(inputs, &inputs.live, "live", trace);
@@ -235,22 +163,54 @@ impl Elive {
         };
         let other = product.as_ref().map(|(.., sequence)| sequence);
         let of_live = retrieve(&self.live, &live, other, "live");
-        push(["z_c_live", "z_c_live_target"], &of_live.consistent);
-        push(["z_s_live", "z_s_live_target"], &of_live.specific);
+        push(LIVE_INTENTS[0], &of_live.consistent);
+        push(LIVE_INTENTS[1], &of_live.specific);
         let mut domains = vec![(of_live, &inputs.live)];
         if let Some((side, history, product)) = &product {
             let of_product = retrieve(side, product, Some(&live), "product");
-            push(["z_c_product", "z_c_product_target"], &of_product.consistent);
-            push(["z_s_product", "z_s_product_target"], &of_product.specific);
+            push(PRODUCT_INTENTS[0], &of_product.consistent);
+            push(PRODUCT_INTENTS[1], &of_product.specific);
             domains.push((of_product, history));
         }
-        let penalties = match &inputs.sampled {
-            Some(sampled) => self.regularizer.penalties(&domains, sampled, &inputs.user_ids),
-            None => Vec::new(),
-        };
-        Encoded { fields, penalties }
+        let mut encoded = Encoded::of(fields);
+        if let Some(draws) = inputs.asked(TermKind::Regulariser) {
+            let sampled = drawn_impressions(&inputs.candidates.offsets, &draws);
+            encoded.terms = self.regularizer.terms(&domains, &sampled, &inputs.user_ids);
+        }
+        if inputs.training.is_some() {
+            encoded.figures.push(("alignment_floor", alignment_floor(inputs)));
+        }
+        encoded
     }
 
+    /// How far the weights of Eq. 5 are from undecided, per domain, over its events and their elements: `DOMAIN.distance_from_half`,
+    /// the mean of |p_c - 1/2|, and `DOMAIN.share_above_half`, the share with p_c > 1/2. A weight that stays at 1/2 or sits at 0
+    /// and 1 explains more about a run than its loss.
+    fn observe(&self, recorded: &BTreeMap<String, Recorded>) -> Vec<Observed> {
+        let intentions = recorded
+            .iter()
+            .filter_map(|(name, recorded)| Some((name.strip_suffix(".intention")?, recorded)));
+        intentions
+            .flat_map(|(domain, intention)| {
+                let (rows, values) = (intention.shape[0], &intention.values);
+                let observed = |name: &str, sum| Observed {
+                    name: format!("{domain}.{name}"),
+                    rows,
+                    count: values.len(),
+                    sum,
+                };
+                let distance = values.iter().map(|p| f64::from((p - 0.5).abs())).sum();
+                let above = values.iter().filter(|p| **p > 0.5).count();
+                [
+                    observed("distance_from_half", distance),
+                    observed("share_above_half", above as f64),
+                ]
+            })
+            .collect()
+    }
+}
+
+impl Elive {
     fn prototypes(&self, side: &Side, own: &Sequence, other: Option<&Sequence>) -> Prototypes {
         match (self.prototypes, &side.consistent, &side.specific) {
             (PrototypeSource::Crossed, ..) => Prototypes::crossed(own, other),
@@ -273,9 +233,35 @@ impl Side {
         trace: &mut Trace,
     ) -> Tensor<2> {
         let sequence = self.encode(inputs, history, name, trace);
-        let encoded = sequence.encoded.clone();
-        disentangle::attend(&sequence, encoded, &inputs.target, 1.0, |attention| {
-            trace.record(&format!("{name}.attention"), attention);
-        })
+        let rows = [&sequence.rows, &sequence.candidates];
+        let (vectors, attention) = ops::attend(sequence.encoded.clone(), &inputs.target, rows, 1.0);
+        if trace.is_on() {
+            trace.record(&format!("{name}.attention"), &sequence.per_candidate(attention));
+        }
+        vectors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_of_all_events_count_alike() {
+        let device = burn::tensor::Device::flex();
+        let (schema, settings) = (eliverec_core::toy::schema(), crate::ModelSettings::default());
+        let elive = EliveConfig::default().init(&settings.site(&schema), &Builder::new(&device));
+        let recorded =
+            |values: Vec<f32>, width| Recorded { shape: vec![values.len() / width, width], values };
+        let recorded = [
+            ("live.intention".to_owned(), recorded(vec![0.5, 0.75, 0.0, 1.0], 2)),
+            ("logits".to_owned(), recorded(vec![3.0], 1)),
+        ];
+        let observed = elive.unwrap().observe(&recorded.into());
+        let expected = |name: &str, sum| Observed { name: name.into(), rows: 2, count: 4, sum };
+        assert_eq!(
+            observed,
+            [expected("live.distance_from_half", 1.25), expected("live.share_above_half", 2.0)]
+        );
     }
 }

@@ -2,45 +2,42 @@
 //!
 //! Rows of one feed are near copies, and the cost is quadratic in rows: one drawn per feed and step loses nothing.
 
+use std::collections::HashMap;
+
 use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
+use eliverec_core::batch::Offsets;
 
-use super::disentangle::Retrieval;
-use crate::inputs::History;
-use crate::ops::{self, Estimator};
+use super::config::{Alignment, Correlation};
+use crate::draws::Draws;
+use crate::inputs::{History, Inputs};
+use crate::ops::{self, Estimator, Retrieved};
 use crate::rows::indices;
-use crate::trunk::Penalty;
-
-/// L_cor: how dependence of z_c and z_s is measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Correlation {
-    /// Not at all: wo.C.
-    None,
-    /// Distance correlation (literal).
-    #[default]
-    Plain,
-    /// Its bias-corrected estimator.
-    BiasCorrected,
-}
-
-/// L_nce: how the consistent intents of the two domains are pulled together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Alignment {
-    /// Not at all: wo.N.
-    None,
-    /// InfoNCE with the other users of the batch as negatives (literal).
-    #[default]
-    InfoNce,
-    /// Mean of 1 - cos: Cos.
-    Cosine,
-    /// Mean Euclidean distance: Enc.
-    Euclidean,
-}
+use crate::term::{Term, TermKind};
 
 /// Keeps the root of a zero distance differentiable.
 const GUARD: f32 = 1e-12;
+
+/// One impression of each feed `[b]`, drawn uniformly: the rows of the regularisers in one update.
+pub fn drawn_impressions(candidates: &Offsets, draws: &Draws) -> Vec<u32> {
+    let mut random = draws.stream("regulariser rows");
+    candidates.ranges().map(|range| (range.start + random.below(range.len())) as u32).collect()
+}
+
+/// L_nce of a model that cannot tell users apart: the mean of ln(1 + negatives) over the feeds with both histories, where
+/// the negatives of a feed are those feeds of other users (Eq. 9). 0 without such feeds.
+pub(super) fn alignment_floor(inputs: &Inputs) -> f32 {
+    let Some(product) = &inputs.product else { return 0.0 };
+    let both = product.rows.offsets.ranges().zip(inputs.live.rows.offsets.ranges());
+    let users: Vec<u64> = both
+        .zip(&inputs.user_ids)
+        .filter(|((products, channels), _)| !products.is_empty() && !channels.is_empty())
+        .map(|(_, user)| *user)
+        .collect();
+    let mut feeds_of: HashMap<u64, usize> = HashMap::new();
+    users.iter().for_each(|user| *feeds_of.entry(*user).or_default() += 1);
+    let logs = users.iter().map(|user| ((1 + users.len() - feeds_of[user]) as f64).ln());
+    (logs.sum::<f64>() / users.len().max(1) as f64) as f32
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Regularizer {
@@ -54,13 +51,17 @@ pub(super) struct Regularizer {
 
 impl Regularizer {
     /// The terms of L_reg. `domains` holds live and, where there is one, product; `sampled` one impression per feed.
-    pub(super) fn penalties(
+    pub(super) fn terms(
         &self,
-        domains: &[(Retrieval, &History)],
+        domains: &[(Retrieved, &History)],
         sampled: &[u32],
         users: &[u64],
-    ) -> Vec<Penalty> {
-        let mut penalties = Vec::new();
+    ) -> Vec<Term> {
+        let term = |name, weight, value| {
+            let kind = TermKind::Regulariser;
+            Term { name, kind, weight, value }
+        };
+        let mut terms = Vec::new();
         let estimator = match self.correlation {
             Correlation::None => None,
             Correlation::Plain => Some(Estimator::Plain),
@@ -68,7 +69,7 @@ impl Regularizer {
         };
         if let Some(estimator) = estimator {
             let value = correlation(domains, sampled, estimator);
-            penalties.push(Penalty { name: "correlation", weight: self.correlation_weight, value });
+            terms.push(term("correlation", self.correlation_weight, value));
         }
         if let [(live, live_history), (product, product_history)] = domains {
             let feeds = feeds_with(
@@ -87,16 +88,16 @@ impl Regularizer {
                 } else {
                     zero()
                 };
-                penalties.push(Penalty { name: "alignment", weight, value });
+                terms.push(term("alignment", weight, value));
             }
             if self.separate_specific {
                 let nce = |x, y| ops::info_nce(x, y, &paired, self.temperature).neg();
                 let value =
                     if enough { nce(of(&live.specific), of(&product.specific)) } else { zero() };
-                penalties.push(Penalty { name: "separation", weight, value });
+                terms.push(term("separation", weight, value));
             }
         }
-        penalties
+        terms
     }
 
     /// eq. 9 or what stands in for it.
@@ -118,7 +119,7 @@ impl Regularizer {
 /// eq. 8: dCor(z_c, z_s), summed over the domains; a domain's rows are the feeds with at least two events there, since
 /// with one o_c = o_s and z_c = z_s.
 fn correlation(
-    domains: &[(Retrieval, &History)],
+    domains: &[(Retrieved, &History)],
     sampled: &[u32],
     estimator: Estimator,
 ) -> Tensor<1> {

@@ -2,32 +2,19 @@
 //! per history, and the learned prototypes of wo.P.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
-use serde::{Deserialize, Serialize};
+use burn::tensor::Tensor;
 
+use super::config::{EliveConfig, EncoderKind, Position, PrototypeSource};
 use super::gating::Gating;
-use super::{EliveConfig, Position, PrototypeSource, RECENCY_BUCKETS};
-use crate::blocks::{
-    AttentionUnit, Normalize, TransformerBlock, TransformerConfig, matrix, vector,
-};
+use crate::blocks::{AttentionUnit, Normalize, TransformerBlock, TransformerConfig};
+use crate::builder::Builder;
 use crate::inputs::{History, Inputs};
 use crate::ops;
 use crate::rows::{Rows, indices};
 use crate::trace::Trace;
 
-/// See [`EliveConfig::encoder`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EncoderKind {
-    /// eLive-BST: `blocks` blocks of self-attention, the paper's own.
-    #[default]
-    Transformer,
-    /// eLive-DIN: h_i = a_i e_i, with the weight that DIN's unit gives to event i for the target, softmax over the
-    /// events; so H is another one for each candidate.
-    Din,
-    /// eLive-HGN: h_i = s_i (e_i * g_i), with HGN's gates of features g_i and of instances s_i.
-    Hgn,
-}
+/// Buckets of the event's age: floor(log2(seconds)), 0 to 31.
+const RECENCY_BUCKETS: usize = 32;
 
 /// From E to H, by one of the three of [`EncoderKind`]; the two domains never share weights.
 #[derive(Module, Debug)]
@@ -57,7 +44,7 @@ pub(super) struct Sequence {
 }
 
 impl Side {
-    pub(super) fn new(config: &EliveConfig, width: usize, device: &Device) -> Self {
+    pub(super) fn new(config: &EliveConfig, width: usize, builder: &Builder) -> Self {
         let block = TransformerConfig {
             width,
             heads: config.heads,
@@ -71,13 +58,13 @@ impl Side {
         let learned = config.disentangle && config.prototypes == PrototypeSource::Learned;
         Self {
             recency: (config.position == Position::Recency)
-                .then(|| matrix(RECENCY_BUCKETS, width, device)),
-            blocks: (0..blocks).map(|_| block.init(device)).collect(),
+                .then(|| builder.vectors(RECENCY_BUCKETS, width)),
+            blocks: (0..blocks).map(|_| block.init(builder)).collect(),
             unit: (config.encoder == EncoderKind::Din)
-                .then(|| AttentionUnit::new(width, Normalize::Softmax, false, device)),
-            gating: (config.encoder == EncoderKind::Hgn).then(|| Gating::new(width, device)),
-            consistent: learned.then(|| vector(width, 0.0, device)),
-            specific: learned.then(|| vector(width, 0.0, device)),
+                .then(|| AttentionUnit::new(width, Normalize::Softmax, false, builder)),
+            gating: (config.encoder == EncoderKind::Hgn).then(|| Gating::new(width, builder)),
+            consistent: learned.then(|| builder.vector(width)),
+            specific: learned.then(|| builder.vector(width)),
         }
     }
 
@@ -102,10 +89,10 @@ impl Side {
             let embedded = history.items.clone();
             if history.rows.total() > 0 {
                 for block in &self.blocks {
-                    history.items = block.forward(&history);
+                    history.items = block.forward(history.items, &history.rows);
                 }
                 if let Some(gating) = &self.gating {
-                    history.items = gating.forward(inputs.context.as_ref(), &history);
+                    history.items = gating.forward(inputs.context_or_zero(), &history);
                 }
             }
             Sequence {
