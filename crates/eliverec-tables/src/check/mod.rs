@@ -74,7 +74,7 @@ pub fn feeds(directory: &FeedDirectory) -> Result<Checked, Error> {
         Box::new(leaks::Leaks::new(schema)),
         Box::new(labels::LabelColumns::new(schema)),
         Box::new(ids::Vocabularies::new(schema)),
-        Box::new(requests::Requests::new(schema)),
+        Box::new(requests::Requests::default()),
         Box::new(histories::Histories::new(schema)),
         Box::new(fields::Fields::new(schema)),
     ];

@@ -1,6 +1,6 @@
 //! Requests and splits: each once, in time, training before what it is judged on.
 
-use eliverec_core::{Feed, Schema};
+use eliverec_core::Feed;
 
 use super::family::{Family, identity};
 use super::finding::{Check, Findings, Level, percent};
@@ -62,7 +62,6 @@ pub(super) struct Requests {
     /// Times in each split.
     ids: SampledIds<[u8; Split::ALL.len()]>,
     splits: [Seen; Split::ALL.len()],
-    names_channels: bool,
 }
 
 #[derive(Debug, Default)]
@@ -77,15 +76,13 @@ struct Seen {
     channels: Vec<u64>,
 }
 
-impl Requests {
-    pub(super) fn new(schema: &Schema) -> Self {
-        Self {
-            ids: SampledIds::new(MOST_REQUESTS),
-            splits: Default::default(),
-            names_channels: !schema.channel.is_empty(),
-        }
+impl Default for Requests {
+    fn default() -> Self {
+        Self { ids: SampledIds::new(MOST_REQUESTS), splits: Default::default() }
     }
+}
 
+impl Requests {
     fn tell_of_ids(&self, findings: &mut Findings) {
         let one_in = self.ids.one_in();
         for split in Split::ALL {
@@ -158,9 +155,9 @@ impl Family for Requests {
         seen.last_ms = seen.last_ms.max(Some(feed.ts_ms));
         seen.early += u64::from(end_ms.is_some_and(|end| feed.ts_ms < end));
         seen.strange_time += u64::from(!YEARS_MS.contains(&feed.ts_ms));
-        if self.names_channels {
+        // The first field tells channels apart, as in Table I.
+        if let Some(first) = feed.candidates.channel.first() {
             seen.channels.clear();
-            let first = &feed.candidates.channel[0];
             seen.channels.extend((0..first.len()).filter_map(|i| identity(first, i)));
             seen.channels.sort_unstable();
             let twice = seen.channels.windows(2).any(|pair| pair[0] == pair[1]);

@@ -8,7 +8,7 @@ use eliverec_core::schema::Group;
 use eliverec_core::seed::Random;
 use eliverec_core::{Dimension, Dimensions, Event, EventKind, toy};
 use eliverec_tables::check::{Checked, Level};
-use eliverec_tables::events::check::{CHECKS, log};
+use eliverec_tables::events::check::{CHECKS, log as log_events};
 use eliverec_tables::events::{Day, EventLog, EventWriter, Store, write_dimensions};
 use tempfile::TempDir;
 
@@ -104,7 +104,7 @@ impl Log {
 
     fn check(&self) -> Checked {
         let (_folder, store) = self.write();
-        log(&EventLog::open(&store).unwrap(), LATENESS_MS).unwrap()
+        log_events(&EventLog::open(&store).unwrap(), LATENESS_MS).unwrap()
     }
 }
 
@@ -205,7 +205,7 @@ fn rows_rejected() {
     let impression = kinds.position(|kind| kind == Some("impression")).unwrap();
     let rows = changed(&rows, &["request_id"], &|array| Some(with_null(&array, impression)));
     write_foreign(&path, &rows, 100);
-    let checked = log(&EventLog::open(&store).unwrap(), LATENESS_MS).unwrap();
+    let checked = log_events(&EventLog::open(&store).unwrap(), LATENESS_MS).unwrap();
     assert_found(&checked, "rows_rejected", Level::Severe, "events: request_id");
     let says = &of(&checked, "rows_rejected")[0].says;
     for part in ["1 of ", "missing", "part-00000.parquet", "impression needs it"] {
@@ -234,6 +234,19 @@ fn nothing_is_found_in_a_log_as_it_should_be() {
             ("channels", 1, CHANNELS, 0)
         ]
     );
+}
+
+#[test]
+fn an_absent_kind_is_a_warning_where_the_schema_asks_for_it() {
+    let mut log = Log::new();
+    log.events.retain(|event| event.kind != EventKind::ProductOn);
+    assert_found(&log.check(), "kind_absent", Level::Note, "events: kind");
+    let (_folder, store) = log.write();
+    let mut schema = toy::schema();
+    schema.dynamic[1].name = "on_sale_category_id".into();
+    fs_err::write(store.root().join("schema.toml"), schema.to_toml()).unwrap();
+    let checked = log_events(&EventLog::open(&store).unwrap(), LATENESS_MS).unwrap();
+    assert_found(&checked, "kind_absent", Level::Warning, "events: kind");
 }
 
 #[test]

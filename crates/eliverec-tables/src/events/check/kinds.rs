@@ -9,7 +9,7 @@ use crate::check::sample::Magnitudes;
 /// A kind of event that does not occur.
 pub(super) const KIND_ABSENT: Check = Check {
     name: "kind_absent",
-    finds: "a kind of event that never occurs, and what follows: without leaves nothing is ever watched, without product clicks a history is empty, without stream_start nobody knows which channels are live",
+    finds: "a kind of event that never occurs, and what follows: without leaves nothing is ever watched, without product clicks a history is empty, without stream_start nobody knows which channels are live (a warning where the schema asks for it)",
     advice: "write the events of that kind, or take what is made of them out of schema.toml",
 };
 
@@ -36,6 +36,8 @@ const FEWEST: u64 = 20;
 #[derive(Debug)]
 pub(super) struct Kinds {
     has_products: bool,
+    /// Names of the fields that features of a candidate fill.
+    features: Vec<String>,
     counts: [u64; EventKind::ALL.len()],
     product_clicks_in_channels: u64,
     stays: Magnitudes,
@@ -45,10 +47,17 @@ impl Kinds {
     pub(super) fn new(schema: &Schema) -> Self {
         Self {
             has_products: !schema.product.is_empty(),
+            features: schema.target.iter().chain(&schema.dynamic).map(|f| f.name.clone()).collect(),
             counts: Default::default(),
             product_clicks_in_channels: 0,
             stays: Magnitudes::default(),
         }
+    }
+
+    /// A warning if a field begins with one of these names, which are those of `samples` features.
+    fn of_features(&self, names: &[&str]) -> Level {
+        let asked = |field: &String| names.iter().any(|name| field.starts_with(name));
+        if self.features.iter().any(asked) { Level::Warning } else { Level::Note }
     }
 
     /// How much the absence of a kind matters, and what follows from it; `None` if nothing does.
@@ -64,11 +73,17 @@ impl Kinds {
             EventKind::ProductClick => (Level::Note, "the label product_click is never true"),
             EventKind::Watch => (Level::Note, "entries count when the user leaves"),
             EventKind::BagClick => (Level::Note, "the label bag_click is never true"),
-            EventKind::StreamStart => (Level::Note, "nobody knows which channels are live"),
-            EventKind::StreamEnd => (Level::Note, "channels stay live"),
-            EventKind::ProductOn => (Level::Note, "goods bags are empty"),
-            EventKind::ProductOff => (Level::Note, "goods bags only grow"),
-            EventKind::Order => (Level::Note, "orders and revenue of channels are 0"),
+            EventKind::StreamStart => {
+                (self.of_features(&["minutes_live"]), "nobody knows which channels are live")
+            }
+            EventKind::StreamEnd => (self.of_features(&["minutes_live"]), "channels stay live"),
+            EventKind::ProductOn => {
+                (self.of_features(&["current_", "on_sale_"]), "goods bags are empty")
+            }
+            EventKind::ProductOff => (self.of_features(&["on_sale_"]), "goods bags only grow"),
+            EventKind::Order => {
+                (self.of_features(&["orders_", "revenue_"]), "orders and revenue of channels are 0")
+            }
             EventKind::Follow | EventKind::Like | EventKind::Comment => return None,
         })
     }
