@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "eliverec-run",
         &["eliverec-core", "eliverec-metrics", "eliverec-models", "eliverec-store", "burn"],
     ),
+    ("eliverec-serve", &["eliverec-core", "eliverec-features", "eliverec-run"]),
     ("eliverec-sim", &["eliverec-core", "eliverec-metrics", "arrow", "parquet"]),
     ("eliverec-store", &["eliverec-core"]),
     ("eliverec-tables", &["eliverec-core", "arrow", "parquet"]),

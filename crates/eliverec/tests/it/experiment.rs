@@ -37,7 +37,7 @@ fn a_folder_becomes_a_report_in_three_formats() {
 
     let files = "--title Mine --markdown report.md --html report.html";
     let shown = sandbox.succeed(&format!("report results {files}"));
-    for part in ["plain", "tasks", "±", "95 % interval", "gAUC per user", "bag AUC"] {
+    for part in ["plain", "tasks", "±", "95 % interval", "gAUC per user", "bag click AUC"] {
         assert!(shown.contains(part), "{part} is missing in {shown}");
     }
     let markdown = fs_err::read_to_string(sandbox.path("report.md")).unwrap();

@@ -1,0 +1,104 @@
+//! One user's request, answered: what is known at that moment, as a feed, scored by a run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use eliverec_core::event::Scalar;
+use eliverec_core::{BatchBuilder, Dimensions, Event};
+use eliverec_features::{Admission, Candidate, FeatureConfig, FeedBuilder, OnlineDriver, Request};
+use eliverec_run::{Prepared, Scorer};
+
+use crate::error::Error;
+
+/// Who asks, when, and which channels could be shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// Who.
+    pub user_id: u64,
+    /// When, milliseconds since 1970 UTC; what arrived before that millisecond is known.
+    pub ts_ms: i64,
+    /// The schema's `context` fields, in its order.
+    pub context: Vec<Scalar>,
+    /// The channels to score; at least one.
+    pub channels: Vec<u64>,
+}
+
+/// One channel with its scores.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranked {
+    /// The channel.
+    pub channel_id: u64,
+    /// Probability of a watch.
+    pub p_watch: f32,
+    /// By task of the schema, as [`eliverec_run::Scores::tasks`]; empty for a model without heads.
+    pub tasks: Vec<f32>,
+}
+
+/// A trained run and the state of all users and channels.
+#[derive(Debug)]
+pub struct Ranker {
+    scorer: Scorer,
+    builder: FeedBuilder,
+    driver: OnlineDriver,
+}
+
+impl Ranker {
+    /// The best checkpoint of the run at `path`, when nothing has happened yet. `config` must be what the run's feeds were made
+    /// with.
+    ///
+    /// # Errors
+    /// A run that does not load, a schema whose fields a log cannot fill.
+    pub fn open(
+        path: &Path,
+        config: FeatureConfig,
+        dimensions: &Arc<Dimensions>,
+    ) -> Result<Self, Error> {
+        let scorer = Scorer::open(path)?;
+        let builder = FeedBuilder::new(&scorer.schema, dimensions)?;
+        let driver = OnlineDriver::new(config, dimensions, builder.wanted())?;
+        Ok(Self { scorer, builder, driver })
+    }
+
+    /// An event has arrived; events come in the order of their arrival.
+    pub fn event(&mut self, event: &Event) -> Admission {
+        self.driver.event(event)
+    }
+
+    /// Scores the channels, the likeliest watch first; of equal scores, in the order asked.
+    ///
+    /// # Errors
+    /// No channel, or a context that does not fit the schema.
+    pub fn rank(&self, asked: &Asked) -> Result<Vec<Ranked>, Error> {
+        let candidates = asked.channels.iter().map(|channel_id| Candidate {
+            event_id: 0,
+            channel_id: *channel_id,
+            position: None,
+            outcome: None,
+        });
+        let request = Request {
+            request_id: 0,
+            user_id: asked.user_id,
+            ts_ms: asked.ts_ms,
+            context: asked.context.clone(),
+            candidates: candidates.collect(),
+        };
+        let features = self.driver.features(asked.user_id, asked.ts_ms, &asked.channels);
+        let feed = self.builder.feed(&request, &features);
+        let (schema, lengths) = (&self.scorer.schema, self.scorer.config.settings().lengths());
+        let mut builder = BatchBuilder::new(schema, &self.scorer.normalization, lengths);
+        builder.push(&feed)?;
+        let batch = builder.finish().expect("a feed was added");
+        let scores = self.scorer.scoring().score(&Prepared::of(schema, batch));
+        let tasks = scores.tasks.unwrap_or_default();
+        let scored = asked.channels.iter().zip(scores.p_watch).enumerate();
+        let mut ranked: Vec<Ranked> = scored
+            .map(|(i, (channel_id, p_watch))| Ranked {
+                channel_id: *channel_id,
+                p_watch,
+                tasks: tasks.iter().map(|task| task[i]).collect(),
+            })
+            .collect();
+        ranked.sort_by(|a, b| b.p_watch.total_cmp(&a.p_watch));
+        Ok(ranked)
+    }
+}
