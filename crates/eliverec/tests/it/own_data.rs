@@ -15,7 +15,7 @@ use crate::sandbox::text;
 /// Names the Python that must have the package.
 const PYTHON: &str = "ELIVEREC_DUCKDB_PYTHON";
 /// Behind the page's `eliverec train`: enough to see it run.
-const FEW_STEPS: &str = "training.max_steps=60 training.patience=0";
+const FEW_STEPS: &str = "training.max_steps=100 training.patience=0";
 
 /// A block of the page: its language and its text.
 type Block = (String, String);
