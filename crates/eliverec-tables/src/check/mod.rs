@@ -4,13 +4,13 @@
 //! is a [`Check`] in [`CHECKS`] or [`crate::events::check::CHECKS`]: a name, what it finds, what to do. What breaks the
 //! contract is an error of the reader and not a finding.
 //!
-//! A family of checks is a file with a [`Family`](family::Family): it sees every feed once, in the order of the splits, and
+//! A family of checks is a file with a `family::Family`: it sees every feed once, in the order of the splits, and
 //! tells what it found at the end.
 //!
 //! # Memory
-//! One pass over the files as [`crate::read`] has it. Ids are remembered up to a number of them: a million requests (some 40 MB), a
-//! quarter of a million ids of each vocabulary and users of each split (some 10 MB each). Beyond that a part of them is, chosen by hash (see
-//! [`sample`]), and [`Checked::covers`] says which part. Numbers are counted by magnitude or sampled.
+//! One pass over the files as [`crate::read`] has it. Ids are remembered up to a number of them: a million requests (some 40 MB),
+//! a quarter of a million ids of each vocabulary and users of each split (some 10 MB each). Beyond that a part of them is,
+//! chosen by hash (`sample.rs`), and [`Checked::covers`] says which part. Numbers are counted by magnitude or sampled.
 
 mod family;
 mod fields;

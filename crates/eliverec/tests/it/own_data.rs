@@ -17,6 +17,21 @@ const PYTHON: &str = "ELIVEREC_DUCKDB_PYTHON";
 /// Behind the page's `eliverec train`: enough to see it run.
 const FEW_STEPS: &str = "training.max_steps=100 training.patience=0";
 
+/// The same feeds as a set of one domain: the page's schema without `[[product]]`, no column `products`.
+const ONE_DOMAIN: &str = r#"# one_domain.py
+import os, re
+import duckdb
+
+os.mkdir("live")
+tables = re.split(r"(?m)^(?=\[\[)", open("schema.toml").read())
+kept = [table for table in tables if not table.startswith("[[product]]") and '"product"' not in table]
+open("live/schema.toml", "w").write("".join(kept))
+for split in ["train", "validation", "test"]:
+    os.mkdir(f"live/{split}")
+    duckdb.sql(f"""copy (select * exclude (products) from 'feeds/{split}/part-0.parquet')
+                   to 'live/{split}/part-0.parquet' (format parquet)""")
+"#;
+
 /// A block of the page: its language and its text.
 type Block = (String, String);
 
@@ -123,4 +138,11 @@ fn the_page_runs_from_tables_to_scores() {
         (page.json("eliverec inspect feeds --json"), page.json("eliverec inspect from-log --json"));
     assert_eq!(by_hand, from_log);
     assert_eq!(by_hand["train"]["users"], 150);
+
+    page.run(&("python".into(), ONE_DOMAIN.into()));
+    page.command("eliverec check live --strict");
+    page.command(
+        "eliverec train --config config.toml --feeds live --out live-run input.domain=live",
+    );
+    page.command("eliverec score --run live-run --feeds live --out live-scores.parquet");
 }
