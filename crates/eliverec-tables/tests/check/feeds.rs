@@ -262,6 +262,9 @@ fn a_clock_that_starts_at_0_is_a_note() {
     let mut set = Set::new();
     set.each(|_, feed| feed.ts_ms -= START_MS);
     assert_found(&set.check(), "time_unit", Level::Note, "train: ts");
+    // As where each user's steps are counted.
+    set.of(Split::Test).for_each(|feed| feed.ts_ms %= 60_000);
+    assert_found(&set.check(), "splits_out_of_order", Level::Warning, "test");
 }
 
 #[test]
