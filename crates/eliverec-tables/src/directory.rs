@@ -136,7 +136,7 @@ impl FeedDirectory {
         Ok(files)
     }
 
-    fn files(&self, split: Split) -> Result<Vec<FeedFile>, Error> {
+    pub(crate) fn files(&self, split: Split) -> Result<Vec<FeedFile>, Error> {
         let mut paths = Vec::new();
         match fs_err::read_dir(split.folder(&self.path)) {
             Ok(entries) => {

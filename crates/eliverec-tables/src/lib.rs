@@ -14,6 +14,7 @@
 
 mod arrow_schema;
 pub mod batches;
+pub mod check;
 mod decode;
 pub mod directory;
 mod encode;

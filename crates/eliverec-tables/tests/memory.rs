@@ -1,4 +1,4 @@
-//! Writing and reading hold a bounded part of a set, however large the set is.
+//! Writing, reading and checking hold a bounded part of a set, however large the set is.
 
 #![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
 
@@ -8,7 +8,7 @@ mod feed_files;
 use counting::{live, peak_of};
 use eliverec_core::batch::Lengths;
 use eliverec_core::{Feed, Normalization, toy};
-use eliverec_tables::{FeedDirectory, FeedWriter, Shuffle, Split};
+use eliverec_tables::{FeedDirectory, FeedWriter, Shuffle, Split, check};
 use feed_files::{first_file, rows_of, toy_directory, write_foreign};
 
 /// What writing, and reading through shuffle and batches, may hold.
@@ -31,6 +31,12 @@ fn read(directory: &std::path::Path) -> usize {
         .batches(Split::Train, &Normalization::default(), Lengths::default(), 256, shuffle)
         .unwrap();
     batches.map(|batch| batch.unwrap().feeds()).sum()
+}
+
+/// Checks the feeds, of which those of the small set stand in the large one too, so that there are no more ids.
+fn checked(directory: &std::path::Path) -> u64 {
+    let checked = check::feeds(&FeedDirectory::open(directory).unwrap()).unwrap();
+    checked.read.iter().map(|part| part.rows).sum()
 }
 
 /// The most bytes that are held while feeds in one row group are spread.
@@ -63,12 +69,18 @@ fn memory_does_not_grow_with_the_set() {
     let (count, reading_large) = peak_of(|| read(&large));
     assert_eq!(count, times * feeds.len());
 
+    let (count, checking_small) = peak_of(|| checked(&small));
+    assert_eq!(count, (times / 10 * feeds.len()) as u64);
+    let (count, checking_large) = peak_of(|| checked(&large));
+    assert_eq!(count, (times * feeds.len()) as u64);
+
     assert!(times * feeds_bytes > 10 * LIMIT, "the large set would not fit ten times over");
     // Both have as many piles as there may be.
     let (spreading_small, spreading_large) = (spreading(40_000), spreading(80_000));
     for (what, small, large) in [
         ("writing", writing_small, writing_large),
         ("reading", reading_small, reading_large),
+        ("checking", checking_small, checking_large),
         ("spreading", spreading_small, spreading_large),
     ] {
         assert!(large < LIMIT, "{what}: {large} bytes");

@@ -38,6 +38,7 @@ Exit codes:
 enum Command {
     Demo(commands::demo::Arguments),
     Import(commands::import::Arguments),
+    Check(commands::check::Arguments),
     Inspect(commands::inspect::Arguments),
     Simulate(commands::simulate::Arguments),
     Samples(commands::samples::Arguments),
@@ -73,6 +74,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
             commands::demo::run(&arguments, |words| run(Cli::try_parse_from(words)?))
         }
         Command::Import(arguments) => commands::import::run(&arguments),
+        Command::Check(arguments) => commands::check::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Samples(arguments) => commands::samples::run(&arguments),
         Command::Simulate(arguments) => commands::simulate::run(&arguments),

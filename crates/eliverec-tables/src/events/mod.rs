@@ -14,6 +14,7 @@
 //! A row that is no event is an error that names it ([`EventReader::strict`]), or is counted and set aside
 //! ([`EventReader::lenient`]); a file that cannot be read at all is always an error.
 
+pub mod check;
 pub mod day;
 pub mod decode;
 pub mod dimensions;

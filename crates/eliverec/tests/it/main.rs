@@ -6,8 +6,10 @@
 mod feed_files;
 
 mod bad_inputs;
+mod check;
 mod experiment;
 mod interruption;
+mod own_data;
 mod own_tasks;
 mod pipeline;
 mod sandbox;

@@ -1,0 +1,178 @@
+//! What can be found, and what was.
+
+use std::cmp::Reverse;
+use std::fmt;
+
+use serde::Serialize;
+
+/// Something that can be found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What a finding is called.
+    pub name: &'static str,
+    /// What it finds, for the documentation.
+    pub finds: &'static str,
+    /// What to do about it.
+    pub advice: &'static str,
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Worth knowing; often as it should be.
+    Note,
+    /// Training learns less than it could.
+    Warning,
+    /// Training, or what is measured after it, is of no use.
+    Severe,
+}
+
+impl Level {
+    /// Its name in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Severe => "severe",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Something that was found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// The name of its [`Check`].
+    pub check: &'static str,
+    /// How much it matters.
+    pub level: Level,
+    /// Where: a split and a field, a vocabulary, a table.
+    pub place: String,
+    /// What is so, with the figures.
+    pub says: String,
+    /// How many are so.
+    pub count: u64,
+    /// Of how many.
+    pub of: u64,
+    /// What to do.
+    pub advice: &'static str,
+}
+
+impl Finding {
+    /// `count / of`; 0 of none.
+    pub fn share(&self) -> f64 {
+        share(self.count, self.of)
+    }
+}
+
+/// A part of the data that was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// A split, or a folder or table of a log.
+    pub name: String,
+    /// Its files.
+    pub files: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Channels shown in them.
+    pub impressions: u64,
+}
+
+/// What was read and what was found, worst first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Checked {
+    /// What was read.
+    pub read: Vec<Part>,
+    /// What the checks that remember ids cover.
+    pub covers: Vec<String>,
+    /// By level, the worst first; within one, in the order of the checks.
+    pub findings: Vec<Finding>,
+}
+
+impl Checked {
+    /// With the findings of some checks in the order of their list.
+    pub(crate) fn new(
+        read: Vec<Part>,
+        covers: Vec<String>,
+        findings: Findings,
+        checks: &[&Check],
+    ) -> Self {
+        let mut findings = findings.0;
+        let place = |name: &str| checks.iter().position(|check| check.name == name);
+        findings.sort_by_key(|finding| (Reverse(finding.level), place(finding.check)));
+        Self { read, covers, findings }
+    }
+
+    /// The worst level; `None` if nothing was found.
+    pub fn worst(&self) -> Option<Level> {
+        self.findings.first().map(|finding| finding.level)
+    }
+}
+
+/// The findings so far.
+#[derive(Debug, Default)]
+pub(crate) struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// Adds that `count` of `of` are as `says` has it.
+    pub(crate) fn add(
+        &mut self,
+        check: &'static Check,
+        level: Level,
+        place: impl Into<String>,
+        (count, of): (u64, u64),
+        says: String,
+    ) {
+        let (check, advice) = (check.name, check.advice);
+        self.0.push(Finding { check, level, place: place.into(), says, count, of, advice });
+    }
+}
+
+/// `count / of`; 0 of none.
+pub(crate) fn share(count: u64, of: u64) -> f64 {
+    count as f64 / of.max(1) as f64
+}
+
+/// A share for people: whole per cent, but never 0 % or 100 % for some.
+pub(crate) fn percent(count: u64, of: u64) -> String {
+    match share(count, of) {
+        share if count > 0 && share < 0.01 => "less than 1 %".into(),
+        share if count < of && share > 0.99 => "more than 99 %".into(),
+        share => format!("{:.0} %", share * 100.0),
+    }
+}
+
+/// The level that a share has, by the shares above which it is one; `None` below all of them.
+pub(crate) fn level_of(share: f64, note: f64, warning: f64, severe: f64) -> Option<Level> {
+    let levels = [(severe, Level::Severe), (warning, Level::Warning), (note, Level::Note)];
+    levels.into_iter().find(|(above, _)| share > *above).map(|(_, level)| level)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_are_never_told_as_none_or_all() {
+        assert_eq!(percent(1, 1_000), "less than 1 %");
+        assert_eq!(percent(999, 1_000), "more than 99 %");
+        assert_eq!(percent(0, 10), "0 %");
+        assert_eq!(percent(10, 10), "100 %");
+        assert_eq!(percent(1, 3), "33 %");
+        assert_eq!(share(0, 0), 0.0);
+    }
+
+    #[test]
+    fn a_share_has_the_worst_level_that_it_passes() {
+        assert_eq!(level_of(0.1, 0.1, 0.5, 0.9), None);
+        assert_eq!(level_of(0.2, 0.1, 0.5, 0.9), Some(Level::Note));
+        assert_eq!(level_of(0.6, 0.1, 0.5, 0.9), Some(Level::Warning));
+        assert_eq!(level_of(1.0, 0.1, 0.5, 0.9), Some(Level::Severe));
+    }
+}

@@ -1,0 +1,80 @@
+//! What would make the feeds of a log quietly worse: as [`crate::check`], of events.
+//!
+//! A row that is no event is counted here, where a strict reader stops at it. A file or a table that cannot be read is an error.
+//!
+//! # Memory
+//! One pass over the files as [`super::read`] has it, the dimension tables, and of ids as many as [`crate::check`] remembers.
+
+mod arrivals;
+mod family;
+mod kinds;
+mod requests;
+mod tables;
+
+use eliverec_core::dimensions::TABLE_GROUPS;
+use eliverec_core::{Dimensions, EventKind};
+
+use super::{EventLog, Row};
+use crate::check::finding::Findings;
+use crate::check::{Check, Checked, Part};
+use crate::error::Error;
+use family::Family;
+
+/// The checks of event logs, in the order in which findings of one level stand.
+pub const CHECKS: &[&Check] = &[
+    &arrivals::ROWS_REJECTED,
+    &kinds::KIND_ABSENT,
+    &requests::USERS_NEVER_MEET,
+    &requests::LEAVES_UNTIED,
+    &tables::IDS_WITHOUT_ROW,
+    &arrivals::DAYS_MISSING,
+    &arrivals::EVENTS_LATE,
+    &arrivals::ARRIVES_BEFORE,
+    &arrivals::EVENT_TWICE,
+    &arrivals::EVENT_TIME_UNIT,
+    &requests::REQUEST_OF_SEVERAL,
+    &requests::POSITION_MISSING,
+    &kinds::LEAVE_UNIT,
+    &kinds::CLICKS_OF_ONE_DOMAIN,
+];
+
+/// Looks through a log whose events may arrive this much after they happened before features leave them out.
+///
+/// # Errors
+/// What reading the log gives, but for rows that are no events.
+pub fn log(log: &EventLog, allowed_lateness_ms: i64) -> Result<Checked, Error> {
+    let (schema, dimensions) = (log.schema(), log.dimensions()?);
+    let mut arrivals = arrivals::Arrivals::new(log.days(), allowed_lateness_ms);
+    let mut others: [Box<dyn Family + '_>; 3] = [
+        Box::new(kinds::Kinds::new(schema)),
+        Box::new(requests::Requests::default()),
+        Box::new(tables::Tables::new(&dimensions)),
+    ];
+    let files = log.days().map(|day| log.files(day).len() as u64).sum();
+    let mut events = Part { name: "events".into(), files, ..Part::default() };
+    for row in log.read(..)? {
+        events.rows += 1;
+        match row? {
+            Row::Event(event) => {
+                events.impressions += u64::from(event.kind == EventKind::Impression);
+                arrivals.event(&event);
+                others.iter_mut().for_each(|family| family.event(&event));
+            }
+            Row::Rejected(row) => arrivals.rejected(row),
+        }
+    }
+    let mut read = vec![events];
+    let Dimensions { users, products, channels } = &dimensions;
+    for (group, table) in TABLE_GROUPS.into_iter().zip([users, products, channels]) {
+        let (files, rows) = (u64::from(!table.is_empty()), table.len() as u64);
+        read.push(Part { name: format!("{}s", group.name()), files, rows, impressions: 0 });
+    }
+    let (mut findings, mut covers) = (Findings::default(), Vec::new());
+    arrivals.tell(&mut findings);
+    covers.extend(arrivals.covers());
+    for family in &others {
+        family.tell(&mut findings);
+        covers.extend(family.covers());
+    }
+    Ok(Checked::new(read, covers, findings, CHECKS))
+}
