@@ -20,7 +20,7 @@ use crate::tensor_file;
 
 /// Where training is: everything that the loop knows besides weights, accumulators and rows. Seeds are derived from it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Position {
+pub struct TrainingPosition {
     /// Updates made.
     pub step: u64,
     /// Updates made before the run began, by the run that it goes on from.
@@ -44,7 +44,7 @@ pub struct Position {
     pub finished: Option<Finish>,
 }
 
-impl Position {
+impl TrainingPosition {
     /// Updates that the run itself made.
     pub const fn own_steps(&self) -> u64 {
         self.step - self.first_step
@@ -74,7 +74,7 @@ pub struct Commit {
     /// Checkpoint to evaluate and to explain with.
     pub best: String,
     /// Where training is.
-    pub position: Position,
+    pub position: TrainingPosition,
     /// Length of `metrics.jsonl` at this moment.
     pub metrics_bytes: u64,
     /// Feeds of the training split, to notice other data.
@@ -161,7 +161,7 @@ pub fn step_of(checkpoint: &str) -> Option<u64> {
 pub fn adopt(
     run: &RunDirectory,
     checkpoint: &Path,
-    position: Position,
+    position: TrainingPosition,
     training_feeds: u64,
 ) -> Result<(), Error> {
     let current = name(position.step);
@@ -285,7 +285,11 @@ mod tests {
             version: VERSION,
             current: current.into(),
             best: best.into(),
-            position: Position { step: 7, finished: Some(Finish::Patience), ..Position::default() },
+            position: TrainingPosition {
+                step: 7,
+                finished: Some(Finish::Patience),
+                ..TrainingPosition::default()
+            },
             metrics_bytes: 12,
             training_feeds: 3,
         }

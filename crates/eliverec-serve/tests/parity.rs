@@ -15,7 +15,7 @@ use eliverec_serve::{Asked, Ranker};
 use eliverec_sim::{Collected, LoggingPolicy, SCHEMA, World, WorldConfig};
 use eliverec_tables::events::{EventWriter, Store, write_dimensions};
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::{Progress, Request, train};
+use eliverec_train::{Progress, TrainingOrder, train};
 
 const CONFIG: &str = r#"
 seed = 3
@@ -71,7 +71,7 @@ fn a_request_gets_the_scores_of_its_feed() {
     writer.finish().unwrap();
     write_dimensions(&dimensions, &store).unwrap();
     samples(&path("logs"), &path("feeds"), &SampleConfig::default(), |_| ()).unwrap();
-    let request = Request {
+    let order = TrainingOrder {
         config: Some(Config::parse(CONFIG, "config", &[]).unwrap()),
         overrides: Vec::new(),
         feeds: path("feeds"),
@@ -79,7 +79,7 @@ fn a_request_gets_the_scores_of_its_feed() {
         resume: false,
         init_from: None,
     };
-    train(&request, Progress::Silent, &AtomicBool::new(false)).unwrap();
+    train(&order, Progress::Silent, &AtomicBool::new(false)).unwrap();
 
     let scorer = Scorer::open(&path("run")).unwrap();
     let mut ranker = Ranker::open(&path("run"), FeatureConfig::default(), &dimensions).unwrap();

@@ -10,9 +10,6 @@ use crate::layout::Split;
 use crate::read::{FeedHandle, FeedReader};
 use crate::shuffle::ShuffledFeeds;
 
-/// Impressions of a batch unless the caller wants others.
-pub const BATCH_IMPRESSIONS: usize = 2_048;
-
 /// Batches of at most so many impressions; a larger feed makes a batch of its own. Ends after the first error.
 ///
 /// Owns all it needs, so that it can run on a thread of its own.

@@ -144,9 +144,4 @@ impl Error {
         let line = reason.lines().next().unwrap_or_default().trim_end_matches('.');
         Self::Parquet { path: path.into(), reason: line.into() }
     }
-
-    /// The message with its causes, on one line whatever they contain.
-    pub fn one_line(&self) -> String {
-        self.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
-    }
 }

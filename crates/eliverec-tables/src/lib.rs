@@ -32,7 +32,7 @@ pub mod statistics;
 mod values;
 pub mod write;
 
-pub use batches::{BATCH_IMPRESSIONS, Batches};
+pub use batches::Batches;
 pub use directory::FeedDirectory;
 pub use error::Error;
 pub use feed_file::{EncodedFeeds, FeedEncoder, FeedFileWriter};

@@ -36,7 +36,7 @@ fn error_of(path: &[&str], change: impl Fn(&ArrayRef) -> Option<ArrayRef>) -> Er
 fn assert_names(error: &Error, parts: &[&str]) {
     let message = error.to_string();
     assert_eq!(message.lines().count(), 1, "{message}");
-    assert_eq!(message, error.one_line());
+    assert_eq!(message, error.to_string());
     assert!(message.contains("part-00000.parquet"), "{message}");
     for part in parts {
         assert!(message.contains(part), "no {part:?} in: {message}");
@@ -321,7 +321,7 @@ fn directories_that_are_none() {
     fs_err::write(&schema, "nmae = \"x\"").unwrap();
     let error = FeedDirectory::open(folder.path()).unwrap_err();
     assert!(matches!(error, Error::Schema { .. }));
-    let line = error.one_line();
+    let line = error.to_string();
     assert!(line.contains("schema.toml") && line.contains("nmae") && !line.contains('\n'));
     fs_err::write(&schema, [0xff, 0xfe]).unwrap();
     assert!(open(folder.path()).contains("not text"), "{}", open(folder.path()));

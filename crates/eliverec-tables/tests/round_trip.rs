@@ -14,9 +14,7 @@ use eliverec_core::id::text_id;
 use eliverec_core::schema::{Field, Group, Kind};
 use eliverec_core::seed::Random;
 use eliverec_core::{BatchBuilder, Feed, Normalization, Schema, toy};
-use eliverec_tables::{
-    BATCH_IMPRESSIONS, Error, FeedDirectory, FeedWriter, Shuffle, Split, statistics,
-};
+use eliverec_tables::{Error, FeedDirectory, FeedWriter, Shuffle, Split, statistics};
 use feed_files::{
     cast, changed, directory_of, first_file, large_list, read_all, rows_of, toy_directory,
     write_foreign,
@@ -376,7 +374,7 @@ fn streams_can_move_to_another_thread() {
             Split::Train,
             &Normalization::default(),
             Lengths::default(),
-            BATCH_IMPRESSIONS,
+            2_048,
             Some(Shuffle { seed: 1, buffer_feeds: 4 }),
         )
         .unwrap();

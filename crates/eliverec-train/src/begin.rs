@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use eliverec_core::normalize::Normalizer;
-use eliverec_run::checkpoint::{self, Position};
+use eliverec_run::checkpoint::{self, TrainingPosition};
 use eliverec_run::{Config, RunDirectory};
 use eliverec_tables::{FeedDirectory, Split};
 
@@ -61,11 +61,11 @@ pub fn warm(
         .ok_or_else(|| wrong("has no checkpoint yet; train it first".into()))?;
     let step = checkpoint::step_of(&commit.best)
         .ok_or_else(|| wrong(format!("names a checkpoint {:?} without a number", commit.best)))?;
-    let position = Position {
+    let position = TrainingPosition {
         step,
         first_step: step,
         evaluation_due: feeds.feeds(Split::Validation)? > 0,
-        ..Position::default()
+        ..TrainingPosition::default()
     };
     let training_feeds = feeds.feeds(Split::Train)?;
     new.prepare(feeds.schema(), &source.normalization()?)?;

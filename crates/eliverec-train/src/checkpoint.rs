@@ -4,7 +4,7 @@ use std::path::Path;
 
 use eliverec_core::Schema;
 use eliverec_models::{Model, parameters};
-use eliverec_run::checkpoint::{self, Commit, Dense, Position};
+use eliverec_run::checkpoint::{self, Commit, Dense, TrainingPosition};
 use eliverec_run::{Config, RunDirectory, durable};
 use eliverec_store::Store;
 
@@ -26,7 +26,7 @@ pub struct Saved<'a> {
     /// Rows.
     pub store: &'a Store,
     /// Where training is.
-    pub position: &'a Position,
+    pub position: &'a TrainingPosition,
     /// Feeds of the training split.
     pub training_feeds: u64,
 }

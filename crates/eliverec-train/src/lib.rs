@@ -34,4 +34,4 @@ mod training_split;
 pub use error::Error;
 pub use evaluate::{Detail, evaluate, evaluate_scores};
 pub use progress::Progress;
-pub use train::{Outcome, Request, train};
+pub use train::{TrainingEnd, TrainingOrder, train};

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use eliverec_core::seed::{numbered, stream};
 use eliverec_core::{Normalization, Schema};
-use eliverec_run::checkpoint::{Finish, Position, read_commit, remove_leftovers};
+use eliverec_run::checkpoint::{Finish, TrainingPosition, read_commit, remove_leftovers};
 use eliverec_run::{Config, Prepared, RunDirectory, Scoring};
 use eliverec_tables::{FeedDirectory, Shuffle, Split};
 
@@ -26,7 +26,7 @@ use crate::{begin, evaluate, figures, training_split};
 
 /// What to train, on what, and where to.
 #[derive(Debug)]
-pub struct Request {
+pub struct TrainingOrder {
     /// The config with overrides applied; `None` goes on with the config of the run.
     pub config: Option<Config>,
     /// The overrides, kept as a comment.
@@ -43,7 +43,7 @@ pub struct Request {
 
 /// How training ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum TrainingEnd {
     /// It is over, for this reason.
     Finished(Finish),
     /// It was over before, for this reason.
@@ -59,18 +59,22 @@ pub enum Outcome {
 ///
 /// # Errors
 /// Bad configs, feeds and runs before anything is computed; a NaN or infinity with its step, term and batch.
-pub fn train(request: &Request, progress: Progress, stop: &AtomicBool) -> Result<Outcome, Error> {
-    let feeds = FeedDirectory::open(&request.feeds)?;
-    let run = RunDirectory::at(&request.run);
+pub fn train(
+    order: &TrainingOrder,
+    progress: Progress,
+    stop: &AtomicBool,
+) -> Result<TrainingEnd, Error> {
+    let feeds = FeedDirectory::open(&order.feeds)?;
+    let run = RunDirectory::at(&order.run);
     let wrong =
-        |reason: String| Error::Run(eliverec_run::Error::Run { path: request.run.clone(), reason });
-    if request.config.is_none() && !run.exists() {
+        |reason: String| Error::Run(eliverec_run::Error::Run { path: order.run.clone(), reason });
+    if order.config.is_none() && !run.exists() {
         return Err(wrong("holds no run to resume; give a --config".into()));
     }
     let _lock = run.lock()?;
-    let config = match (&request.config, run.exists()) {
+    let config = match (&order.config, run.exists()) {
         (Some(config), false) => config.clone(),
-        (_, true) if !request.resume => {
+        (_, true) if !order.resume => {
             let advice =
                 "already holds a run; add --resume to go on with it, or choose another --out";
             return Err(wrong(advice.into()));
@@ -84,16 +88,16 @@ pub fn train(request: &Request, progress: Progress, stop: &AtomicBool) -> Result
     training_split::require_labels(&feeds, has_validation)?;
     if !has_validation && config.training.patience > 0 {
         let advice = "has no validation feeds, which early stopping needs; set training.patience=0 to train without";
-        let path = request.feeds.clone();
+        let path = order.feeds.clone();
         return Err(eliverec_run::Error::Run { path, reason: advice.into() }.into());
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(config.training.threads.unwrap_or(0));
     let pool = pool.build().map_err(std::io::Error::other)?;
     pool.install(|| {
         if !run.exists() {
-            let notes = request.overrides.iter().map(|override_| format!("override: {override_}"));
+            let notes = order.overrides.iter().map(|override_| format!("override: {override_}"));
             let notes: Vec<String> = notes.collect();
-            match &request.init_from {
+            match &order.init_from {
                 None => begin::fresh(&run, &config, &notes, &feeds)?,
                 Some(from) => begin::warm(&run, &config, &notes, &feeds, from)?,
             }
@@ -131,7 +135,7 @@ struct Training<'a> {
     schema: Arc<Schema>,
     normalization: Normalization,
     learner: Learner,
-    position: Position,
+    position: TrainingPosition,
     log: MetricsLog,
     reporter: Reporter,
 }
@@ -151,7 +155,7 @@ impl<'a> Training<'a> {
         remove_leftovers(run, commit.as_ref())?;
         let normalization = run.normalization()?;
         let mut learner = Learner::new(&config, &schema, &normalization)?;
-        let (mut position, mut metrics_bytes) = (Position::default(), 0);
+        let (mut position, mut metrics_bytes) = (TrainingPosition::default(), 0);
         if let Some(commit) = commit {
             if commit.training_feeds != training_feeds {
                 let reason = format!(
@@ -185,9 +189,9 @@ impl<'a> Training<'a> {
     }
 
     /// THE loop: epochs of batches, between them evaluations and checkpoints.
-    fn run(mut self, stop: &AtomicBool) -> Result<Outcome, Error> {
+    fn run(mut self, stop: &AtomicBool) -> Result<TrainingEnd, Error> {
         if let Some(finish) = self.position.finished {
-            return Ok(Outcome::AlreadyFinished(finish));
+            return Ok(TrainingEnd::AlreadyFinished(finish));
         }
         let mut batches = self.batches()?;
         loop {
@@ -196,7 +200,7 @@ impl<'a> Training<'a> {
             }
             if stop.load(Ordering::Relaxed) {
                 self.save(false)?;
-                return Ok(Outcome::Interrupted { step: self.position.step });
+                return Ok(TrainingEnd::Interrupted { step: self.position.step });
             }
             if let Some(finish) = self.finish() {
                 self.position.finished = Some(finish);
@@ -204,7 +208,7 @@ impl<'a> Training<'a> {
                 self.save(self.position.best_value.is_none())?;
                 drop(batches);
                 training_split::close(self.run)?;
-                return Ok(Outcome::Finished(finish));
+                return Ok(TrainingEnd::Finished(finish));
             }
             let every = self.config.training.checkpoint_every_steps;
             if every > 0 && self.position.step > 0 && self.position.step.is_multiple_of(every) {

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use eliverec_core::seed::stream;
-use eliverec_run::checkpoint::Position;
+use eliverec_run::checkpoint::TrainingPosition;
 use eliverec_run::{Config, RunDirectory};
 use eliverec_tables::{FeedDirectory, Shuffle, Split};
 
@@ -25,7 +25,7 @@ pub(crate) fn open(
     run: &RunDirectory,
     config: &Config,
     feeds: &FeedDirectory,
-    position: &Position,
+    position: &TrainingPosition,
     tell: impl FnOnce(&str),
 ) -> Result<FeedDirectory, Error> {
     if position.finished.is_some() {

@@ -235,7 +235,7 @@ fn flipped_bytes_never_panic() {
         fs_err::write(&path, &bytes).unwrap();
         if let Err(error) = read_strictly(&store) {
             errors += 1;
-            assert!(!error.one_line().is_empty());
+            assert!(!error.to_string().is_empty());
         }
     }
     assert!(errors > 500, "{errors} errors");
@@ -252,7 +252,7 @@ fn places_without_a_log_say_what_is_missing() {
     assert!(open(&store).contains("logs: has no schema.toml"));
     let schema_path = store.root().join("schema.toml");
     fs_err::write(&schema_path, "nmae = 1").unwrap();
-    let text = EventLog::open(&store).unwrap_err().one_line();
+    let text = EventLog::open(&store).unwrap_err().to_string();
     assert!(text.contains("schema.toml") && text.contains("nmae"), "{text}");
     fs_err::write(&schema_path, [0xff, 0xfe]).unwrap();
     assert!(open(&store).contains("the file is not text"));

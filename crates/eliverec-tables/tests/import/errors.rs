@@ -9,7 +9,7 @@ use super::small::{DRIVER, TRIVAGO, folder};
 
 fn message(name: &str, folder: &Path) -> String {
     let take = &mut |_, _: &_| Ok(());
-    importer(name).feeds(folder, Options::default(), take).unwrap_err().one_line()
+    importer(name).feeds(folder, Options::default(), take).unwrap_err().to_string()
 }
 
 fn assert_names(message: &str, parts: &[&str]) {

@@ -11,7 +11,7 @@ use eliverec_models::zoo::probe::ProbeConfig;
 use crate::checkpoint::{self, Saved};
 use crate::learner::{Learner, Measured};
 use crate::log::MetricsLog;
-use eliverec_run::checkpoint::{Position, read_commit};
+use eliverec_run::checkpoint::{TrainingPosition, read_commit};
 use eliverec_run::tasks::Schedule;
 use eliverec_run::{Config, Prepared, RunDirectory};
 use eliverec_store::RowReader;
@@ -164,7 +164,7 @@ fn a_checkpoint_between_two_updates_changes_no_bit() {
             if step != 2 {
                 continue;
             }
-            let position = Position { step: 3, ..Position::default() };
+            let position = TrainingPosition { step: 3, ..TrainingPosition::default() };
             let saved = Saved {
                 model: &unbroken.model,
                 optimizer: &unbroken.optimizer,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use eliverec_run::checkpoint::Finish;
-use eliverec_train::{Outcome, Progress, Request, train};
+use eliverec_train::{Progress, TrainingEnd, TrainingOrder, train};
 
 use super::{print, read_config, tell};
 
@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let path = arguments.config.as_ref();
     let config = path.map(|path| read_config(path, &arguments.overrides)).transpose()?;
-    let request = Request {
+    let order = TrainingOrder {
         config,
         overrides: arguments.overrides.clone(),
         feeds: arguments.feeds.clone(),
@@ -68,17 +68,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     } else {
         Progress::Lines(Box::new(std::io::stderr()))
     };
-    let outcome = train(&request, progress, stop_on_interrupt()?)?;
+    let outcome = train(&order, progress, stop_on_interrupt()?)?;
     let run = arguments.out.display();
     let next = format!("eliverec evaluate --run {run} --feeds {}", arguments.feeds.display());
     match outcome {
-        Outcome::Finished(finish) => {
+        TrainingEnd::Finished(finish) => {
             print(&format!("{run}: finished, {}; next: {next}", reason(finish)))?;
         }
-        Outcome::AlreadyFinished(finish) => {
+        TrainingEnd::AlreadyFinished(finish) => {
             print(&format!("{run}: was finished already, {}; next: {next}", reason(finish)))?;
         }
-        Outcome::Interrupted { step } => {
+        TrainingEnd::Interrupted { step } => {
             tell(&format!(
                 "{run}: interrupted after step {step}, checkpoint written; go on with --resume"
             ));

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use eliverec_report::result::{self, file_name};
 use eliverec_tables::FeedDirectory;
-use eliverec_train::{Error, Outcome, Progress, Request, train};
+use eliverec_train::{Error, Progress, TrainingEnd, TrainingOrder, train};
 
 use super::folder::{Folder, Job};
 use super::outcome::Keeper;
@@ -81,7 +81,7 @@ impl Schedule {
             .results
             .join("runs")
             .join(format!("{}-seed{}-{}", job.row, job.seed, job.fingerprint));
-        let request = Request {
+        let order = TrainingOrder {
             config: Some(job.config.clone()),
             overrides: job.overrides.clone(),
             feeds: self.keeper.feeds.path().into(),
@@ -90,7 +90,7 @@ impl Schedule {
             init_from: None,
         };
         let begun = Instant::now();
-        if let Outcome::Interrupted { .. } = train(&request, Progress::Silent, stop)? {
+        if let TrainingEnd::Interrupted { .. } = train(&order, Progress::Silent, stop)? {
             return Ok(false);
         }
         let trained = begun.elapsed();

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::anyhow;
 use eliverec_run::{Config, RunDirectory, checkpoint, durable};
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::{Error, Outcome, Progress, Request, train};
+use eliverec_train::{Error, Progress, TrainingEnd, TrainingOrder, train};
 use serde::{Deserialize, Serialize};
 
 use super::space::Budget;
@@ -171,7 +171,7 @@ impl Search {
             config.training.threads = Some(1);
         }
         let metric = config.training.stop_metric.name();
-        let request = Request {
+        let order = TrainingOrder {
             config: Some(config),
             overrides: Vec::new(),
             feeds: self.feeds.path().into(),
@@ -180,9 +180,9 @@ impl Search {
             init_from: None,
         };
         let begun = Instant::now();
-        let verdict = match train(&request, Progress::Silent, stop) {
-            Ok(Outcome::Interrupted { .. }) => return Ok(false),
-            Ok(Outcome::Finished(_) | Outcome::AlreadyFinished(_)) => {
+        let verdict = match train(&order, Progress::Silent, stop) {
+            Ok(TrainingEnd::Interrupted { .. }) => return Ok(false),
+            Ok(TrainingEnd::Finished(_) | TrainingEnd::AlreadyFinished(_)) => {
                 let commit = checkpoint::read_commit(&RunDirectory::at(&run))?;
                 let value = commit.and_then(|commit| commit.position.best_value);
                 Verdict::Validation(value.ok_or_else(|| {
