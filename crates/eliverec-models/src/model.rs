@@ -174,18 +174,20 @@ impl Model {
         self.heads.as_ref().map(|heads| heads.forward(fields, dynamic, &mut Trace::off()))
     }
 
-    /// The same as [`Model::forward`] outside training, recording every intermediate by name.
+    /// The same as [`Model::forward`], recording every intermediate by name.
     pub fn explain(
         &self,
         schema: &Schema,
         batch: &Batch,
         unique: &UniqueIds,
         leaves: &[Tensor<2>],
+        training: Option<Training>,
         trace: &mut Trace,
     ) -> Output {
-        let inputs = self.inputs(schema, batch, unique, leaves, None);
+        let inputs = self.inputs(schema, batch, unique, leaves, training);
         for (name, tensor) in [
             ("e_c", &inputs.context),
+            ("user", &inputs.user),
             ("e_d", &inputs.dynamic),
             ("target_state", &inputs.target_state),
         ] {
@@ -194,9 +196,11 @@ impl Model {
             }
         }
         trace.record("e_vt", &inputs.target);
-        trace.record("live.items", &inputs.live.items);
-        if let Some(product) = &inputs.product {
-            trace.record("product.items", &product.items);
+        let domains = [("live", Some(&inputs.live)), ("product", inputs.product.as_ref())];
+        for (domain, history) in domains {
+            let Some(history) = history else { continue };
+            trace.record(&format!("{domain}.bare"), &history.bare);
+            trace.record(&format!("{domain}.items"), &history.items);
         }
         self.predict(&inputs, trace)
     }
@@ -233,6 +237,9 @@ impl Model {
         let tasks = heads.map(|heads| heads.forward(&fields, dynamic.as_ref(), trace));
         for (task, output) in self.tasks.iter().zip(tasks.iter().flatten()) {
             trace.record(&format!("task.{task}"), output);
+        }
+        for (part, name) in logit.parts().iter().zip(["logit.0", "logit.1"]) {
+            trace.record(name, part);
         }
         let logits = self.watch(fields.into_iter().map(|(_, field)| field).collect(), logit);
         trace.record("logits", &logits);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 
+use crate::rows::Rows;
+
 /// A recorded tensor, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
@@ -25,33 +27,58 @@ impl Recorded {
 
 /// Keeps what a model records by name, or nothing.
 #[derive(Debug, Default)]
-pub struct Trace(Option<BTreeMap<String, Recorded>>);
+pub struct Trace {
+    recorded: Option<BTreeMap<String, Recorded>>,
+    in_detail: bool,
+}
 
 impl Trace {
     /// Records nothing and costs nothing.
     pub const fn off() -> Self {
-        Self(None)
+        Self { recorded: None, in_detail: false }
     }
 
-    /// Records everything.
+    /// Records what a figure over whole batches may be taken from.
     pub const fn on() -> Self {
-        Self(Some(BTreeMap::new()))
+        Self { recorded: Some(BTreeMap::new()), in_detail: false }
+    }
+
+    /// Records everything, also what has to be computed for it once more and is quadratic in the events: for a few feeds.
+    pub const fn in_detail() -> Self {
+        Self { recorded: Some(BTreeMap::new()), in_detail: true }
     }
 
     /// Whether it records.
     pub const fn is_on(&self) -> bool {
-        self.0.is_some()
+        self.recorded.is_some()
+    }
+
+    /// Whether it records everything ([`Trace::in_detail`]).
+    pub const fn is_in_detail(&self) -> bool {
+        self.in_detail
     }
 
     /// Keeps `tensor` under `name`.
     pub fn record<const D: usize>(&mut self, name: &str, tensor: &Tensor<D>) {
-        if let Some(recorded) = &mut self.0 {
+        if let Some(recorded) = &mut self.recorded {
             recorded.insert(name.into(), Recorded::of(tensor));
         }
     }
 
+    /// Keeps `tensor`, whose last dimension runs over the events of `rows`: without the one place that padding gives to histories
+    /// that are all empty.
+    pub fn record_over<const D: usize>(&mut self, name: &str, tensor: &Tensor<D>, rows: &Rows) {
+        let Some(recorded) = &mut self.recorded else { return };
+        let mut kept = Recorded::of(tensor);
+        if rows.total() == 0 {
+            kept.shape[D - 1] = 0;
+            kept.values.clear();
+        }
+        recorded.insert(name.into(), kept);
+    }
+
     /// What was recorded, by name.
     pub fn into_recorded(self) -> BTreeMap<String, Recorded> {
-        self.0.unwrap_or_default()
+        self.recorded.unwrap_or_default()
     }
 }

@@ -368,7 +368,7 @@ fn fields_are_those_of_the_shape() {
         let distinct: std::collections::BTreeSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len(), "{names:?}");
         let mut trace = Trace::on();
-        model.explain(&schema, &batch, &unique, &leaves, &mut trace);
+        model.explain(&schema, &batch, &unique, &leaves, None, &mut trace);
         let recorded = trace.into_recorded();
         assert!(names.iter().all(|name| recorded.contains_key(&format!("field.{name}"))));
         assert!(model.observe(&recorded).iter().all(|figure| figure.sum.is_finite()));

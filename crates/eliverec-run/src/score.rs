@@ -10,6 +10,7 @@ use eliverec_core::normalize::Moments;
 use eliverec_core::task::TaskKind;
 use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Batch, Normalization, Schema, TableSpec};
+use eliverec_models::term::{Term, Training};
 use eliverec_models::trace::{Recorded, Trace};
 use eliverec_models::{Model, Output, parameters};
 use eliverec_store::{MappedStore, RowReader};
@@ -90,7 +91,15 @@ impl Scoring<'_> {
     pub fn trace(&self, prepared: &Prepared, trace: &mut Trace) -> Scores {
         let Prepared { batch, unique } = prepared;
         let leaves = self.leaves(unique);
-        self.read(&self.model.explain(self.schema, batch, unique, &leaves, trace))
+        self.read(&self.model.explain(self.schema, batch, unique, &leaves, None, trace))
+    }
+
+    /// The terms of the loss that the trunk adds, of a batch in the place of an update's; what they were computed from is
+    /// recorded by name.
+    pub fn terms(&self, prepared: &Prepared, asked: Training, trace: &mut Trace) -> Vec<Term> {
+        let Prepared { batch, unique } = prepared;
+        let leaves = self.leaves(unique);
+        self.model.explain(self.schema, batch, unique, &leaves, Some(asked), trace).terms
     }
 
     fn read(&self, output: &Output) -> Scores {

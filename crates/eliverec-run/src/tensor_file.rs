@@ -15,17 +15,19 @@ use crate::error::Error;
 /// # Errors
 /// What the file system says.
 pub fn write(path: &Path, tensors: &BTreeMap<String, Recorded>) -> Result<(), Error> {
-    write_with_integers(path, tensors, &BTreeMap::new())
+    write_with(path, tensors, &BTreeMap::new(), &BTreeMap::new())
 }
 
-/// The same with lists of integers beside them, as uint64: ids, which float32 could not hold, and places.
+/// The same with lists of integers beside them, as uint64: ids, which float32 could not hold, and places; and with texts by name
+/// in the header, where the format has room for them (`__metadata__`).
 ///
 /// # Errors
 /// What the file system says.
-pub fn write_with_integers(
+pub fn write_with(
     path: &Path,
     tensors: &BTreeMap<String, Recorded>,
     integers: &BTreeMap<String, Vec<u64>>,
+    texts: &BTreeMap<&str, String>,
 ) -> Result<(), Error> {
     let floats = tensors.iter().map(|(name, tensor)| {
         let values = tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect();
@@ -45,7 +47,27 @@ pub fn write_with_integers(
     let file = views
         .and_then(|views| safetensors::serialize(views, None))
         .map_err(std::io::Error::other)?;
-    Ok(durable::write(path, &file)?)
+    Ok(durable::write(path, &with_texts(file, texts)?)?)
+}
+
+/// Puts `texts` into the header of a file in the order of their names; the library would write them in that of a hash map, which
+/// differs from one process to the next.
+fn with_texts(file: Vec<u8>, texts: &BTreeMap<&str, String>) -> Result<Vec<u8>, Error> {
+    const LENGTH: usize = size_of::<u64>();
+    let Some((length, rest)) = file.split_first_chunk::<LENGTH>().filter(|_| !texts.is_empty())
+    else {
+        return Ok(file);
+    };
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    // {"a":{...}} becomes {"__metadata__":{...},"a":{...}}, padded by spaces to whole words as the format asks for.
+    let texts = serde_json::to_string(texts).map_err(std::io::Error::other)?;
+    let rest = header.trim_ascii_end().strip_prefix(b"{").unwrap_or(header);
+    let comma = if rest == b"}" { "" } else { "," };
+    let mut header = format!("{{\"__metadata__\":{texts}{comma}").into_bytes();
+    header.extend(rest);
+    header.resize(header.len().next_multiple_of(LENGTH), b' ');
+    let length = (header.len() as u64).to_le_bytes();
+    Ok([&length, header.as_slice(), data].concat())
 }
 
 /// Reads every tensor of a file.
@@ -85,6 +107,22 @@ mod tests {
         let path = directory.path().join("dense.safetensors");
         write(&path, &tensors()).unwrap();
         assert_eq!(read(&path).unwrap(), tensors());
+    }
+
+    #[test]
+    fn texts_stand_in_the_header_beside_the_same_values() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("dense.safetensors");
+        let texts = BTreeMap::from([("b.toml", "x = \"1\"\n".to_string()), ("a", String::new())]);
+        for tensors in [tensors(), BTreeMap::new()] {
+            write_with(&path, &tensors, &BTreeMap::new(), &texts).unwrap();
+            assert_eq!(read(&path).unwrap(), tensors);
+            let bytes = fs_err::read(&path).unwrap();
+            let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+            let stored = header.metadata().clone().unwrap();
+            assert_eq!(stored.len(), 2);
+            assert!(texts.iter().all(|(name, text)| stored[*name] == *text));
+        }
     }
 
     #[test]

@@ -3,17 +3,26 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use eliverec_core::batch::Values;
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
 use eliverec_core::{BatchBuilder, Feed, Schema};
-use eliverec_models::parameters;
 use eliverec_models::trace::{Recorded, Trace};
-use eliverec_run::{Prepared, RunDirectory, Scorer, tensor_file};
+use eliverec_run::{Prepared, RunDirectory, Scorer};
 use eliverec_tables::{FeedDirectory, Split};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::explain_tensors::Tensors;
+
+/// Where [`explain`] writes what the scores were computed from and by.
+#[derive(Clone, Copy, Debug)]
+pub struct TensorFile<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Whether the trunk's terms of the loss are wanted, too. A term takes more than one feed: it is that of the batch in which
+    /// evaluation of the split has the request, with the random numbers of the first update.
+    pub regularisers: bool,
+}
 
 /// One request, explained.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -65,7 +74,7 @@ pub struct Candidate {
 const DOMAINS: [(&str, Group); 2] = [("live", Group::Channel), ("product", Group::Product)];
 
 /// Explains request `id` with the best checkpoint of the run at `path`; with `tensors`, writes all that the scores were computed
-/// from and by to that file.
+/// from and by to that file, in which the tables of the file `explain_tensors.rs` say what is what.
 ///
 /// # Errors
 /// [`Error::Run`] if no split of `feeds` holds the request; what opening the run or reading the feeds gives.
@@ -73,7 +82,7 @@ pub fn explain(
     path: &Path,
     feeds: &FeedDirectory,
     id: u64,
-    tensors: Option<&Path>,
+    tensors: Option<TensorFile<'_>>,
 ) -> Result<Explanation, Error> {
     let scorer = Scorer::open(path)?;
     RunDirectory::at(path).check_schema(feeds.schema(), feeds.path())?;
@@ -84,11 +93,15 @@ pub fn explain(
     builder.push(&feed)?;
     let batch = builder.finish().expect("one feed was added");
     let prepared = Prepared::of(schema, batch);
-    let mut trace = Trace::on();
+    let mut trace = Trace::in_detail();
     let probabilities = scoring.trace(&prepared, &mut trace).p_watch;
     let recorded = trace.into_recorded();
-    if let Some(file) = tensors {
-        write_tensors(file, &scorer, &prepared, &recorded)?;
+    if let Some(TensorFile { path, regularisers }) = tensors {
+        let mut tensors = Tensors::of(&scorer, &prepared, &recorded);
+        if regularisers {
+            tensors.add_terms(&scorer, feeds, split, id)?;
+        }
+        tensors.write(path, &scorer)?;
     }
     let batch = &prepared.batch;
     let kept = [batch.channels.total(), batch.products.total()];
@@ -118,75 +131,6 @@ pub fn explain(
         histories,
         candidates,
     })
-}
-
-/// Everything that the scores of one request were computed from and by: enough to compute them again.
-///
-/// | name | what |
-/// | --- | --- |
-/// | `ids/TABLE` | the ids in use, in the order of their rows |
-/// | `rows/TABLE` | their rows `[u, w]` |
-/// | `places/GROUP.FIELD` | of each entity, which of these rows its value is; of a list, those of all its values |
-/// | `lengths/GROUP.FIELD` | of a multi-valued field, how many values each entity has |
-/// | `numbers/GROUP.FIELD` | of a dense field, the transformed and standardised values |
-/// | `age_s/DOMAIN` | seconds from each event to the request |
-/// | `labels/watched`, `labels/TASK` | what happened, -1 where it is not known; absent for a feed without labels |
-/// | `parameter/NAME` | every dense parameter |
-/// | `trace/NAME` | every intermediate |
-fn write_tensors(
-    file: &Path,
-    scorer: &Scorer,
-    prepared: &Prepared,
-    recorded: &BTreeMap<String, Recorded>,
-) -> Result<(), Error> {
-    let (schema, Prepared { batch, unique }) = (&scorer.schema, prepared);
-    let (mut floats, mut integers) = (BTreeMap::new(), BTreeMap::new());
-    let list = |values: &[f32]| Recorded { shape: vec![values.len()], values: values.to_vec() };
-    let tables = scorer.config.tables(schema).into_iter().zip(scorer.scoring().leaves(unique));
-    for (table, rows) in tables {
-        let Some((ids, _)) = unique.of_key(table.key).filter(|(ids, _)| !ids.is_empty()) else {
-            continue;
-        };
-        floats.insert(format!("rows/{}", table.name), Recorded::of(&rows));
-        integers.insert(format!("ids/{}", table.name), ids.to_vec());
-    }
-    for group in Group::ALL {
-        let fields = schema.fields(group).iter().zip(batch.values(group));
-        for ((field, values), places) in fields.zip(unique.places(group)) {
-            let name = format!("{}.{}", group.name(), field.name);
-            let places = || places.iter().map(|place| u64::from(*place)).collect();
-            match values {
-                Values::Numbers(numbers) => {
-                    floats.insert(format!("numbers/{name}"), list(numbers));
-                }
-                Values::Ids(_) => {
-                    integers.insert(format!("places/{name}"), places());
-                }
-                Values::Lists { offsets, .. } => {
-                    let lengths = offsets.ranges().map(|range| range.len() as u64).collect();
-                    integers.insert(format!("lengths/{name}"), lengths);
-                    integers.insert(format!("places/{name}"), places());
-                }
-            }
-        }
-    }
-    floats.insert("age_s/live".into(), list(&batch.channel_age_s));
-    floats.insert("age_s/product".into(), list(&batch.product_age_s));
-    if let Some(labels) = &batch.labels {
-        let known = |label: &f32| if label.is_nan() { -1.0 } else { *label };
-        floats.insert("labels/watched".into(), list(&labels.watched));
-        for (task, labels) in schema.task.iter().zip(&labels.tasks) {
-            let labels: Vec<f32> = labels.iter().map(known).collect();
-            floats.insert(format!("labels/{}", task.name), list(&labels));
-        }
-    }
-    for (name, parameter) in parameters::export(&scorer.model) {
-        floats.insert(format!("parameter/{name}"), parameter);
-    }
-    for (name, tensor) in recorded {
-        floats.insert(format!("trace/{name}"), tensor.clone());
-    }
-    Ok(tensor_file::write_with_integers(file, &floats, &integers)?)
 }
 
 fn find(feeds: &FeedDirectory, id: u64) -> Result<(Split, Feed), Error> {
@@ -255,7 +199,8 @@ fn attention(
     for ((domain, _), kept) in DOMAINS.iter().zip(kept) {
         for (name, tensor) in recorded {
             let kind = name.strip_prefix(domain).and_then(|rest| rest.strip_prefix('.'));
-            let Some(kind) = kind.filter(|k| k.ends_with("attention") && kept > 0) else {
+            let of_targets = |kind: &&str| kind.ends_with("attention") && !kind.contains('.');
+            let Some(kind) = kind.filter(|kind| of_targets(kind) && kept > 0) else {
                 continue;
             };
             let [.., candidates, events] = tensor.shape[..] else { continue };

@@ -17,6 +17,7 @@ pub mod disentangling;
 pub mod error;
 pub mod evaluate;
 pub mod explain;
+mod explain_tensors;
 pub mod figures;
 pub mod gradient;
 pub mod learner;

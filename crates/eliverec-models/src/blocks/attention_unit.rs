@@ -55,7 +55,8 @@ impl AttentionUnit {
         }
     }
 
-    /// The interest `[n, d]`; zero where the history is empty. Records the weights as `{name}.attention` `[b, c, l]`.
+    /// The interest `[n, d]`; zero where the history is empty. Records the scores as `{name}.scores` and the weights as
+    /// `{name}.attention`, both `[b, c, l]`, and u as `{name}.pooled` `[n, d]`.
     pub fn interest(
         &self,
         inputs: &Inputs,
@@ -68,10 +69,11 @@ impl AttentionUnit {
         let (b, c) = (candidates.feeds(), candidates.longest());
 
         // u = sum_i a_i k_i, per feed: [b, c, l] x [b, l, d]
-        let weights = candidates.pad(self.weights(inputs, history));
-        trace.record(&format!("{name}.attention"), &weights);
+        let weights = candidates.pad(self.weights(inputs, history, name, trace));
+        trace.record_over(&format!("{name}.attention"), &weights, &history.rows);
         let pooled = candidates
             .pack(weights.matmul(history.rows.pad(history.items.clone())).reshape([b, c, d]));
+        trace.record(&format!("{name}.pooled"), &pooled);
         let Some(output) = &self.output else { return pooled };
         let given: Vec<f32> =
             history.rows.offsets.ranges().map(|r| f32::from(u8::from(!r.is_empty()))).collect();
@@ -79,28 +81,50 @@ impl AttentionUnit {
         output.forward(pooled) * candidates.repeat(given)
     }
 
-    /// `a_i k_i` of every impression with every event of its feed, impression by impression.
-    pub fn weighted(&self, inputs: &Inputs, history: &History) -> WeightedEvents {
+    /// `a_i k_i` of every impression with every event of its feed, impression by impression. Records the scores as
+    /// `{name}.scores` and the weights as `{name}.encoder_attention`, both `[b, c, l]`.
+    pub fn weighted(
+        &self,
+        inputs: &Inputs,
+        history: &History,
+        name: &str,
+        trace: &mut Trace,
+    ) -> WeightedEvents {
         let pairs = Pairs::new(&inputs.candidates, &history.rows);
         let device = inputs.target.device();
         let lengths = inputs.candidates.offsets.ranges().zip(history.rows.offsets.ranges());
         let lengths = lengths.flat_map(|(shown, past)| shown.map(move |_| past.len()));
         let rows = Rows::new(Offsets::from_lengths(lengths), &device);
         let rows = rows.with_fused(history.rows.fused);
+        let weights = self.weights(inputs, history, name, trace);
+        if trace.is_on() {
+            let padded = inputs.candidates.pad(weights.clone());
+            trace.record_over(&format!("{name}.encoder_attention"), &padded, &history.rows);
+        }
         if pairs.events.is_empty() {
             let items = history.items.clone();
             return WeightedEvents { weighted: items.clone(), items, rows };
         }
         let items = history.items.clone().select(0, indices(pairs.events, &device));
         let [n, l] = [inputs.candidates.total(), history.rows.longest()];
-        let weights = self.weights(inputs, history).reshape([n * l, 1]);
+        let weights = weights.reshape([n * l, 1]);
         let weights = weights.select(0, indices(pairs.places, &device));
         WeightedEvents { weighted: items.clone() * weights, items, rows }
     }
 
     /// `a_i` of every impression `[n, l]`, zero beyond the history's end.
-    fn weights(&self, inputs: &Inputs, history: &History) -> Tensor<2> {
+    fn weights(
+        &self,
+        inputs: &Inputs,
+        history: &History,
+        name: &str,
+        trace: &mut Trace,
+    ) -> Tensor<2> {
         let scores = self.scores(inputs, history);
+        if trace.is_on() {
+            let padded = inputs.candidates.pad(scores.clone());
+            trace.record_over(&format!("{name}.scores"), &padded, &history.rows);
+        }
         let scale = (inputs.target.dims()[1] as f32).sqrt();
         let mask = inputs.candidates.repeat(history.rows.mask().float()).bool();
         match self.normalize {

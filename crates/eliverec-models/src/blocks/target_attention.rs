@@ -40,7 +40,7 @@ impl TargetAttention {
     }
 
     /// `target` `[n, d]` over a history gives `[n, d]`; zero where the history is empty.
-    /// Records the attention, averaged over heads, as `{name}.attention` `[b, c, l]`.
+    /// Records the attention as `{name}.heads` `[b, h, c, l]` and, averaged over heads, as `{name}.attention` `[b, c, l]`.
     pub fn forward(
         &self,
         target: Tensor<2>,
@@ -58,10 +58,9 @@ impl TargetAttention {
         let mask = history.rows.mask().reshape([b, 1, 1, l]).expand([b, h, c, l]);
         let weights = ops::masked_softmax(q.matmul(k.transpose()) / (head as f32).sqrt(), mask);
         if trace.is_on() {
-            trace.record(
-                &format!("{name}.attention"),
-                &weights.clone().mean_dim(1).squeeze_dim::<3>(1),
-            );
+            let mean = weights.clone().mean_dim(1).squeeze_dim::<3>(1);
+            trace.record_over(&format!("{name}.heads"), &weights, &history.rows);
+            trace.record_over(&format!("{name}.attention"), &mean, &history.rows);
         }
         let heads = weights.matmul(v).swap_dims(1, 2).reshape([b, c, h * head]);
         candidates.pack(heads).matmul(self.output.val())

@@ -10,6 +10,7 @@ use crate::builder::Builder;
 use crate::fused::{self, BlockWeights};
 use crate::ops;
 use crate::rows::Rows;
+use crate::trace::Trace;
 
 /// What the attention scores are divided by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +89,25 @@ impl TransformerBlock {
         if events.fused { self.fused(x, events) } else { self.composed(x, events) }
     }
 
+    /// Records the attention as `{name}.attention` `[b, h, l, l]` and what comes of it as `{name}.encoded` `[m, d]`, in detail only:
+    /// the fused step keeps no attention, so it is computed once more.
+    pub(crate) fn traced(
+        &self,
+        x: Tensor<2>,
+        events: &Rows,
+        name: &str,
+        trace: &mut Trace,
+    ) -> Tensor<2> {
+        if trace.is_in_detail() {
+            trace.record(&format!("{name}.attention"), &self.attention(&x, events));
+        }
+        let y = self.forward(x, events);
+        if trace.is_in_detail() {
+            trace.record(&format!("{name}.encoded"), &y);
+        }
+        y
+    }
+
     fn fused(&self, x: Tensor<2>, events: &Rows) -> Tensor<2> {
         let weights = BlockWeights {
             query: self.query.val(),
@@ -109,14 +129,10 @@ impl TransformerBlock {
 
     fn composed(&self, x: Tensor<2>, events: &Rows) -> Tensor<2> {
         // eq. 4: softmax(Q K^T / sqrt(d)) V, heads side by side
-        let q = self.split(&x, &self.query, events); //                                [b, h, l, d/h]
-        let k = self.split(&x, &self.key, events);
-        let v = self.split(&x, &self.value, events);
-        let scores = q.matmul(k.transpose()) / self.divisor; //                        [b, h, l, l]
-        let [b, h, l, _] = scores.dims();
-        let mask = events.mask().reshape([b, 1, 1, l]).expand([b, h, l, l]);
-        let heads = ops::masked_softmax(scores, mask).matmul(v).swap_dims(1, 2); //    [b, l, h, d/h]
-        let [_, d] = x.dims();
+        let weights = self.attention(&x, events);
+        let v = self.split(&x, &self.value, events); //                                [b, h, l, d/h]
+        let heads = weights.matmul(v).swap_dims(1, 2); //                              [b, l, h, d/h]
+        let ([b, l, ..], [_, d]) = (heads.dims(), x.dims());
         let attended = events.pack(heads.reshape([b, l, d])).matmul(self.output.val());
         let x =
             ops::layer_norm(x + attended, self.attention_gamma.val(), self.attention_beta.val());
@@ -127,6 +143,16 @@ impl TransformerBlock {
         let contracted = activation::relu(hidden).matmul(self.contract_weight.val());
         let y = x + contracted + self.contract_bias.val().unsqueeze_dim(0);
         ops::layer_norm(y, self.feed_forward_gamma.val(), self.feed_forward_beta.val())
+    }
+
+    /// `softmax(Q K^T / sqrt(d))` of eq. 4 over each feed's own events, `[b, h, l, l]`.
+    fn attention(&self, x: &Tensor<2>, events: &Rows) -> Tensor<4> {
+        let q = self.split(x, &self.query, events); //                                 [b, h, l, d/h]
+        let k = self.split(x, &self.key, events);
+        let scores = q.matmul(k.transpose()) / self.divisor; //                        [b, h, l, l]
+        let [b, h, l, _] = scores.dims();
+        let mask = events.mask().reshape([b, 1, 1, l]).expand([b, h, l, l]);
+        ops::masked_softmax(scores, mask)
     }
 
     /// Projects and pads: `[m, d]` to `[b, h, l, d/h]`.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use eliverec_tables::FeedDirectory;
-use eliverec_train::explain::{Candidate, Event, Explanation, explain};
+use eliverec_train::explain::{Candidate, Event, Explanation, TensorFile, explain};
 
 use super::{plain_table, print, print_json};
 
@@ -14,13 +14,16 @@ use super::{plain_table, print, print_json};
 #[command(after_help = "\
 The table shows, for one candidate, the weight of every event of both histories: p_c is the share of the consistent
 intent in the event (Eq. 5, mean over its elements), the attention columns sum to 1 over the events (Eq. 7). --json has all
-candidates. --tensors writes every intermediate (trace/NAME), all parameters (parameter/NAME) and the rows used
-(rows/VOCABULARY).
+candidates. --tensors writes all that the scores were computed from and by: ids and their rows (ids/TABLE, rows/TABLE), which
+rows the fields name (places/GROUP.FIELD), dense values (numbers/GROUP.FIELD), parameters (parameter/NAME) and every
+intermediate (trace/NAME), with config.toml and schema.toml in the header; reference/recompute.py computes the logits again
+from that file alone. --regularisers adds L_reg's terms (term/NAME) over the batch of the split that holds the request.
 
 Examples:
   eliverec explain --run work/run --feeds work/ebnerd --request 1234
   eliverec explain --run work/run --feeds work/ebnerd --request 1234 --top 5 --events 10 --fields channel_id,stay
-  eliverec explain --run work/run --feeds work/ebnerd --request 1234 --tensors request.safetensors --json")]
+  eliverec explain --run work/run --feeds work/ebnerd --request 1234 --tensors request.safetensors --json
+  eliverec explain --run work/run --feeds work/ebnerd --request 1234 --tensors request.safetensors --regularisers")]
 pub(crate) struct Arguments {
     /// Run directory
     #[arg(long, value_name = "RUN")]
@@ -46,6 +49,9 @@ pub(crate) struct Arguments {
     /// Write every intermediate and the weights there
     #[arg(long, value_name = "FILE.safetensors")]
     tensors: Option<PathBuf>,
+    /// Add the model's own terms of the loss over the batch that holds the request in evaluation
+    #[arg(long, requires = "tensors")]
+    regularisers: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -53,7 +59,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
-    let tensors = arguments.tensors.as_deref();
+    let regularisers = arguments.regularisers;
+    let tensors = arguments.tensors.as_deref().map(|path| TensorFile { path, regularisers });
     let explanation = explain(&arguments.run, &feeds, arguments.request, tensors)?;
     if arguments.json {
         print_json(&explanation)?;

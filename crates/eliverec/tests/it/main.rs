@@ -8,6 +8,7 @@ mod feed_files;
 mod bad_inputs;
 mod check;
 mod experiment;
+mod explain;
 mod interruption;
 mod own_data;
 mod own_tasks;

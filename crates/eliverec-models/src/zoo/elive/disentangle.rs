@@ -111,7 +111,8 @@ impl Disentangler {
             trace.record(&format!("{name}.intention"), &sequence.per_event(intention.clone()));
             for (part, attention) in [("consistent", consistent), ("specific", specific)] {
                 let attention = sequence.per_candidate(attention.clone());
-                trace.record(&format!("{name}.{part}_attention"), &attention);
+                let place = format!("{name}.{part}_attention");
+                trace.record_over(&place, &attention, &sequence.history);
             }
         }
         retrieved

@@ -10,6 +10,7 @@ use burn::tensor::{Tensor, activation};
 use crate::builder::Builder;
 use crate::inputs::History;
 use crate::rows::indices;
+use crate::trace::Trace;
 
 /// Places with their own weights.
 const PLACES: usize = 50;
@@ -36,8 +37,14 @@ impl Gating {
         }
     }
 
-    /// `[m, d]` to `[m, d]`; `user` `[b, d]`.
-    pub(super) fn forward(&self, user: Tensor<2>, history: &History) -> Tensor<2> {
+    /// `[m, d]` to `[m, d]`; `user` `[b, d]`. Records g as `{name}.feature_gate` `[m, d]`, s as `{name}.instance_gate` `[m, 1]`.
+    pub(super) fn forward(
+        &self,
+        user: Tensor<2>,
+        history: &History,
+        name: &str,
+        trace: &mut Trace,
+    ) -> Tensor<2> {
         let rows = &history.rows;
         let items = history.items.clone();
         let device = items.device();
@@ -45,6 +52,7 @@ impl Gating {
         let of_user = user.clone().matmul(self.feature_user.val());
         let of_user = rows.repeat(of_user + self.feature_bias.val().unsqueeze_dim(0));
         let features = activation::sigmoid(items.clone().matmul(self.feature_item.val()) + of_user);
+        trace.record(&format!("{name}.feature_gate"), &features);
         let gated = items * features; //                                               x_i [m, d]
 
         let places = rows
@@ -54,6 +62,8 @@ impl Gating {
         let places = indices(places.collect(), &device);
         let of_place = self.instance_user.val().select(0, places) * rows.repeat(user);
         let score = gated.clone().matmul(self.instance_item.val()) + of_place.sum_dim(1);
-        gated * activation::sigmoid(score)
+        let instances = activation::sigmoid(score);
+        trace.record(&format!("{name}.instance_gate"), &instances);
+        gated * instances
     }
 }

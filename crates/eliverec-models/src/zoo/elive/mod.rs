@@ -175,6 +175,11 @@ impl Trunk for Elive {
         let mut encoded = Encoded::of(fields);
         if let Some(draws) = inputs.asked(TermKind::Regulariser) {
             let sampled = drawn_impressions(&inputs.candidates.offsets, &draws);
+            if trace.is_on() {
+                let rows: Vec<f32> = sampled.iter().map(|row| *row as f32).collect();
+                let device = inputs.target.device();
+                trace.record("sampled", &Tensor::<1>::from_floats(rows.as_slice(), &device));
+            }
             encoded.terms = self.regularizer.terms(&domains, &sampled, &inputs.user_ids);
         }
         if inputs.training.is_some() {
@@ -236,7 +241,8 @@ impl Side {
         let rows = [&sequence.rows, &sequence.candidates];
         let (vectors, attention) = ops::attend(sequence.encoded.clone(), &inputs.target, rows, 1.0);
         if trace.is_on() {
-            trace.record(&format!("{name}.attention"), &sequence.per_candidate(attention));
+            let attention = sequence.per_candidate(attention);
+            trace.record_over(&format!("{name}.attention"), &attention, &sequence.history);
         }
         vectors
     }

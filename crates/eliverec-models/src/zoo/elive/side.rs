@@ -40,7 +40,7 @@ pub(super) struct Sequence {
     /// From feed to impressions, where there is a copy for each.
     copies: Option<Rows>,
     /// From feed to events.
-    history: Rows,
+    pub(super) history: Rows,
 }
 
 impl Side {
@@ -68,7 +68,7 @@ impl Side {
         }
     }
 
-    /// Records H as `{name}.encoded`.
+    /// Records E with recency as `{name}.embedded` and H as `{name}.encoded`, with what each encoder has on the way.
     pub(super) fn encode(
         &self,
         inputs: &Inputs,
@@ -84,15 +84,17 @@ impl Side {
             history.items = history.items + vectors;
         }
         let sequence = if let Some(unit) = &self.unit {
-            Sequence::of_impressions(unit, inputs, &history)
+            Sequence::of_impressions(unit, inputs, &history, name, trace)
         } else {
             let embedded = history.items.clone();
             if history.rows.total() > 0 {
-                for block in &self.blocks {
-                    history.items = block.forward(history.items, &history.rows);
+                for (i, block) in self.blocks.iter().enumerate() {
+                    let place = format!("{name}.block{i}");
+                    history.items = block.traced(history.items, &history.rows, &place, trace);
                 }
                 if let Some(gating) = &self.gating {
-                    history.items = gating.forward(inputs.context_or_zero(), &history);
+                    let user = inputs.context_or_zero();
+                    history.items = gating.forward(user, &history, name, trace);
                 }
             }
             Sequence {
@@ -104,14 +106,21 @@ impl Side {
                 history: history.rows,
             }
         };
+        trace.record(&format!("{name}.embedded"), &sequence.embedded);
         trace.record(&format!("{name}.encoded"), &sequence.encoded);
         sequence
     }
 }
 
 impl Sequence {
-    fn of_impressions(unit: &AttentionUnit, inputs: &Inputs, history: &History) -> Self {
-        let events = unit.weighted(inputs, history);
+    fn of_impressions(
+        unit: &AttentionUnit,
+        inputs: &Inputs,
+        history: &History,
+        name: &str,
+        trace: &mut Trace,
+    ) -> Self {
+        let events = unit.weighted(inputs, history, name, trace);
         Self {
             embedded: events.items,
             encoded: events.weighted,

@@ -1,0 +1,149 @@
+//! `explain --tensors`: the file has everything that the logits are computed from and by, in shapes that follow from the feed.
+//! That they come out of it again is checked by `reference/recompute.py`.
+
+use std::collections::BTreeMap;
+
+use eliverec_core::{Feed, toy};
+use serde_json::Value;
+
+use crate::sandbox::Sandbox;
+
+/// The header of a file: each tensor's shape by name, and the texts.
+fn header(sandbox: &Sandbox, file: &str) -> (BTreeMap<String, Vec<u64>>, Value) {
+    let bytes = fs_err::read(sandbox.path(file)).unwrap();
+    let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
+    let length = u64::from_le_bytes(*length) as usize;
+    let mut header: BTreeMap<String, Value> = serde_json::from_slice(&rest[..length]).unwrap();
+    let texts = header.remove("__metadata__").unwrap();
+    let shape = |tensor: &Value| serde_json::from_value(tensor["shape"].clone()).unwrap();
+    (header.iter().map(|(name, tensor)| (name.clone(), shape(tensor))).collect(), texts)
+}
+
+/// A feed of the test split with or without watches and clicks.
+fn test_feed(watches: bool, clicks: bool) -> Feed {
+    let feeds = toy::feeds(180, 3).into_iter().skip(150);
+    let mut wanted = feeds.filter(|feed| {
+        (feed.channels.age_s.is_empty(), feed.products.age_s.is_empty()) == (!watches, !clicks)
+    });
+    wanted.next().unwrap()
+}
+
+/// Trains a model for an update, and explains a feed with it.
+fn explained(
+    sandbox: &Sandbox,
+    run: &str,
+    model: &str,
+    feed: &Feed,
+    more: &str,
+) -> BTreeMap<String, Vec<u64>> {
+    if !sandbox.path(run).exists() {
+        let words = format!(
+            "train --config config.toml --feeds feeds --out {run} training.max_steps=1 {model}"
+        );
+        sandbox.succeed(&words);
+    }
+    let words = format!(
+        "explain --run {run} --feeds feeds --request {} --tensors {run}.safetensors {more}",
+        feed.request_id
+    );
+    sandbox.succeed(&words);
+    header(sandbox, &format!("{run}.safetensors")).0
+}
+
+#[test]
+fn the_file_of_tensors_has_all_that_a_model_computes_with() {
+    let sandbox = Sandbox::new();
+    let feed = test_feed(true, true);
+    let (c, l) = (feed.impressions() as u64, feed.channels.age_s.len() as u64);
+    let n = feed.products.age_s.len() as u64;
+    let check = |found: &BTreeMap<String, Vec<u64>>, expected: &[(&str, Vec<u64>)]| {
+        for (name, shape) in expected {
+            assert_eq!(found.get(*name), Some(shape), "{name}");
+        }
+    };
+
+    let found = explained(&sandbox, "elive", "tasks.mode=vanilla", &feed, "--regularisers");
+    check(
+        &found,
+        &[
+            ("places/candidate.channel_id", vec![c]),
+            ("numbers/target.clicks_60m", vec![c]),
+            ("lengths/dynamic.on_sale", vec![c]),
+            ("age_s/live", vec![l]),
+            ("labels/watched", vec![c]),
+            ("trace/live.bare", vec![l, 8]),
+            ("trace/live.block0.attention", vec![1, 2, l, l]),
+            ("trace/live.block0.encoded", vec![l, 8]),
+            ("trace/product.block0.attention", vec![1, 2, n, n]),
+            ("trace/product.intention", vec![n, 8]),
+            ("trace/product.specific_attention", vec![1, c, n]),
+            ("trace/field.z_s_product", vec![c, 8]),
+            ("trace/gate.z_s_product", vec![c, 1]),
+            ("trace/logits", vec![c]),
+            ("term/correlation", vec![1]),
+            ("term/alignment", vec![1]),
+            ("term_weight/alignment", vec![1]),
+        ],
+    );
+    let feeds = found["batch/request_id"][0];
+    check(&found, &[("batch/sampled", vec![feeds]), ("batch/user_id", vec![feeds])]);
+    assert!(feeds > 1, "the terms are those of a batch");
+    let (_, texts) = header(&sandbox, "elive.safetensors");
+    assert!(texts["config.toml"].as_str().unwrap().contains("[model]"));
+    assert!(texts["schema.toml"].as_str().unwrap().contains("channel_event"));
+    let without = explained(&sandbox, "elive", "", &feed, "");
+    assert!(without.keys().all(|name| !name.starts_with("term") && !name.starts_with("batch/")));
+    let first = fs_err::read(sandbox.path("elive.safetensors")).unwrap();
+    explained(&sandbox, "elive", "", &feed, "");
+    assert!(first == fs_err::read(sandbox.path("elive.safetensors")).unwrap(), "the same bytes");
+
+    for encoder in ["din", "hgn"] {
+        let model = format!("model.encoder={encoder}");
+        let found = explained(&sandbox, encoder, &model, &feed, "");
+        let own: &[(&str, Vec<u64>)] = match encoder {
+            "din" => &[
+                ("trace/live.scores", vec![1, c, l]),
+                ("trace/live.encoder_attention", vec![1, c, l]),
+                ("trace/live.encoded", vec![c * l, 8]),
+            ],
+            _ => {
+                &[("trace/live.feature_gate", vec![l, 8]), ("trace/live.instance_gate", vec![l, 1])]
+            }
+        };
+        check(&found, own);
+    }
+}
+
+/// Places of padding are no events.
+#[test]
+fn without_history_attention_in_the_file_is_over_no_events() {
+    let sandbox = Sandbox::new();
+    let feed = test_feed(false, true);
+    let c = feed.impressions() as u64;
+    let elive = ["consistent_attention", "specific_attention"];
+    for (run, traces) in [("elive", elive.as_slice()), ("hgn", &elive), ("unit", &elive)] {
+        let encoder = match run {
+            "hgn" => "model.encoder=hgn",
+            "unit" => "model.encoder=din",
+            _ => "",
+        };
+        let found = explained(&sandbox, run, encoder, &feed, "");
+        for name in traces {
+            assert_eq!(found[&format!("trace/live.{name}")], [1, c, 0], "{run} {name}");
+        }
+        assert_eq!(found["trace/live.encoded"], [0, 8]);
+    }
+    let config = |model: &str| {
+        let text = crate::sandbox::CONFIG.split("[input]").nth(1).unwrap();
+        let text = format!("seed = 5\n[model]\nname = \"{model}\"\n[input]{text}");
+        fs_err::write(sandbox.path("config.toml"), text).unwrap();
+    };
+    config("eta");
+    let found = explained(&sandbox, "eta", "", &feed, "");
+    assert_eq!(found["trace/live.attention"], [1, c, 0]);
+    assert_eq!(found["trace/live.heads"], [1, 8, c, 0]);
+    config("din");
+    let found = explained(&sandbox, "din", "", &feed, "");
+    assert_eq!(found["trace/live.attention"], [1, c, 0]);
+    assert_eq!(found["trace/live.scores"], [1, c, 0]);
+}
