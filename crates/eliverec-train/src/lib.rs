@@ -24,6 +24,7 @@ pub mod learner;
 pub mod log;
 pub mod objective;
 pub mod optimizer;
+pub mod order;
 mod pass;
 pub mod progress;
 pub mod read_ahead;
@@ -34,5 +35,6 @@ mod training_split;
 
 pub use error::Error;
 pub use evaluate::{Detail, evaluate, evaluate_scores};
+pub use order::{TrainingEnd, TrainingOrder};
 pub use progress::Progress;
-pub use train::{TrainingEnd, TrainingOrder, train};
+pub use train::train;

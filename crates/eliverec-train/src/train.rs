@@ -4,7 +4,6 @@
 //! Everything that influences a number is a function of the config, the feeds and the position, so a run that was killed
 //! and resumed ends with the numbers of one that was not.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -20,40 +19,10 @@ use crate::error::Error;
 use crate::gradient::NotFinite;
 use crate::learner::Learner;
 use crate::log::{MetricsLog, Record};
+use crate::order::{TrainingEnd, TrainingOrder};
 use crate::progress::{Progress, Reporter, Update};
 use crate::read_ahead::ReadAhead;
 use crate::{begin, evaluate, figures, training_split};
-
-/// What to train, on what, and where to.
-#[derive(Debug)]
-pub struct TrainingOrder {
-    /// The config with overrides applied; `None` goes on with the config of the run.
-    pub config: Option<Config>,
-    /// The overrides, kept as a comment.
-    pub overrides: Vec<String>,
-    /// A feed directory.
-    pub feeds: PathBuf,
-    /// The run directory.
-    pub run: PathBuf,
-    /// Whether to go on with a run that exists.
-    pub resume: bool,
-    /// Another run whose best checkpoint a new run begins with.
-    pub init_from: Option<PathBuf>,
-}
-
-/// How training ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TrainingEnd {
-    /// It is over, for this reason.
-    Finished(Finish),
-    /// It was over before, for this reason.
-    AlreadyFinished(Finish),
-    /// `stop` was set; a checkpoint was written.
-    Interrupted {
-        /// Updates made.
-        step: u64,
-    },
-}
 
 /// Trains until it is over or `stop` is set.
 ///

@@ -1,0 +1,37 @@
+//! What is asked of training, and how it ends.
+
+use std::path::PathBuf;
+
+use eliverec_run::Config;
+use eliverec_run::checkpoint::Finish;
+
+/// What to train, on what, and where to.
+#[derive(Debug)]
+pub struct TrainingOrder {
+    /// The config with overrides applied; `None` goes on with the config of the run.
+    pub config: Option<Config>,
+    /// The overrides, kept as a comment.
+    pub overrides: Vec<String>,
+    /// A feed directory.
+    pub feeds: PathBuf,
+    /// The run directory.
+    pub run: PathBuf,
+    /// Whether to go on with a run that exists.
+    pub resume: bool,
+    /// Another run whose best checkpoint a new run begins with.
+    pub init_from: Option<PathBuf>,
+}
+
+/// How training ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrainingEnd {
+    /// It is over, for this reason.
+    Finished(Finish),
+    /// It was over before, for this reason.
+    AlreadyFinished(Finish),
+    /// `stop` was set; a checkpoint was written.
+    Interrupted {
+        /// Updates made.
+        step: u64,
+    },
+}
