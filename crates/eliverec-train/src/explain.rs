@@ -65,8 +65,8 @@ pub struct Candidate {
     /// What happened; absent where the feed has no labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watched: Option<bool>,
-    /// By domain and kind (`consistent_attention`, `specific_attention` of Eq. 7, or `attention`): a weight per event, mean
-    /// over heads where there are several.
+    /// By domain and kind (`consistent_attention`, `specific_attention` of Eq. 7, or `attention`; `encoder_attention` where DIN's
+    /// unit encodes): a weight per event, mean over heads where there are several.
     pub attention: BTreeMap<&'static str, BTreeMap<String, Vec<f32>>>,
 }
 

@@ -12,12 +12,15 @@ use super::{plain_table, print, print_json};
 /// Show what the model saw and did for one request
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The table shows, for one candidate, the weight of every event of both histories: p_c is the share of the consistent
-intent in the event (Eq. 5, mean over its elements), the attention columns sum to 1 over the events (Eq. 7). --json has all
-candidates. --tensors writes all that the scores were computed from and by: ids and their rows (ids/TABLE, rows/TABLE), which
-rows the fields name (places/GROUP.FIELD), dense values (numbers/GROUP.FIELD), parameters (parameter/NAME) and every
-intermediate (trace/NAME), with config.toml and schema.toml in the header; reference/recompute.py computes the logits again
-from that file alone. --regularisers adds L_reg's terms (term/NAME) over the batch of the split that holds the request.
+The table shows, for one candidate, the weight of every event of both histories: p_c is the share of
+the consistent intent in the event (Eq. 5, mean over its elements), the attention columns sum to 1
+over the events (Eq. 7). --json has all candidates.
+
+--tensors writes all that the scores were computed from and by: ids and their rows (ids/TABLE,
+rows/TABLE), which rows the fields name (places/GROUP.FIELD), dense values (numbers/GROUP.FIELD),
+parameters (parameter/NAME) and every intermediate (trace/NAME), with config.toml and schema.toml in
+the header; reference/recompute.py computes the logits again from that file alone. --regularisers adds
+the model's terms of the loss (term/NAME) over the batch of the split that holds the request.
 
 Examples:
   eliverec explain --run work/run --feeds work/ebnerd --request 1234

@@ -1,12 +1,16 @@
 //! `explain --tensors`: the file has everything that the logits are computed from and by, in shapes that follow from the feed.
-//! That they come out of it again is checked by `reference/recompute.py`.
+//! That they come out of it again is checked by `reference/recompute.py`, which runs here where there is a Python with numpy and
+//! safetensors: `python3`, or what `ELIVEREC_REFERENCE_PYTHON` names, with which a missing package fails.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
 
 use eliverec_core::{Feed, toy};
 use serde_json::Value;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, text};
 
 /// The header of a file: each tensor's shape by name, and the texts.
 fn header(sandbox: &Sandbox, file: &str) -> (BTreeMap<String, Vec<u64>>, Value) {
@@ -114,6 +118,57 @@ fn the_file_of_tensors_has_all_that_a_model_computes_with() {
     }
 }
 
+/// Toy feeds have lists, which no importer's and no simulated set has.
+#[test]
+fn the_script_computes_the_logits_again() {
+    let named = std::env::var("ELIVEREC_REFERENCE_PYTHON");
+    let python = named.clone().unwrap_or_else(|_| "python3".into());
+    let packages =
+        Command::new(&python).args(["-c", "import numpy, safetensors, tomllib"]).output();
+    if named.is_err() && !packages.is_ok_and(|output| output.status.success()) {
+        let told = "recompute.py: skipped, python3 has no numpy and safetensors\n";
+        std::io::stderr().write_all(told.as_bytes()).unwrap();
+        return;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reference/recompute.py");
+    let sandbox = Sandbox::new();
+    let compute = |file: &str| {
+        let command = &mut Command::new(&python);
+        command.arg(&script).arg(sandbox.path(file)).output().unwrap()
+    };
+    let models = [
+        ("elive", "tasks.mode=vanilla model.heads=2 model.blocks=1"),
+        (
+            "elive",
+            "input.domain=live model.heads=2 model.prototypes=learned model.position=recency",
+        ),
+        ("elive", "model.encoder=din model.prototypes=matched model.target_product=true"),
+        ("elive", "model.encoder=hgn input.maps=vocabulary tower.intra_dynamic=true"),
+        ("din", "tasks.mode=vanilla tower.field_norm=layer"),
+        ("eta", "model.heads=2"),
+    ];
+    for (i, (model, keys)) in models.into_iter().enumerate() {
+        sandbox.configure(model);
+        for feed in [test_feed(true, true), test_feed(false, true)] {
+            explained(&sandbox, &format!("run{i}"), keys, &feed, "--regularisers");
+            let output = compute(&format!("run{i}.safetensors"));
+            let found = text(&output.stdout);
+            let of = format!("{model} {keys}: {found} {}", text(&output.stderr));
+            assert!(output.status.success(), "{of}");
+            assert!(found.contains("trace/logits") && !found.contains("not computed"), "{of}");
+            assert_eq!(found.contains("term/correlation"), model == "elive", "{of}");
+        }
+    }
+
+    // A file that says something else than its parameters is told from one that does not.
+    let path = sandbox.path("run5.safetensors");
+    let mut bytes = fs_err::read(&path).unwrap();
+    let end = bytes.len();
+    bytes[end - 1] ^= 0x40;
+    fs_err::write(&path, bytes).unwrap();
+    assert_eq!(compute("run5.safetensors").status.code(), Some(1));
+}
+
 /// Places of padding are no events.
 #[test]
 fn without_history_attention_in_the_file_is_over_no_events() {
@@ -133,16 +188,11 @@ fn without_history_attention_in_the_file_is_over_no_events() {
         }
         assert_eq!(found["trace/live.encoded"], [0, 8]);
     }
-    let config = |model: &str| {
-        let text = crate::sandbox::CONFIG.split("[input]").nth(1).unwrap();
-        let text = format!("seed = 5\n[model]\nname = \"{model}\"\n[input]{text}");
-        fs_err::write(sandbox.path("config.toml"), text).unwrap();
-    };
-    config("eta");
+    sandbox.configure("eta");
     let found = explained(&sandbox, "eta", "", &feed, "");
     assert_eq!(found["trace/live.attention"], [1, c, 0]);
     assert_eq!(found["trace/live.heads"], [1, 8, c, 0]);
-    config("din");
+    sandbox.configure("din");
     let found = explained(&sandbox, "din", "", &feed, "");
     assert_eq!(found["trace/live.attention"], [1, c, 0]);
     assert_eq!(found["trace/live.scores"], [1, c, 0]);

@@ -43,6 +43,13 @@ impl Sandbox {
         sandbox
     }
 
+    /// Makes `config.toml` that of another model, with its default options.
+    pub(crate) fn configure(&self, model: &str) {
+        let (_, rest) = CONFIG.split_once("[input]").unwrap();
+        let config = format!("seed = 5\n[model]\nname = \"{model}\"\n[input]{rest}");
+        fs_err::write(self.path("config.toml"), config).unwrap();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
