@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
+/// The main task, as logs call its loss.
+const WATCH: &str = "watch";
+
+/// What scores call the probability of a watch.
+pub const P_WATCH: &str = "p_watch";
+
 /// An inter-channel task (Sec. IV-C): what a user does once inside a channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,10 +63,14 @@ impl Task {
         *tasks == Self::paper()
     }
 
-    /// Names and labels must be plain and differ; `taken` are columns that no label may be.
+    /// Names and labels must be plain and differ, and so must what scores are called; `taken` are columns that no label may be.
     pub(crate) fn check_all(tasks: &[Self], taken: &[&str]) -> Result<(), Error> {
         let (mut names, mut labels) = (BTreeSet::new(), BTreeSet::new());
+        let mut scores: BTreeSet<String> = [WATCH.into(), P_WATCH.into()].into();
         for task in tasks {
+            let own = task.score_columns();
+            let score_is_free =
+                task.name != WATCH && own.into_iter().flatten().all(|name| scores.insert(name));
             let plain = !task.name.is_empty()
                 && task.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             let reason = if !plain || !names.insert(&task.name) {
@@ -69,6 +79,8 @@ impl Task {
                 "has the label of another task"
             } else if taken.contains(&task.column()) {
                 "its label is a column that says something else already, or a field that would give it away"
+            } else if !score_is_free {
+                "its scores, p_NAME and p_watch_NAME or NAME_s, would have the name of others; choose another"
             } else if !task.weight.is_finite() || task.weight < 0.0 {
                 "its weight must be a number that is not negative"
             } else {
@@ -78,6 +90,23 @@ impl Task {
             return Err(Error::SchemaField { field, reason: reason.into() });
         }
         Ok(())
+    }
+
+    /// What scores call its prediction: `p_NAME`, its probability given a watch, or `NAME_s`, seconds given a watch.
+    pub fn score_column(&self) -> String {
+        match self.kind {
+            TaskKind::Duration => format!("{}_s", self.name),
+            TaskKind::Binary => format!("p_{}", self.name),
+        }
+    }
+
+    /// What scores call the probability of a watch and of what a binary task predicts.
+    pub fn joint_column(&self) -> Option<String> {
+        (self.kind == TaskKind::Binary).then(|| format!("{P_WATCH}_{}", self.name))
+    }
+
+    fn score_columns(&self) -> [Option<String>; 2] {
+        [Some(self.score_column()), self.joint_column()]
     }
 
     /// The candidates' column with its label.
@@ -121,5 +150,8 @@ mod tests {
         assert!(message(&(task("a", "x") + &task("b", "x"))).contains("label of another task"));
         assert!(message(&task("a", "c")).contains("give it away"));
         assert!(message(&task("a", "watched")).contains("something else"));
+        assert!(message(&task("watch", "x")).contains("name of others"));
+        let both = task("a", "x") + &task("watch_a", "y");
+        assert!(message(&both).contains("task \"watch_a\""), "p_watch_a is the joint score of a");
     }
 }

@@ -73,8 +73,8 @@ pub struct FeedBuilder {
     dimensions: Arc<Dimensions>,
     wanted: Wanted,
     sources: Vec<(Group, Vec<Source>)>,
-    /// By task of the schema.
-    labels: Vec<Label>,
+    /// By task of the schema, where the outcomes of requests become labels.
+    labels: Option<Vec<Label>>,
 }
 
 impl FeedBuilder {
@@ -93,7 +93,6 @@ impl FeedBuilder {
             });
             sources.push((group, of_group.collect::<Result<Vec<_>, _>>()?));
         }
-        let labels = schema.task.iter().map(Label::named).collect::<Result<Vec<_>, _>>()?;
         let mut wanted = Wanted::default();
         for source in sources.iter().flat_map(|(_, sources)| sources) {
             match source {
@@ -114,7 +113,16 @@ impl FeedBuilder {
             list.dedup();
         }
         let dimensions = Arc::clone(dimensions);
-        Ok(Self { schema: schema.clone(), dimensions, wanted, sources, labels })
+        Ok(Self { schema: schema.clone(), dimensions, wanted, sources, labels: None })
+    }
+
+    /// The same, whose feeds have labels where all outcomes of a request are known.
+    ///
+    /// # Errors
+    /// [`Error::Field`] names a task whose label no log has.
+    pub fn with_labels(self) -> Result<Self, Error> {
+        let labels = self.schema.task.iter().map(Label::named).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { labels: Some(labels), ..self })
     }
 
     /// The features that have to be computed.
@@ -160,10 +168,12 @@ impl FeedBuilder {
         feed.candidates.position.extend(request.candidates.iter().map(|of| of.position));
         // Of a request that asks for scores nothing has happened yet.
         let outcomes = request.candidates.iter().map(|of| of.outcome);
-        if let Some(outcomes) = outcomes.collect::<Option<Vec<Outcome>>>() {
+        if let (Some(known), Some(outcomes)) =
+            (&self.labels, outcomes.collect::<Option<Vec<Outcome>>>())
+        {
             let labels = feed.candidates.labels.get_or_insert_with(|| Labels::empty(&self.schema));
             for outcome in outcomes {
-                labels.push(outcome.watched, self.labels.iter().map(|label| label.of(&outcome)));
+                labels.push(outcome.watched, known.iter().map(|label| label.of(&outcome)));
             }
         }
     }

@@ -92,7 +92,8 @@ pub enum Logit {
         /// `[n]`
         addend: Tensor<1>,
     },
-    /// The trunk's own `[n]`.
+    /// The trunk's own `[n]`. Watching then sends nothing back to F, so gradients of tasks can be compared with its own at the
+    /// parameters only (`tasks.gradient_scope = "parameters"`).
     Own(Tensor<1>),
 }
 

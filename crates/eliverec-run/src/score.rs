@@ -124,9 +124,9 @@ impl Scoring<'_> {
 
 /// A duration in seconds from the model's standardised ln(1 + seconds): the median of what it predicts, not the mean.
 fn duration_s(output: f32, stay: Moments) -> f32 {
-    // A day is longer than any stay; without a bound one wild output would be infinite.
-    const LONGEST: f32 = 86_400.0;
-    stay.restore(output).exp_m1().clamp(0.0, LONGEST)
+    // Ten standard deviations from the mean are further than any label; without a bound one wild output would be infinite.
+    const FURTHEST: f32 = 10.0;
+    stay.restore(output.clamp(-FURTHEST, FURTHEST)).exp_m1().clamp(0.0, f32::MAX)
 }
 
 /// `1 / (1 + exp(-z))`

@@ -109,7 +109,7 @@ pub(crate) struct FeedMaker {
 
 impl FeedMaker {
     pub(crate) fn new(schema: &Schema, dimensions: &Arc<Dimensions>) -> Result<Self, Error> {
-        let builder = FeedBuilder::new(schema, dimensions)?;
+        let builder = FeedBuilder::new(schema, dimensions)?.with_labels()?;
         Ok(Self { builder, encoder: FeedEncoder::new(schema)?, feeds: Mutex::default() })
     }
 

@@ -69,6 +69,12 @@ impl Ranker {
     /// # Errors
     /// No channel, or a context that does not fit the schema.
     pub fn rank(&self, asked: &Asked) -> Result<Vec<Ranked>, Error> {
+        let declared = self.scorer.schema.context.len();
+        if asked.context.len() != declared {
+            let reason = format!("{} values, the schema declares {declared}", asked.context.len());
+            let field = "context".into();
+            return Err(eliverec_core::Error::Feed { field, reason }.into());
+        }
         let candidates = asked.channels.iter().map(|channel_id| Candidate {
             event_id: 0,
             channel_id: *channel_id,

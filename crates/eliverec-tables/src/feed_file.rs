@@ -250,6 +250,8 @@ impl Drop for PartialFile {
     }
 }
 
-fn cannot_write(path: &Path, error: &impl ToString) -> Error {
-    Error::directory(path, format!("cannot write: {}", error.to_string()))
+/// What the file system refuses is nobody's input: a full disk, for one.
+pub(crate) fn cannot_write(path: &Path, error: &(impl ToString + ?Sized)) -> Error {
+    let reason = format!("{}: cannot write: {}", path.display(), error.to_string());
+    Error::Io(std::io::Error::other(reason))
 }

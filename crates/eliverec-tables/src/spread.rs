@@ -115,7 +115,7 @@ impl Disk<'_> {
             (2 * self.bytes).div_ceil(1_000_000),
             self.small
         );
-        Error::directory(self.folder, reason)
+        Error::Io(std::io::Error::other(format!("{}: {reason}", self.folder.display())))
     }
 }
 

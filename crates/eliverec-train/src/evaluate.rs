@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use eliverec_core::feed::Column;
-use eliverec_core::schema::{Group, Kind};
 use eliverec_core::task::{Task, TaskKind};
 use eliverec_core::{Batch, Schema};
 use eliverec_metrics::{Evaluation, Report, TaskEvaluation, TaskReport, UserAuc};
@@ -58,16 +57,16 @@ pub fn evaluate_scores(
 ) -> Result<Detail, Error> {
     feeds.require_labels(split, "evaluation")?;
     let schema = feeds.schema();
-    let id = schema.fields(Group::Candidate).iter();
-    let id = id.clone().position(|field| matches!(field.kind, Kind::Categorical { .. }));
+    let field = scores.channel_field();
     let mut evaluation = Evaluation::new();
     let mut tasks = task_evaluations(schema);
     for feed in feeds.read(split)? {
         let feed = feed?;
-        let Some(Column::Ids(channels)) = id.map(|id| &feed.candidates.channel[id]) else {
-            unreachable!("a table of scores has a categorical field of the channels");
+        let (Column::Ids(channels), Some(labels)) =
+            (&feed.candidates.channel[field], &feed.candidates.labels)
+        else {
+            continue;
         };
-        let Some(labels) = &feed.candidates.labels else { continue };
         let shown = channels.iter().zip(&feed.candidates.position);
         let find =
             |(channel, position): (&u64, &_)| scores.find(feed.request_id, *channel, *position);

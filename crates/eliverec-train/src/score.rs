@@ -3,12 +3,10 @@
 use std::path::Path;
 
 use eliverec_core::offsets::Offsets;
+use eliverec_core::task::P_WATCH;
 use eliverec_models::trace::{Recorded, Trace};
 use eliverec_run::{Prepared, RunDirectory, Scorer, Scoring};
-use eliverec_tables::scores::{
-    NamedLists, OriginalIds, P_WATCH, ScoreWriter, ScoredFeeds, intent_column, joint_column,
-    task_column,
-};
+use eliverec_tables::scores::{NamedLists, OriginalIds, ScoreWriter, ScoredFeeds, intent_column};
 use eliverec_tables::{FeedDirectory, Split};
 use serde::Serialize;
 
@@ -67,11 +65,11 @@ fn numbers(scoring: &Scoring<'_>, prepared: &Prepared) -> Vec<(String, Vec<f32>)
     let scores = scoring.score(prepared);
     let mut numbers = Vec::new();
     for (task, values) in scoring.schema.task.iter().zip(scores.tasks.into_iter().flatten()) {
-        let joint = joint_column(task).map(|name| {
+        let joint = task.joint_column().map(|name| {
             let both = scores.p_watch.iter().zip(&values).map(|(watch, given)| watch * given);
             (name, both.collect())
         });
-        numbers.push((task_column(task), values));
+        numbers.push((task.score_column(), values));
         numbers.extend(joint);
     }
     numbers.insert(0, (P_WATCH.into(), scores.p_watch));

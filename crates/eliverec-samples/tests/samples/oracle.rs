@@ -25,7 +25,7 @@ pub fn oracle(
     events: &[Event],
     config: &SampleConfig,
 ) -> Oracle {
-    let builder = FeedBuilder::new(schema, dimensions).unwrap();
+    let builder = FeedBuilder::new(schema, dimensions).unwrap().with_labels().unwrap();
     let mut arrivals: Vec<&Event> = events.iter().collect();
     arrivals.sort_by_key(|event| (event.available_at_ms, event.event_id));
     let requests = requests(&arrivals, config);

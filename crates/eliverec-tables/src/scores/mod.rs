@@ -21,24 +21,6 @@ pub use original::{OriginalIds, Originals};
 pub use read::ScoreTable;
 pub use write::{NamedLists, ScoreWriter, ScoredFeeds};
 
-use eliverec_core::task::{Task, TaskKind};
-
-/// The probability of a watch.
-pub const P_WATCH: &str = "p_watch";
-
-/// The column with a task's own prediction: seconds, or the probability given a watch.
-pub fn task_column(task: &Task) -> String {
-    match task.kind {
-        TaskKind::Duration => format!("{}_s", task.name),
-        TaskKind::Binary => format!("p_{}", task.name),
-    }
-}
-
-/// The column with the probability of a watch and of what a binary task predicts.
-pub fn joint_column(task: &Task) -> Option<String> {
-    (task.kind == TaskKind::Binary).then(|| format!("{P_WATCH}_{}", task.name))
-}
-
 /// The column with the intents of a domain's history.
 pub fn intent_column(domain: &str) -> String {
     format!("{domain}_intent")

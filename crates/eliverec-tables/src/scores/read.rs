@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::StructArray;
 use eliverec_core::Schema;
+use eliverec_core::schema::Group;
+use eliverec_core::task::{P_WATCH, Task, TaskKind};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 
 use super::original::candidate_fields;
-use super::{P_WATCH, task_column};
 use crate::decode::{Place, Problem};
 use crate::error::Error;
 use crate::read::{check_extent, guarded, located};
@@ -19,6 +21,8 @@ use crate::values;
 #[derive(Debug)]
 pub struct ScoreTable {
     path: PathBuf,
+    /// Of the channel's fields.
+    field: usize,
     requests: Vec<u64>,
     channels: Vec<u64>,
     position: Vec<Option<u16>>,
@@ -45,11 +49,26 @@ impl ScoreTable {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = guarded(path, || ArrowReaderMetadata::load(&file, options))?;
         check_extent(path, metadata.metadata(), file.metadata()?.len())?;
+        let wanted: Vec<String> = ["request_id", &channel, "position", P_WATCH]
+            .into_iter()
+            .map(String::from)
+            .chain(schema.task.iter().map(Task::score_column))
+            .collect();
+        let leaves = metadata.parquet_schema().columns().iter().enumerate();
+        let leaves = leaves.filter(|(_, leaf)| wanted.contains(&leaf.path().parts()[0]));
+        let projection = ProjectionMask::leaves(metadata.parquet_schema(), leaves.map(|(i, _)| i));
         let rows = guarded(path, || {
-            ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).build()
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+                .with_projection(projection)
+                .build()
         })?;
         let mut table = Self {
             path: path.into(),
+            field: schema
+                .fields(Group::Candidate)
+                .iter()
+                .position(|f| f.name == channel)
+                .unwrap_or(0),
             requests: Vec::new(),
             channels: Vec::new(),
             position: Vec::new(),
@@ -91,11 +110,19 @@ impl ScoreTable {
         }
         self.p_watch.extend(p_watch);
         for (task, known) in schema.task.iter().zip(&mut self.tasks) {
-            let name = task_column(task);
+            let name = task.score_column();
             if let Some(array) = column(&name) {
                 let numbers = top.read(Some(array), &name, values::known_numbers)?;
-                if let Some(row) = numbers.iter().position(|x| !x.is_finite()) {
-                    let reason = format!("{} is no number", numbers[row]);
+                let (fits, what): (fn(&f32) -> bool, _) = match task.kind {
+                    TaskKind::Binary => {
+                        (|x| (0.0..=1.0).contains(x), "probability; write numbers from 0 to 1")
+                    }
+                    TaskKind::Duration => {
+                        (|x| x.is_finite() && *x >= 0.0, "duration; write seconds from 0")
+                    }
+                };
+                if let Some(row) = numbers.iter().position(|x| !fits(x)) {
+                    let reason = format!("{} is no {what}", numbers[row]);
                     return Err(Problem::Value { row, field: name, reason });
                 }
                 known.get_or_insert_default().extend(numbers);
@@ -122,12 +149,18 @@ impl ScoreTable {
         let there = |row: &usize| position.is_some() && self.position[*row] == position;
         let row = found.clone().find(there).or_else(|| found.next()).ok_or_else(|| {
             let reason = format!(
-                "has no row for channel {channel} of request {request}; score every candidate of the split"
+                "has no row for channel {channel} of request {request}; score every candidate of the split. \
+                 Ids are compared as 64-bit numbers, text by its hash: give them in the type that the feeds have"
             );
             Error::directory(&self.path, reason)
         })?;
         self.used[row] = true;
         Ok(row)
+    }
+
+    /// Which of the channel's fields tells candidates apart: the first categorical one.
+    pub fn channel_field(&self) -> usize {
+        self.field
     }
 
     /// The probability of a watch in a row.

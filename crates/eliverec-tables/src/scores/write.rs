@@ -1,5 +1,6 @@
 //! Writes a score file; it gets its name when all of it is on disk.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::original::{Originals, candidate_fields};
 use crate::error::Error;
+use crate::feed_file::cannot_write;
 use crate::partial::parent_of;
 
 /// Lists `[b]` by the name of their column.
@@ -102,6 +104,13 @@ impl ScoreWriter {
             }
             columns.push((name, Arc::new(builder.finish())));
         }
+        let mut names = BTreeSet::new();
+        if let Some((name, _)) = columns.iter().find(|(name, _)| !names.insert(name.as_str())) {
+            let reason = format!(
+                "would have two columns {name}; rename the channel's field or the task of that name"
+            );
+            return Err(Error::directory(&self.path, reason));
+        }
         let fields = columns.iter().map(|(name, array)| {
             Field::new(name, array.data_type().clone(), name == "position" || is_list(array))
         });
@@ -135,9 +144,7 @@ impl ScoreWriter {
         let Some(writer) = self.writer else {
             return Err(Error::directory(&self.path, "no request was scored"));
         };
-        let file = writer
-            .into_inner()
-            .map_err(|e| Error::directory(&self.path, format!("cannot write: {e}")))?;
+        let file = writer.into_inner().map_err(|e| cannot_write(&self.path, &e))?;
         file.sync_all()?;
         fs_err::rename(&self.partial.0, &self.path)?;
         fs_err::File::open(parent_of(&self.path))?.sync_all()?;
