@@ -1,11 +1,11 @@
 //! From the states of the folds to the values of a request: the last step that both drivers share before the feed.
 
 use crate::channel::ChannelState;
-use crate::fields::OnSale;
 use crate::registry::FeatureId;
 use crate::request::{Click, RequestFeatures, Watch};
 use crate::snapshot::Snapshot;
 use crate::user::UserState;
+use crate::wanted::OnSale;
 
 /// Both histories as of `at_ms`.
 pub fn history(user: Option<&UserState>, at_ms: i64) -> RequestFeatures {

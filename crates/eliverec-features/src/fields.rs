@@ -21,33 +21,7 @@ use crate::error::Error;
 use crate::label::Label;
 use crate::registry::{FeatureId, Fold, lookup};
 use crate::request::{CandidateFeatures, Outcome, Request, RequestFeatures};
-
-/// How much of a channel's goods bag the schema asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OnSale {
-    /// Nothing.
-    #[default]
-    None,
-    /// The product put on sale last.
-    Current,
-    /// All of it.
-    All,
-}
-
-/// The features that a schema asks for, each list in the order of [`FeatureId`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Of the channel.
-    pub channel: Vec<FeatureId>,
-    /// Of the user.
-    pub user: Vec<FeatureId>,
-    /// Of the user and the candidate's anchor.
-    pub anchor: Vec<FeatureId>,
-    /// Of the product put on sale last.
-    pub popularity: bool,
-    /// The goods bag.
-    pub on_sale: OnSale,
-}
+use crate::wanted::{OnSale, Wanted};
 
 /// Column of a product: its id or a column of its table.
 #[derive(Clone, Copy, Debug)]

@@ -8,11 +8,11 @@ use eliverec_core::{Dimensions, Event};
 use crate::assemble::{history, on_sale, values};
 use crate::config::FeatureConfig;
 use crate::error::Error;
-use crate::fields::Wanted;
 use crate::freshness::{Admission, Fates, Freshness};
 use crate::registry::FeatureId;
 use crate::request::{CandidateFeatures, RequestFeatures};
 use crate::state::FeatureState;
+use crate::wanted::Wanted;
 
 /// Everything known at a moment.
 #[derive(Debug)]

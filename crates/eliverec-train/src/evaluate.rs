@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use eliverec_core::feed::Column;
 use eliverec_core::task::{Task, TaskKind};
 use eliverec_core::{Batch, Schema};
 use eliverec_metrics::{Evaluation, Report, TaskEvaluation, TaskReport, UserAuc};
@@ -49,7 +48,7 @@ pub fn evaluate(
 /// Metrics of a split of `feeds` by the scores of a file, which may be another system's.
 ///
 /// # Errors
-/// A split without feeds or labels, a candidate that the file does not have.
+/// A split without feeds or labels, a candidate that the file does not have or has twice.
 pub fn evaluate_scores(
     scores: &mut ScoreTable,
     feeds: &FeedDirectory,
@@ -57,20 +56,13 @@ pub fn evaluate_scores(
 ) -> Result<Detail, Error> {
     feeds.require_labels(split, "evaluation")?;
     let schema = feeds.schema();
-    let field = scores.channel_field();
     let mut evaluation = Evaluation::new();
     let mut tasks = task_evaluations(schema);
     for feed in feeds.read(split)? {
         let feed = feed?;
-        let (Column::Ids(channels), Some(labels)) =
-            (&feed.candidates.channel[field], &feed.candidates.labels)
-        else {
-            continue;
-        };
-        let shown = channels.iter().zip(&feed.candidates.position);
-        let find =
-            |(channel, position): (&u64, &_)| scores.find(feed.request_id, *channel, *position);
-        let rows = shown.map(find).collect::<Result<Vec<_>, _>>()?;
+        let Some(labels) = &feed.candidates.labels else { continue };
+        let rows = (0..feed.impressions()).map(|i| scores.find(&feed, i));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let p_watch: Vec<f32> = rows.iter().map(|row| scores.p_watch(*row)).collect();
         evaluation.add_feed(feed.user_id, &p_watch, &labels.watched)?;
         for (task, evaluation) in tasks.iter_mut().enumerate() {
@@ -82,6 +74,7 @@ pub fn evaluate_scores(
             }
         }
     }
+    scores.refuse_doubles()?;
     let calibration = evaluation.calibration().bins();
     let (report, users) = evaluation.finish_with_users();
     let named = schema.task.iter().zip(tasks).enumerate();

@@ -34,7 +34,7 @@ pub(super) const USERS_OF_ONE_CLASS: Check = Check {
 pub(super) const LABEL_MISSING: Check = Check {
     name: "label_missing",
     finds: "feeds without labels, or a label of the inter-channel tasks that is unknown for watched impressions of training",
-    advice: "leave [tasks] out of the config for a label that is not known; `eliverec score` takes feeds without labels",
+    advice: "give the task the name of its label's column, or take the [[task]] out of schema.toml; `eliverec score` takes feeds without labels, training does not",
 };
 
 /// A label that says nothing.
@@ -196,7 +196,10 @@ impl LabelColumns {
             if known < seen.watched && split == Split::Train {
                 let missing = seen.watched - known;
                 let says = format!("unknown for {missing} of {} watched impressions", seen.watched);
-                findings.add(&LABEL_MISSING, Level::Note, &place, (missing, seen.watched), says);
+                // The paper's tasks stand in schemas that say nothing of tasks; others were asked for.
+                let asked_for = known == 0 && self.tasks != Task::paper();
+                let level = if asked_for { Level::Warning } else { Level::Note };
+                findings.add(&LABEL_MISSING, level, &place, (missing, seen.watched), says);
             }
             if known < FEWEST {
                 continue;

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use arrow::array::StructArray;
-use eliverec_core::Schema;
+use arrow::array::{Array, StructArray};
+use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
+use eliverec_core::seed::numbered;
 use eliverec_core::task::{P_WATCH, Task, TaskKind};
+use eliverec_core::{Feed, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -17,41 +19,53 @@ use crate::error::Error;
 use crate::read::{check_extent, guarded, located};
 use crate::values;
 
-/// The scores of candidates, found by request and channel. Holds 29 bytes per row and 4 per row and task.
+/// The scores of candidates, found by request and ids. Holds 29 bytes per row and 4 per row and task.
 #[derive(Debug)]
 pub struct ScoreTable {
     path: PathBuf,
-    /// Of the channel's fields.
-    field: usize,
+    /// The categorical fields of the channels that the file has, by name and place among the channel's fields.
+    fields: Vec<(String, usize)>,
     requests: Vec<u64>,
-    channels: Vec<u64>,
+    /// Of all ids of the candidate together.
+    keys: Vec<u64>,
     position: Vec<Option<u16>>,
     p_watch: Vec<f32>,
     /// By task of the schema, where the file has it.
     tasks: Vec<Option<Vec<f32>>>,
-    /// The rows, those of one request together.
+    /// The rows by request and key.
     order: Vec<u32>,
     used: Vec<bool>,
 }
 
 impl ScoreTable {
-    /// Reads the file at `path`, whose columns are those of [`crate::scores`]: `request_id`, the first categorical field of the
-    /// channels, `p_watch`, and what there is of the tasks. Other columns are ignored.
+    /// Reads the file at `path`, whose columns are those of [`crate::scores`]: `request_id`, at least one of the categorical
+    /// fields of the channels, `p_watch`, and what there is of the tasks. Other columns are ignored.
     ///
     /// # Errors
     /// A file that cannot be read, a missing column, a null, a number that is no probability.
     pub fn read(path: &Path, schema: &Schema) -> Result<Self, Error> {
-        let channel = candidate_fields(schema).into_iter().next().ok_or_else(|| {
-            let reason = "the schema has no categorical field of a channel, by which its rows could be told apart";
-            Error::directory(path, reason)
-        })?;
         let file = fs_err::File::open(path)?.into_parts().0;
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = guarded(path, || ArrowReaderMetadata::load(&file, options))?;
         check_extent(path, metadata.metadata(), file.metadata()?.len())?;
-        let wanted: Vec<String> = ["request_id", &channel, "position", P_WATCH]
+        let has = |name: &str| metadata.schema().field_with_name(name).is_ok();
+        let ids = candidate_fields(schema);
+        let of_channel = schema.fields(Group::Candidate).iter().enumerate();
+        let fields: Vec<(String, usize)> = of_channel
+            .filter(|(_, field)| ids.contains(&field.name) && has(&field.name))
+            .map(|(place, field)| (field.name.clone(), place))
+            .collect();
+        if fields.is_empty() {
+            let reason = format!(
+                "has none of the columns {}, which tell the candidates of a request apart; write at least the first, with ids as the feeds have them",
+                ids.join(", ")
+            );
+            return Err(Error::directory(path, reason));
+        }
+        let wanted: Vec<String> = ["request_id", "position", P_WATCH]
             .into_iter()
             .map(String::from)
+            .chain(fields.iter().map(|(name, _)| name.clone()))
             .chain(schema.task.iter().map(Task::score_column))
             .collect();
         let leaves = metadata.parquet_schema().columns().iter().enumerate();
@@ -64,13 +78,9 @@ impl ScoreTable {
         })?;
         let mut table = Self {
             path: path.into(),
-            field: schema
-                .fields(Group::Candidate)
-                .iter()
-                .position(|f| f.name == channel)
-                .unwrap_or(0),
+            fields,
             requests: Vec::new(),
-            channels: Vec::new(),
+            keys: Vec::new(),
             position: Vec::new(),
             p_watch: Vec::new(),
             tasks: schema.task.iter().map(|_| None).collect(),
@@ -81,22 +91,33 @@ impl ScoreTable {
         while let Some(batch) = guarded(path, || rows.next().transpose())? {
             let first = table.requests.len() as u64;
             table
-                .add(schema, &channel, &StructArray::from(batch))
+                .add(schema, &StructArray::from(batch))
                 .map_err(|problem| located(path, first, problem))?;
         }
         let too_many = |_| Error::directory(path, "has more than four billion rows; split it");
         let count = u32::try_from(table.requests.len()).map_err(too_many)?;
-        table.order = (0..count).collect();
-        table.order.sort_by_key(|row| table.requests[*row as usize]);
+        let mut order: Vec<u32> = (0..count).collect();
+        order.sort_by_key(|row| table.place(*row));
+        table.order = order;
         table.used = vec![false; table.requests.len()];
         Ok(table)
     }
 
-    fn add(&mut self, schema: &Schema, channel: &str, rows: &StructArray) -> Result<(), Problem> {
+    /// What the rows are sorted by.
+    fn place(&self, row: u32) -> (u64, u64) {
+        (self.requests[row as usize], self.keys[row as usize])
+    }
+
+    fn add(&mut self, schema: &Schema, rows: &StructArray) -> Result<(), Problem> {
         let top = Place::Top;
         let column = |name: &str| rows.column_by_name(name);
         self.requests.extend(top.read(column("request_id"), "request_id", values::ids)?);
-        self.channels.extend(top.read(column(channel), channel, values::ids)?);
+        let mut keys = vec![0; rows.len()];
+        for (name, _) in &self.fields {
+            let ids = top.read(column(name), name, values::ids)?;
+            keys.iter_mut().zip(ids).for_each(|(key, id)| *key = numbered(*key, id));
+        }
+        self.keys.extend(keys);
         match column("position") {
             Some(array) => {
                 self.position.extend(top.read(Some(array), "position", values::positions)?);
@@ -131,36 +152,67 @@ impl ScoreTable {
         Ok(())
     }
 
-    /// The row of a candidate, by request and channel. A channel that was shown twice is told apart by its `position` where
-    /// both sides know it, else the rows are given out in their order.
+    /// The rows of candidate `i` of a request, given out or not.
+    fn rows_of(&self, feed: &Feed, i: usize) -> impl Iterator<Item = usize> + Clone + '_ {
+        let mut key = 0;
+        for (_, place) in &self.fields {
+            if let Column::Ids(ids) = &feed.candidates.channel[*place] {
+                key = numbered(key, ids[i]);
+            }
+        }
+        let wanted = (feed.request_id, key);
+        let first = self.order.partition_point(|row| self.place(*row) < wanted);
+        let found = self.order[first..].iter().take_while(move |row| self.place(**row) == wanted);
+        found.map(|row| *row as usize)
+    }
+
+    /// The row of candidate `i` of a request, by all ids that the file has. One that was shown twice is told apart by its
+    /// `position` where both sides know it, else the rows are given out in their order.
     ///
     /// # Errors
     /// There is none.
-    pub fn find(
-        &mut self,
-        request: u64,
-        channel: u64,
-        position: Option<u16>,
-    ) -> Result<usize, Error> {
-        let first = self.order.partition_point(|row| self.requests[*row as usize] < request);
-        let of_request = self.order[first..].iter().map(|row| *row as usize);
-        let of_request = of_request.take_while(|row| self.requests[*row] == request);
-        let mut found = of_request.filter(|row| self.channels[*row] == channel && !self.used[*row]);
+    pub fn find(&mut self, feed: &Feed, i: usize) -> Result<usize, Error> {
+        let position = feed.candidates.position[i];
+        let mut free = self.rows_of(feed, i).filter(|row| !self.used[*row]);
         let there = |row: &usize| position.is_some() && self.position[*row] == position;
-        let row = found.clone().find(there).or_else(|| found.next()).ok_or_else(|| {
-            let reason = format!(
-                "has no row for channel {channel} of request {request}; score every candidate of the split. \
-                 Ids are compared as 64-bit numbers, text by its hash: give them in the type that the feeds have"
-            );
-            Error::directory(&self.path, reason)
-        })?;
+        let found = free.clone().find(there).or_else(|| free.next());
+        drop(free);
+        let row = found.ok_or_else(|| self.missing(feed, i))?;
         self.used[row] = true;
         Ok(row)
     }
 
-    /// Which of the channel's fields tells candidates apart: the first categorical one.
-    pub fn channel_field(&self) -> usize {
-        self.field
+    fn missing(&self, feed: &Feed, i: usize) -> Error {
+        let ids = self.fields.iter().map(|(name, place)| match &feed.candidates.channel[*place] {
+            Column::Ids(ids) => format!("{name} {}", ids[i]),
+            Column::Numbers(_) | Column::Lists { .. } => name.clone(),
+        });
+        let ids = ids.collect::<Vec<_>>().join(", ");
+        let found = self.used.iter().filter(|used| **used).count();
+        let reason = format!(
+            "has no row for candidate {i} ({ids}) of request {}, after {found} that were found; score every candidate of this \
+             split, with ids of the type that the feeds have (text is shown by its hash)",
+            feed.request_id
+        );
+        Error::directory(&self.path, reason)
+    }
+
+    /// Refuses rows that say something of a candidate which another row has spoken of; asked when all were looked up.
+    ///
+    /// # Errors
+    /// Names the first.
+    pub fn refuse_doubles(&self) -> Result<(), Error> {
+        let doubled = self.order.windows(2).find(|pair| {
+            let [first, second] = [pair[0], pair[1]];
+            self.place(first) == self.place(second)
+                && self.used[first as usize] != self.used[second as usize]
+        });
+        let Some(pair) = doubled else { return Ok(()) };
+        let reason = format!(
+            "rows {} and {} are of one candidate of request {}; write one",
+            pair[0], pair[1], self.requests[pair[0] as usize]
+        );
+        Err(Error::directory(&self.path, reason))
     }
 
     /// The probability of a watch in a row.

@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             let (left_out, all, name) = (scores.unused(), scores.len(), path.display());
             if left_out > 0 {
                 tell(&format!(
-                    "{left_out} of {all} rows of {name} are of no candidate of the {split} split, or its second, and were left out"
+                    "{left_out} of {all} rows of {name} are of no request of the {split} split and were left out"
                 ));
             }
             (name.to_string(), report, Some(left_out))

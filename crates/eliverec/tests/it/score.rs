@@ -83,13 +83,21 @@ fn a_file_of_scores_is_judged_as_the_run_that_wrote_it() {
     let foreign = with(&foreign, "p_watch", |array| cast(array, &DataType::Float64).unwrap());
     write(&sandbox.path("foreign.parquet"), &foreign);
     assert_eq!(of_file("foreign.parquet"), (expected.clone(), 0));
+    sandbox.succeed("score --run run --feeds feeds --split validation --out other.parquet");
+    let other = read(&sandbox.path("other.parquet"));
+    let first = read(&sandbox.path("out/scores.parquet"));
+    let first = first.project(&(0..other.num_columns()).collect::<Vec<_>>()).unwrap();
+    let both = concat_batches(&other.schema(), [&other, &first]).unwrap();
+    write(&sandbox.path("both.parquet"), &both);
+    assert_eq!(of_file("both.parquet"), (expected, other.num_rows() as u64));
     let twice = concat_batches(&foreign.schema(), [&foreign, &foreign.slice(0, 3)]).unwrap();
     write(&sandbox.path("twice.parquet"), &twice);
-    assert_eq!(of_file("twice.parquet"), (expected, 3));
+    let message = sandbox.fail("evaluate --scores twice.parquet --feeds feeds", 2);
+    assert!(message.contains("are of one candidate of request"), "{message}");
 
     write(&sandbox.path("short.parquet"), &foreign.slice(1, foreign.num_rows() - 1));
     let message = sandbox.fail("evaluate --scores short.parquet --feeds feeds", 2);
-    assert!(message.contains("short.parquet: has no row for channel"), "{message}");
+    assert!(message.contains("short.parquet: has no row for candidate"), "{message}");
     let above = |array: &ArrayRef| -> ArrayRef {
         let mut values = array.as_primitive::<arrow::datatypes::Float64Type>().values().to_vec();
         values[7] = 1.5;
