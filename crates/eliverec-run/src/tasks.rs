@@ -127,6 +127,11 @@ impl TasksConfig {
 
     pub(crate) fn check(&self) -> Result<(), String> {
         let weights = self.weights.iter().map(|(name, weight)| (format!("weights.{name}"), weight));
+        if self.mode != Mode::Vanilla && !self.weights.is_empty() {
+            return Err(
+                "tasks.weights is read in mode vanilla only; other modes find the weights".into()
+            );
+        }
         let mut all = weights.chain([("weight_rate".into(), &self.weight_rate)]);
         match all.find(|(_, value)| !value.is_finite() || **value < 0.0) {
             Some((key, value)) => {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use eliverec_core::Batch;
 use eliverec_core::offsets::Offsets;
 use eliverec_core::task::P_WATCH;
 use eliverec_models::trace::{Recorded, Trace};
@@ -45,10 +46,12 @@ pub fn score(
     for prepared in batches(&scoring, feeds, split)? {
         let prepared = prepared?;
         let batch = &prepared.batch;
+        let numbers = numbers(&scoring, &prepared);
+        refuse_no_numbers(&numbers, batch, path)?;
         let rows = ScoredFeeds {
             ids: ids.take(batch.feeds())?,
             candidates: &batch.candidates,
-            numbers: numbers(&scoring, &prepared),
+            numbers,
             lists: if intents { intents_of(&scoring, &prepared, path)? } else { Vec::new() },
         };
         writer.write(rows)?;
@@ -58,6 +61,23 @@ pub fn score(
     }
     writer.finish()?;
     Ok(scored)
+}
+
+/// NaN and infinities come of damaged weights; a file of them would look like scores.
+fn refuse_no_numbers(
+    numbers: &[(String, Vec<f32>)],
+    batch: &Batch,
+    run: &Path,
+) -> Result<(), Error> {
+    for (name, values) in numbers {
+        if let Some(i) = values.iter().position(|value| !value.is_finite()) {
+            let feed = batch.candidates.locate(i).0;
+            let (value, request) = (values[i], batch.request_ids[feed]);
+            let reason = format!("gives {name} = {value} for request {request}");
+            return Err(eliverec_run::Error::Damaged { path: run.into(), reason }.into());
+        }
+    }
+    Ok(())
 }
 
 /// Every output of the model by the name of its column `[n]`.

@@ -1,7 +1,7 @@
 //! Writes a score file; it gets its name when all of it is on disk.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,21 +59,36 @@ impl ScoreWriter {
     /// A file at `path`, in place of one that may be there, for requests of feeds of `schema`.
     ///
     /// # Errors
-    /// What the file system refuses.
+    /// What the file system refuses, a name that is no file's, another process that writes it.
     pub fn create(path: &Path, schema: &Schema) -> Result<Self, Error> {
-        let Some(name) = path.file_name().filter(|_| !path.is_dir()) else {
-            return Err(Error::directory(
-                path,
-                "is no name for a score file; give one, such as scores.parquet",
-            ));
+        // What a link points to is meant, and a device or a pipe would be replaced by the rename.
+        let path = fs_err::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let Some(name) = path.file_name().filter(|_| !path.exists() || path.is_file()) else {
+            let reason = "is no name for a score file; give one, such as scores.parquet";
+            return Err(Error::directory(&path, reason));
         };
-        let folder = parent_of(path);
+        let folder = parent_of(&path);
         fs_err::create_dir_all(&folder)?;
-        let partial =
-            PartialFile(folder.join(format!(".{}.{}.partial", name.display(), std::process::id())));
-        let file = fs_err::File::create(&partial.0)?.into_parts().0;
+        let partial = folder.join(format!(".{}.partial", name.display()));
+        let file = fs_err::OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(&partial)?
+            .into_parts()
+            .0;
+        // The lock ends with the process, however it ends, and what a killed one has left is written over.
+        match file.try_lock() {
+            Ok(()) => file.set_len(0)?,
+            Err(TryLockError::WouldBlock) => {
+                let reason = "another process is writing it; wait for that or choose another name";
+                return Err(Error::directory(&path, reason));
+            }
+            Err(TryLockError::Error(e)) => return Err(e.into()),
+        }
         let fields = candidate_fields(schema);
-        Ok(Self { path: path.into(), partial, fields, file: Some(file), writer: None })
+        let partial = PartialFile(partial);
+        Ok(Self { path, partial, fields, file: Some(file), writer: None })
     }
 
     /// Adds requests.

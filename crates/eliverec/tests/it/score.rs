@@ -160,3 +160,34 @@ fn ids_come_out_as_they_went_in_and_feeds_need_no_labels() {
     assert!(message.contains("no feeds in the train split"), "{message}");
     assert!(!sandbox.path("x.parquet").exists());
 }
+
+#[test]
+fn what_a_killed_writer_left_is_written_over_and_only_files_are_written() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&format!("{TRAIN} training.epochs=1"));
+    fs_err::write(sandbox.path(".scores.parquet.partial"), vec![7; 1 << 20]).unwrap();
+    sandbox.succeed("score --run run --feeds feeds --out scores.parquet");
+    assert!(!sandbox.path(".scores.parquet.partial").exists());
+    let whole = read(&sandbox.path("scores.parquet"));
+
+    let lock = fs_err::File::create(sandbox.path(".scores.parquet.partial")).unwrap();
+    lock.try_lock().unwrap();
+    let message = sandbox.fail("score --run run --feeds feeds --out scores.parquet", 2);
+    assert!(message.contains("another process is writing it"), "{message}");
+    drop(lock);
+
+    #[cfg(unix)]
+    {
+        fs_err::os::unix::fs::symlink("scores.parquet", sandbox.path("link.parquet")).unwrap();
+        sandbox.succeed("score --run run --feeds feeds --out link.parquet");
+        assert!(sandbox.path("link.parquet").symlink_metadata().unwrap().is_symlink());
+        assert_eq!(read(&sandbox.path("scores.parquet")), whole);
+    }
+    fs_err::create_dir(sandbox.path("folder")).unwrap();
+    let message = sandbox.fail("score --run run --feeds feeds --out folder", 2);
+    assert!(message.contains("no name for a score file"), "{message}");
+    let unread = format!("{TRAIN} --out other tasks.mode=adaptive tasks.weights.stay=1")
+        .replace("--out run ", "");
+    let message = sandbox.fail(&unread, 2);
+    assert!(message.contains("mode vanilla only"), "{message}");
+}
