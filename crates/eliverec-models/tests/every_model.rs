@@ -157,13 +157,15 @@ fn loss_falls_and_every_parameter_gets_a_gradient() {
         let mut model = Model::new(settings, &schema, 1, &device).unwrap();
         let leaves: Vec<Tensor<2>> =
             leaves(settings, &unique, &device).into_iter().map(Tensor::require_grad).collect();
-        let mut losses = Vec::new();
+        let (mut losses, mut auxiliary) = (Vec::new(), Vec::new());
         // More losses make larger gradients.
         let rate = if settings.heads.is_some() { 0.05 } else { 0.3 };
         for step in 0..30 {
             let output = model.forward(&schema, &batch, &unique, &leaves, Some(training(step)));
             let loss = loss(&output, &batch, &device);
             losses.push(loss.clone().into_scalar::<f32>());
+            let others = output.terms.iter().filter(|term| term.kind == TermKind::Auxiliary);
+            auxiliary.push(others.map(|term| term.value.clone().into_scalar::<f32>()).sum::<f32>());
             let terms = output.terms.into_iter().map(|term| term.value * term.weight);
             let gradients = terms.fold(loss, |sum, term| sum + term).backward();
             if step == 0 {
@@ -200,6 +202,14 @@ fn loss_falls_and_every_parameter_gets_a_gradient() {
             });
         }
         assert!(losses[29] < losses[0] - 0.005, "{}: {losses:?}", settings.model.name());
+        // Negatives are drawn anew in each step, so one step says little.
+        let (first, last) = (&auxiliary[..10], &auxiliary[20..]);
+        let falls = last.iter().sum::<f32>() < first.iter().sum::<f32>();
+        assert!(
+            falls || auxiliary.iter().all(|term| *term == 0.0),
+            "{}: {auxiliary:?}",
+            settings.model.name()
+        );
     });
 }
 
