@@ -25,6 +25,9 @@ pub(crate) struct Entry<F> {
     pub(crate) file: Option<F>,
 }
 
+/// Gives what lies right in a folder.
+type List<'a, F> = dyn FnMut(&str) -> Result<Vec<Entry<F>>, Error> + 'a;
+
 /// What the rule says of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -67,10 +70,10 @@ fn fate(name: &str, is_folder: bool) -> Fate {
     }
 }
 
-/// All files below `folder`; `list` gives what lies right in a folder, `refuse` makes the error of a name.
+/// All files below `folder`; `refuse` makes the error of a name.
 pub(crate) fn walk<F>(
     folder: &str,
-    list: &mut dyn FnMut(&str) -> Result<Vec<Entry<F>>, Error>,
+    list: &mut List<'_, F>,
     refuse: &dyn Fn(&str, &str) -> Error,
 ) -> Result<Files<F>, Error> {
     let mut files = Files { read: Vec::new(), skipped: Vec::new() };
@@ -81,7 +84,7 @@ pub(crate) fn walk<F>(
 fn enter<F>(
     folder: &str,
     depth: usize,
-    list: &mut dyn FnMut(&str) -> Result<Vec<Entry<F>>, Error>,
+    list: &mut List<'_, F>,
     refuse: &dyn Fn(&str, &str) -> Error,
     files: &mut Files<F>,
 ) -> Result<(), Error> {

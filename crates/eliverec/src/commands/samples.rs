@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             ));
         }
     });
-    let summary = summary.or_else(|error| Err(first_in_the_log(arguments, error)))?;
+    let summary = summary.map_err(|error| first_in_the_log(arguments, error))?;
     print(&summary.to_string())?;
     let directory = FeedDirectory::open(&arguments.out)?;
     print(&inspect::table(&eliverec_tables::statistics(&directory)?))?;
