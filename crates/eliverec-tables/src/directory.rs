@@ -1,5 +1,6 @@
 //! A feed directory, opened for reading.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,9 @@ use eliverec_core::{Normalization, Schema};
 
 use crate::batches::{Batches, Order};
 use crate::error::Error;
+use crate::id_types::{IdTypes, id_columns};
 use crate::layout::{SCHEMA_FILE, Split};
+use crate::listing::{Entry, Files, walk};
 use crate::read::{FeedFile, FeedReader, row_groups};
 use crate::shuffle::{Shuffle, ShuffledFeeds};
 
@@ -36,7 +39,7 @@ impl FeedDirectory {
         let schema_path = path.join(SCHEMA_FILE);
         let text = match fs_err::read_to_string(&schema_path) {
             Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+            Err(e) if e.kind() == ErrorKind::InvalidData => {
                 let source = eliverec_core::Error::SchemaSyntax("the file is not text".into());
                 return Err(Error::Schema { path: schema_path, source });
             }
@@ -136,44 +139,99 @@ impl FeedDirectory {
         Ok(files)
     }
 
-    pub(crate) fn files(&self, split: Split) -> Result<Vec<FeedFile>, Error> {
-        let mut paths = Vec::new();
-        match fs_err::read_dir(split.folder(&self.path)) {
-            Ok(entries) => {
-                for entry in entries {
-                    let path = entry?.path();
-                    if path.extension().is_some_and(|extension| extension == "parquet") {
-                        paths.push(path);
-                    }
-                }
+    /// The files of a split by name: what is read, and what is passed over. Nothing is opened.
+    ///
+    /// # Errors
+    /// What is neither read nor passed over, by name (see docs/feeds.md), and what the file system refuses.
+    pub fn listing(&self, split: Split) -> Result<Listing, Error> {
+        let mut list = |folder: &str| match fs_err::read_dir(self.path.join(folder)) {
+            Ok(entries) => entries.map(|entry| listed(folder, &entry?)).collect(),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(e) if e.kind() == ErrorKind::NotADirectory => {
+                let reason = "is a file; expected a folder with Parquet files";
+                Err(Error::directory(&self.path.join(folder), reason))
             }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e.into()),
-        }
-        // The file system lists them in any order.
-        paths.sort();
-        let files: Vec<FeedFile> = paths
+            Err(e) => Err(e.into()),
+        };
+        let refuse = |name: &str, reason: &str| Error::directory(&self.path.join(name), reason);
+        let Files { read, skipped } = walk(split.name(), &mut list, &refuse)?;
+        Ok(Listing { read, skipped: skipped.iter().map(|name| self.path.join(name)).collect() })
+    }
+
+    pub(crate) fn files(&self, split: Split) -> Result<Vec<FeedFile>, Error> {
+        let files: Vec<FeedFile> = self
+            .listing(split)?
+            .read
             .into_iter()
             .map(|path| FeedFile::open(path, &self.schema))
             .collect::<Result<_, _>>()?;
         let of = |labelled| files.iter().find(|f| f.feeds() > 0 && f.labelled() == labelled);
-        match (of(true), of(false)) {
-            (Some(with), Some(without)) => Err(Error::Column {
+        if let (Some(with), Some(without)) = (of(true), of(false)) {
+            return Err(Error::Column {
                 path: without.path().into(),
                 field: WATCHED.into(),
                 reason: format!(
                     "is missing, and {} has it; give labels in every file of the split or in none",
                     with.path().display()
                 ),
-            }),
-            _ => Ok(files),
+            });
         }
+        self.check_id_types(split, &files)?;
+        Ok(files)
     }
+
+    /// Refuses files that write ids as integers where others write text: those of the split, and the first of each
+    /// other split, which stands for all of it.
+    fn check_id_types(&self, split: Split, files: &[FeedFile]) -> Result<(), Error> {
+        let mut types = IdTypes::new(id_columns(&self.schema));
+        for other in Split::ALL {
+            if other == split {
+                for file in files.iter().filter(|file| file.feeds() > 0) {
+                    types.check(file.path(), file.id_types())?;
+                    types.learn(file.path(), file.id_types());
+                }
+                continue;
+            }
+            // What is wrong with another split is told when it is read.
+            let listing = self.listing(other).map(|listing| listing.read);
+            let first = listing.into_iter().flatten().next();
+            let file = first.and_then(|path| FeedFile::open(path, &self.schema).ok());
+            if let Some(file) = file.filter(|file| file.feeds() > 0) {
+                types.check(file.path(), file.id_types())?;
+                types.learn(file.path(), file.id_types());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The files of a split by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Those that are read, in order.
+    pub read: Vec<PathBuf>,
+    /// Files and folders that are passed over, because their names begin with `.` or `_`.
+    pub skipped: Vec<PathBuf>,
+}
+
+/// What the rule needs to know of an entry; its file is its path.
+fn listed(folder: &str, entry: &fs_err::DirEntry) -> Result<Entry<PathBuf>, Error> {
+    let path = entry.path();
+    let name = entry.file_name().into_string().map_err(|_| {
+        Error::directory(&path, "its name is not Unicode; rename it or move it away")
+    })?;
+    // Of what a link leads to.
+    let file = (!path.is_dir()).then_some(path);
+    Ok(Entry { name: format!("{folder}/{name}"), file })
 }
 
 /// Tells why there is no schema file to read.
 fn no_schema(path: &Path, error: std::io::Error) -> Error {
-    if error.kind() != std::io::ErrorKind::NotFound && path.is_dir() {
+    let schema = path.join(SCHEMA_FILE);
+    if schema.is_dir() {
+        return Error::directory(&schema, "is a folder, where a file should be");
+    }
+    if error.kind() != ErrorKind::NotFound && path.is_dir() {
         return error.into();
     }
     match fs_err::read_dir(path).map(|mut entries| entries.next().is_none()) {

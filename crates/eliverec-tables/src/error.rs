@@ -17,7 +17,7 @@ pub enum Error {
         reason: String,
     },
     /// A schema file that cannot be used.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {}", one_line(source), path = path.display())]
     Schema {
         /// The schema file.
         path: PathBuf,
@@ -42,6 +42,17 @@ pub enum Error {
         path = path.display()
     )]
     Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the Parquet reader says.
+        reason: String,
+    },
+    /// A Parquet file that is whole, but written in a way that this program does not read.
+    #[error(
+        "{path}: this program does not read it ({reason}); write it with the compression zstd or snappy, not encrypted",
+        path = path.display()
+    )]
+    Unsupported {
         /// The file.
         path: PathBuf,
         /// What the Parquet reader says.
@@ -138,10 +149,58 @@ impl Error {
         Self::Directory { path: path.into(), reason: reason.into() }
     }
 
-    /// A [`Error::Parquet`] with the first line of what the reader says.
+    /// A [`Error::Parquet`], or [`Error::Unsupported`], with the first line of what the reader says.
     pub(crate) fn parquet(path: &Path, reason: &impl ToString) -> Self {
         let reason = reason.to_string();
         let line = reason.lines().next().unwrap_or_default().trim_end_matches('.');
-        Self::Parquet { path: path.into(), reason: line.into() }
+        let lacking = ["Disabled feature at compile time: ", "NYI: "];
+        match lacking.iter().find_map(|words| Some(line.split_once(words)?.1)) {
+            Some(what) => Self::Unsupported { path: path.into(), reason: lacks(what) },
+            None => Self::Parquet { path: path.into(), reason: line.into() },
+        }
+    }
+}
+
+/// Parsers draw what is wrong over several lines.
+fn one_line(error: &impl ToString) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What the reader lacks: a codec in a word, or its own words.
+fn lacks(what: &str) -> String {
+    match what.split_once(' ') {
+        None => format!("it was built without the codec {what}"),
+        Some(_) => what.into(),
+    }
+}
+
+/// A write that failed: the system's fault and not that of any input.
+pub(crate) fn cannot_write(path: &Path, error: &(impl ToString + ?Sized)) -> Error {
+    let reason = format!("{}: cannot write: {}", path.display(), error.to_string());
+    Error::Io(std::io::Error::other(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_build_lacks_is_not_called_damaged() {
+        let path = Path::new("a.parquet");
+        for (reader, expected) in [
+            ("Disabled feature at compile time: brotli", "it was built without the codec brotli"),
+            (
+                "Parquet argument error: NYI: The codec type LZO is not supported yet",
+                "codec type LZO",
+            ),
+        ] {
+            let error = Error::parquet(path, &reader);
+            assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+            let told = error.to_string();
+            assert!(told.starts_with("a.parquet: this program does not read it ("), "{told}");
+            assert!(told.contains(expected) && !told.contains("whole"), "{told}");
+        }
+        let error = Error::parquet(path, &"EOF: file size of 3 is less than footer");
+        assert!(matches!(error, Error::Parquet { .. }), "{error}");
     }
 }

@@ -18,7 +18,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY, feed_columns};
 use crate::encode;
-use crate::error::Error;
+use crate::error::{Error, cannot_write};
 use crate::layout::Split;
 use crate::partial::parent_of;
 use crate::read::FeedFile;
@@ -248,10 +248,4 @@ impl Drop for PartialFile {
         // After the rename there is nothing of that name; otherwise this is best effort on the way out of an error.
         let _ = fs_err::remove_file(&self.0);
     }
-}
-
-/// What the file system refuses is nobody's input: a full disk, for one.
-pub(crate) fn cannot_write(path: &Path, error: &(impl ToString + ?Sized)) -> Error {
-    let reason = format!("{}: cannot write: {}", path.display(), error.to_string());
-    Error::Io(std::io::Error::other(reason))
 }

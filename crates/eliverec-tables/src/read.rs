@@ -21,6 +21,7 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY};
 use crate::decode::{Problem, decode, is_nested, wanted};
 use crate::error::Error;
+use crate::id_types::{self, IdType, id_columns};
 
 /// How many rows a reader decodes at a time, whatever the size of a file's row groups.
 pub const DECODED_FEEDS: usize = 256;
@@ -33,6 +34,8 @@ pub(crate) struct FeedFile {
     row_groups: Vec<u64>,
     /// Whether its candidates have labels.
     labelled: bool,
+    /// How it writes ids, by [`id_columns`].
+    id_types: Vec<Option<IdType>>,
 }
 
 impl FeedFile {
@@ -41,7 +44,12 @@ impl FeedFile {
         let footer = Footer::read(&path, schema)?;
         let groups = footer.metadata.metadata().row_groups().iter();
         let row_groups = groups.map(|group| group.num_rows().max(0) as u64).collect();
-        Ok(Self { path, row_groups, labelled: footer.labelled })
+        let id_types = id_types::of_file(&id_columns(schema), footer.metadata.schema());
+        Ok(Self { path, row_groups, labelled: footer.labelled, id_types })
+    }
+
+    pub(crate) fn id_types(&self) -> &[Option<IdType>] {
+        &self.id_types
     }
 
     pub(crate) fn path(&self) -> &Path {

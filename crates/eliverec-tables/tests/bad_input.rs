@@ -322,7 +322,8 @@ fn directories_that_are_none() {
     let error = FeedDirectory::open(folder.path()).unwrap_err();
     assert!(matches!(error, Error::Schema { .. }));
     let line = error.to_string();
-    assert!(line.contains("schema.toml") && line.contains("nmae") && !line.contains('\n'));
+    assert!(line.contains("schema.toml") && line.contains("nmae"), "{line}");
+    assert!(!line.contains('\n'), "{line}");
     fs_err::write(&schema, [0xff, 0xfe]).unwrap();
     assert!(open(folder.path()).contains("not text"), "{}", open(folder.path()));
 }

@@ -1,4 +1,4 @@
-//! Exit codes, and which of them an error gets.
+//! What an error tells: its exit code and its line.
 
 /// Done.
 pub(crate) const OK: u8 = 0;
@@ -41,4 +41,40 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
             .is_some_and(|error| !matches!(error, eliverec_tables::Error::Io(_)))
     });
     if bad_input { BAD_INPUT } else { FAILED }
+}
+
+/// The error and its causes in one line; a cause that the words before it have told already is not told again.
+pub(crate) fn line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let words = cause.to_string();
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        if line.is_empty() {
+            line = words;
+        } else if !line.contains(&words) {
+            line = format!("{line}: {words}");
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let io = || std::io::Error::other("the disk\n is full");
+        let text = |error: anyhow::Error| line(&error);
+        let tables = eliverec_tables::Error::Io(io());
+        assert_eq!(text(tables.into()), "the disk is full");
+        let outer = Err::<(), _>(io()).context("feeds cannot be written").unwrap_err();
+        assert_eq!(text(outer), "feeds cannot be written: the disk is full");
+        let source = eliverec_core::Error::SchemaSyntax("no `=`".into());
+        let told = source.to_string();
+        let schema = eliverec_tables::Error::Schema { path: "schema.toml".into(), source };
+        assert_eq!(text(schema.into()), format!("schema.toml: {told}"));
+    }
 }

@@ -58,10 +58,8 @@ enum Command {
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
     let code = run(Cli::parse()).unwrap_or_else(|error| {
-        let text = format!("{error:#}");
-        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         // Nobody is left to tell if standard error is closed.
-        let _ = writeln!(std::io::stderr(), "error: {line}");
+        let _ = writeln!(std::io::stderr(), "error: {}", exit::line(&error));
         exit::code(&error)
     });
     ExitCode::from(code)

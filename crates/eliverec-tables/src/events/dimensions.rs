@@ -25,7 +25,7 @@ use crate::error::Error;
 use crate::read::located;
 use crate::values;
 
-fn file_name(group: Group) -> String {
+pub(super) fn file_name(group: Group) -> String {
     format!("{}s.parquet", group.name())
 }
 
@@ -78,7 +78,12 @@ fn read(store: &Store, schema: &Schema, group: Group) -> Result<Dimension, Error
     let fields = Dimension::fields_of(schema, group);
     let (name, id) = (file_name(group), id_column(group));
     let path = store.path(&name);
-    let Some(file) = store.list("")?.1.into_iter().find(|file| file.name == name) else {
+    let (folders, files) = store.list("")?;
+    let Some(file) = files.into_iter().find(|file| file.name == name) else {
+        if folders.contains(&name) {
+            let reason = "is a folder, where a file should be; write the table as one file";
+            return Err(Error::directory(&path, reason));
+        }
         if fields.is_empty() {
             return table_of(schema, group, Vec::new(), Vec::new(), &path);
         }

@@ -9,6 +9,7 @@ use eliverec_core::schema::Kind;
 
 use super::day::Day;
 use crate::error::Error;
+use crate::id_types::holds_ids;
 
 /// The columns that every log has, in order; the schema's `context` fields follow.
 pub const COLUMNS: [&str; 11] = [
@@ -53,6 +54,13 @@ pub fn event_columns(schema: &Schema) -> SchemaRef {
         column(&field.name, kind, true)
     }));
     Arc::new(ArrowSchema::new(columns))
+}
+
+/// The columns that hold ids, of events and of the tables beside them.
+pub(crate) fn id_columns(schema: &Schema) -> Vec<String> {
+    let ids = ["user_id", "channel_id", "product_id", "request_id"].map(String::from);
+    let context = schema.context.iter().filter(|field| holds_ids(field));
+    ids.into_iter().chain(context.map(|field| field.name.clone())).collect()
 }
 
 /// Refuses a schema whose `context` fields cannot be columns of a log.

@@ -31,9 +31,10 @@ pub mod write;
 
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use eliverec_core::dimensions::{TABLE_GROUPS, id_column};
 use eliverec_core::{Dimensions, Schema};
 
 pub use day::Day;
@@ -46,13 +47,23 @@ pub use store::Store;
 pub use write::{EventWriter, Written};
 
 use crate::error::Error;
+use crate::id_types::{self, IdTypes};
 use crate::layout::SCHEMA_FILE;
+use crate::listing::{Entry, is_hidden, walk};
 use layout::{EVENTS_FOLDER, day_of_folder};
+use source::ParquetSource;
 use store::StoredFile;
 
 /// What makes a log, for messages about a place that has none.
 const EXPECTED: &str = "expected schema.toml and folders events/date=YYYY-MM-DD with Parquet files, as `eliverec simulate \
                         --out DIR` makes them";
+
+/// What is told of a file or folder in `events` that is no day's.
+const NO_DAY: &str = "is in no day's folder; events lie in folders date=YYYY-MM-DD: move it there or away, or begin its name \
+                      with _ to have it passed over";
+
+/// Files whose footers tell how ids are written, if the tables and the first do not.
+const FILES_ASKED: usize = 16;
 
 /// An event log, as it was when it was opened: files that appear later are not seen.
 #[derive(Clone, Debug)]
@@ -60,32 +71,42 @@ pub struct EventLog {
     store: Store,
     schema: Arc<Schema>,
     days: BTreeMap<Day, Vec<StoredFile>>,
+    skipped: Vec<String>,
+    id_types: Arc<IdTypes>,
 }
 
 impl EventLog {
     /// Opens a log by its schema and the names of its files; the files are opened as they are read.
     ///
     /// # Errors
-    /// No log there, an unusable schema, a folder `date=...` that names no day or has folders, and what the store
-    /// refuses.
+    /// No log there, an unusable schema, what lies below `events` and is neither read nor passed over (see
+    /// docs/logs.md), by name, and what the store refuses.
     pub fn open(store: &Store) -> Result<Self, Error> {
         let schema = Self::read_schema(store)?;
-        let mut days = BTreeMap::new();
-        for folder in store.list(EVENTS_FOLDER)?.0 {
-            let Some(day) = day_of_folder(&folder) else { continue };
-            let day = day.map_err(|reason| Error::directory(&store.path(&folder), reason))?;
-            let (inner, mut files) = store.list(&folder)?;
-            if let Some(inner) = inner.first() {
-                let reason =
-                    "a folder within a day's folder; put the Parquet files right into the day's";
-                return Err(Error::directory(&store.path(inner), reason));
+        let (folders, files) = store.list(EVENTS_FOLDER)?;
+        let refuse = |name: &str, reason: &str| Error::directory(&store.path(name), reason);
+        let (mut days, mut skipped) = (BTreeMap::new(), Vec::new());
+        for StoredFile { name, .. } in files {
+            if !is_hidden(&name) {
+                return Err(refuse(&name, NO_DAY));
             }
-            files.retain(|file| is_part(&file.name));
-            if !files.is_empty() {
-                days.insert(day, files);
+            skipped.push(name);
+        }
+        for folder in folders {
+            if is_hidden(&folder) {
+                skipped.push(folder);
+                continue;
+            }
+            let Some(day) = day_of_folder(&folder) else { return Err(refuse(&folder, NO_DAY)) };
+            let day = day.map_err(|reason| refuse(&folder, &reason))?;
+            let inside = walk(&folder, &mut |folder| entries(store, folder), &refuse)?;
+            skipped.extend(inside.skipped);
+            if !inside.read.is_empty() {
+                days.insert(day, inside.read);
             }
         }
-        Ok(Self { store: store.clone(), schema: Arc::new(schema), days })
+        let id_types = Arc::new(id_types(store, &schema, days.values().flatten()));
+        Ok(Self { store: store.clone(), schema: Arc::new(schema), days, skipped, id_types })
     }
 
     /// Where it is.
@@ -109,6 +130,25 @@ impl EventLog {
         files.iter().map(|file| self.store.path(&file.name)).collect()
     }
 
+    /// Files and folders below `events` that are passed over, because their names begin with `.` or `_`.
+    pub fn skipped(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        self.skipped.iter().map(|name| self.store.path(name))
+    }
+
+    /// The first error in the order of the files, which readers of several days at once may meet in any order; `lenient`
+    /// readers take no row for one.
+    pub fn first_error(&self, days: impl RangeBounds<Day>, lenient: bool) -> Option<Error> {
+        let rows = match self.read(days) {
+            Ok(rows) => rows,
+            Err(error) => return Some(error),
+        };
+        rows.into_iter().find_map(|row| match row {
+            Ok(Row::Rejected(row)) if !lenient => Some(row.into_error()),
+            Ok(_) => None,
+            Err(error) => Some(error),
+        })
+    }
+
     /// The rows that arrived on some days: day by day, file by file (by name), row by row.
     ///
     /// # Errors
@@ -129,7 +169,7 @@ impl EventLog {
             };
             return Err(Error::directory(self.store.root(), reason));
         }
-        Ok(EventReader::new(&self.store, &self.schema, files))
+        Ok(EventReader::new(&self.store, &self.schema, &self.id_types, files))
     }
 
     /// The dimension tables, as a whole.
@@ -142,6 +182,9 @@ impl EventLog {
 
     pub(crate) fn read_schema(store: &Store) -> Result<Schema, Error> {
         let path = store.path(SCHEMA_FILE);
+        if store.is_local() && path.is_dir() {
+            return Err(Error::directory(&path, "is a folder, where a file should be"));
+        }
         let contents = match store.read(SCHEMA_FILE) {
             Ok(Some(contents)) => contents,
             Err(error) if !store.is_local() || store.root().is_dir() => return Err(error),
@@ -158,11 +201,49 @@ impl EventLog {
     }
 }
 
-/// Whether a file is one of events, and not hidden as those of unfinished writers are.
-fn is_part(name: &str) -> bool {
-    let name = name.rsplit('/').next().unwrap_or(name);
-    let parquet = Path::new(name).extension().is_some_and(|extension| extension == "parquet");
-    parquet && !name.starts_with(['.', '_'])
+/// What lies right in a folder of a store, for the rule of what is read.
+fn entries(store: &Store, folder: &str) -> Result<Vec<Entry<StoredFile>>, Error> {
+    let (folders, files) = store.list(folder)?;
+    let folders = folders.into_iter().map(|name| Entry { name, file: None });
+    let files = files.into_iter().map(|file| Entry { name: file.name.clone(), file: Some(file) });
+    Ok(folders.chain(files).collect())
+}
+
+/// How the tables of a log and its first files write ids; files that cannot be read tell nothing here.
+fn id_types<'a>(
+    store: &Store,
+    schema: &Schema,
+    files: impl Iterator<Item = &'a StoredFile>,
+) -> IdTypes {
+    let mut types = IdTypes::new(layout::id_columns(schema));
+    let tables = store.list("").map(|(_, files)| files).unwrap_or_default();
+    for group in TABLE_GROUPS {
+        let Some(file) = tables.iter().find(|file| file.name == dimensions::file_name(group))
+        else {
+            continue;
+        };
+        if let Ok(source) = ParquetSource::open(store, file.clone())
+            && source.has_rows()
+        {
+            let of_table = id_types::of_file(types.columns(), source.columns());
+            // A field of a table may have the name of another's id.
+            let own = types.columns().iter().map(|column| *column == id_column(group));
+            let own: Vec<_> =
+                of_table.into_iter().zip(own).map(|(t, own)| t.filter(|_| own)).collect();
+            types.learn(source.path(), &own);
+        }
+    }
+    for file in files.take(FILES_ASKED) {
+        if types.are_known() {
+            break;
+        }
+        if let Ok(source) = ParquetSource::open(store, file.clone())
+            && source.has_rows()
+        {
+            types.learn(source.path(), &id_types::of_file(types.columns(), source.columns()));
+        }
+    }
+    types
 }
 
 /// Tells why there is no log.

@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -18,7 +18,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::local::{create_directory, sync_directory_of};
 use super::store::Store;
-use crate::error::Error;
+use crate::error::{Error, cannot_write};
 
 /// Bytes of an upload that go out together. Stores want at least 5 MiB, and allow 10,000 of them.
 const UPLOAD_BYTES: usize = 8 << 20;
@@ -234,8 +234,4 @@ pub(super) fn send(store: &Store, name: &str, file: &mut fs_err::File) -> Result
     let mut upload = Upload::begin(store, name)?;
     let sent = io::copy(file, &mut upload).and_then(|_| upload.send_all());
     sent.and_then(|()| upload.complete()).map_err(|e| cannot_write(&path, &e))
-}
-
-fn cannot_write(path: &Path, error: &impl ToString) -> Error {
-    Error::directory(path, format!("cannot write: {}", error.to_string()))
 }

@@ -17,6 +17,7 @@ use super::rejected::{Rejected, RejectedWriter};
 use super::source::{ParquetSource, RowGroupRows};
 use super::store::{Store, StoredFile};
 use crate::error::Error;
+use crate::id_types::{self, IdTypes};
 
 /// One row of a log.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +34,7 @@ pub struct EventReader {
     store: Store,
     schema: Arc<Schema>,
     columns: Vec<String>,
+    id_types: Arc<IdTypes>,
     left_out: Option<EventKind>,
     ahead: VecDeque<(Day, StoredFile)>,
     current: Option<OpenFile>,
@@ -61,6 +63,7 @@ impl EventReader {
     pub(super) fn new(
         store: &Store,
         schema: &Arc<Schema>,
+        id_types: &Arc<IdTypes>,
         files: impl IntoIterator<Item = (Day, StoredFile)>,
     ) -> Self {
         let columns = super::layout::event_columns(schema);
@@ -68,6 +71,7 @@ impl EventReader {
             store: store.clone(),
             schema: Arc::clone(schema),
             columns: columns.fields().iter().map(|field| field.name().clone()).collect(),
+            id_types: Arc::clone(id_types),
             left_out: None,
             ahead: files.into_iter().collect(),
             current: None,
@@ -104,6 +108,10 @@ impl EventReader {
             // Without rows, the columns alone are checked.
             let no_rows = RecordBatch::new_empty(Arc::clone(source.columns()));
             EventBatch::new(&self.schema, no_rows, source.path())?;
+            if source.has_rows() {
+                let of_file = id_types::of_file(self.id_types.columns(), source.columns());
+                self.id_types.check(source.path(), &of_file)?;
+            }
             self.current = Some(OpenFile {
                 day,
                 source,

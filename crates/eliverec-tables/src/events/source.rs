@@ -76,6 +76,11 @@ impl ParquetSource {
         self.metadata.schema()
     }
 
+    /// Whether it has any rows.
+    pub(super) fn has_rows(&self) -> bool {
+        (0..self.row_groups()).any(|row_group| self.rows(row_group) > 0)
+    }
+
     /// How many row groups it has.
     pub(super) fn row_groups(&self) -> usize {
         self.metadata.metadata().num_row_groups()

@@ -164,7 +164,9 @@ impl Store {
             name: name(&meta.location),
             bytes: meta.size,
         };
-        let mut files: Vec<_> = listed.objects.iter().map(file).collect();
+        // Some tools mark a folder by an object of its own name.
+        let objects = listed.objects.iter().filter(|meta| meta.location != key);
+        let mut files: Vec<_> = objects.map(file).collect();
         files.sort();
         Ok((folders, files))
     }

@@ -22,6 +22,7 @@ use super::part::PartFile;
 use super::store::Store;
 use crate::error::Error;
 use crate::layout::SCHEMA_FILE;
+use crate::listing::is_hidden;
 
 /// A row group ends at this many events.
 pub const ROW_GROUP_EVENTS: usize = 1 << 16;
@@ -243,7 +244,7 @@ fn first_taken_day(store: &Store) -> Result<Option<String>, Error> {
     let (folders, _) = store.list(EVENTS_FOLDER)?;
     for folder in folders {
         if day_of_folder(&folder).is_some()
-            && store.list(&folder)?.1.iter().any(|file| super::is_part(&file.name))
+            && store.list(&folder)?.1.iter().any(|file| !is_hidden(&file.name))
         {
             return Ok(Some(folder));
         }

@@ -42,6 +42,11 @@ impl Importer {
         let mut output = LogOutput::new(schema, writer);
         write_dimensions(&(to_log.read)(from, seed, &mut output)?, log.store())?;
         let imported = output.finish()?;
+        if imported.events.is_empty() {
+            let reason =
+                "its files have a header and no rows to make events of; give the whole set";
+            return Err(Error::directory(from, reason));
+        }
         log.publish()?;
         Ok(imported)
     }

@@ -113,11 +113,14 @@ impl Importer {
     /// Reads the set in `from` and writes it as the feed directory `out`, the same for the same options.
     ///
     /// # Errors
-    /// A missing file or column and a value that cannot be used are named with file, line and column; everything that
-    /// [`FeedWriter`] refuses.
+    /// A missing file or column and a value that cannot be used are named with file, line and column; a set that gives no
+    /// feed; everything that [`FeedWriter`] refuses.
     pub fn run(&self, from: &Path, out: &Path, options: Options) -> Result<Imported, Error> {
         let mut writer = FeedWriter::create(out, &self.schema())?;
         let imported = self.feeds(from, options, &mut |split, feed| writer.push(split, feed))?;
+        if imported.rows_out() == 0 {
+            return Err(Error::directory(from, nothing_of(&imported)));
+        }
         writer.finish()?;
         Ok(imported)
     }
@@ -136,6 +139,20 @@ impl Importer {
         let mut output = Output::new(self.schema(), take);
         (self.read)(from, options, &mut output)?;
         Ok(output.finish())
+    }
+}
+
+/// Why a set gives no feed.
+fn nothing_of(imported: &Imported) -> String {
+    let dropped: Vec<String> =
+        imported.dropped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    match dropped.as_slice() {
+        [] => "its files have a header and no rows to make feeds of; give the whole set".into(),
+        dropped => format!(
+            "no feed comes of its {} rows ({}); give the whole set",
+            imported.rows_in,
+            dropped.join("; ")
+        ),
     }
 }
 

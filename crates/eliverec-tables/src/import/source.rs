@@ -32,6 +32,9 @@ impl Table {
         columns: [&str; N],
     ) -> Result<(Self, [usize; N]), Error> {
         let file = folder.join(name);
+        if file.is_dir() {
+            return Err(Error::directory(&file, "is a folder, where a file should be"));
+        }
         if !file.is_file() {
             let reason =
                 format!("has no {name}; give the folder that holds the set's .csv.gz files");
@@ -128,9 +131,13 @@ fn unreadable(file: &Path, error: csv::Error) -> Error {
     let line = error.position().map_or(0, csv::Position::line);
     let reason = match error.into_kind() {
         csv::ErrorKind::Io(error) => {
-            let reason =
-                format!("{}: {error}; it is not a whole gzip file, copy it again", file.display());
-            return Error::Io(std::io::Error::new(error.kind(), reason));
+            use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+            if !matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof) {
+                let reason = format!("{}: {error}", file.display());
+                return Error::Io(std::io::Error::new(error.kind(), reason));
+            }
+            let reason = format!("not a whole gzip file ({error}); copy it again");
+            return Error::directory(file, reason);
         }
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("has {len} values, the header {expected_len}")

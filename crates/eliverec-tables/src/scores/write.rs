@@ -16,7 +16,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::original::{Originals, candidate_fields};
 use crate::error::Error;
-use crate::feed_file::cannot_write;
+use crate::error::cannot_write;
 use crate::partial::parent_of;
 
 /// Lists `[b]` by the name of their column.

@@ -1,6 +1,5 @@
 //! Whatever is wrong with a log: one line that says where, or a counted rejection; never a panic.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -8,13 +7,14 @@ use arrow::array::{
     TimestampMillisecondArray,
 };
 use arrow::datatypes::{DataType, TimestampMillisecondType};
+use eliverec_core::Dimensions;
 use eliverec_core::seed::Random;
 use eliverec_tables::Error;
 use eliverec_tables::events::{
-    EventLog, EventWriter, ReadCounts, Reason, RejectedWriter, Row, Store,
+    EventLog, EventWriter, ReadCounts, Reason, RejectedWriter, Row, Store, write_dimensions,
 };
 
-use crate::feed_files::{cast, changed, rows_of, with_null};
+use crate::feed_files::{cast, changed, rows_of, with_null, write_foreign};
 use crate::logs::{events, in_memory, on_disk, one_day, read_strictly, replaced, schema, write};
 
 fn message(error: &Error) -> String {
@@ -273,7 +273,13 @@ fn places_without_a_log_say_what_is_missing() {
 fn folders_that_are_no_days_are_named() {
     for (name, expected) in [
         ("events/date=2024-02-30/part-00000.parquet", "\"2024-02-30\" is not a date"),
-        ("events/date=2024-05-31/hour=1/x.parquet", "hour=1: a folder within a day's folder"),
+        ("events/day=2024-05-31/part-00000.parquet", "day=2024-05-31: is in no day's folder"),
+        ("events/old/part-00000.parquet", "events/old: is in no day's folder"),
+        ("events/part-00000.parquet", "events/part-00000.parquet: is in no day's folder"),
+        ("events/date=2024-05-31/old/x.parquet", "date=2024-05-31/old: is a folder, but no"),
+        ("events/date=2024-05-31/a.parquet/x.parquet", "a.parquet: is a folder, where a file"),
+        ("events/date=2024-05-31/hour=1/notes.txt", "hour=1/notes.txt: is no .parquet file"),
+        ("events/date=2024-05-31/x.csv", "date=2024-05-31/x.csv: is no .parquet file"),
     ] {
         let (_folder, store) = on_disk();
         write(&store, &events(10, 1));
@@ -304,12 +310,112 @@ fn schemas_that_a_log_cannot_have_are_refused() {
 }
 
 #[test]
-fn a_day_folder_of_other_files_is_ignored() {
+fn hidden_names_are_passed_over_and_partitions_are_read() {
     let (_folder, store) = on_disk();
     write(&store, &events(10, 1));
-    let day = store.root().join("events/date=2024-05-31");
-    for name in ["notes.txt", "_SUCCESS.parquet", ".part-00009.parquet.partial"] {
-        fs_err::write(Path::new(&day).join(name), "x").unwrap();
+    let whole = read_strictly(&store).unwrap();
+    let events = store.root().join("events");
+    let mut skipped = Vec::new();
+    for name in ["_SUCCESS", "_old/x.parquet", "date=2024-05-31/.part-00009.parquet.partial"] {
+        let path = events.join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(&path, "x").unwrap();
+        skipped.push(if name.starts_with("_old") { events.join("_old") } else { path });
     }
-    assert_eq!(read_strictly(&store).unwrap().len(), 10);
+    let day = events.join("date=2024-05-31");
+    fs_err::create_dir_all(day.join("hour=05/minute=1")).unwrap();
+    fs_err::rename(day.join("part-00000.parquet"), day.join("hour=05/minute=1/a.parquet")).unwrap();
+    let log = EventLog::open(&store).unwrap();
+    assert_eq!(log.skipped().collect::<Vec<_>>(), skipped);
+    assert_eq!(log.files(crate::logs::first_day()), [day.join("hour=05/minute=1/a.parquet")]);
+    assert_eq!(read_strictly(&store).unwrap(), whole);
+}
+
+/// Files of four days, two of which have a bad row each: whoever reads first, the first of the log is told.
+#[test]
+fn the_first_error_is_the_first_in_the_order_of_the_files() {
+    let (_folder, store) = on_disk();
+    write(&store, &events(400, 1));
+    let log = EventLog::open(&store).unwrap();
+    let days: Vec<_> = log.days().collect();
+    assert!(log.first_error(.., false).is_none());
+    for (day, row) in [(days[2], 3), (days[1], 7)] {
+        let path = &log.files(day)[0];
+        let rows = rows_of(path);
+        replaced(path, &changed(&rows, &["event_id"], &|array| Some(with_null(&array, row))));
+    }
+    let log = EventLog::open(&store).unwrap();
+    let text = message(&log.first_error(.., false).unwrap());
+    let expected = format!("date={}/part-00000.parquet: row group 0, row 7: event_id", days[1]);
+    assert!(text.contains(&expected), "{text}");
+    assert!(log.first_error(.., true).is_none());
+    let text = message(&log.first_error(days[2].., false).unwrap());
+    assert!(text.contains(&format!("date={}/part-00000.parquet", days[2])), "{text}");
+}
+
+#[test]
+fn ids_that_are_integers_here_and_text_there_are_refused() {
+    let text = |array: ArrayRef| Some(cast(&array, &DataType::Utf8));
+    for column in ["user_id", "channel_id", "product_id", "request_id", "hour"] {
+        let (_folder, store) = on_disk();
+        write(&store, &events(400, 1));
+        let log = EventLog::open(&store).unwrap();
+        let days: Vec<_> = log.days().collect();
+        let second = &log.files(days[1])[0];
+        replaced(second, &changed(&rows_of(second), &[column], &text));
+        let error = read_strictly(&store).unwrap_err();
+        assert!(matches!(error, Error::Column { .. }), "{error}");
+        let error = message(&error);
+        let here = format!("date={}/part-00000.parquet: column {column}: its ids are", days[1]);
+        let there = format!("date={}/part-00000.parquet, where", days[0]);
+        assert!(error.contains(&here) && error.contains(&there), "{error}");
+        assert!(error.contains("text here and integers in"), "{error}");
+        // Text in all of them is fine.
+        for day in &days {
+            let path = &log.files(*day)[0];
+            let rows = rows_of(path);
+            if *day != days[1] {
+                replaced(path, &changed(&rows, &[column], &text));
+            }
+        }
+        assert_eq!(read_strictly(&store).unwrap().len(), 400);
+    }
+}
+
+#[test]
+fn ids_of_tables_are_of_the_type_of_the_events_ids() {
+    let (_folder, store) = on_disk();
+    write(&store, &events(100, 1));
+    write_dimensions(&Dimensions::empty(&schema()).unwrap(), &store).unwrap();
+    assert_eq!(read_strictly(&store).unwrap().len(), 100);
+    let table = store.root().join("products.parquet");
+    let ids: ArrayRef = Arc::new(StringArray::from(vec!["7", "8"]));
+    let rows = rows_of_table(&ids);
+    write_foreign(&table, &rows, 10);
+    let text = message(&read_strictly(&store).unwrap_err());
+    let expected = "part-00000.parquet: column product_id: its ids are integers here and text in";
+    assert!(text.contains(expected) && text.contains("products.parquet"), "{text}");
+    write_foreign(&table, &rows_of_table(&cast(&ids, &DataType::Int64)), 10);
+    assert_eq!(read_strictly(&store).unwrap().len(), 100);
+}
+
+fn rows_of_table(ids: &ArrayRef) -> RecordBatch {
+    RecordBatch::try_from_iter([("product_id", Arc::clone(ids))]).unwrap()
+}
+
+#[test]
+fn folders_in_the_place_of_files_are_called_folders() {
+    let (_folder, store) = on_disk();
+    write(&store, &events(10, 1));
+    write_dimensions(&Dimensions::empty(&schema()).unwrap(), &store).unwrap();
+    fs_err::remove_file(store.root().join("products.parquet")).unwrap();
+    fs_err::create_dir(store.root().join("products.parquet")).unwrap();
+    let log = EventLog::open(&store).unwrap();
+    let text = message(&log.dimensions().unwrap_err());
+    assert!(text.contains("products.parquet: is a folder, where a file should be"), "{text}");
+    let schema_path = store.root().join("schema.toml");
+    fs_err::remove_file(&schema_path).unwrap();
+    fs_err::create_dir(&schema_path).unwrap();
+    let text = message(&EventLog::open(&store).unwrap_err());
+    assert!(text.contains("schema.toml: is a folder, where a file should be"), "{text}");
 }

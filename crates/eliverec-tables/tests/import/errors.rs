@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use eliverec_tables::Error;
+use eliverec_tables::events::Store;
 use eliverec_tables::import::{IMPORTERS, Options};
 
 use super::importer;
@@ -72,4 +74,37 @@ fn a_torn_or_foreign_file_is_an_error() {
     }
     fs_err::write(&path, DRIVER).unwrap();
     assert_names(&message("driver-live", whole.path()), &["not a whole gzip file"]);
+}
+
+#[test]
+fn a_torn_file_is_told_once_and_is_no_fault_of_the_system() {
+    let whole = folder(&[("events.csv.gz", DRIVER)]);
+    let path = whole.path().join("events.csv.gz");
+    let bytes = fs_err::read(&path).unwrap();
+    fs_err::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let take = &mut |_, _: &_| Ok(());
+    let error = importer("driver-live").feeds(whole.path(), Options::default(), take).unwrap_err();
+    assert!(matches!(error, Error::Directory { .. }), "{error}");
+    assert_eq!(error.to_string().matches("events.csv.gz: not a whole gzip file").count(), 1);
+    fs_err::remove_file(&path).unwrap();
+    fs_err::create_dir(&path).unwrap();
+    let told = message("driver-live", whole.path());
+    assert_names(&told, &["events.csv.gz: is a folder, where a file should be"]);
+}
+
+#[test]
+fn a_set_without_rows_leaves_nothing() {
+    let empty = folder(&[("events.csv.gz", "user_id,room_id,ts_s,split\n")]);
+    let out = tempfile::tempdir().unwrap();
+    let (feeds, log) = (out.path().join("feeds"), out.path().join("log"));
+    let driver = importer("driver-live");
+    let told = driver.run(empty.path(), &feeds, Options::default()).unwrap_err().to_string();
+    assert_names(&told, &["a header and no rows to make feeds of"]);
+    let told = driver.run_log(empty.path(), &Store::open(&log).unwrap(), 1).unwrap_err();
+    assert_names(&told.to_string(), &["a header and no rows to make events of"]);
+    // One entry, into a room that nobody had entered before.
+    let lone = folder(&[("events.csv.gz", "user_id,room_id,ts_s,split\n1,2,3,train\n")]);
+    let told = driver.run(lone.path(), &feeds, Options::default()).unwrap_err().to_string();
+    assert_names(&told, &["no feed comes of its 1 rows (1 entries into a room that nobody"]);
+    assert_eq!(fs_err::read_dir(out.path()).unwrap().count(), 0);
 }

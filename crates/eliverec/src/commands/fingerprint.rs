@@ -32,22 +32,13 @@ pub(super) fn of_config(config: &Config) -> String {
     format!("{:016x}", text_id(&numbers_of(config).to_toml()))
 }
 
-/// Of the schema and of every file's name, size and content.
+/// Of the schema, and of the name and content of every file that is read.
 pub(super) fn of_feeds(feeds: &FeedDirectory) -> Result<String, Error> {
     let mut text = feeds.schema().to_toml();
     for split in Split::ALL {
-        let folder = feeds.path().join(split.name());
-        if !folder.is_dir() {
-            continue;
-        }
-        let mut files = Vec::new();
-        for entry in fs_err::read_dir(folder)? {
-            files.push(entry?.path());
-        }
-        files.sort();
-        for file in files.iter().filter(|file| file.is_file()) {
+        for file in feeds.listing(split)?.read {
             let mut hash = IdHash::default().build_hasher();
-            let mut reader = BufReader::new(fs_err::File::open(file)?);
+            let mut reader = BufReader::new(fs_err::File::open(&file)?);
             loop {
                 let bytes = reader.fill_buf()?;
                 if bytes.is_empty() {
@@ -57,8 +48,8 @@ pub(super) fn of_feeds(feeds: &FeedDirectory) -> Result<String, Error> {
                 let read = bytes.len();
                 reader.consume(read);
             }
-            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let _ = writeln!(text, "{}/{name} {:016x}", split.name(), hash.finish());
+            let name = file.strip_prefix(feeds.path()).unwrap_or(&file).display();
+            let _ = writeln!(text, "{name} {:016x}", hash.finish());
         }
     }
     Ok(format!("{:016x}", text_id(&text)))

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use eliverec_features::FeatureConfig;
-use eliverec_samples::{SampleConfig, SampleProgress, samples};
+use eliverec_samples::{Error, SampleConfig, SampleProgress, samples};
 use eliverec_tables::FeedDirectory;
-use eliverec_tables::events::Day;
+use eliverec_tables::events::{Day, EventLog, Store};
 
 use super::{inspect, print, tell};
 
@@ -74,9 +74,33 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
                 "{days_read} of {days_to_read} days read, {rows_read} rows, {feeds} feeds"
             ));
         }
-    })?;
+    });
+    let summary = summary.map_err(|error| first_in_the_log(arguments, error))?;
     print(&summary.to_string())?;
     let directory = FeedDirectory::open(&arguments.out)?;
     print(&inspect::table(&eliverec_tables::statistics(&directory)?))?;
     Ok(crate::OK)
+}
+
+/// The error that is told of a run: several days are read at once, so of several bad rows and files any can be met first,
+/// and the first in the order of the log is the one to mend first.
+fn first_in_the_log(arguments: &Arguments, error: Error) -> anyhow::Error {
+    // The engine hands some errors on as text; those of the log begin with one of its files.
+    let text = match &error {
+        Error::Engine(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let of_the_log = text.starts_with(&*arguments.logs.to_string_lossy());
+    let first = || {
+        let log = EventLog::open(&Store::open(&arguments.logs).ok()?).ok()?;
+        // What happened on the last day may arrive on the next.
+        match arguments.to.and_then(|to| to.plus(1)) {
+            Some(last) => log.first_error(..=last, arguments.lenient),
+            None => log.first_error(.., arguments.lenient),
+        }
+    };
+    match of_the_log.then(first).flatten() {
+        Some(first) => first.into(),
+        None => error.into(),
+    }
 }

@@ -17,3 +17,4 @@ mod sandbox;
 mod score;
 mod tune;
 mod warm_start;
+mod what_is_read;
