@@ -162,9 +162,20 @@ impl FeedBuilder {
         let outcomes = request.candidates.iter().map(|of| of.outcome);
         if let Some(outcomes) = outcomes.collect::<Option<Vec<Outcome>>>() {
             let labels = feed.candidates.labels.get_or_insert_with(|| Labels::empty(&self.schema));
-            for outcome in outcomes {
-                labels.push(outcome.watched, self.labels.iter().map(|label| label.of(&outcome)));
-            }
+            self.add_labels(&outcomes, labels);
+        }
+    }
+
+    /// The labels of candidates with which that was done.
+    pub fn labels(&self, outcomes: &[Outcome]) -> Labels {
+        let mut labels = Labels::empty(&self.schema);
+        self.add_labels(outcomes, &mut labels);
+        labels
+    }
+
+    fn add_labels(&self, outcomes: &[Outcome], to: &mut Labels) {
+        for outcome in outcomes {
+            to.push(outcome.watched, self.labels.iter().map(|label| label.of(outcome)));
         }
     }
 

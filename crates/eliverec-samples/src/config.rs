@@ -78,6 +78,11 @@ impl SampleConfig {
         Ok(())
     }
 
+    /// Whether requests of a day become feeds.
+    pub(crate) fn asks_for(&self, day: Day) -> bool {
+        self.from.is_none_or(|from| day >= from) && self.to.is_none_or(|to| day <= to)
+    }
+
     /// What feeds of one directory must have in common.
     pub(crate) fn recipe(&self) -> Recipe {
         Recipe {
