@@ -6,11 +6,8 @@
 //! have one footer and one size.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::path::Path;
 
-use eliverec_core::Schema;
-use eliverec_core::id::text_id;
 use serde::{Deserialize, Serialize};
 
 use crate::durable;
@@ -90,15 +87,6 @@ impl FeedsRead {
                 (a, b) => (a != b).then(|| format!("{file} has other content")),
             }
         })
-    }
-
-    /// All in sixteen hexadecimal digits, with the schema.
-    pub fn fingerprint(&self, schema: &Schema) -> String {
-        let mut text = schema.to_toml();
-        for file in &self.file {
-            let _ = writeln!(text, "{}/{} {}", file.split, file.name, file.hash);
-        }
-        format!("{:016x}", text_id(&text))
     }
 }
 

@@ -98,7 +98,7 @@ impl SampleConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recipe {
-    attribution_window_ms: i64,
+    pub(crate) attribution_window_ms: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     history_days: Option<u32>,
     /// The first day, where the history is counted from it.

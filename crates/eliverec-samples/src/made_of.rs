@@ -172,7 +172,7 @@ impl MadeOf {
         };
         let file: Text =
             toml::from_str(&text).map_err(|e| wrong(format!("does not parse: {}", e.message())))?;
-        let day = |text: &str| text.parse::<Day>().map_err(|e| wrong(e.to_string()));
+        let day = |text: &str| text.parse::<Day>().map_err(wrong);
         let mut days = BTreeMap::new();
         for (of, files) in file.files {
             days.insert(day(&of)?, files);

@@ -1,8 +1,14 @@
-//! Which runs have the same numbers: by their config here, by their feeds in [`eliverec_run::feeds_read`].
+//! Which runs have the same numbers: by their config, by their feeds. The digits that results carry, and kept results have had since
+//! before [`eliverec_run::feeds_read`], which names the file where they differ.
 
-use eliverec_core::id::text_id;
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, Hasher};
+use std::io::{BufRead, BufReader};
+
+use eliverec_core::id::{IdHash, text_id};
 use eliverec_run::Config;
 use eliverec_run::config::TrainingConfig;
+use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::Error;
 
 /// The keys in which a run of the `resolved` config has other numbers than one of `config`. A config written before an option
@@ -25,6 +31,38 @@ fn numbers_of(config: &Config) -> Config {
 /// Of what gives a run of the config its numbers.
 pub(super) fn of_config(config: &Config) -> String {
     format!("{:016x}", text_id(&numbers_of(config).to_toml()))
+}
+
+/// Of the schema and of every file's name, size and content.
+pub(super) fn of_feeds(feeds: &FeedDirectory) -> Result<String, Error> {
+    let mut text = feeds.schema().to_toml();
+    for split in Split::ALL {
+        let folder = feeds.path().join(split.name());
+        if !folder.is_dir() {
+            continue;
+        }
+        let mut files = Vec::new();
+        for entry in fs_err::read_dir(folder)? {
+            files.push(entry?.path());
+        }
+        files.sort();
+        for file in files.iter().filter(|file| file.is_file()) {
+            let mut hash = IdHash::default().build_hasher();
+            let mut reader = BufReader::new(fs_err::File::open(file)?);
+            loop {
+                let bytes = reader.fill_buf()?;
+                if bytes.is_empty() {
+                    break;
+                }
+                hash.write(bytes);
+                let read = bytes.len();
+                reader.consume(read);
+            }
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let _ = writeln!(text, "{}/{name} {:016x}", split.name(), hash.finish());
+        }
+    }
+    Ok(format!("{:016x}", text_id(&text)))
 }
 
 #[cfg(test)]

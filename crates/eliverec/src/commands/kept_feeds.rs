@@ -6,6 +6,8 @@ use eliverec_run::feeds_read::{FEEDS_READ_FILE, FeedsRead};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::{Error, feeds_read};
 
+use super::fingerprint;
+
 /// The feeds of results on their way.
 #[derive(Debug)]
 pub(super) struct KeptFeeds {
@@ -19,7 +21,7 @@ impl KeptFeeds {
     /// Reads feeds whose results are kept in a folder.
     pub(super) fn of(feeds: &FeedDirectory, results: &Path) -> Result<Self, Error> {
         let now = feeds_read(feeds, &Split::ALL)?;
-        let fingerprint = now.fingerprint(feeds.schema());
+        let fingerprint = fingerprint::of_feeds(feeds)?;
         Ok(Self { now, fingerprint, file: results.join(FEEDS_READ_FILE) })
     }
 
@@ -32,8 +34,8 @@ impl KeptFeeds {
             // Results from before the files were kept.
             None => String::new(),
             Some(before) => {
-                let schema = || "schema.toml has other content".into();
-                format!(" ({})", before.difference(&self.now).unwrap_or_else(schema))
+                let other = || "schema.toml, or a file that is not read".into();
+                format!(" ({})", before.difference(&self.now).unwrap_or_else(other))
             }
         };
         let reason = format!("{what} on other feeds{difference}; choose another --out");

@@ -9,7 +9,7 @@ const RESUME: &str = "train --feeds feeds --out run --resume";
 
 /// Takes the place of `feeds`: the same with every label of some splits turned round.
 fn flip(sandbox: &Sandbox, flipped: &[Split]) {
-    let feeds = FeedDirectory::open(&sandbox.path("feeds")).unwrap();
+    let feeds = FeedDirectory::open(sandbox.path("feeds")).unwrap();
     let mut writer = FeedWriter::create(&sandbox.path("flipped"), feeds.schema()).unwrap();
     for split in Split::ALL {
         for feed in feeds.read(split).unwrap() {
