@@ -146,10 +146,15 @@ impl FeedBuilder {
             (&self.labels, outcomes.collect::<Option<Vec<Outcome>>>())
         {
             let labels = feed.candidates.labels.get_or_insert_with(|| Labels::empty(&self.schema));
-            for outcome in outcomes {
-                labels.push(outcome.watched, known.iter().map(|label| label.of(&outcome)));
-            }
+            add_labels(known, &outcomes, labels);
         }
+    }
+
+    /// The labels of candidates with which that was done; none if the builder makes none.
+    pub fn labels(&self, outcomes: &[Outcome]) -> Option<Labels> {
+        let mut labels = Labels::empty(&self.schema);
+        add_labels(self.labels.as_ref()?, outcomes, &mut labels);
+        Some(labels)
     }
 
     fn fill(
@@ -246,6 +251,12 @@ fn value(wanted: &[FeatureId], values: &[f32], id: FeatureId) -> f32 {
         .and_then(|i| values.get(i))
         .copied()
         .unwrap_or(id.feature().never)
+}
+
+fn add_labels(known: &[Label], outcomes: &[Outcome], to: &mut Labels) {
+    for outcome in outcomes {
+        to.push(outcome.watched, known.iter().map(|label| label.of(outcome)));
+    }
 }
 
 fn extend_numbers(column: &mut Column, values: impl IntoIterator<Item = f32>) {

@@ -3,7 +3,8 @@
 //!
 //! - [`config`]: the experiment file; [`overrides`]: `key=value`; [`presets`]: values for what neither sets; [`tasks`]: its
 //!   `[tasks]` table.
-//! - [`run`]: the run directory and its lock; [`checkpoint`]: what is kept and the one commit point.
+//! - [`run`]: the run directory and its lock; [`checkpoint`]: what is kept and the one commit point; [`feeds_read`]: what
+//!   it was made of.
 //! - [`score`]: from a batch to every output of a model; [`device`]: where it computes.
 //! - [`durable`], [`tensor_file`]: files that survive a kill.
 
@@ -12,6 +13,7 @@ pub mod config;
 pub mod device;
 pub mod durable;
 pub mod error;
+pub mod feeds_read;
 pub mod overrides;
 pub mod presets;
 pub mod run;

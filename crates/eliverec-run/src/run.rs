@@ -4,6 +4,7 @@
 //! RUN/config.toml          resolved, with the overrides as a comment; written last, so it marks a run
 //! RUN/schema.toml          of the feeds it was trained on
 //! RUN/normalization.json   moments of dense fields, taken over the training split
+//! RUN/feeds.toml           the files that it was trained on, so that it goes on with no others
 //! RUN/metrics.jsonl        one line per update and evaluation
 //! RUN/checkpoints/step-*/  weights, accumulators, rows
 //! RUN/checkpoint.json      names the current and the best checkpoint: the one commit point
@@ -17,6 +18,7 @@ use eliverec_core::{Normalization, Schema};
 use crate::config::Config;
 use crate::durable;
 use crate::error::Error;
+use crate::feeds_read::{FEEDS_READ_FILE, FeedsRead};
 
 /// The paths of a run.
 #[derive(Clone, Debug)]
@@ -120,11 +122,25 @@ impl RunDirectory {
             .map_err(|e| Error::Damaged { path, reason: e.to_string() })
     }
 
+    /// The files that the run is trained on; `None` for a run of a program that did not keep them.
+    ///
+    /// # Errors
+    /// If the file cannot be read or was changed into something else.
+    pub fn feeds_read(&self) -> Result<Option<FeedsRead>, Error> {
+        FeedsRead::open(&self.path.join(FEEDS_READ_FILE))
+    }
+
     /// Writes what a run has besides its config.
     ///
     /// # Errors
     /// What writing the files says.
-    pub fn prepare(&self, schema: &Schema, normalization: &Normalization) -> Result<(), Error> {
+    pub fn prepare(
+        &self,
+        schema: &Schema,
+        normalization: &Normalization,
+        feeds: &FeedsRead,
+    ) -> Result<(), Error> {
+        feeds.write(&self.path.join(FEEDS_READ_FILE))?;
         let normalization =
             serde_json::to_vec_pretty(normalization).map_err(std::io::Error::other)?;
         durable::write(&self.path.join("schema.toml"), schema.to_toml().as_bytes())?;
@@ -155,8 +171,8 @@ impl RunDirectory {
         fs_err::create_dir_all(&self.path)?;
         if !self.exists() {
             // A run that was killed before it had a config has left some of these.
-            const OURS: [&str; 6] =
-                ["lock", "schema", "normalization", "checkpoints", "checkpoint", "config"];
+            const OURS: [&str; 7] =
+                ["lock", "schema", "normalization", "feeds", "checkpoints", "checkpoint", "config"];
             for entry in fs_err::read_dir(&self.path)? {
                 let stem = Path::new(&entry?.file_name()).file_stem().map(ToOwned::to_owned);
                 if !OURS.iter().any(|ours| stem.as_deref() == Some((*ours).as_ref())) {

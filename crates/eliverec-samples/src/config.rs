@@ -78,6 +78,11 @@ impl SampleConfig {
         Ok(())
     }
 
+    /// Whether requests of a day become feeds.
+    pub(crate) fn asks_for(&self, day: Day) -> bool {
+        self.from.is_none_or(|from| day >= from) && self.to.is_none_or(|to| day <= to)
+    }
+
     /// What feeds of one directory must have in common.
     pub(crate) fn recipe(&self) -> Recipe {
         Recipe {
@@ -93,7 +98,7 @@ impl SampleConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recipe {
-    attribution_window_ms: i64,
+    pub(crate) attribution_window_ms: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     history_days: Option<u32>,
     /// The first day, where the history is counted from it.

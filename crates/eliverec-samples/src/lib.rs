@@ -29,7 +29,9 @@
 //!
 //! # Days
 //! One file per day and the split by days: see `publish.rs`. Labels and late impressions of a day are taken from the
-//! arrivals of that day and the next, so feeds of the last day of a log that still grows lack what arrives tomorrow.
+//! arrivals of that day and the next, so feeds of the last two days of a log that still grows may lack what arrives yet. A rerun
+//! makes days again whose arrivals have changed since (`made_of.rs`), so a log that grew day by day has the feeds of one that is
+//! read once.
 
 mod bytes;
 mod channels;
@@ -39,11 +41,14 @@ mod context;
 mod drive;
 mod error;
 mod gate;
+mod made_of;
 mod memory;
+mod outcomes;
 mod plan;
 mod products;
 mod publish;
 mod replay;
+mod replay_labels;
 mod requests;
 mod rows;
 mod samples;
@@ -54,7 +59,8 @@ mod wire;
 
 pub use config::{LEAST_MEMORY_BYTES, SampleConfig};
 pub use error::Error;
+pub use made_of::MADE_OF_FILE;
 pub use publish::RECIPE_FILE;
 pub use replay::{Replay, replay};
 pub use samples::samples;
-pub use summary::{DaySummary, Refusal, SampleProgress, Summary};
+pub use summary::{DaySummary, Made, Refusal, SampleProgress, Summary};

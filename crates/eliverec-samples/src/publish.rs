@@ -1,5 +1,6 @@
 //! Feeds day by day: one file per day, named by it, in the folder of its split. A file appears whole, by one rename,
-//! so a run that is killed leaves whole days, and the next run makes those that are missing.
+//! so a run that is killed leaves whole days, and the next run makes those that are missing, and those that would come out
+//! otherwise now (`made_of.rs`): until its new file takes its place, such a day stands as it was.
 //!
 //! # Split
 //! By the days that have feeds: the last is the test set, the one before validation, earlier ones training. When later
@@ -15,9 +16,10 @@ use eliverec_tables::events::Day;
 use eliverec_tables::layout::SCHEMA_FILE;
 use eliverec_tables::{EncodedFeeds, FeedFileWriter, Split};
 
-use crate::config::Recipe;
+use crate::config::{Recipe, SampleConfig};
 use crate::error::Error;
-use crate::summary::DaySummary;
+use crate::made_of::{self, LogFiles, MADE_OF_FILE, MadeOf};
+use crate::summary::{DaySummary, Made};
 
 /// The settings that the feeds of a directory were made with.
 pub const RECIPE_FILE: &str = "samples.toml";
@@ -29,6 +31,9 @@ pub(crate) struct FeedDays {
     schema: Schema,
     /// The days that are there, with their splits.
     there: BTreeMap<Day, Split>,
+    /// Those of them that are made again, until they have been.
+    again: BTreeSet<Day>,
+    made_of: MadeOf,
     /// The directory, locked: the lock ends with the process, however it ends.
     _lock: File,
 }
@@ -75,16 +80,53 @@ impl FeedDays {
                 return Err(Error::Feeds { path: file, reason });
             }
         }
-        Ok(Self { path: path.into(), schema: schema.clone(), there, _lock: lock })
+        let (path, schema) = (path.into(), schema.clone());
+        let (again, made_of) = (BTreeSet::new(), MadeOf::default());
+        Ok(Self { path, schema, there, again, made_of, _lock: lock })
     }
 
-    /// The days whose feeds are there.
+    /// Finds out which days would come out otherwise now that the log has these files; gives what there is to say about them.
+    pub(crate) fn judge(
+        &mut self,
+        files: LogFiles,
+        recipe: &Recipe,
+        config: &SampleConfig,
+    ) -> Result<Vec<String>, Error> {
+        let path = self.path.join(MADE_OF_FILE);
+        let before = MadeOf::read(&path)?;
+        let there = self.there.keys().copied().collect();
+        let asked = |day| config.asks_for(day);
+        let verdict = made_of::judge(&there, before.as_ref(), &files, recipe.first_day(), asked);
+        self.again = verdict.again;
+        self.made_of = MadeOf { days: verdict.valid, files };
+        // Before the first of them is made again, so that a killed run leaves no day that seems to be what it is not.
+        if before.as_ref() != Some(&self.made_of) {
+            self.made_of.write(&path)?;
+        }
+        Ok(verdict.notes)
+    }
+
+    /// The days whose feeds stay as they are.
     pub(crate) fn days(&self) -> BTreeSet<Day> {
-        self.there.keys().copied().collect()
+        self.there.keys().filter(|day| !self.again.contains(day)).copied().collect()
     }
 
-    /// The split of every day, once it is known which further days have feeds; moves files that stand in another.
+    /// Whether the log's arrivals go so far that none to come can change the feeds of the day.
+    fn is_final(&self, day: Day) -> bool {
+        day.plus(1) < self.made_of.files.last()
+    }
+
+    /// The split of every day, once it is known which further days have feeds; moves files that stand in another, and
+    /// removes those of days made again that have no feeds any more.
     pub(crate) fn split(&mut self, more: Vec<Day>) -> Result<BTreeMap<Day, Split>, Error> {
+        let empty: Vec<Day> =
+            self.again.iter().filter(|day| !more.contains(day)).copied().collect();
+        for day in empty {
+            self.again.remove(&day);
+            if let Some(split) = self.there.remove(&day) {
+                fs_err::remove_file(file_of(&self.path, day, split))?;
+            }
+        }
         let mut days = self.days();
         days.extend(more);
         let last_first = days.into_iter().rev();
@@ -107,22 +149,30 @@ impl FeedDays {
         Ok(splits)
     }
 
-    /// A writer of a day that is not there.
+    /// A writer of a day that is not there, or is made again.
     pub(crate) fn writer(&self, day: Day, split: Split) -> Result<DayWriter, Error> {
         let path = file_of(&self.path, day, split);
-        if self.there.contains_key(&day) {
+        let again = self.again.contains(&day);
+        if self.there.contains_key(&day) && !again {
             let reason = "is whole already; feeds came out of order".into();
             return Err(Error::Feeds { path, reason });
         }
         let writer = FeedFileWriter::create(&path, &self.schema)?;
-        let summary = DaySummary { day, split, feeds: 0, impressions: 0, watched: 0, kept: false };
+        let made = if again { Made::Again } else { Made::Now };
+        let is_final = self.is_final(day);
+        let summary =
+            DaySummary { day, split, feeds: 0, impressions: 0, watched: 0, made, is_final };
         Ok(DayWriter { writer, summary })
     }
 
     /// The day is whole: gives its file the name.
     pub(crate) fn finish(&mut self, day: DayWriter) -> Result<DaySummary, Error> {
         day.writer.finish()?;
-        self.there.insert(day.summary.day, day.summary.split);
+        let DaySummary { day: of, split, .. } = day.summary;
+        self.there.insert(of, split);
+        self.again.remove(&of);
+        self.made_of.days.insert(of);
+        self.made_of.write(&self.path.join(MADE_OF_FILE))?;
         Ok(day.summary)
     }
 
@@ -130,7 +180,8 @@ impl FeedDays {
     pub(crate) fn kept(&self, day: Day, split: Split) -> Result<DaySummary, Error> {
         let path = file_of(&self.path, day, split);
         let feeds = eliverec_tables::feed_file::feeds(&path, &self.schema)?;
-        Ok(DaySummary { day, split, feeds, impressions: 0, watched: 0, kept: true })
+        let (made, is_final) = (Made::Before, self.is_final(day));
+        Ok(DaySummary { day, split, feeds, impressions: 0, watched: 0, made, is_final })
     }
 }
 
@@ -251,7 +302,8 @@ pub(crate) fn read_recipe(path: &Path) -> Result<Recipe, Error> {
     toml::from_str(&text).map_err(|e| wrong(format!("does not parse: {}", e.message())))
 }
 
-fn read(path: &Path) -> Result<Option<String>, Error> {
+/// The text of a file, if it is there.
+pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
     match fs_err::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -260,7 +312,7 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
 }
 
 /// Writes a file whole or not at all.
-fn write(path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
     let partial = path.with_extension("toml.partial");
     let mut file = fs_err::File::create(&partial)?;
     file.write_all(text.as_bytes())?;

@@ -1,7 +1,7 @@
 //! The proof of "one fold, two drivers" on any log: its events go through the online driver one by one, in the order of their
-//! arrival, and every feature of every request is compared with the feed that the plans made.
+//! arrival, and every feature and every label of every request is compared with the feed that the plans made.
 //!
-//! Holds the events of one day of arrival, and what the online driver holds.
+//! Holds the events of one day of arrival, the labels of two days, and what the online driver holds.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use eliverec_core::Feed;
 use eliverec_core::event::{Event, Scalar};
 use eliverec_core::feed::Column;
-use eliverec_core::feed::Events;
+use eliverec_core::feed::{Events, Labels};
 use eliverec_core::schema::{Group, Schema};
 use eliverec_features::freshness::Fates;
 use eliverec_features::{Candidate, FeedBuilder, OnlineDriver, Request};
@@ -19,6 +19,7 @@ use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
 use crate::publish::{RECIPE_FILE, read_recipe};
+use crate::replay_labels::{Compared, LabelJoin};
 
 /// Requests between two reports of progress.
 const REPORT: u64 = 10_000;
@@ -58,11 +59,12 @@ pub fn replay(logs: &Path, feeds: &Path, mut progress: impl FnMut(u64)) -> Resul
     let dimensions = Arc::new(log.dimensions()?);
     let directory = FeedDirectory::open(feeds)?;
     let schema = directory.schema();
-    let builder = FeedBuilder::new(schema, &dimensions)?;
+    let builder = FeedBuilder::new(schema, &dimensions)?.with_labels()?;
     let recipe = read_recipe(&feeds.join(RECIPE_FILE))?;
     let mut driver = OnlineDriver::new(recipe.features, &dimensions, builder.wanted())?;
     let channel_id = channel_id(schema)?;
     let mut arrivals = Arrivals::new(&log, recipe.first_day());
+    let mut labels = LabelJoin::new(recipe);
     let mut found = Replay::default();
     for split in Split::ALL {
         if directory.feeds(split)? == 0 {
@@ -72,11 +74,16 @@ pub fn replay(logs: &Path, feeds: &Path, mut progress: impl FnMut(u64)) -> Resul
             let feed = feed?;
             while let Some(event) = arrivals.before(feed.ts_ms)? {
                 driver.event(&event);
+                labels.event(&event);
+            }
+            while let Some(compared) = labels.close(feed.ts_ms, &builder) {
+                found.compare_labels(schema, compared);
             }
             let request = request(&feed, channel_id);
             let channels: Vec<u64> = request.candidates.iter().map(|c| c.channel_id).collect();
             let features = driver.features(request.user_id, request.ts_ms, &channels);
             found.compare(schema, &feed, &builder.feed(&request, &features));
+            labels.open(&feed, &request);
             if found.requests.is_multiple_of(REPORT) {
                 progress(found.requests);
             }
@@ -84,6 +91,10 @@ pub fn replay(logs: &Path, feeds: &Path, mut progress: impl FnMut(u64)) -> Resul
     }
     while let Some(event) = arrivals.before(i64::MAX)? {
         driver.event(&event);
+        labels.event(&event);
+    }
+    while let Some(compared) = labels.close(i64::MAX, &builder) {
+        found.compare_labels(schema, compared);
     }
     found.fates = driver.fates();
     Ok(found)
@@ -184,6 +195,19 @@ impl Replay {
             let place = || format!("request {}, age_s of {name}", made.request_id);
             let ages = |events: &Events| events.age_s.iter().map(|age| vec![bits(*age)]).collect();
             self.add(ages(made_events), ages(known_events), place);
+        }
+    }
+
+    fn compare_labels(&mut self, schema: &Schema, compared: Compared) {
+        let Compared { request_id, made, known } = compared;
+        let place = |label: &str| format!("request {request_id}, label {label}");
+        let watched = |of: &Labels| of.watched.iter().map(|x| vec![u64::from(*x)]).collect();
+        self.add(watched(&made), watched(&known), || place("watched"));
+        for (task, (made, known)) in schema.task.iter().zip(made.tasks.iter().zip(&known.tasks)) {
+            // An unknown label is a value, too.
+            let values =
+                |of: &[Option<f32>]| of.iter().map(|x| x.map(bits).into_iter().collect()).collect();
+            self.add(values(made), values(known), || place(task.column()));
         }
     }
 

@@ -1,11 +1,6 @@
 //! The requests of a user, from what was shown to a row with features and labels.
 //!
-//! # Labels
-//! Joined by request and channel. What a user did counts if it **began** from the request to the end of the attribution
-//! window: a click when it happened, a visit when the user entered, that is when the user left less the stay. The time
-//! of leaving would call whoever stays longer than the window uninterested. Late events count: lateness is a limit of
-//! what serving can wait for, and labels wait. They wait until the end of the day that follows the request's, so a
-//! day's feeds are a function of two days of arrivals and of the days before. A second arrival changes no label.
+//! What its labels are says [`crate::outcomes`].
 //!
 //! Memory: the requests of one user on two days.
 
@@ -13,15 +8,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use datafusion_common::Result;
+use eliverec_core::Event;
 use eliverec_core::event::CLOCK_TOLERANCE_MS;
 use eliverec_core::id::IdHash;
-use eliverec_core::{Event, EventKind};
-use eliverec_features::{Candidate, Outcome};
+use eliverec_features::Candidate;
 use eliverec_tables::events::Day;
 
 use crate::context::Context;
+use crate::outcomes::{Doing, counts};
 use crate::rows::{Row, RowsBuilder};
-use crate::scan::arrived_in_time;
 use crate::summary::Refusal;
 use crate::wire::write_answer;
 
@@ -38,9 +33,7 @@ pub(crate) struct Open {
 #[derive(Debug)]
 pub(crate) struct OpenCandidate {
     pub(crate) candidate: Candidate,
-    outcome: Outcome,
-    /// Whether the user is known to have left, and hence for how long the user stayed.
-    left: bool,
+    doing: Doing,
     /// As [`write_answer`] takes them, behind the context.
     known: Vec<u8>,
     context: usize,
@@ -51,24 +44,7 @@ impl OpenCandidate {
     pub(crate) fn new(of: Impression) -> Self {
         let Impression { event_id, channel_id, position, known, context, .. } = of;
         let candidate = Candidate { event_id, channel_id, position, outcome: None };
-        Self { candidate, outcome: Outcome::NONE, left: false, known, context }
-    }
-
-    fn take_in(&mut self, event: &Event, stay_s: f64, stay_threshold_s: f64) {
-        let outcome = &mut self.outcome;
-        match event.kind {
-            // A known stay wins over the entry alone, whichever arrives first.
-            EventKind::Watch if !self.left => outcome.stay_s = None,
-            EventKind::Leave => {
-                self.left = true;
-                outcome.watched |= stay_s >= stay_threshold_s;
-                let stay_s = (stay_s as f32).min(f32::MAX);
-                outcome.stay_s = Some(outcome.stay_s.unwrap_or(0.0).max(stay_s));
-            }
-            EventKind::BagClick => outcome.bag_click = true,
-            EventKind::ProductClick => outcome.product_click = true,
-            _ => {}
-        }
+        Self { candidate, doing: Doing::NONE, known, context }
     }
 }
 
@@ -111,19 +87,12 @@ impl Requests {
     pub(crate) fn outcome(&mut self, event: &Event) {
         let config = &self.context.config;
         let Some(request) = event.request_id.and_then(|id| self.by_id.get_mut(&id)) else { return };
-        let stay_s = event.value.filter(|_| event.kind == EventKind::Leave).unwrap_or(0.0);
-        let began_ms = event.ts_ms.saturating_sub((stay_s * 1000.0).round() as i64);
-        let last_ms = request.ts_ms.saturating_add(config.attribution_window_ms);
-        let in_time = |day| arrived_in_time(day, event.available_at_ms);
-        if event.ts_ms < request.ts_ms
-            || began_ms > last_ms
-            || !Day::of(request.ts_ms).is_some_and(in_time)
-        {
+        if !counts(event, request.ts_ms, config.attribution_window_ms) {
             return;
         }
         let mut candidates = request.candidates.iter_mut();
         if let Some(of) = candidates.find(|of| Some(of.candidate.channel_id) == event.channel_id) {
-            of.take_in(event, stay_s, config.features.stay_threshold_s);
+            of.doing.take_in(event, config.features.stay_threshold_s);
         }
     }
 
@@ -156,7 +125,7 @@ impl Requests {
         self.payload.clear();
         self.payload.extend_from_slice(&request.head);
         for of in &request.candidates {
-            let candidate = Candidate { outcome: Some(of.outcome), ..of.candidate };
+            let candidate = Candidate { outcome: Some(of.doing.outcome), ..of.candidate };
             write_answer(candidate, &of.known[of.context..], &mut self.payload);
         }
         if let Some(day) = Day::of(request.ts_ms) {

@@ -18,6 +18,7 @@ use crate::chunks::{Cutter, FeedMaker};
 use crate::config::{SampleConfig, first_day};
 use crate::context::Context;
 use crate::error::Error;
+use crate::made_of::LogFiles;
 use crate::plan;
 use crate::publish::{DayWriter, Encoded, FeedDays, SpillFolder};
 use crate::rows::Rows;
@@ -28,7 +29,7 @@ use crate::summary::{Counters, DaySummary, Refusal, SampleProgress, Summary, loc
 const REPORT: Duration = Duration::from_millis(250);
 
 /// Makes the feeds of the log at `logs`, a path or an address ([`Store::open`]), in the directory `feeds`, which may hold days of an earlier run with the same
-/// settings: they are kept. `progress` is called a few times per second.
+/// settings: they are kept while the log has the same arrivals for them, and made again otherwise. `progress` is called a few times per second.
 ///
 /// # Errors
 /// A log that cannot be read, a row that is no event (unless [`SampleConfig::lenient`]), a field of the schema that
@@ -45,7 +46,9 @@ pub fn samples(
     let dimensions = Arc::new(log.dimensions()?);
     let schema = log.schema().clone();
     let maker = Arc::new(FeedMaker::new(&schema, &dimensions)?);
-    let mut days = FeedDays::open(feeds, &schema, &config.recipe())?;
+    let recipe = config.recipe();
+    let mut days = FeedDays::open(feeds, &schema, &recipe)?;
+    let notes = days.judge(LogFiles::of(&log)?, &recipe, config)?;
     let exposures = maker.wanted().channel.contains(&FeatureId::ExposureAgeS);
     let source = source(log, exposures, &days, feeds, config)?;
     let context = Arc::new(Context {
@@ -79,7 +82,7 @@ pub fn samples(
     let waiting =
         std::mem::replace(&mut *lock(&context.source.rejected), RejectedRows::new(None, &[]));
     waiting.finish()?;
-    Ok(counters.summary(of_days))
+    Ok(counters.summary(of_days, notes))
 }
 
 /// What is read of the log, and for which requests.

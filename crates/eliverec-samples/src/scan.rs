@@ -277,7 +277,7 @@ impl Use {
 const PROGRESS_ROWS: u64 = 4_096;
 
 /// What a label is made of.
-fn is_outcome(event: &Event) -> bool {
+pub(crate) fn is_outcome(event: &Event) -> bool {
     use EventKind::{BagClick, Leave, ProductClick, Watch};
     event.channel_id.is_some()
         && event.request_id.is_some()

@@ -37,8 +37,21 @@ pub struct DaySummary {
     pub impressions: u64,
     /// Those watched; 0 if the day was there already.
     pub watched: u64,
-    /// Whether an earlier run had written it.
-    pub kept: bool,
+    /// When they were made.
+    pub made: Made,
+    /// Whether no arrival to come can change them: the log has a day behind the one that follows.
+    pub is_final: bool,
+}
+
+/// When the feeds of a day were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// By an earlier run.
+    Before,
+    /// By this run.
+    Now,
+    /// By this run, in place of those of an earlier one that would come out otherwise now.
+    Again,
 }
 
 /// Why an impression is in no feed.
@@ -105,6 +118,8 @@ pub struct Summary {
     pub refused: BTreeMap<Refusal, u64>,
     /// The days with feeds, in order.
     pub days: Vec<DaySummary>,
+    /// Which days of an earlier run were made again or kept, and why.
+    pub notes: Vec<String>,
 }
 
 impl Summary {
@@ -162,11 +177,25 @@ impl fmt::Display for Summary {
         }
         for day in &self.days {
             write!(f, "\n{} {}: {} feeds", day.day, day.split, day.feeds)?;
-            if day.kept {
-                write!(f, ", kept")?;
-            } else {
-                write!(f, ", {} impressions, {} watched", day.impressions, day.watched)?;
+            match day.made {
+                Made::Before => write!(f, ", kept")?,
+                Made::Now | Made::Again => {
+                    write!(f, ", {} impressions, {} watched", day.impressions, day.watched)?;
+                }
             }
+            if day.made == Made::Again {
+                write!(f, ", made again")?;
+            }
+        }
+        for note in &self.notes {
+            write!(f, "\n{note}")?;
+        }
+        if let Some(first) = self.days.iter().find(|day| !day.is_final) {
+            write!(
+                f,
+                "\n{} and later: not final, for labels may still arrive; once they have, a rerun makes these days again",
+                first.day
+            )?;
         }
         Ok(())
     }
@@ -239,7 +268,7 @@ impl Counters {
         }
     }
 
-    pub(crate) fn summary(&self, days: Vec<DaySummary>) -> Summary {
+    pub(crate) fn summary(&self, days: Vec<DaySummary>, notes: Vec<String>) -> Summary {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let read = lock(&self.read).clone();
         let refused = Refusal::ALL.into_iter().zip(self.refused.each_ref().map(get));
@@ -252,6 +281,7 @@ impl Counters {
             impressions_in: get(&self.impressions),
             refused: refused.filter(|(_, count)| *count > 0).collect(),
             days,
+            notes,
         }
     }
 }

@@ -8,24 +8,26 @@ use std::path::Path;
 
 use eliverec_core::normalize::Normalizer;
 use eliverec_run::checkpoint::{self, TrainingPosition};
+use eliverec_run::feeds_read::FeedsRead;
 use eliverec_run::{Config, RunDirectory};
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
 
-/// Makes the directory a run: schema, moments of the training split, and last the config.
+/// Makes the directory a run: schema, moments of the training split, which files were `read`, and last the config.
 pub fn fresh(
     run: &RunDirectory,
     config: &Config,
     notes: &[String],
     feeds: &FeedDirectory,
+    read: &FeedsRead,
 ) -> Result<(), Error> {
     let schema = feeds.schema();
     let mut normalizer = Normalizer::default();
     for feed in feeds.read(Split::Train)? {
         normalizer.add(schema, &feed?);
     }
-    run.prepare(schema, &normalizer.finish())?;
+    run.prepare(schema, &normalizer.finish(), read)?;
     Ok(run.declare(config, notes)?)
 }
 
@@ -38,7 +40,7 @@ pub fn warm(
     new: &RunDirectory,
     config: &Config,
     notes: &[String],
-    feeds: &FeedDirectory,
+    (feeds, read): (&FeedDirectory, &FeedsRead),
     from: &Path,
 ) -> Result<(), Error> {
     let source = RunDirectory::existing(from)?;
@@ -68,7 +70,7 @@ pub fn warm(
         ..TrainingPosition::default()
     };
     let training_feeds = feeds.feeds(Split::Train)?;
-    new.prepare(feeds.schema(), &source.normalization()?)?;
+    new.prepare(feeds.schema(), &source.normalization()?, read)?;
     checkpoint::adopt(new, &from.join(&commit.best), position, training_feeds)?;
     let mut notes = notes.to_vec();
     notes.push(format!("warm start from {}, {}", from.display(), commit.best));

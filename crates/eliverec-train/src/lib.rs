@@ -3,7 +3,8 @@
 //! - [`train`]: the loop; [`learner`]: one update; [`gradient`], `pass`, [`objective`], [`optimizer`]: its parts; [`read_ahead`]:
 //!   batches in time.
 //! - [`tasks`]: inter-channel tasks: losses, gradients, weights.
-//! - [`begin`]: how a run begins; [`checkpoint`]: a learner on disk; [`log`]: `metrics.jsonl`.
+//! - [`begin`]: how a run begins; [`checkpoint`]: a learner on disk; [`log`]: `metrics.jsonl`;
+//!   [`feeds_read()`]: what a run, and results, were made of.
 //! - [`evaluate`]: metrics of a split, by a run or by a file of scores; [`score`]: such a file; [`explain`]: one request in detail;
 //!   [`figures`]: what a model says of itself at evaluations; [`disentangling`]: what intents found, where the truth is known.
 //! - [`progress`]: what a person sees; [`bench`]: how fast it learns.
@@ -18,6 +19,7 @@ pub mod error;
 pub mod evaluate;
 pub mod explain;
 mod explain_tensors;
+mod feeds_read;
 pub mod figures;
 pub mod gradient;
 pub mod learner;
@@ -35,6 +37,7 @@ mod training_split;
 
 pub use error::Error;
 pub use evaluate::{Detail, evaluate, evaluate_scores};
+pub use feeds_read::feeds_read;
 pub use order::{TrainingEnd, TrainingOrder};
 pub use progress::Progress;
 pub use train::train;

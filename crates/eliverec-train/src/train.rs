@@ -63,15 +63,20 @@ pub fn train(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(config.training.threads.unwrap_or(0));
     let pool = pool.build().map_err(std::io::Error::other)?;
     pool.install(|| {
+        let (read, unknown) = training_split::read(&run, &feeds)?;
         if !run.exists() {
             let notes = order.overrides.iter().map(|override_| format!("override: {override_}"));
             let notes: Vec<String> = notes.collect();
             match &order.init_from {
-                None => begin::fresh(&run, &config, &notes, &feeds)?,
-                Some(from) => begin::warm(&run, &config, &notes, &feeds, from)?,
+                None => begin::fresh(&run, &config, &notes, &feeds, &read)?,
+                Some(from) => begin::warm(&run, &config, &notes, (&feeds, &read), from)?,
             }
         }
-        Training::open(&run, config, feeds, has_validation, progress)?.run(stop)
+        let mut training = Training::open(&run, config, feeds, has_validation, progress)?;
+        if let Some(line) = unknown {
+            training.reporter.say(&line);
+        }
+        training.run(stop)
     })
 }
 

@@ -6,10 +6,42 @@ use std::path::PathBuf;
 
 use eliverec_core::seed::stream;
 use eliverec_run::checkpoint::TrainingPosition;
+use eliverec_run::feeds_read::FeedsRead;
 use eliverec_run::{Config, RunDirectory};
 use eliverec_tables::{FeedDirectory, Shuffle, Split};
 
 use crate::error::Error;
+use crate::feeds_read::feeds_read;
+
+/// Which files the run is trained on. A run that exists goes on with the files that it was begun with; the line is for the
+/// person, if that cannot be told.
+pub(crate) fn read(
+    run: &RunDirectory,
+    feeds: &FeedDirectory,
+) -> Result<(FeedsRead, Option<String>), Error> {
+    let now = feeds_read(feeds, &[Split::Train, Split::Validation])?;
+    if !run.exists() {
+        return Ok((now, None));
+    }
+    let Some(before) = run.feeds_read()? else {
+        let line = format!(
+            "{}: does not say which files it was begun with; whether these are the same is not checked",
+            run.path().display()
+        );
+        return Ok((now, Some(line)));
+    };
+    match before.difference(&now) {
+        None => Ok((now, None)),
+        Some(difference) => {
+            let reason = format!(
+                "not the feeds that the run {} was begun with: {difference}; resume it with the same feeds, or begin a run on \
+                 these with another --out (--init-from goes on from what a run has learnt)",
+                run.path().display()
+            );
+            Err(eliverec_run::Error::Run { path: feeds.path().into(), reason }.into())
+        }
+    }
+}
 
 /// Refuses feeds without labels.
 pub(crate) fn require_labels(feeds: &FeedDirectory, has_validation: bool) -> Result<(), Error> {

@@ -8,6 +8,7 @@ mod feed_files;
 
 mod bad_input;
 mod days;
+mod grown;
 mod labels;
 mod logs;
 mod oracle;

@@ -61,6 +61,36 @@ fn a_limited_history_is_replayed() {
     assert!(found.requests > 0 && summary.events_used < log.len() as u64, "{summary}");
 }
 
+/// Labels are compared with what users did, and a wrong one is told.
+#[test]
+fn labels_are_replayed() {
+    let log = events(Shape { requests: 300, events: 400, days: 3, grain_ms: 1_000 }, 6);
+    let site = Site::new(&log);
+    site.run(&config());
+    let replayed = || eliverec_samples::replay(&site.logs(), &site.feeds(), |_| ()).unwrap();
+    let (right, same) = (replayed(), read(&site.feeds()));
+    assert_eq!((right.requests, right.differing), (same.len() as u64, 0), "{right:?}");
+    // One label of one feed in the middle turns round.
+    let schema = schema();
+    let encoder = eliverec_tables::FeedEncoder::new(&schema).unwrap();
+    let mut of_day: Vec<Feed> = same
+        .into_iter()
+        .map(|(_, feed)| feed)
+        .filter(|feed| eliverec_tables::events::Day::of(feed.ts_ms) == Some(day(0)))
+        .collect();
+    let wrong = of_day.len() / 2;
+    let watched = &mut of_day[wrong].candidates.labels.as_mut().unwrap().watched[0];
+    *watched = !*watched;
+    let path = site.feeds().join(format!("train/{}.parquet", day(0)));
+    let mut writer = eliverec_tables::FeedFileWriter::create(&path, &schema).unwrap();
+    writer.append(encoder.encode(eliverec_tables::Split::Train, &of_day).unwrap()).unwrap();
+    writer.finish().unwrap();
+    let found = replayed();
+    assert_eq!((found.cells, found.differing), (right.cells, 1), "{found:?}");
+    let place = format!("request {}, label watched", of_day[wrong].request_id);
+    assert_eq!(found.first, Some(place));
+}
+
 /// All columns of the tables of a simulated world.
 fn world_dimensions(schema: &Schema, world: &World) -> Dimensions {
     Dimensions {

@@ -1,4 +1,5 @@
-//! Which runs have the same numbers: by their config, by their feeds.
+//! Which runs have the same numbers: by their config, by their feeds. The digits that results carry, and kept results have had since
+//! before [`eliverec_run::feeds_read`], which names the file where they differ.
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher};

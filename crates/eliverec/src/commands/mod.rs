@@ -10,6 +10,7 @@ pub(crate) mod experiment;
 pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod inspect;
+mod kept_feeds;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod samples;

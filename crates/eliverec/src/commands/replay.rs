@@ -1,4 +1,4 @@
-//! `eliverec replay`: do training and serving see the same features? A log through the online driver, against its feeds.
+//! `eliverec replay`: do training and serving see the same features, and are the labels what happened? A log through the online driver, against its feeds.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,11 @@ use eliverec_samples::replay;
 
 use super::{print, tell};
 
-/// Replay a log event by event and compare every feature with its feeds
+/// Replay a log event by event and compare every feature and label with its feeds
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Events go through the online driver in the order of their arrival, and what it knows at each request is compared, bit by bit,
-with the feed that `eliverec samples` made. Exit code 1 if a value differs.
+with the feed that `eliverec samples` made; so are the labels, with what users did. Exit code 1 if a value differs.
 
 Example:
   eliverec replay --logs work/logs --feeds work/world")]

@@ -13,7 +13,8 @@ use super::{inspect, print, tell};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 One file per day of requests: the last day is the test split, the one before it validation, earlier ones train. A day
-appears whole or not at all; a rerun keeps the days that are there and makes the missing ones.
+appears whole or not at all. A rerun makes the missing days, and those again for which files have come to the log since, or
+changed: labels arrive until the end of the day that follows. It keeps the others.
 
 Example:
   eliverec samples --logs work/logs --out work/world")]

@@ -10,6 +10,7 @@ mod check;
 mod experiment;
 mod explain;
 mod interruption;
+mod other_feeds;
 mod own_data;
 mod own_tasks;
 mod pipeline;

@@ -11,6 +11,7 @@ use eliverec_train::{Error, Progress, TrainingEnd, TrainingOrder, train};
 use super::folder::{Folder, Job};
 use super::outcome::Keeper;
 use crate::commands::causes::Causes;
+use crate::commands::kept_feeds::KeptFeeds;
 use crate::commands::queue::{self, Ended};
 use crate::commands::{fingerprint, tell};
 
@@ -36,7 +37,7 @@ impl Schedule {
         let wrong =
             |reason: String| Error::Run(eliverec_run::Error::Run { path: results.into(), reason });
         let lock = queue::lock(results)?;
-        let data_fingerprint = fingerprint::of_feeds(&feeds)?;
+        let kept = KeptFeeds::of(&feeds, results)?;
         let all = folder.jobs.len();
         let mut left = Vec::new();
         for job in folder.jobs {
@@ -46,22 +47,28 @@ impl Schedule {
                 continue;
             }
             let found = result::read(&path).map_err(|e| wrong(e.to_string()))?;
-            if found.experiment != folder.name || found.data_fingerprint != data_fingerprint {
+            if found.experiment != folder.name {
                 return Err(wrong(format!(
-                    "holds results of {} on other feeds or of another folder; choose another --out",
+                    "holds results of {}, which is another folder; choose another --out",
                     found.experiment
                 )));
             }
+            kept.check(
+                results,
+                &format!("holds results of {}", folder.name),
+                &found.data_fingerprint,
+            )?;
             let differences = fingerprint::differences(&found.config, &job.config);
             if !differences.is_ok_and(|keys| keys.is_empty()) {
                 tell(&format!("{job}: the config has changed, made anew"));
                 left.push(job);
             }
         }
+        kept.keep()?;
         let keeper = Keeper {
             experiment: folder.name,
             feeds,
-            data_fingerprint,
+            data_fingerprint: kept.fingerprint,
             results: results.into(),
             causes,
         };

@@ -150,7 +150,7 @@ fn write(
     ];
     let origin = Origin {
         command: chosen::command(&arguments.space, &paths, &arguments.overrides),
-        data_fingerprint: &search.data_fingerprint,
+        data_fingerprint: &search.kept.fingerprint,
         search: format!("{} configurations tried: {sizes}.", search.trials.len()),
         result: format!("Config {}, validation {name} {value} in the last rung.", trial + 1),
     };

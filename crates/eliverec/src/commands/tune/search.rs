@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::space::Budget;
 use crate::commands::fingerprint;
+use crate::commands::kept_feeds::KeptFeeds;
 use crate::commands::queue::{self, Ended};
 
 /// A search in its directory.
@@ -22,8 +23,8 @@ pub(super) struct Search {
     pub(super) rungs: Vec<Budget>,
     /// The base config first.
     pub(super) trials: Vec<Config>,
-    /// Of the feeds.
-    pub(super) data_fingerprint: String,
+    /// What the runs are made on.
+    pub(super) kept: KeptFeeds,
     feeds: FeedDirectory,
     out: PathBuf,
     /// Held while this lives.
@@ -86,13 +87,14 @@ impl Search {
             return Err(eliverec_run::Error::Run { path, reason }.into());
         }
         let lock = queue::lock(out)?;
-        let data_fingerprint = fingerprint::of_feeds(&feeds)?;
-        let search = Self { rungs, trials, data_fingerprint, feeds, out: out.into(), _lock: lock };
+        let kept = KeptFeeds::of(&feeds, out)?;
+        let search = Self { rungs, trials, kept, feeds, out: out.into(), _lock: lock };
         for rung in 0..search.rungs.len() {
             for trial in 0..search.trials.len() {
                 search.known(Job { rung, trial })?;
             }
         }
+        search.kept.keep()?;
         Ok(search)
     }
 
@@ -147,9 +149,7 @@ impl Search {
             |reason: String| Error::Run(eliverec_run::Error::Run { path: path.clone(), reason });
         let tried: Tried = serde_json::from_slice(&fs_err::read(&path)?)
             .map_err(|e| wrong(format!("{e}; remove the file, and its run is made again")))?;
-        if tried.data_fingerprint != self.data_fingerprint {
-            return Err(wrong("was made on other feeds; choose another --out".into()));
-        }
+        self.kept.check(&path, "was made", &tried.data_fingerprint)?;
         let differences = fingerprint::differences(&tried.config, &self.config(job))?;
         if differences.is_empty() {
             return Ok(Some(tried));
@@ -198,7 +198,7 @@ impl Search {
         };
         let tried = Tried {
             config: resolved,
-            data_fingerprint: self.data_fingerprint.clone(),
+            data_fingerprint: self.kept.fingerprint.clone(),
             verdict,
             seconds: begun.elapsed().as_secs_f64().round(),
         };

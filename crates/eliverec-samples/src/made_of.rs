@@ -1,0 +1,289 @@
+//! What the days of a feed directory were made of, kept beside them, so that a rerun knows which of them would come out
+//! otherwise now.
+//!
+//! The feeds of a day are a function of the folders of the log up to that of the day after ([`crate::scan`] leaves out what
+//! arrives later). So a day stays as it is while those folders have the files that it was made of, and is made again when one of
+//! them has come, changed or gone. This is the rule for the days whose labels are still arriving, too: the folder of
+//! the day after comes or grows, and they are made again until it is followed by another. Folders that the log has dropped at its
+//! beginning change nothing; the days made of them stay.
+//!
+//! Not by the clock: which arrivals are there says the log, whatever time it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use eliverec_tables::events::{Day, EventLog, Marks};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::publish::{read, write};
+
+/// What the feeds of a directory were made of.
+pub const MADE_OF_FILE: &str = "samples-log.toml";
+
+const HEAD: &str = "\
+# What the feeds of these days were made of, as `eliverec samples` found it: the log's tables, and its files by day of arrival.
+# A day is made again when a file up to the day after it has come, changed or gone.
+";
+
+/// The files of a log.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct LogFiles {
+    tables: Marks,
+    /// By day of arrival.
+    days: BTreeMap<Day, Marks>,
+}
+
+impl LogFiles {
+    pub(crate) fn of(log: &EventLog) -> Result<Self, Error> {
+        let days = log.days().map(|day| Ok((day, log.marks(day)?)));
+        Ok(Self { tables: log.table_marks()?, days: days.collect::<Result<_, Error>>()? })
+    }
+
+    fn first(&self) -> Option<Day> {
+        self.days.keys().next().copied()
+    }
+
+    /// The last day that has arrivals.
+    pub(crate) fn last(&self) -> Option<Day> {
+        self.days.keys().next_back().copied()
+    }
+
+    /// The first day of arrival, from `from` on, whose files are not those of `before`, and which of them.
+    fn first_change(&self, before: &Self, from: Option<Day>) -> Option<(Day, String)> {
+        let first = self.first().max(from)?;
+        let days: BTreeSet<Day> = before.days.keys().chain(self.days.keys()).copied().collect();
+        days.range(first..).find_map(|day| {
+            let none = Marks::new();
+            let of = |files: &'_ Self| files.days.get(day).cloned().unwrap_or_else(|| none.clone());
+            Some((*day, difference(&of(self), &of(before))?))
+        })
+    }
+}
+
+/// The first name whose mark is another, and how.
+fn difference(now: &Marks, before: &Marks) -> Option<String> {
+    let names: BTreeSet<&String> = now.keys().chain(before.keys()).collect();
+    names.into_iter().find_map(|name| match (now.get(name), before.get(name)) {
+        (Some(_), None) => Some(format!("{name} has come")),
+        (None, Some(_)) => Some(format!("{name} is gone")),
+        (now, before) => (now != before).then(|| format!("{name} has changed")),
+    })
+}
+
+/// Days of feeds, and the files that they were made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct MadeOf {
+    /// Those whose feeds are what the files give.
+    pub(crate) days: BTreeSet<Day>,
+    pub(crate) files: LogFiles,
+}
+
+/// What becomes of the days that are there.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Verdict {
+    /// Those whose feeds are what the log gives now.
+    pub(crate) valid: BTreeSet<Day>,
+    /// Those to be made again.
+    pub(crate) again: BTreeSet<Day>,
+    /// What there is to say about it.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Judges the days that are `there`. The log has the files `now` and is read from day `from` on; feeds are `asked` for on
+/// some days.
+pub(crate) fn judge(
+    there: &BTreeSet<Day>,
+    before: Option<&MadeOf>,
+    now: &LogFiles,
+    from: Option<Day>,
+    asked: impl Fn(Day) -> bool,
+) -> Verdict {
+    let change = before.and_then(|before| now.first_change(&before.files, from));
+    let (mut verdict, mut dropped, mut left) = (Verdict::default(), Vec::new(), Vec::new());
+    for &day in there {
+        let known = before.is_some_and(|before| before.days.contains(&day));
+        let touched = change.as_ref().is_some_and(|(changed, _)| {
+            // Arrivals of the day after have labels of the day.
+            day.plus(1).is_none_or(|next| *changed <= next)
+        });
+        // Its arrivals are no more there to make it of.
+        let was_first = before.and_then(|before| before.files.first());
+        let shortened = was_first < now.first() || before.is_none();
+        if known && !touched {
+            verdict.valid.insert(day);
+        } else if shortened && now.first().is_none_or(|first| day < first) {
+            if known {
+                verdict.valid.insert(day);
+            }
+            dropped.push(day);
+        } else if asked(day) {
+            verdict.again.insert(day);
+        } else {
+            left.push(day);
+        }
+    }
+    let why = match (&change, before) {
+        (Some((_, why)), _) => why.clone(),
+        (None, Some(_)) => format!("{MADE_OF_FILE} does not have them"),
+        (None, None) => format!("{MADE_OF_FILE} is not there to tell what they were made of"),
+    };
+    let again: Vec<Day> = verdict.again.iter().copied().collect();
+    let mut note = |days: &[Day], text: String| {
+        if let Some(span) = span(days) {
+            verdict.notes.push(format!("{span}: {text}"));
+        }
+    };
+    note(&again, format!("made again, for {why}"));
+    note(
+        &left,
+        format!(
+            "kept, though not what the log gives now, for {why}; ask for these days to have them made again"
+        ),
+    );
+    note(&dropped, format!("kept, though the log has dropped their arrivals and {why}"));
+    if let Some(why) = before.and_then(|before| difference(&now.tables, &before.files.tables))
+        && let Some(span) = span(&verdict.valid.iter().copied().collect::<Vec<_>>())
+    {
+        verdict.notes.push(format!(
+            "{span}: kept with the rows of the tables as they were, for {why}; choose another directory to have all days of \
+             one state of the tables"
+        ));
+    }
+    verdict
+}
+
+/// Days in words.
+fn span(days: &[Day]) -> Option<String> {
+    match days {
+        [] => None,
+        [day] => Some(day.to_string()),
+        [first, .., last] => Some(format!("{} days, {first} to {last}", days.len())),
+    }
+}
+
+impl MadeOf {
+    /// Reads it; `None` if it is not there.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, Error> {
+        let Some(text) = read(path)? else { return Ok(None) };
+        let wrong = |reason: String| Error::Feeds {
+            path: path.into(),
+            reason: format!("{reason}; remove the file, and all days are made again"),
+        };
+        let file: Text =
+            toml::from_str(&text).map_err(|e| wrong(format!("does not parse: {}", e.message())))?;
+        let day = |text: &str| text.parse::<Day>().map_err(wrong);
+        let mut days = BTreeMap::new();
+        for (of, files) in file.files {
+            days.insert(day(&of)?, files);
+        }
+        Ok(Some(Self {
+            days: file.days.iter().map(|text| day(text)).collect::<Result<_, _>>()?,
+            files: LogFiles { tables: file.tables, days },
+        }))
+    }
+
+    /// Puts it on disk, whole.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
+        let text = Text {
+            days: self.days.iter().map(Day::to_string).collect(),
+            tables: self.files.tables.clone(),
+            files: self.files.days.iter().map(|(day, of)| (day.to_string(), of.clone())).collect(),
+        };
+        let text = toml::to_string(&text).map_err(|e| Error::Feeds {
+            path: path.into(),
+            reason: format!("cannot be written: {e}"),
+        })?;
+        write(path, &format!("{HEAD}{text}"))
+    }
+}
+
+/// The file's content.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    days: Vec<String>,
+    #[serde(default)]
+    tables: Marks,
+    #[serde(default)]
+    files: BTreeMap<String, Marks>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(number: i32) -> Day {
+        "2024-05-31".parse::<Day>().unwrap().plus(number).unwrap()
+    }
+
+    /// A log with one file on each of some days.
+    fn files(days: &[i32]) -> LogFiles {
+        let marks = |of: i32| Marks::from([(format!("file {of}"), "as it was".to_owned())]);
+        LogFiles {
+            tables: Marks::from([("users.parquet".into(), "as it was".into())]),
+            days: days.iter().map(|of| (day(*of), marks(*of))).collect(),
+        }
+    }
+
+    fn days(of: &[i32]) -> BTreeSet<Day> {
+        of.iter().map(|of| day(*of)).collect()
+    }
+
+    #[test]
+    fn a_day_is_made_again_until_the_day_after_the_next_has_come() {
+        let before = MadeOf { days: days(&[0, 1, 2]), files: files(&[0, 1, 2]) };
+        let judged = |now: &LogFiles| judge(&days(&[0, 1, 2]), Some(&before), now, None, |_| true);
+        let same = judged(&files(&[0, 1, 2]));
+        assert_eq!(same, Verdict { valid: days(&[0, 1, 2]), ..Verdict::default() });
+        let grown = judged(&files(&[0, 1, 2, 3]));
+        assert_eq!((grown.valid, grown.again), (days(&[0, 1]), days(&[2])));
+        assert_eq!(grown.notes, ["2024-06-02: made again, for file 3 has come"]);
+        // Nothing arrived on the day between.
+        assert_eq!(judged(&files(&[0, 1, 2, 4])).again, days(&[]));
+        let mut more = files(&[0, 1, 2, 3]);
+        more.days.get_mut(&day(1)).unwrap().insert("a late file".into(), "as it was".into());
+        let more = judged(&more);
+        assert_eq!(more.again, days(&[0, 1, 2]));
+        assert_eq!(
+            more.notes,
+            ["3 days, 2024-05-31 to 2024-06-02: made again, for a late file has come"]
+        );
+    }
+
+    #[test]
+    fn what_a_log_drops_at_its_beginning_changes_nothing() {
+        let before = MadeOf { days: days(&[0, 1, 2]), files: files(&[0, 1, 2]) };
+        let judged = judge(&days(&[0, 1, 2]), Some(&before), &files(&[2, 3]), None, |_| true);
+        assert_eq!((judged.valid, judged.again), (days(&[0, 1]), days(&[2])));
+    }
+
+    #[test]
+    fn days_not_asked_for_stay_and_are_told() {
+        let before = MadeOf { days: days(&[0, 1]), files: files(&[0, 1]) };
+        let asked = |of| of == day(1);
+        let mut now = files(&[0, 1]);
+        now.days.get_mut(&day(0)).unwrap().insert("file 0".into(), "otherwise".into());
+        now.tables.insert("users.parquet".into(), "otherwise".into());
+        let judged = judge(&days(&[0, 1]), Some(&before), &now, None, asked);
+        assert_eq!((&judged.valid, &judged.again), (&days(&[]), &days(&[1])));
+        assert_eq!(judged.notes.len(), 2, "{judged:?}");
+        assert!(judged.notes[1].starts_with("2024-05-31: kept, though not what"), "{judged:?}");
+        let unknown = judge(&days(&[0]), None, &files(&[0, 1]), None, |_| true);
+        assert_eq!(unknown.again, days(&[0]));
+        assert!(unknown.notes[0].contains("samples-log.toml is not there"), "{unknown:?}");
+    }
+
+    #[test]
+    fn the_file_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(MADE_OF_FILE);
+        assert_eq!(MadeOf::read(&path).unwrap(), None);
+        let made_of = MadeOf { days: days(&[0, 1]), files: files(&[0, 1, 2]) };
+        made_of.write(&path).unwrap();
+        assert_eq!(MadeOf::read(&path).unwrap(), Some(made_of));
+        fs_err::write(&path, "days = [1]").unwrap();
+        let message = MadeOf::read(&path).unwrap_err().to_string();
+        assert!(message.contains("remove the file, and all days are made again"), "{message}");
+    }
+}

@@ -1,0 +1,35 @@
+//! Which files the feeds of a split are read from, for whoever keeps what was made of them.
+
+use std::path::PathBuf;
+
+use crate::directory::FeedDirectory;
+use crate::error::Error;
+use crate::layout::Split;
+
+/// A file of feeds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedFileRead {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Below the folder of its split, with `/` between its parts.
+    pub name: String,
+    /// Rows.
+    pub feeds: u64,
+}
+
+impl FeedDirectory {
+    /// The files that the feeds of a split are read from, in the order of reading; none for a split without files.
+    ///
+    /// # Errors
+    /// Files that cannot be read, and files of another schema.
+    pub fn files_read(&self, split: Split) -> Result<Vec<FeedFileRead>, Error> {
+        let folder = split.folder(self.path());
+        let files = self.files(split)?.into_iter().map(|file| {
+            let path = file.path().to_owned();
+            let inner = path.strip_prefix(&folder).unwrap_or(&path);
+            let parts: Vec<_> = inner.iter().map(|part| part.to_string_lossy()).collect();
+            FeedFileRead { name: parts.join("/"), feeds: file.feeds(), path }
+        });
+        Ok(files.collect())
+    }
+}

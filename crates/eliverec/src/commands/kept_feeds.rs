@@ -1,0 +1,49 @@
+//! The feeds that kept results were made on: their fingerprint stands in every result, their files in one file beside them.
+
+use std::path::{Path, PathBuf};
+
+use eliverec_run::feeds_read::{FEEDS_READ_FILE, FeedsRead};
+use eliverec_tables::{FeedDirectory, Split};
+use eliverec_train::{Error, feeds_read};
+
+use super::fingerprint;
+
+/// The feeds of results on their way.
+#[derive(Debug)]
+pub(super) struct KeptFeeds {
+    now: FeedsRead,
+    /// Of all splits and the schema.
+    pub(super) fingerprint: String,
+    file: PathBuf,
+}
+
+impl KeptFeeds {
+    /// Reads feeds whose results are kept in a folder.
+    pub(super) fn of(feeds: &FeedDirectory, results: &Path) -> Result<Self, Error> {
+        let now = feeds_read(feeds, &Split::ALL)?;
+        let fingerprint = fingerprint::of_feeds(feeds)?;
+        Ok(Self { now, fingerprint, file: results.join(FEEDS_READ_FILE) })
+    }
+
+    /// Refuses a result on other feeds; `what` begins the sentence, which names the file in which they differ.
+    pub(super) fn check(&self, path: &Path, what: &str, fingerprint: &str) -> Result<(), Error> {
+        if fingerprint == self.fingerprint {
+            return Ok(());
+        }
+        let difference = match FeedsRead::open(&self.file)? {
+            // Results from before the files were kept.
+            None => String::new(),
+            Some(before) => {
+                let other = || "schema.toml, or a file that is not read".into();
+                format!(" ({})", before.difference(&self.now).unwrap_or_else(other))
+            }
+        };
+        let reason = format!("{what} on other feeds{difference}; choose another --out");
+        Err(eliverec_run::Error::Run { path: path.into(), reason }.into())
+    }
+
+    /// Keeps their files beside the results, which are all on them.
+    pub(super) fn keep(&self) -> Result<(), Error> {
+        Ok(self.now.write(&self.file)?)
+    }
+}

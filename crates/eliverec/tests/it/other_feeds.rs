@@ -1,0 +1,78 @@
+//! What was made on some feeds does not go on with others, wherever they lie.
+
+use eliverec_tables::{FeedDirectory, FeedWriter, Split};
+
+use crate::sandbox::{Sandbox, text};
+
+const TRAIN: &str = "train --config config.toml --feeds feeds --out run training.max_steps=6";
+const RESUME: &str = "train --feeds feeds --out run --resume";
+
+/// Takes the place of `feeds`: the same with every label of some splits turned round.
+fn flip(sandbox: &Sandbox, flipped: &[Split]) {
+    let feeds = FeedDirectory::open(sandbox.path("feeds")).unwrap();
+    let mut writer = FeedWriter::create(&sandbox.path("flipped"), feeds.schema()).unwrap();
+    for split in Split::ALL {
+        for feed in feeds.read(split).unwrap() {
+            let mut feed = feed.unwrap();
+            if flipped.contains(&split) {
+                let labels = feed.candidates.labels.as_mut().unwrap();
+                labels.watched.iter_mut().for_each(|watched| *watched = !*watched);
+            }
+            writer.push(split, &feed).unwrap();
+        }
+    }
+    writer.finish().unwrap();
+    fs_err::remove_dir_all(sandbox.path("feeds")).unwrap();
+    fs_err::rename(sandbox.path("flipped"), sandbox.path("feeds")).unwrap();
+}
+
+#[test]
+fn a_run_goes_on_with_its_own_feeds_only() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(TRAIN);
+    // Moved, written anew with the same content, and with another test split, which training does not read.
+    fs_err::rename(sandbox.path("feeds"), sandbox.path("moved")).unwrap();
+    assert!(
+        sandbox.succeed(&RESUME.replace("feeds feeds", "feeds moved")).contains("finished already")
+    );
+    fs_err::rename(sandbox.path("moved"), sandbox.path("feeds")).unwrap();
+    flip(&sandbox, &[Split::Test]);
+    assert!(sandbox.succeed(RESUME).contains("finished already"));
+    // As many feeds, with other labels.
+    flip(&sandbox, &[Split::Validation]);
+    let message = sandbox.fail(RESUME, 2);
+    for part in [
+        "not the feeds that the run run was begun with",
+        "validation/part-00000.parquet has other content",
+    ] {
+        assert!(message.contains(part), "{part} is missing in {message}");
+    }
+    flip(&sandbox, &[Split::Train, Split::Validation]);
+    let message = sandbox.fail(RESUME, 2);
+    assert!(message.contains("train/part-00000.parquet has other content"), "{message}");
+    // A run from before the files were kept goes on, and says what it cannot tell.
+    fs_err::remove_file(sandbox.path("run/feeds.toml")).unwrap();
+    let output = sandbox.run(RESUME);
+    let told = text(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("run: does not say which files it was begun with"), "{told}");
+}
+
+#[test]
+fn kept_results_name_the_other_file() {
+    let sandbox = Sandbox::new();
+    fs_err::create_dir(sandbox.path("folder")).unwrap();
+    fs_err::copy(sandbox.path("config.toml"), sandbox.path("folder/a.toml")).unwrap();
+    let command = "experiment folder --feeds feeds --out results --seeds 1 training.max_steps=2";
+    sandbox.succeed(command);
+    flip(&sandbox, &[Split::Test]);
+    let message = sandbox.fail(command, 2);
+    assert!(
+        message.contains("on other feeds (test/part-00000.parquet has other content)"),
+        "{message}"
+    );
+    // Results from before the files were kept.
+    fs_err::remove_file(sandbox.path("results/feeds.toml")).unwrap();
+    let message = sandbox.fail(command, 2);
+    assert!(message.contains("holds results of folder on other feeds; choose"), "{message}");
+}
