@@ -1,4 +1,6 @@
 //! Whatever is wrong with a log: one line that says where, or a counted rejection; never a panic.
+//!
+//! This file is long because every way in which a log can be wrong stands in one place.
 
 use std::sync::Arc;
 
