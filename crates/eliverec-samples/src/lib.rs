@@ -54,6 +54,7 @@ mod rows;
 mod samples;
 mod scan;
 mod summary;
+mod text_file;
 mod users;
 mod wire;
 

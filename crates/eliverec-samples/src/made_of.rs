@@ -16,7 +16,7 @@ use eliverec_tables::events::{Day, EventLog, Marks};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::publish::{read, write};
+use crate::text_file::{read, write};
 
 /// What the feeds of a directory were made of.
 pub const MADE_OF_FILE: &str = "samples-log.toml";

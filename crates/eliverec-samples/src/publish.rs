@@ -8,7 +8,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use eliverec_core::Schema;
@@ -20,6 +19,7 @@ use crate::config::{Recipe, SampleConfig};
 use crate::error::Error;
 use crate::made_of::{self, LogFiles, MADE_OF_FILE, MadeOf};
 use crate::summary::{DaySummary, Made};
+use crate::text_file::{read, sync, write};
 
 /// The settings that the feeds of a directory were made with.
 pub const RECIPE_FILE: &str = "samples.toml";
@@ -300,27 +300,4 @@ pub(crate) fn read_recipe(path: &Path) -> Result<Recipe, Error> {
         wrong("is not there, so the feeds beside it were not made by `eliverec samples`".into())
     })?;
     toml::from_str(&text).map_err(|e| wrong(format!("does not parse: {}", e.message())))
-}
-
-/// The text of a file, if it is there.
-pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
-    match fs_err::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e.into()),
-    }
-}
-
-/// Writes a file whole or not at all.
-pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let partial = path.with_extension("toml.partial");
-    let mut file = fs_err::File::create(&partial)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs_err::rename(&partial, path)?;
-    path.parent().map_or(Ok(()), sync)
-}
-
-fn sync(folder: &Path) -> Result<(), Error> {
-    Ok(fs_err::File::open(folder)?.sync_all()?)
 }

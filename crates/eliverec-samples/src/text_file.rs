@@ -1,0 +1,30 @@
+//! Small files of text beside the feeds.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::error::Error;
+
+/// The text of a file, if it is there.
+pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
+    match fs_err::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Writes a file whole or not at all.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let partial = path.with_extension("toml.partial");
+    let mut file = fs_err::File::create(&partial)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs_err::rename(&partial, path)?;
+    path.parent().map_or(Ok(()), sync)
+}
+
+/// Makes the names in a folder last.
+pub(crate) fn sync(folder: &Path) -> Result<(), Error> {
+    Ok(fs_err::File::open(folder)?.sync_all()?)
+}
