@@ -134,8 +134,12 @@ fn the_page_runs_from_tables_to_scores() {
     assert!(report["auc"].as_f64().unwrap() > 0.55, "{report}");
     assert!(page.path().join("scores.parquet").is_file());
     // Both ways see the same requests, watches and histories.
-    let (by_hand, from_log) =
+    let (mut by_hand, mut from_log) =
         (page.json("eliverec inspect feeds --json"), page.json("eliverec inspect from-log --json"));
+    // In another number of files.
+    for inspected in [&mut by_hand, &mut from_log] {
+        assert!(inspected["read"]["files"].take().is_u64());
+    }
     assert_eq!(by_hand, from_log);
     assert_eq!(by_hand["train"]["users"], 150);
 
