@@ -14,12 +14,14 @@
 //! - [`adagrad`]: Adagrad with accumulator decay, on slices.
 //! - [`normalize`]: mean and standard deviation of dense fields, taken once over the training set.
 //! - [`seed`]: named random streams.
+//! - [`checksum`]: by what bytes are known again.
 //! - [`table`]: what an embedding table is asked to be.
 //! - [`table_one`]: the paper's Table I, of feeds or of an event log.
 //! - [`toy`]: small fixtures for tests of every crate.
 
 pub mod adagrad;
 pub mod batch;
+pub mod checksum;
 pub mod columns;
 pub mod contract;
 pub mod dimensions;

@@ -48,7 +48,11 @@ pub fn samples(
     let maker = Arc::new(FeedMaker::new(&schema, &dimensions)?);
     let recipe = config.recipe();
     let mut days = FeedDays::open(feeds, &schema, &recipe)?;
-    let notes = days.judge(LogFiles::of(&log)?, &recipe, config)?;
+    let mut notes = days.judge(LogFiles::of(&log)?, &recipe, config)?;
+    notes.extend(log.skipped().map(|path| {
+        let path = path.display();
+        format!("{path}: passed over, for its name begins with . or _")
+    }));
     let exposures = maker.wanted().channel.contains(&FeatureId::ExposureAgeS);
     let source = source(log, exposures, &days, feeds, config)?;
     let context = Arc::new(Context {

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use eliverec_core::TableSpec;
+use eliverec_core::checksum::Checksum;
 use eliverec_core::unique::UniqueIds;
 use fs_err as fs;
 use memmap2::Mmap;
 use rayon::prelude::*;
 
-use crate::codec::Checksum;
 use crate::error::Error;
 use crate::file::{Manifest, check_origin};
 use crate::layout::{HEADER_BYTES, Header, Layout};

@@ -1,10 +1,9 @@
 //! What the feeds of a directory are known again by ([`FeedsRead`]). Reads them all, files on as many threads as there are.
 
-use std::hash::{BuildHasher, Hasher};
-use std::io::Read;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use eliverec_core::id::IdHash;
+use eliverec_core::checksum::Checksum;
 use eliverec_run::feeds_read::{FeedsRead, FileRead};
 use eliverec_tables::{FeedDirectory, Split};
 use rayon::prelude::*;
@@ -13,8 +12,6 @@ use crate::error::Error;
 
 /// What is read of a file at a time, bytes.
 const READ_BYTES: usize = 1 << 20;
-/// Bytes that are hashed at a time.
-const WORD: usize = 8;
 
 /// The files of some splits.
 ///
@@ -33,38 +30,22 @@ pub fn feeds_read(feeds: &FeedDirectory, splits: &[Split]) -> Result<FeedsRead, 
     Ok(FeedsRead { file: read.collect::<Result<_, Error>>()? })
 }
 
-/// Size and hash. Words of eight bytes at a time: what a hash of bytes costs would show on every start of a large run.
+/// Size and checksum.
 fn content(path: &Path) -> Result<(u64, u64), Error> {
-    let mut hash = IdHash::default().build_hasher();
-    let mut file = fs_err::File::open(path)?;
-    let (mut buffer, mut size) = (vec![0; READ_BYTES], 0);
+    let mut file = BufReader::with_capacity(READ_BYTES, fs_err::File::open(path)?);
+    let (mut checksum, mut size) = (Checksum::default(), 0_u64);
     loop {
-        let read = fill(&mut file, &mut buffer)?;
+        let bytes = file.fill_buf()?;
+        if bytes.is_empty() {
+            // The last word is filled up with zeros, which the size tells apart.
+            checksum.update(&size.to_le_bytes());
+            return Ok((size, checksum.value()));
+        }
+        checksum.update(bytes);
+        let read = bytes.len();
         size += read as u64;
-        // The last word is filled up with zeros, which the size tells apart.
-        buffer[read..].fill(0);
-        for word in buffer[..read.next_multiple_of(WORD)].as_chunks::<WORD>().0 {
-            hash.write_u64(u64::from_le_bytes(*word));
-        }
-        if read < buffer.len() {
-            hash.write_u64(size);
-            return Ok((size, hash.finish()));
-        }
+        file.consume(read);
     }
-}
-
-/// Reads until the buffer is full or the file ends, so that words begin at multiples of their size.
-fn fill(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(filled)
 }
 
 #[cfg(test)]

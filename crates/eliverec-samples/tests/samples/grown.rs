@@ -132,7 +132,9 @@ fn labels_that_arrive_after_midnight_come_in() {
     // The day after the next has come: nothing that follows can change the first.
     let follow = of_request(1, EventKind::Follow, 2 * DAY_MS);
     grow(&daily.logs(), "third", &[Event { request_id: None, ..follow }]);
+    fs_err::write(daily.logs().join("events/_SUCCESS"), "").unwrap();
     let summary = daily.run();
+    assert!(summary.to_string().contains("_SUCCESS: passed over"), "{summary}");
     assert_eq!((summary.days[0].made, summary.days[0].is_final), (Made::Before, true));
     assert!(files(&daily.feeds()) == daily.at_once());
 }

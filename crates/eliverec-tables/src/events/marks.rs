@@ -1,14 +1,13 @@
-//! By what a file of a log is known again: its name below the log's root, its size, a hash of its footer. The footer of a
+//! By what a file of a log is known again: its name below the log's root, its size, a checksum of its footer. The footer of a
 //! Parquet file has the sizes, the numbers of values and the extremes of all its columns, so files need not be read for it.
 //!
 //! Not for feeds: two files of the same rows with other labels can have one footer, and feeds are small beside their log.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher};
 
 use bytes::{Buf, Bytes};
+use eliverec_core::checksum::Checksum;
 use eliverec_core::dimensions::TABLE_GROUPS;
-use eliverec_core::id::IdHash;
 
 use super::day::Day;
 use super::store::StoredFile;
@@ -64,8 +63,8 @@ impl EventLog {
             // The rest of what was read are rows, which need not be there in whole.
             tail = tail.slice(tail.len() - (whole as usize).min(tail.len())..);
         }
-        let mut hash = IdHash::default().build_hasher();
-        hash.write(&tail);
-        Ok(format!("{} bytes, footer {:016x}", file.bytes, hash.finish()))
+        let mut footer = Checksum::default();
+        footer.update(&tail);
+        Ok(format!("{} bytes, footer {:016x}", file.bytes, footer.value()))
     }
 }
