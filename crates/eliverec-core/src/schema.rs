@@ -26,7 +26,7 @@ pub use crate::group::Group;
 
 use crate::error::Error;
 use crate::id::text_id;
-use crate::task::Task;
+use crate::task::{SCORE_COLUMNS, Task};
 
 /// A schema: vocabularies, and the fields of each [`Group`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -297,7 +297,19 @@ impl Schema {
         let candidate = [Group::Channel, Group::Target, Group::Dynamic];
         let shown = candidate.into_iter().flat_map(|group| self.fields(group));
         let taken: Vec<&str> = RESERVED.into_iter().chain(shown.map(|f| f.name.as_str())).collect();
-        Task::check_all(&self.task, &taken)?;
+        let ids: Vec<&str> = self
+            .fields(Group::Channel)
+            .iter()
+            .filter(|field| matches!(field.kind, Kind::Categorical { .. }))
+            .map(|field| field.name.as_str())
+            .collect();
+        if let Some(name) = ids.iter().find(|name| SCORE_COLUMNS.contains(name)) {
+            return wrong(
+                format!("channel.{name}"),
+                "this name is taken by a column that all scores have",
+            );
+        }
+        Task::check_all(&self.task, &taken, &ids)?;
         for (entity, event) in
             [(Group::Product, Group::ProductEvent), (Group::Channel, Group::ChannelEvent)]
         {

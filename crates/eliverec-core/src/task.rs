@@ -12,6 +12,10 @@ const WATCH: &str = "watch";
 /// What scores call the probability of a watch.
 pub const P_WATCH: &str = "p_watch";
 
+/// Columns that stand beside the tasks' and the channel's categorical fields wherever scores do.
+pub(crate) const SCORE_COLUMNS: [&str; 5] =
+    ["request_id", "user_id", P_WATCH, "live_intent", "product_intent"];
+
 /// An inter-channel task (Sec. IV-C): what a user does once inside a channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,10 +67,12 @@ impl Task {
         *tasks == Self::paper()
     }
 
-    /// Names and labels must be plain and differ, and so must what scores are called; `taken` are columns that no label may be.
-    pub(crate) fn check_all(tasks: &[Self], taken: &[&str]) -> Result<(), Error> {
+    /// Names and labels must be plain and differ, and so must what scores are called; `taken` are columns that no label may be,
+    /// `ids` those that stand beside scores.
+    pub(crate) fn check_all(tasks: &[Self], taken: &[&str], ids: &[&str]) -> Result<(), Error> {
         let (mut names, mut labels) = (BTreeSet::new(), BTreeSet::new());
-        let mut scores: BTreeSet<String> = [WATCH.into(), P_WATCH.into()].into();
+        let mut scores: BTreeSet<String> =
+            [WATCH].iter().chain(&SCORE_COLUMNS).chain(ids).map(|name| (*name).into()).collect();
         for task in tasks {
             let own = task.score_columns();
             let score_is_free =
@@ -153,5 +159,13 @@ mod tests {
         assert!(message(&task("watch", "x")).contains("name of others"));
         let both = task("a", "x") + &task("watch_a", "y");
         assert!(message(&both).contains("task \"watch_a\""), "p_watch_a is the joint score of a");
+        // Ids stand beside the scores under the names of their fields.
+        let id = |name: &str| {
+            let vocabulary = "[[vocabulary]]\nname = \"v\"\n";
+            let field = format!("name = \"{name}\"\nkind = \"categorical\"\nvocabulary = \"v\"\n");
+            format!("{vocabulary}[[channel]]\n{field}")
+        };
+        assert!(message(&id("user_id")).contains("channel.user_id: this name is taken"));
+        assert!(message(&(id("p_a") + &task("a", "x"))).contains("name of others"));
     }
 }

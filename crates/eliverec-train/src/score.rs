@@ -41,7 +41,7 @@ pub fn score(
     RunDirectory::at(path).check_schema(feeds.schema(), feeds.path())?;
     let scoring = scorer.scoring();
     let mut ids = OriginalIds::open(feeds, split)?;
-    let mut writer = ScoreWriter::create(out, feeds.schema())?;
+    let mut writer = ScoreWriter::create(out, feeds)?;
     let mut scored = Scored::default();
     for prepared in batches(&scoring, feeds, split)? {
         let prepared = prepared?;

@@ -35,6 +35,7 @@ pub struct ScoreTable {
     /// The rows by request and key.
     order: Vec<u32>,
     used: Vec<bool>,
+    by_order: usize,
 }
 
 impl ScoreTable {
@@ -44,7 +45,15 @@ impl ScoreTable {
     /// # Errors
     /// A file that cannot be read, a missing column, a null, a number that is no probability.
     pub fn read(path: &Path, schema: &Schema) -> Result<Self, Error> {
-        let file = fs_err::File::open(path)?.into_parts().0;
+        let file = match fs_err::File::open(path) {
+            Ok(file) if !path.is_dir() => file.into_parts().0,
+            Ok(_) => return Err(Error::directory(path, "is a folder, where a file should be")),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let reason = "no such file; `eliverec score --out FILE` writes one";
+                return Err(Error::directory(path, reason));
+            }
+            Err(e) => return Err(e.into()),
+        };
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = guarded(path, || ArrowReaderMetadata::load(&file, options))?;
         check_extent(path, metadata.metadata(), file.metadata()?.len())?;
@@ -86,6 +95,7 @@ impl ScoreTable {
             tasks: schema.task.iter().map(|_| None).collect(),
             order: Vec::new(),
             used: Vec::new(),
+            by_order: 0,
         };
         let mut rows = rows;
         while let Some(batch) = guarded(path, || rows.next().transpose())? {
@@ -167,19 +177,27 @@ impl ScoreTable {
     }
 
     /// The row of candidate `i` of a request, by all ids that the file has. One that was shown twice is told apart by its
-    /// `position` where both sides know it, else the rows are given out in their order.
+    /// `position` where both sides know it, else the rows are given out in their order, which [`Self::by_order`] counts.
     ///
     /// # Errors
     /// There is none.
     pub fn find(&mut self, feed: &Feed, i: usize) -> Result<usize, Error> {
         let position = feed.candidates.position[i];
-        let mut free = self.rows_of(feed, i).filter(|row| !self.used[*row]);
+        let free = self.rows_of(feed, i).filter(|row| !self.used[*row]);
         let there = |row: &usize| position.is_some() && self.position[*row] == position;
-        let found = free.clone().find(there).or_else(|| free.next());
-        drop(free);
-        let row = found.ok_or_else(|| self.missing(feed, i))?;
+        let known = free.clone().any(|row| there(&row));
+        let mut meant = free.filter(|row| !known || there(row));
+        let row = meant.next().ok_or_else(|| self.missing(feed, i))?;
+        let by_order = meant.any(|other| !self.says_the_same(row, other));
+        drop(meant);
+        self.by_order += usize::from(by_order);
         self.used[row] = true;
         Ok(row)
+    }
+
+    fn says_the_same(&self, a: usize, b: usize) -> bool {
+        let mut numbers = self.tasks.iter().flatten().chain([&self.p_watch]);
+        numbers.all(|numbers| numbers[a].to_bits() == numbers[b].to_bits())
     }
 
     fn missing(&self, feed: &Feed, i: usize) -> Error {
@@ -238,6 +256,11 @@ impl ScoreTable {
     /// Whether it has no rows.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
+    }
+
+    /// Rows that nothing but their order in the file told from others of the same request and ids, with other scores.
+    pub fn by_order(&self) -> usize {
+        self.by_order
     }
 
     /// Rows that nobody asked for.

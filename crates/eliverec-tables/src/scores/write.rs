@@ -8,16 +8,19 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float32Array, Float32Builder, ListBuilder, RecordBatch, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
-use eliverec_core::Schema;
 use eliverec_core::offsets::Offsets;
+use eliverec_core::task::P_WATCH;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::original::{Originals, candidate_fields};
-use crate::error::Error;
-use crate::error::cannot_write;
+use crate::directory::FeedDirectory;
+use crate::error::{Error, cannot_write};
+use crate::layout::Split;
 use crate::partial::parent_of;
+use crate::read::guarded;
 
 /// Lists `[b]` by the name of their column.
 pub type NamedLists = Vec<(String, Vec<Vec<f32>>)>;
@@ -56,19 +59,33 @@ impl Drop for PartialFile {
 }
 
 impl ScoreWriter {
-    /// A file at `path`, in place of one that may be there, for requests of feeds of `schema`.
+    /// A file at `path` for requests of `feeds`, in place of the score file that may be there.
     ///
     /// # Errors
-    /// What the file system refuses, a name that is no file's, another process that writes it.
-    pub fn create(path: &Path, schema: &Schema) -> Result<Self, Error> {
+    /// What the file system refuses, a name that is no file's, a file that is not of scores, a place among the feeds, another
+    /// process that writes it.
+    pub fn create(path: &Path, feeds: &FeedDirectory) -> Result<Self, Error> {
         // What a link points to is meant, and a device or a pipe would be replaced by the rename.
         let path = fs_err::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let Some(name) = path.file_name().filter(|_| !path.exists() || path.is_file()) else {
             let reason = "is no name for a score file; give one, such as scores.parquet";
             return Err(Error::directory(&path, reason));
         };
+        if path.exists() && !is_of_scores(&path)? {
+            let reason = "is there and no score file; remove it or choose another name";
+            return Err(Error::directory(&path, reason));
+        }
         let folder = parent_of(&path);
         fs_err::create_dir_all(&folder)?;
+        let place = fs_err::canonicalize(&folder)?;
+        for split in Split::ALL {
+            let split = fs_err::canonicalize(split.folder(feeds.path()));
+            if split.is_ok_and(|split| place.starts_with(split)) {
+                let reason =
+                    "lies among the feeds, where it would be read as one; choose another place";
+                return Err(Error::directory(&path, reason));
+            }
+        }
         let partial = folder.join(format!(".{}.partial", name.display()));
         let file = fs_err::OpenOptions::new()
             .create(true)
@@ -86,7 +103,7 @@ impl ScoreWriter {
             }
             Err(TryLockError::Error(e)) => return Err(e.into()),
         }
-        let fields = candidate_fields(schema);
+        let fields = candidate_fields(feeds.schema());
         let partial = PartialFile(partial);
         Ok(Self { path, partial, fields, file: Some(file), writer: None })
     }
@@ -97,8 +114,7 @@ impl ScoreWriter {
     /// What the file system refuses.
     pub fn write(&mut self, feeds: ScoredFeeds<'_>) -> Result<(), Error> {
         let owners = UInt32Array::from(feeds.candidates.owners());
-        let failed =
-            |e: &dyn std::fmt::Display| Error::directory(&self.path, format!("cannot write: {e}"));
+        let failed = |e: &dyn std::fmt::Display| cannot_write(&self.path, e);
         let repeat = |array: &ArrayRef| take(array, &owners, None).map_err(|e| failed(&e));
         let mut columns: Vec<(String, ArrayRef)> = vec![
             ("request_id".into(), repeat(&feeds.ids.request_id)?),
@@ -165,6 +181,15 @@ impl ScoreWriter {
         fs_err::File::open(parent_of(&self.path))?.sync_all()?;
         Ok(())
     }
+}
+
+/// Whether a file has scores, or nothing as files have it that are made for their names.
+fn is_of_scores(path: &Path) -> Result<bool, Error> {
+    let file = fs_err::File::open(path)?.into_parts().0;
+    let empty = file.metadata()?.len() == 0;
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let columns = guarded(path, || ArrowReaderMetadata::load(&file, options));
+    Ok(empty || columns.is_ok_and(|file| file.schema().field_with_name(P_WATCH).is_ok()))
 }
 
 const ROW_GROUP_ROWS: usize = 1 << 17;

@@ -43,12 +43,15 @@ struct Measured {
     /// Rows of the file of scores that are of no candidate of the split.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows_left_out: Option<usize>,
+    /// Rows that nothing but their order told from others of the same request and ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_told_by_order: Option<usize>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let split = arguments.split;
-    let (name, report, rows_left_out) = match (&arguments.run, &arguments.scores) {
+    let (name, report, of_file) = match (&arguments.run, &arguments.scores) {
         (Some(run), _) => {
             let scorer = Scorer::open(run)?;
             let report = evaluate(&scorer, run, &feeds, split)?.report;
@@ -63,12 +66,20 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
                     "{left_out} of {all} rows of {name} are of no request of the {split} split and were left out"
                 ));
             }
-            (name.to_string(), report, Some(left_out))
+            let by_order = scores.by_order();
+            if by_order > 0 {
+                tell(&format!(
+                    "{by_order} rows of {name} were told from others of the same request and ids by their order alone, which \
+                     must be that of the feeds then; write position in both, or further ids"
+                ));
+            }
+            (name.to_string(), report, Some((left_out, by_order)))
         }
         (None, None) => unreachable!("one of the two is required"),
     };
     if arguments.json {
-        print_json(&Measured { report, rows_left_out })?;
+        let (rows_left_out, rows_told_by_order) = of_file.unzip();
+        print_json(&Measured { report, rows_left_out, rows_told_by_order })?;
     } else {
         let counts = format!(
             "{} feeds, {} impressions, {} watched\n\n",

@@ -9,6 +9,7 @@ use arrow::array::{
 };
 use arrow::compute::{cast, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Float32Type, Schema, UInt64Type};
+use eliverec_core::feed::Column;
 use eliverec_core::toy;
 use eliverec_tables::{FeedWriter, Split};
 use parquet::arrow::ArrowWriter;
@@ -62,6 +63,8 @@ fn a_file_of_scores_is_judged_as_the_run_that_wrote_it() {
     let of_file = |path: &str| {
         let mut found = metrics(&sandbox, &format!("--scores {path} --feeds feeds"));
         let left_out = found.as_object_mut().unwrap().remove("rows_left_out").unwrap();
+        let by_order = found.as_object_mut().unwrap().remove("rows_told_by_order").unwrap();
+        assert_eq!(by_order, 0);
         (found, left_out.as_u64().unwrap())
     };
     assert_eq!(of_file("out/scores.parquet"), (expected.clone(), 0));
@@ -95,6 +98,9 @@ fn a_file_of_scores_is_judged_as_the_run_that_wrote_it() {
     let message = sandbox.fail("evaluate --scores twice.parquet --feeds feeds", 2);
     assert!(message.contains("are of one candidate of request"), "{message}");
 
+    let message = sandbox.fail("evaluate --scores nowhere.parquet --feeds feeds", 2);
+    assert!(message.contains("nowhere.parquet: no such file"), "{message}");
+
     write(&sandbox.path("short.parquet"), &foreign.slice(1, foreign.num_rows() - 1));
     let message = sandbox.fail("evaluate --scores short.parquet --feeds feeds", 2);
     assert!(message.contains("short.parquet: has no row for candidate"), "{message}");
@@ -106,6 +112,31 @@ fn a_file_of_scores_is_judged_as_the_run_that_wrote_it() {
     write(&sandbox.path("above.parquet"), &with(&foreign, "p_watch", above));
     let message = sandbox.fail("evaluate --scores above.parquet --feeds feeds", 2);
     assert!(message.contains("row 7: p_watch: 1.5 is no probability"), "{message}");
+}
+
+#[test]
+fn twins_without_positions_are_told_apart_by_order_and_counted() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&format!("{TRAIN} training.epochs=1"));
+    let mut writer = FeedWriter::create(&sandbox.path("twins"), &toy::schema()).unwrap();
+    for mut feed in toy::feeds(20, 8) {
+        feed.candidates.position.fill(None);
+        for column in &mut feed.candidates.channel {
+            if let Column::Ids(ids) = column {
+                let first = ids[0];
+                ids.fill(first);
+            }
+        }
+        writer.push(Split::Test, &feed).unwrap();
+    }
+    writer.finish().unwrap();
+    let mut expected = metrics(&sandbox, "--run run --feeds twins");
+    sandbox.succeed("score --run run --feeds twins --out scores.parquet");
+    let mut found = metrics(&sandbox, "--scores scores.parquet --feeds twins");
+    let counted = found.as_object_mut().unwrap().remove("rows_told_by_order").unwrap();
+    assert!(counted.as_u64().unwrap() > 0);
+    expected["rows_left_out"] = 0.into();
+    assert_eq!(found, expected);
 }
 
 /// The feeds' file with the channels' ids as text.
@@ -182,6 +213,18 @@ fn what_a_killed_writer_left_is_written_over_and_only_files_are_written() {
         sandbox.succeed("score --run run --feeds feeds --out link.parquet");
         assert!(sandbox.path("link.parquet").symlink_metadata().unwrap().is_symlink());
         assert_eq!(read(&sandbox.path("scores.parquet")), whole);
+    }
+    let feeds = fs_err::read_dir(sandbox.path("feeds/test")).unwrap().next().unwrap().unwrap();
+    let feeds = format!("feeds/test/{}", feeds.file_name().display());
+    for (name, words) in [
+        ("run/config.toml", "no score file"),
+        (&feeds, "no score file"),
+        ("feeds/test/scores.parquet", "among the feeds"),
+    ] {
+        let before = fs_err::read(sandbox.path(name)).ok();
+        let message = sandbox.fail(&format!("score --run run --feeds feeds --out {name}"), 2);
+        assert!(message.contains(words), "{message}");
+        assert_eq!(fs_err::read(sandbox.path(name)).ok(), before);
     }
     fs_err::create_dir(sandbox.path("folder")).unwrap();
     let message = sandbox.fail("score --run run --feeds feeds --out folder", 2);
