@@ -2,13 +2,11 @@
 //!
 //! A table has the fields of its group in the schema but the id itself. Reading and writing them is others' business.
 
-use std::collections::HashMap;
-
 use crate::error::Error;
-use crate::event::Scalar;
 use crate::feed::Column;
-use crate::id::IdHash;
-use crate::schema::{Field, Group, Schema};
+use crate::schema::{Group, Schema};
+
+pub use crate::dimension::{ALWAYS, Dimension, Value, id_column};
 
 /// The tables of a log.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,163 +19,8 @@ pub struct Dimensions {
     pub channels: Dimension,
 }
 
-/// One table: columns, and the row of each id.
-#[derive(Clone, Debug)]
-pub struct Dimension {
-    group: Group,
-    fields: Vec<Field>,
-    ids: Vec<u64>,
-    columns: Vec<Column>,
-    rows: HashMap<u64, u32, IdHash>,
-}
-
-impl PartialEq for Dimension {
-    fn eq(&self, other: &Self) -> bool {
-        // The rows by id follow from the ids.
-        (self.group, &self.fields, &self.ids, &self.columns)
-            == (other.group, &other.fields, &other.ids, &other.columns)
-    }
-}
-
 /// The groups that have a table.
 pub const TABLE_GROUPS: [Group; 3] = [Group::User, Group::Product, Group::Channel];
-
-/// The column of a table's ids, `user_id`, `product_id` or `channel_id`.
-pub fn id_column(group: Group) -> String {
-    format!("{}_id", group.name())
-}
-
-impl Dimension {
-    /// The fields that a table has: those of the group in the schema but the id itself.
-    pub fn fields_of(schema: &Schema, group: Group) -> Vec<Field> {
-        let id = id_column(group);
-        schema.fields(group).iter().filter(|field| field.name != id).cloned().collect()
-    }
-
-    /// A table of one of the groups user, product and channel, from ids and one column per field of
-    /// [`Dimension::fields_of`], in its order, with one value per id.
-    ///
-    /// # Errors
-    /// Two rows of one id, columns that do not fit the schema, and numbers that are not finite.
-    pub fn new(
-        schema: &Schema,
-        group: Group,
-        ids: Vec<u64>,
-        columns: Vec<Column>,
-    ) -> Result<Self, Error> {
-        let fields = Self::fields_of(schema, group);
-        let wrong = |field: &str, reason: String| Error::Table {
-            table: group.name(),
-            row: None,
-            field: field.into(),
-            reason,
-        };
-        if columns.len() != fields.len() {
-            let reason = format!("{} columns, the schema declares {}", columns.len(), fields.len());
-            return Err(wrong(group.name(), reason));
-        }
-        for (field, column) in fields.iter().zip(&columns) {
-            let fits = std::mem::discriminant(column)
-                == std::mem::discriminant(&Column::empty(&field.kind));
-            if !fits || column.len() != ids.len() {
-                let (given, rows) = (column.len(), ids.len());
-                let reason =
-                    format!("{given} values for {rows} ids, or not of its kind {:?}", field.kind);
-                return Err(wrong(&field.name, reason));
-            }
-            if let Column::Numbers(numbers) = column
-                && let Some(x) = numbers.iter().find(|x| !x.is_finite())
-            {
-                return Err(wrong(&field.name, format!("{x} is not a finite number")));
-            }
-        }
-        let mut rows = HashMap::with_capacity_and_hasher(ids.len(), IdHash::default());
-        for (row, id) in ids.iter().enumerate() {
-            if let Some(first) = rows.insert(*id, row as u32) {
-                let reason = format!("{id} stands in row {first} already; an id has one row");
-                let field = id_column(group);
-                let row = Some(row as u64);
-                return Err(Error::Table { table: group.name(), row, field, reason });
-            }
-        }
-        Ok(Self { group, fields, ids, columns, rows })
-    }
-
-    /// A table of one of the groups user, product and channel, row by row: an id and its values in the order of
-    /// [`Dimension::fields_of`].
-    ///
-    /// # Errors
-    /// As [`Dimension::new`], and a value that is not of its field's kind.
-    pub fn from_rows<const N: usize>(
-        schema: &Schema,
-        group: Group,
-        rows: impl IntoIterator<Item = (u64, [Scalar; N])>,
-    ) -> Result<Self, Error> {
-        let fields = Self::fields_of(schema, group);
-        let table = group.name();
-        if N != fields.len() {
-            let reason = format!("{N} columns, the schema declares {}", fields.len());
-            return Err(Error::Table { table, row: None, field: table.into(), reason });
-        }
-        let (mut ids, mut columns) = (Vec::new(), Column::empty_group(&fields));
-        for (id, values) in rows {
-            for ((field, column), value) in fields.iter().zip(&mut columns).zip(values) {
-                match (column, value) {
-                    (Column::Ids(ids), Scalar::Id(id)) => ids.push(id),
-                    (Column::Numbers(numbers), Scalar::Number(x)) => numbers.push(x),
-                    _ => {
-                        let reason = format!("{value:?} is not of its kind {:?}", field.kind);
-                        let (row, field) = (Some(ids.len() as u64), field.name.clone());
-                        return Err(Error::Table { table, row, field, reason });
-                    }
-                }
-            }
-            ids.push(id);
-        }
-        Self::new(schema, group, ids, columns)
-    }
-
-    /// Whose table it is: one of [`TABLE_GROUPS`].
-    pub const fn group(&self) -> Group {
-        self.group
-    }
-
-    /// How many ids it has.
-    pub const fn len(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// Whether it has none.
-    pub const fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-
-    /// The ids, row by row.
-    pub fn ids(&self) -> &[u64] {
-        &self.ids
-    }
-
-    /// Its fields, in the order of the schema.
-    pub fn fields(&self) -> &[Field] {
-        &self.fields
-    }
-
-    /// The values of each field, row by row.
-    pub fn columns(&self) -> &[Column] {
-        &self.columns
-    }
-
-    /// The values of the field of that name.
-    pub fn column(&self, name: &str) -> Option<&Column> {
-        let index = self.fields.iter().position(|field| field.name == name)?;
-        self.columns.get(index)
-    }
-
-    /// The row of an id; `None` if nothing is known of it.
-    pub fn row(&self, id: u64) -> Option<usize> {
-        self.rows.get(&id).map(|row| *row as usize)
-    }
-}
 
 impl Dimensions {
     /// Tables without rows.
@@ -193,9 +36,86 @@ impl Dimensions {
         Ok(Self { users: table(users)?, products: table(products)?, channels: table(channels)? })
     }
 
-    /// The anchor of a channel, from the column `anchor_id` of its table, if it is known.
-    pub fn anchor_of(&self, channel: u64) -> Option<u64> {
+    /// The anchor of a channel, from the column `anchor_id` of its table, if it was known before `at_ms`. An event belongs to
+    /// the anchor that is known when it arrives: ask for the millisecond after.
+    pub fn anchor_of(&self, channel: u64, at_ms: i64) -> Option<u64> {
         let Column::Ids(anchors) = self.channels.column("anchor_id")? else { return None };
-        self.channels.row(channel).map(|row| anchors[row])
+        self.channels.row_at(channel, at_ms).map(|row| anchors[row])
+    }
+
+    /// The table of one of [`TABLE_GROUPS`]; `None` for the other groups.
+    pub const fn table(&self, group: Group) -> Option<&Dimension> {
+        match group {
+            Group::User => Some(&self.users),
+            Group::Product => Some(&self.products),
+            Group::Channel => Some(&self.channels),
+            _ => None,
+        }
+    }
+
+    /// As [`Dimensions::table`], to change it.
+    pub const fn table_mut(&mut self, group: Group) -> Option<&mut Dimension> {
+        match group {
+            Group::User => Some(&mut self.users),
+            Group::Product => Some(&mut self.products),
+            Group::Channel => Some(&mut self.channels),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Scalar;
+
+    const SCHEMA: &str = r#"
+vocabulary = [{ name = "channel" }, { name = "anchor" }]
+channel = [
+    { name = "channel_id", kind = "categorical", vocabulary = "channel" },
+    { name = "anchor_id", kind = "categorical", vocabulary = "anchor" },
+]
+"#;
+
+    fn tables() -> Dimensions {
+        let schema = Schema::parse(SCHEMA).unwrap();
+        let rows = [(7, [Scalar::Id(70)]), (8, [Scalar::Id(80)])];
+        let channels = Dimension::from_rows(&schema, Group::Channel, rows).unwrap();
+        Dimensions { channels, ..Dimensions::empty(&schema).unwrap() }
+    }
+
+    #[test]
+    fn a_row_is_known_after_its_moment() {
+        let mut tables = tables();
+        tables.channels.upsert(7, 100, &[Value::Id(71)]).unwrap();
+        tables.channels.upsert(9, 100, &[Value::Id(90)]).unwrap();
+        tables.channels.upsert(7, 200, &[Value::Id(72)]).unwrap();
+        tables.channels.upsert(7, 200, &[Value::Id(73)]).unwrap();
+        let at = |tables: &Dimensions, ms| [7, 8, 9].map(|id| tables.anchor_of(id, ms));
+        assert_eq!(at(&tables, 100), [Some(70), Some(80), None]);
+        assert_eq!(at(&tables, 101), [Some(71), Some(80), Some(90)]);
+        assert_eq!(at(&tables, 201), [Some(73), Some(80), Some(90)]);
+        assert!(tables.channels.upsert(7, 150, &[Value::Id(1)]).is_err());
+        assert!(tables.channels.upsert(7, 300, &[Value::Number(1.0)]).is_err());
+        for moment in 300..500 {
+            tables.channels.upsert(7, moment, &[Value::Id(moment as u64)]).unwrap();
+        }
+        tables.channels.forget_older();
+        assert_eq!((tables.channels.len(), tables.anchor_of(7, 500)), (3, Some(499)));
+        assert_eq!(tables.anchor_of(8, 500), Some(80));
+    }
+
+    #[test]
+    fn an_id_has_one_row_of_each_moment() {
+        let schema = Schema::parse(SCHEMA).unwrap();
+        let table = |moments: [i64; 2]| {
+            let columns = vec![Column::Ids(vec![1, 2])];
+            let ids = vec![5, 5];
+            Dimension::with_moments(&schema, Group::Channel, ids, moments.to_vec(), columns)
+        };
+        let message = |moments| table(moments).unwrap_err().to_string();
+        assert!(message([ALWAYS; 2]).ends_with("5 stands in row 0 already; an id has one row"));
+        assert!(message([4, 4]).ends_with("an id has one row of each moment"));
+        assert_eq!(table([9, 4]).unwrap().row_at(5, 9), Some(1));
     }
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::schema::{Kind, Schema};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -114,7 +115,7 @@ pub struct Required {
 }
 
 /// A value of a context field, as its schema field declares it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Scalar {
     /// Of a categorical field.
     Id(u64),
@@ -123,7 +124,7 @@ pub enum Scalar {
 }
 
 /// One row of the log.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Unique; a second arrival of the same id is dropped.
     pub event_id: u64,
@@ -203,6 +204,37 @@ impl Event {
         }
         Ok(())
     }
+}
+
+/// Checks that an impression has the schema's context, and no other event has one.
+///
+/// # Errors
+/// The column and what is wrong.
+pub fn check_context(schema: &Schema, event: &Event) -> Result<(), (String, String)> {
+    if event.kind != EventKind::Impression {
+        if event.context.is_empty() {
+            return Ok(());
+        }
+        let reason = format!("only impressions have one, not a {}", event.kind.name());
+        return Err(("context".into(), reason));
+    }
+    if event.context.len() != schema.context.len() {
+        let (given, declared) = (event.context.len(), schema.context.len());
+        let reason = format!("{given} values, the schema declares {declared}");
+        return Err(("context".into(), reason));
+    }
+    for (field, value) in schema.context.iter().zip(&event.context) {
+        let reason = match (&field.kind, value) {
+            (Kind::Categorical { .. }, Scalar::Id(_)) => continue,
+            (Kind::Bucket { .. } | Kind::Dense { .. }, Scalar::Number(x)) if x.is_finite() => {
+                continue;
+            }
+            (_, Scalar::Number(x)) if !x.is_finite() => format!("{x} is not a finite number"),
+            _ => format!("its value does not fit its kind {:?}", field.kind),
+        };
+        return Err((field.name.clone(), reason));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::schema::{Field, Group, Kind, Schema};
 
 /// The values of one field over some entities (events of a history, candidates, or the one user), in order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Column {
     /// One id each.
     Ids(Vec<u64>),

@@ -6,6 +6,7 @@
 //! - [`schema`]: vocabularies and fields, as `schema.toml` declares them; the fingerprint.
 //! - [`task`]: what is predicted of a user inside a channel.
 //! - [`event`]: the event log: what happened, when, and when it became known.
+//! - [`day`]: the unit by which an event log is cut.
 //! - [`dimensions`]: what is known of users, products and channels by id.
 //! - [`feed`]: one request with its histories and candidates, as a row of a feed file.
 //! - [`columns`]: many feeds as columns; [`contract`]: what they keep; [`offsets`]: from a feed to its rows of a column.
@@ -24,6 +25,8 @@ pub mod batch;
 pub mod checksum;
 pub mod columns;
 pub mod contract;
+pub mod day;
+mod dimension;
 pub mod dimensions;
 pub mod error;
 pub mod event;
@@ -42,6 +45,7 @@ pub mod unique;
 
 pub use batch::{Batch, BatchBuilder, Lengths};
 pub use columns::FeedColumns;
+pub use day::Day;
 pub use dimensions::{Dimension, Dimensions};
 pub use error::Error;
 pub use event::{Event, EventKind};

@@ -1,11 +1,65 @@
 //! From the states of the folds to the values of a request: the last step that both drivers share before the feed.
 
 use crate::channel::ChannelState;
+use crate::popularity::Popularity;
 use crate::registry::FeatureId;
-use crate::request::{Click, RequestFeatures, Watch};
+use crate::request::{CandidateFeatures, Click, RequestFeatures, Watch};
 use crate::snapshot::Snapshot;
 use crate::user::UserState;
-use crate::wanted::OnSale;
+use crate::wanted::{OnSale, Wanted};
+
+/// What is known of a candidate, but for the user: `None` of what never occurred.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// The channel.
+    pub channel: Option<&'a ChannelState>,
+    /// Its anchor.
+    pub anchor: Option<u64>,
+    /// Clicks of the product that it put on sale last.
+    pub product: Option<&'a Popularity>,
+}
+
+/// All features of a candidate for a user at `at_ms`.
+pub fn snapshot(user: Option<&UserState>, of: Known<'_>, at_ms: i64) -> Snapshot {
+    let mut snapshot = Snapshot::unknown();
+    if let Some(user) = user {
+        user.snapshot(at_ms, &mut snapshot);
+        if let Some(anchor) = of.anchor {
+            user.snapshot_anchor(anchor, at_ms, &mut snapshot);
+        }
+    }
+    if let Some(channel) = of.channel {
+        channel.snapshot(at_ms, &mut snapshot);
+    }
+    if let Some(product) = of.product {
+        snapshot.set(FeatureId::ProductPopularity, product.count(at_ms) as f32);
+    }
+    snapshot
+}
+
+/// The features of a request of a user at `at_ms`.
+pub fn request<'a>(
+    wanted: &Wanted,
+    user: Option<&UserState>,
+    candidates: impl IntoIterator<Item = Known<'a>>,
+    at_ms: i64,
+) -> RequestFeatures {
+    let mut features = history(user, at_ms);
+    // The features of the user depend on no channel.
+    features.user = values(&snapshot(user, Known::default(), at_ms), &wanted.user);
+    let candidate = |of: Known<'a>| {
+        let snapshot = snapshot(user, of, at_ms);
+        let popularity = snapshot.get(FeatureId::ProductPopularity);
+        CandidateFeatures {
+            channel: values(&snapshot, &wanted.channel),
+            anchor: values(&snapshot, &wanted.anchor),
+            popularity: popularity.filter(|_| wanted.popularity).unwrap_or(0.0),
+            on_sale: on_sale(of.channel, wanted.on_sale),
+        }
+    };
+    features.candidates = candidates.into_iter().map(candidate).collect();
+    features
+}
 
 /// Both histories as of `at_ms`.
 pub fn history(user: Option<&UserState>, at_ms: i64) -> RequestFeatures {

@@ -61,6 +61,11 @@ impl Bag {
         self.on_sale().next_back()
     }
 
+    /// The last switch, on or off.
+    pub fn newest(&self) -> Option<Moment> {
+        self.switches.last().map(|switch| switch.moment)
+    }
+
     /// Number of products on sale.
     pub const fn len(&self) -> usize {
         self.on_sale

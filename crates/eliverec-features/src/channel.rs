@@ -15,13 +15,13 @@
 //! Impressions make the last exposure; a stay that is a watch counts for the popularity; `follow`, `like` and `comment`
 //! change nothing here.
 
-use eliverec_core::event::{Event, EventKind};
+use eliverec_core::event::{CLOCK_TOLERANCE_MS, Event, EventKind};
 use serde::{Deserialize, Serialize};
 
 use crate::bag::Bag;
 use crate::config::FeatureConfig;
 use crate::history::watch_stay;
-use crate::moment::{Moment, age_s};
+use crate::moment::{MAX_AGE_S, Moment, age_s};
 use crate::popularity::Popularity;
 use crate::registry::FeatureId as Id;
 use crate::snapshot::Snapshot;
@@ -193,6 +193,22 @@ impl ChannelState {
         into.set(Id::MinutesLive, live_since_ms.map_or(0.0, |since| age_s(since, at_ms) / 60.0));
         into.set_age(Id::ExposureAgeS, self.exposed_ms, at_ms);
         into.set(Id::ChannelPopularity, self.popularity.count(at_ms) as f32);
+    }
+
+    /// Whether from `at_ms` on a channel without any event has the same features, unless more events come, and the same if more
+    /// come: not live, nothing on sale, no visit, click or order in the last hour, no watch in the last 24, not shown for
+    /// [`MAX_AGE_S`], and no switch so young that an older one may still arrive.
+    pub fn is_over(&self, at_ms: i64, config: &FeatureConfig) -> bool {
+        let settled_ms =
+            at_ms.saturating_sub(config.allowed_lateness_ms).saturating_sub(CLOCK_TOLERANCE_MS);
+        let is_settled = |moment: Moment| moment.ts_ms < settled_ms;
+        let oldest = ChannelCounts::bucket(settled_ms) - ChannelCounts::LONGEST;
+        self.switched.is_none_or(|(moment, live)| !live && is_settled(moment))
+            && self.bag.is_empty()
+            && self.bag.newest().is_none_or(is_settled)
+            && self.windows.newest().is_none_or(|newest| newest <= oldest)
+            && self.popularity.is_over(at_ms)
+            && self.exposed_ms.is_none_or(|exposed_ms| age_s(exposed_ms, at_ms) >= MAX_AGE_S)
     }
 
     /// Takes in the state built from other events of the same channel.

@@ -17,18 +17,12 @@ use eliverec_core::feed::{Column, Feed, Labels};
 use eliverec_core::schema::{Field, Group, Kind, Schema};
 use eliverec_core::{Dimension, Dimensions};
 
+use crate::entities::{Of, extend, extend_numbers, push_bag, push_unknown};
 use crate::error::Error;
 use crate::label::Label;
 use crate::registry::{FeatureId, Fold, lookup};
 use crate::request::{CandidateFeatures, Outcome, Request, RequestFeatures};
 use crate::wanted::{OnSale, Wanted};
-
-/// Column of a product: its id or a column of its table.
-#[derive(Clone, Copy, Debug)]
-enum Of {
-    Id,
-    Table(usize),
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Source {
@@ -106,18 +100,34 @@ impl FeedBuilder {
 
     /// The feed of a request.
     pub fn feed(&self, request: &Request, features: &RequestFeatures) -> Feed {
+        self.feed_from(&self.dimensions, request, features)
+    }
+
+    /// As [`FeedBuilder::feed`], with tables that have changed since; their columns are those of the schema, too.
+    pub fn feed_from(
+        &self,
+        dimensions: &Dimensions,
+        request: &Request,
+        features: &RequestFeatures,
+    ) -> Feed {
         let mut feed = Feed::empty(&self.schema);
-        self.fill_feed(&mut feed, request, features);
+        self.fill_feed(dimensions, &mut feed, request, features);
         feed
     }
 
     /// The feed of a request in place of another feed of the schema, in its memory.
     pub fn replace_feed(&self, feed: &mut Feed, request: &Request, features: &RequestFeatures) {
         feed.clear();
-        self.fill_feed(feed, request, features);
+        self.fill_feed(&self.dimensions, feed, request, features);
     }
 
-    fn fill_feed(&self, feed: &mut Feed, request: &Request, features: &RequestFeatures) {
+    fn fill_feed(
+        &self,
+        dimensions: &Dimensions,
+        feed: &mut Feed,
+        request: &Request,
+        features: &RequestFeatures,
+    ) {
         feed.request_id = request.request_id;
         feed.user_id = request.user_id;
         feed.ts_ms = request.ts_ms;
@@ -134,7 +144,7 @@ impl FeedBuilder {
                 Group::Dynamic => &mut feed.candidates.dynamic,
             };
             for (column, source) in columns.iter_mut().zip(sources) {
-                self.fill(column, *group, *source, request, features);
+                self.fill(dimensions, column, *group, *source, request, features);
             }
         }
         feed.products.age_s.extend(features.products.iter().map(|click| click.age_s));
@@ -159,6 +169,7 @@ impl FeedBuilder {
 
     fn fill(
         &self,
+        dimensions: &Dimensions,
         column: &mut Column,
         group: Group,
         source: Source,
@@ -166,20 +177,26 @@ impl FeedBuilder {
         features: &RequestFeatures,
     ) {
         let table = match group {
-            Group::User => &self.dimensions.users,
-            Group::Product => &self.dimensions.products,
-            _ => &self.dimensions.channels,
+            Group::User => &dimensions.users,
+            Group::Product => &dimensions.products,
+            _ => &dimensions.channels,
         };
+        let at_ms = request.ts_ms;
         match source {
             Source::Entity(of) => match group {
-                Group::User => extend(column, table, of, [request.user_id]),
+                Group::User => extend(column, table, at_ms, of, [request.user_id]),
                 Group::Product => {
-                    extend(column, table, of, features.products.iter().map(|e| e.product_id));
+                    let products = features.products.iter().map(|e| e.product_id);
+                    extend(column, table, at_ms, of, products);
                 }
                 Group::Channel => {
-                    extend(column, table, of, features.channels.iter().map(|e| e.channel_id));
+                    let channels = features.channels.iter().map(|e| e.channel_id);
+                    extend(column, table, at_ms, of, channels);
                 }
-                _ => extend(column, table, of, request.candidates.iter().map(|c| c.channel_id)),
+                _ => {
+                    let channels = request.candidates.iter().map(|c| c.channel_id);
+                    extend(column, table, at_ms, of, channels);
+                }
             },
             Source::Context(i) => match (column, request.context.get(i)) {
                 (Column::Ids(ids), Some(Scalar::Id(id))) => ids.push(*id),
@@ -196,17 +213,18 @@ impl FeedBuilder {
                 extend_numbers(column, candidates.map(|of| self.candidate_value(id, features, of)));
             }
             Source::Current(of) => {
-                let products = &self.dimensions.products;
                 for candidate in &features.candidates {
                     match candidate.on_sale.last() {
-                        Some(product) => extend(column, products, of, [*product]),
+                        Some(product) => {
+                            extend(column, &dimensions.products, at_ms, of, [*product]);
+                        }
                         None => push_unknown(column),
                     }
                 }
             }
             Source::OnSale(of) => {
                 for candidate in &features.candidates {
-                    self.push_bag(column, of, &candidate.on_sale);
+                    push_bag(column, &dimensions.products, at_ms, of, &candidate.on_sale);
                 }
             }
         }
@@ -225,23 +243,6 @@ impl FeedBuilder {
             Fold::Channel | Fold::Watch => value(&self.wanted.channel, &candidate.channel, id),
         }
     }
-
-    fn push_bag(&self, column: &mut Column, of: Of, on_sale: &[u64]) {
-        let Column::Lists { ends, ids } = column else { return };
-        let products = &self.dimensions.products;
-        for product in on_sale {
-            match of {
-                Of::Id => ids.push(*product),
-                Of::Table(i) => {
-                    let known = products.row(*product).map(|row| (row, &products.columns()[i]));
-                    if let Some((row, Column::Ids(known))) = known {
-                        ids.push(known[row]);
-                    }
-                }
-            }
-        }
-        ends.push(ids.len() as u32);
-    }
 }
 
 fn value(wanted: &[FeatureId], values: &[f32], id: FeatureId) -> f32 {
@@ -256,50 +257,6 @@ fn value(wanted: &[FeatureId], values: &[f32], id: FeatureId) -> f32 {
 fn add_labels(known: &[Label], outcomes: &[Outcome], to: &mut Labels) {
     for outcome in outcomes {
         to.push(outcome.watched, known.iter().map(|label| label.of(outcome)));
-    }
-}
-
-fn extend_numbers(column: &mut Column, values: impl IntoIterator<Item = f32>) {
-    if let Column::Numbers(numbers) = column {
-        numbers.extend(values);
-    }
-}
-
-fn push_unknown(column: &mut Column) {
-    match column {
-        Column::Ids(ids) => ids.push(0),
-        Column::Numbers(numbers) => numbers.push(0.0),
-        Column::Lists { ends, ids } => ends.push(ids.len() as u32),
-    }
-}
-
-/// Adds the values of some entities.
-fn extend(column: &mut Column, table: &Dimension, of: Of, entities: impl IntoIterator<Item = u64>) {
-    let entities = entities.into_iter();
-    let Of::Table(i) = of else {
-        if let Column::Ids(ids) = column {
-            ids.extend(entities);
-        }
-        return;
-    };
-    match (column, &table.columns()[i]) {
-        (Column::Ids(ids), Column::Ids(known)) => {
-            ids.extend(entities.map(|id| table.row(id).map_or(0, |row| known[row])));
-        }
-        (Column::Numbers(numbers), Column::Numbers(known)) => {
-            numbers.extend(entities.map(|id| table.row(id).map_or(0.0, |row| known[row])));
-        }
-        (Column::Lists { ends, ids }, Column::Lists { ends: known_ends, ids: known }) => {
-            for row in entities.map(|id| table.row(id)) {
-                if let Some(row) = row {
-                    let start = row.checked_sub(1).map_or(0, |before| known_ends[before] as usize);
-                    ids.extend_from_slice(&known[start..known_ends[row] as usize]);
-                }
-                ends.push(ids.len() as u32);
-            }
-        }
-        // A table's columns have the kinds of the schema's fields.
-        _ => {}
     }
 }
 

@@ -113,6 +113,11 @@ impl Freshness {
         self.fates
     }
 
+    /// Whether that id was admitted and is still remembered: a copy that is late by now can be told from a late event.
+    pub fn remembers(&self, event_id: u64) -> bool {
+        self.remembered.contains(&event_id)
+    }
+
     /// Number of ids remembered.
     pub fn remembered(&self) -> usize {
         self.remembered.len()
@@ -147,7 +152,8 @@ impl Freshness {
         }
     }
 
-    fn advance(&mut self, arrival_ms: i64) {
+    /// Nothing arrives before `arrival_ms` any more, but for the tolerance: forgets the ids that cannot come again.
+    pub fn advance(&mut self, arrival_ms: i64) {
         if self.newest_arrival_ms.is_some_and(|newest| newest >= arrival_ms) {
             return;
         }

@@ -39,6 +39,7 @@ pub mod assemble;
 pub mod bag;
 pub mod channel;
 pub mod config;
+mod entities;
 pub mod error;
 pub mod fields;
 pub mod freshness;

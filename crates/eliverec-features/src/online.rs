@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use eliverec_core::{Dimensions, Event};
 
-use crate::assemble::{history, on_sale, values};
+use crate::assemble;
 use crate::config::FeatureConfig;
 use crate::error::Error;
 use crate::freshness::{Admission, Fates, Freshness};
-use crate::registry::FeatureId;
-use crate::request::{CandidateFeatures, RequestFeatures};
+use crate::request::RequestFeatures;
 use crate::state::FeatureState;
 use crate::wanted::Wanted;
 
@@ -21,7 +20,12 @@ pub struct OnlineDriver {
     wanted: Wanted,
     freshness: Freshness,
     state: FeatureState,
+    /// When idle users, channels and products were last forgotten.
+    forgot_ms: Option<i64>,
 }
+
+/// Time between two looks for what is idle.
+const FORGET_MS: i64 = 3_600_000;
 
 impl OnlineDriver {
     /// Nothing has happened.
@@ -38,6 +42,7 @@ impl OnlineDriver {
             wanted: wanted.clone(),
             freshness: Freshness::new(&config),
             state: FeatureState::new(config)?,
+            forgot_ms: None,
         })
     }
 
@@ -45,7 +50,13 @@ impl OnlineDriver {
     pub fn event(&mut self, event: &Event) -> Admission {
         let admission = self.freshness.admit(event);
         if matches!(admission, Admission::Admitted) {
-            self.state.apply(event, |channel| self.dimensions.anchor_of(channel));
+            let known_ms = event.available_at_ms.saturating_add(1);
+            self.state.apply(event, |channel| self.dimensions.anchor_of(channel, known_ms));
+        }
+        let forgot_ms = *self.forgot_ms.get_or_insert(event.available_at_ms);
+        if event.available_at_ms.saturating_sub(forgot_ms) >= FORGET_MS {
+            self.state.forget_idle(event.available_at_ms);
+            self.forgot_ms = Some(event.available_at_ms);
         }
         admission
     }
@@ -53,24 +64,11 @@ impl OnlineDriver {
     /// What is known for a request of `user` at `at_ms` that shows `channels`, when exactly the events that arrived before
     /// that millisecond have been given.
     pub fn features(&self, user: u64, at_ms: i64, channels: &[u64]) -> RequestFeatures {
-        let anchor_of = |channel| self.dimensions.anchor_of(channel);
-        let mut features = history(self.state.user(user), at_ms);
-        // No channel has this id or every one may: the features of the user do not depend on it.
-        features.user = values(&self.state.snapshot(user, 0, at_ms, |_| None), &self.wanted.user);
-        features.candidates = channels
-            .iter()
-            .map(|channel| {
-                let snapshot = self.state.snapshot(user, *channel, at_ms, anchor_of);
-                let popularity = snapshot.get(FeatureId::ProductPopularity);
-                CandidateFeatures {
-                    channel: values(&snapshot, &self.wanted.channel),
-                    anchor: values(&snapshot, &self.wanted.anchor),
-                    popularity: popularity.filter(|_| self.wanted.popularity).unwrap_or(0.0),
-                    on_sale: on_sale(self.state.channel(*channel), self.wanted.on_sale),
-                }
-            })
-            .collect();
-        features
+        let candidates = channels.iter().map(|channel| {
+            let anchor = self.dimensions.anchor_of(*channel, at_ms);
+            self.state.known(*channel, anchor)
+        });
+        assemble::request(&self.wanted, self.state.user(user), candidates, at_ms)
     }
 
     /// What became of the events.

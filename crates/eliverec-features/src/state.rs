@@ -1,17 +1,17 @@
 //! All folds of a platform: routes an admitted event to the user, the channel and the product it concerns.
 //!
-//! Memory: each user and channel is bounded; their number is the platform's. Products are those clicked since the last
-//! day; [`FeatureState::forget_idle`] drops the others.
+//! Memory: each user and channel is bounded; the number of users is the platform's. [`FeatureState::forget_idle`] drops products
+//! and channels of which no feature can tell anything any more.
 
 use eliverec_core::event::Event;
 use serde::{Deserialize, Serialize};
 
+use crate::assemble::{self, Known};
 use crate::channel::ChannelState;
 use crate::config::FeatureConfig;
 use crate::error::Error;
 use crate::maps::{IdMap, serialize_sorted};
 use crate::popularity::Popularity;
-use crate::registry::FeatureId;
 use crate::routing::{channel_of, product_of, user_of};
 use crate::snapshot::Snapshot;
 use crate::user::UserState;
@@ -72,21 +72,14 @@ impl FeatureState {
         at_ms: i64,
         anchor_of: impl Fn(u64) -> Option<u64>,
     ) -> Snapshot {
-        let mut snapshot = Snapshot::unknown();
-        if let Some(user) = self.users.get(&user) {
-            user.snapshot(at_ms, &mut snapshot);
-            if let Some(anchor) = anchor_of(channel) {
-                user.snapshot_anchor(anchor, at_ms, &mut snapshot);
-            }
-        }
-        if let Some(channel) = self.channels.get(&channel) {
-            channel.snapshot(at_ms, &mut snapshot);
-            let current = channel.bag().current();
-            if let Some(product) = current.and_then(|product| self.products.get(&product)) {
-                snapshot.set(FeatureId::ProductPopularity, product.count(at_ms) as f32);
-            }
-        }
-        snapshot
+        assemble::snapshot(self.user(user), self.known(channel, anchor_of(channel)), at_ms)
+    }
+
+    /// What is known of a candidate, whose anchor is that.
+    pub(crate) fn known(&self, channel: u64, anchor: Option<u64>) -> Known<'_> {
+        let channel = self.channel(channel);
+        let current = channel.and_then(|channel| channel.bag().current());
+        Known { channel, anchor, product: current.and_then(|product| self.product(product)) }
     }
 
     /// The settings.
@@ -135,8 +128,10 @@ impl FeatureState {
         Ok(())
     }
 
-    /// Drops products that were not clicked in the 24 hours before `at_ms`. No snapshot from then on changes.
+    /// Drops products that were not clicked in the 24 hours before `at_ms`, and channels of which nothing can be told any more
+    /// ([`ChannelState::is_over`]). No snapshot from then on changes. Users stay: a history does not end.
     pub fn forget_idle(&mut self, at_ms: i64) {
         self.products.retain(|_, product| !product.is_over(at_ms));
+        self.channels.retain(|_, channel| !channel.is_over(at_ms, &self.config));
     }
 }

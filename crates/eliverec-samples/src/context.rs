@@ -18,7 +18,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn anchor_of(&self, channel: u64) -> Option<u64> {
-        self.dimensions.anchor_of(channel)
+    pub(crate) fn anchor_of(&self, channel: u64, at_ms: i64) -> Option<u64> {
+        self.dimensions.anchor_of(channel, at_ms)
     }
 }

@@ -73,7 +73,7 @@ impl UserDrive {
         self.payload.clear();
         write_request(self.user, impressions.len(), context, &features, &mut self.payload);
         let candidate = |mut of: Impression| {
-            match self.context.anchor_of(of.channel_id) {
+            match self.context.anchor_of(of.channel_id, at_ms) {
                 Some(anchor) => self.state.snapshot_anchor(anchor, at_ms, &mut snapshot),
                 None => snapshot = Snapshot::unknown(),
             }
@@ -116,7 +116,9 @@ impl Drive for UserDrive {
         }
         let admitted = of != Use::Outcome && self.gate.admit(&event, event.channel_id.is_none())?;
         if admitted && user_of(&event).is_some() {
-            let anchor = event.channel_id.and_then(|channel| self.context.anchor_of(channel));
+            let known_ms = event.available_at_ms.saturating_add(1);
+            let anchor =
+                event.channel_id.and_then(|channel| self.context.anchor_of(channel, known_ms));
             self.state.apply(&event, anchor, &self.config);
         }
         Ok(())

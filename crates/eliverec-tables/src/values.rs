@@ -218,6 +218,16 @@ pub(crate) fn times_ms(array: &dyn Array, unit: TimeUnit) -> Result<Vec<i64>, Wr
     Ok(times)
 }
 
+/// As [`raw_times_ms`], with `null_ms` for null.
+pub(crate) fn times_ms_or(array: &dyn Array, null_ms: i64) -> Result<Vec<i64>, Wrong> {
+    let mut times = raw_times_ms(array)?;
+    if let Some(nulls) = array.logical_nulls() {
+        let missing = times.iter_mut().enumerate().filter(|(i, _)| nulls.is_null(*i));
+        missing.for_each(|(_, time)| *time = null_ms);
+    }
+    Ok(times)
+}
+
 /// Milliseconds since 1970 UTC, from a timestamp of any unit, with any value for null.
 pub(crate) fn raw_times_ms(array: &dyn Array) -> Result<Vec<i64>, Wrong> {
     let DataType::Timestamp(unit, _) = array.data_type() else {

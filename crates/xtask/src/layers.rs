@@ -8,6 +8,7 @@ use serde_json::Value;
 
 /// Crate, and the crates of ours and heavy engines that it may depend on directly.
 const ALLOWED: &[(&str, &[&str])] = &[
+    ("eliverec-archive", &["eliverec-core", "eliverec-state", "eliverec-tables"]),
     ("eliverec-core", &[]),
     ("eliverec-features", &["eliverec-core"]),
     ("eliverec-metrics", &["eliverec-core"]),
@@ -32,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("eliverec-serve", &["eliverec-core", "eliverec-features", "eliverec-run"]),
     ("eliverec-sim", &["eliverec-core", "eliverec-metrics", "arrow", "parquet"]),
+    ("eliverec-state", &["eliverec-core", "eliverec-features"]),
     ("eliverec-store", &["eliverec-core"]),
     ("eliverec-tables", &["eliverec-core", "arrow", "parquet"]),
     ("eliverec-models", &["eliverec-core", "burn"]),

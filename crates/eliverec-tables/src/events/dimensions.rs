@@ -1,14 +1,16 @@
 //! The dimension tables beside a log on disk: `users.parquet`, `products.parquet`, `channels.parquet`.
 //!
 //! A table has the column `user_id`, `product_id` or `channel_id`, and the fields of that group of the schema but the
-//! id itself, in the types of a feed file.
+//! id itself, in the types of a feed file. With a column `available_at` an id may have several rows, each known from then on.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StructArray, UInt64Array};
-use arrow::datatypes::{DataType, Field as ArrowField, Schema as ArrowSchema};
-use eliverec_core::dimensions::{TABLE_GROUPS, id_column};
+use arrow::array::{
+    Array, ArrayRef, RecordBatch, StructArray, TimestampMillisecondArray, UInt64Array,
+};
+use arrow::datatypes::{DataType, Field as ArrowField, Schema as ArrowSchema, TimeUnit};
+use eliverec_core::dimensions::{ALWAYS, TABLE_GROUPS, id_column};
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
 use eliverec_core::{Dimension, Dimensions, Schema};
@@ -24,6 +26,9 @@ use crate::encode;
 use crate::error::Error;
 use crate::read::located;
 use crate::values;
+
+/// From when a row is known.
+const AVAILABLE_AT: &str = "available_at";
 
 pub(super) fn file_name(group: Group) -> String {
     format!("{}s.parquet", group.name())
@@ -56,6 +61,13 @@ fn write(table: &Dimension, store: &Store) -> Result<(), Error> {
     };
     let mut columns = vec![ArrowField::new(id_column(table.group()), DataType::UInt64, false)];
     let mut arrays: Vec<ArrayRef> = vec![Arc::new(UInt64Array::from(table.ids().to_vec()))];
+    if table.known_from_ms().iter().any(|ms| *ms != ALWAYS) {
+        let kind = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+        columns.push(ArrowField::new(AVAILABLE_AT, kind, true));
+        let moments = table.known_from_ms().iter().map(|ms| Some(*ms).filter(|ms| *ms != ALWAYS));
+        let moments: TimestampMillisecondArray = moments.collect();
+        arrays.push(Arc::new(moments.with_timezone("UTC")));
+    }
     for (field, column) in table.fields().iter().zip(table.columns()) {
         columns.push(arrow_schema::column(field));
         let array = encode::concatenated(&field.kind, std::iter::once(column));
@@ -85,7 +97,7 @@ fn read(store: &Store, schema: &Schema, group: Group) -> Result<Dimension, Error
             return Err(Error::directory(&path, reason));
         }
         if fields.is_empty() {
-            return table_of(schema, group, Vec::new(), Vec::new(), &path);
+            return table_of(schema, group, Vec::new(), Vec::new(), Vec::new(), &path);
         }
         let reason = format!(
             "no such table; the schema has {} fields, so write one, if only without rows",
@@ -96,7 +108,13 @@ fn read(store: &Store, schema: &Schema, group: Group) -> Result<Dimension, Error
     let source = ParquetSource::open(store, file)?;
     let mut wanted = vec![id.as_str()];
     wanted.extend(fields.iter().map(|field| field.name.as_str()));
+    let is_dated = source.columns().column_with_name(AVAILABLE_AT).is_some()
+        && !fields.iter().any(|field| field.name == AVAILABLE_AT);
+    if is_dated {
+        wanted.push(AVAILABLE_AT);
+    }
     let (mut ids, mut columns) = (Vec::new(), Column::empty_group(&fields));
+    let mut known_from_ms = Vec::new();
     let mut add = |rows: RecordBatch| {
         let first_row = ids.len() as u64;
         let rows = StructArray::from(rows);
@@ -104,6 +122,11 @@ fn read(store: &Store, schema: &Schema, group: Group) -> Result<Dimension, Error
             .read(rows.column_by_name(&id), &id, values::ids)
             .and_then(|more| Ok((more, Place::Top.columns(&rows, &fields)?)));
         let (more_ids, more) = more.map_err(|problem| located(&path, first_row, problem))?;
+        if is_dated {
+            let times = |array: &dyn Array| values::times_ms_or(array, ALWAYS);
+            let moments = Place::Top.read(rows.column_by_name(AVAILABLE_AT), AVAILABLE_AT, times);
+            known_from_ms.extend(moments.map_err(|problem| located(&path, first_row, problem))?);
+        }
         ids.extend(more_ids);
         columns.iter_mut().zip(more).for_each(|(column, more)| extend(column, more));
         Ok::<_, Error>(())
@@ -116,7 +139,10 @@ fn read(store: &Store, schema: &Schema, group: Group) -> Result<Dimension, Error
             add(rows)?;
         }
     }
-    table_of(schema, group, ids, columns, &path)
+    if !is_dated {
+        known_from_ms.resize(ids.len(), ALWAYS);
+    }
+    table_of(schema, group, ids, known_from_ms, columns, &path)
 }
 
 /// A table, whose faults are those of the file `path`.
@@ -124,10 +150,12 @@ fn table_of(
     schema: &Schema,
     group: Group,
     ids: Vec<u64>,
+    known_from_ms: Vec<i64>,
     columns: Vec<Column>,
     path: &Path,
 ) -> Result<Dimension, Error> {
-    Dimension::new(schema, group, ids, columns).map_err(|error| match error {
+    Dimension::with_moments(schema, group, ids, known_from_ms, columns).map_err(|error| match error
+    {
         eliverec_core::Error::Table { row: Some(row), field, reason, .. } => {
             Error::Value { path: path.into(), row, field, reason }
         }

@@ -115,34 +115,3 @@ impl EventColumns {
         RecordBatch::try_new(SchemaRef::clone(columns), arrays)
     }
 }
-
-/// Checks that an impression has the schema's context, and no other event has one.
-///
-/// # Errors
-/// The column and what is wrong.
-pub(super) fn check_context(schema: &Schema, event: &Event) -> Result<(), (String, String)> {
-    if event.kind != EventKind::Impression {
-        if event.context.is_empty() {
-            return Ok(());
-        }
-        let reason = format!("only impressions have one, not a {}", event.kind.name());
-        return Err(("context".into(), reason));
-    }
-    if event.context.len() != schema.context.len() {
-        let (given, declared) = (event.context.len(), schema.context.len());
-        let reason = format!("{given} values, the schema declares {declared}");
-        return Err(("context".into(), reason));
-    }
-    for (field, value) in schema.context.iter().zip(&event.context) {
-        let reason = match (&field.kind, value) {
-            (Kind::Categorical { .. }, Scalar::Id(_)) => continue,
-            (Kind::Bucket { .. } | Kind::Dense { .. }, Scalar::Number(x)) if x.is_finite() => {
-                continue;
-            }
-            (_, Scalar::Number(x)) if !x.is_finite() => format!("{x} is not a finite number"),
-            _ => format!("its value does not fit its kind {:?}", field.kind),
-        };
-        return Err((field.name.clone(), reason));
-    }
-    Ok(())
-}

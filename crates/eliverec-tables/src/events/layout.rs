@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field as ArrowField, Schema as ArrowSchema, SchemaRef, TimeUnit};
-use eliverec_core::Schema;
 use eliverec_core::schema::Kind;
+use eliverec_core::{Day, Schema};
 
-use super::day::Day;
 use crate::error::Error;
 use crate::id_types::holds_ids;
 

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use bytes::{Buf, Bytes};
+use eliverec_core::Day;
 use eliverec_core::checksum::Checksum;
 use eliverec_core::dimensions::TABLE_GROUPS;
 
-use super::day::Day;
 use super::store::StoredFile;
 use super::{EventLog, dimensions};
 use crate::error::Error;

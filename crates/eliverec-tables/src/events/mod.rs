@@ -15,7 +15,6 @@
 //! ([`EventReader::lenient`]); a file that cannot be read at all is always an error.
 
 pub mod check;
-pub mod day;
 pub mod decode;
 pub mod dimensions;
 mod encode;
@@ -35,10 +34,10 @@ use std::ops::RangeBounds;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use eliverec_core::Day;
 use eliverec_core::dimensions::{TABLE_GROUPS, id_column};
 use eliverec_core::{Dimensions, Schema};
 
-pub use day::Day;
 pub use decode::{EventBatch, Fault, Reason};
 pub use dimensions::{read_dimensions, write_dimensions};
 pub use marks::Marks;

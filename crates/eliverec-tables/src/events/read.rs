@@ -9,9 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use eliverec_core::{Event, EventKind, Schema};
+use eliverec_core::{Day, Event, EventKind, Schema};
 
-use super::day::Day;
 use super::decode::{EventBatch, Fault, Reason};
 use super::rejected::{Rejected, RejectedWriter};
 use super::source::{ParquetSource, RowGroupRows};

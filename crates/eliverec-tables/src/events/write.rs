@@ -9,14 +9,14 @@
 use std::collections::BTreeMap;
 
 use arrow::datatypes::SchemaRef;
-use eliverec_core::{Event, Schema};
+use eliverec_core::event::check_context;
+use eliverec_core::{Day, Event, Schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::EventLog;
-use super::day::Day;
-use super::encode::{EventColumns, check_context};
+use super::encode::EventColumns;
 use super::layout::{EVENTS_FOLDER, check_schema, day_folder, day_of_folder, event_columns};
 use super::part::PartFile;
 use super::store::Store;

@@ -1,0 +1,33 @@
+//! The crate's errors: those of both sides, and a folder that is in the way.
+
+use std::path::PathBuf;
+
+/// What can go wrong between a state's log and its folders.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The state's log cannot be read.
+    #[error(transparent)]
+    State(#[from] eliverec_state::Error),
+    /// The folders cannot be read or written.
+    #[error(transparent)]
+    Tables(#[from] eliverec_tables::Error),
+    /// A row of a table does not fit.
+    #[error(transparent)]
+    Core(#[from] eliverec_core::Error),
+    /// A day's folder that has other events than the state's log.
+    #[error(
+        "{}: holds {found} events, and the log of that day has {expected}; move the folder away, and the day is written again",
+        path.display()
+    )]
+    OtherDay {
+        /// The folder.
+        path: PathBuf,
+        /// Events in the folder.
+        found: u64,
+        /// Events in the log.
+        expected: u64,
+    },
+    /// What the file system says; the message names the path.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}

@@ -1,0 +1,290 @@
+//! From callers to the log and the store: one thread writes groups of what many callers bring.
+//!
+//! A group gets its stamp, goes to the log with one commit, is applied and then acknowledged, in this order. So what is acknowledged
+//! is on disk and known to every request that begins afterwards, and what was not acknowledged may still be on disk: whoever does
+//! not hear of a batch sends it again. When the log fails, nothing of the group is acknowledged and no other group is begun.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use eliverec_core::{Day, Event};
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::known::{Fate, Known};
+use crate::log::Log;
+use crate::record::{Record, Upsert};
+use crate::store::FeatureStore;
+
+/// What became of a batch that was taken in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The number of a record at which all of the batch is in the log; every request that stands there or later knows it.
+    pub sequence: u64,
+    /// Events given to the folds, or rows changed.
+    pub applied: u64,
+    /// Events that had been taken in before.
+    pub duplicates: u64,
+    /// Events that arrived too late for the folds; they are in the log, where labels may need them.
+    pub late: u64,
+}
+
+/// What a caller brings.
+#[derive(Debug)]
+pub(crate) enum Batch {
+    Events(Vec<Event>),
+    Upserts(Vec<Upsert>),
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        match self {
+            Self::Events(events) => events.len(),
+            Self::Upserts(upserts) => upserts.len(),
+        }
+    }
+}
+
+struct Waiting {
+    now_ms: i64,
+    batch: Batch,
+    reply: Sender<Result<Acknowledged, Error>>,
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiting").field("records", &self.batch.len()).finish_non_exhaustive()
+    }
+}
+
+/// Batches on their way to the log.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    inside: Mutex<Inside>,
+    came: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    waiting: VecDeque<Waiting>,
+    records: usize,
+    is_closed: bool,
+    /// Why nothing is taken in any more, and whether the disk is full.
+    stopped: Option<(String, bool)>,
+}
+
+/// A group ends at this many records: requests of its shards wait while it is applied, some milliseconds at most.
+const GROUP_RECORDS: usize = 4096;
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a batch behind those that wait; the receiver hears what became of it.
+    pub(crate) fn push(
+        &self,
+        now_ms: i64,
+        batch: Batch,
+        most: usize,
+    ) -> Result<Receiver<Result<Acknowledged, Error>>, Error> {
+        let mut inside = self.lock();
+        if let Some((reason, is_disk_full)) = inside.stopped.clone() {
+            return Err(Error::Stopped { reason, is_disk_full });
+        }
+        let given = batch.len();
+        if given > most {
+            return Err(Error::Batch { given, most });
+        }
+        if inside.records + given > most {
+            return Err(Error::Busy { waiting: inside.records });
+        }
+        let (reply, receiver) = channel();
+        inside.records += given;
+        inside.waiting.push_back(Waiting { now_ms, batch, reply });
+        drop(inside);
+        self.came.notify_one();
+        Ok(receiver)
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn close(&self) {
+        self.lock().is_closed = true;
+        self.came.notify_all();
+    }
+
+    /// Why nothing is taken in any more.
+    pub(crate) fn stopped(&self) -> Option<Error> {
+        let stopped = self.lock().stopped.clone();
+        stopped.map(|(reason, is_disk_full)| Error::Stopped { reason, is_disk_full })
+    }
+
+    /// The next group; `None` when nothing more comes.
+    fn next(&self, gather: Duration) -> Option<Vec<Waiting>> {
+        let inside = self.lock();
+        let nothing = |inside: &mut Inside| inside.waiting.is_empty() && !inside.is_closed;
+        let inside = self.came.wait_while(inside, nothing).unwrap_or_else(PoisonError::into_inner);
+        let few = |inside: &mut Inside| inside.records < GROUP_RECORDS && !inside.is_closed;
+        let waited = self.came.wait_timeout_while(inside, gather, few);
+        let (mut inside, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (mut group, mut records) = (Vec::new(), 0);
+        while records < GROUP_RECORDS
+            && let Some(waiting) = inside.waiting.pop_front()
+        {
+            records += waiting.batch.len();
+            group.push(waiting);
+        }
+        inside.records -= records;
+        (!group.is_empty()).then_some(group)
+    }
+
+    /// Takes nothing in any more; whoever waits hears why.
+    fn stop(&self, reason: &str, is_disk_full: bool) {
+        let mut inside = self.lock();
+        inside.stopped = Some((reason.into(), is_disk_full));
+        inside.records = 0;
+        for waiting in inside.waiting.drain(..) {
+            let _ = waiting.reply.send(Err(Error::Stopped { reason: reason.into(), is_disk_full }));
+        }
+    }
+}
+
+/// Idle channels and products are looked for so often, by the stamps.
+const FORGET_MS: i64 = 3_600_000;
+
+/// The thread that writes.
+pub(crate) struct Writer<'a> {
+    pub(crate) queue: &'a Queue,
+    pub(crate) known: &'a Mutex<Known>,
+    pub(crate) known_ids: usize,
+    pub(crate) log: &'a Mutex<Log>,
+    pub(crate) store: &'a FeatureStore,
+    pub(crate) gather: Duration,
+}
+
+impl Writer<'_> {
+    /// Writes group after group until nothing more comes or the log fails.
+    pub(crate) fn run(&self) {
+        let mut forgot_ms = None;
+        while let Some(group) = self.queue.next(self.gather) {
+            let stamp_ms = match self.write(group) {
+                Ok(stamp_ms) => stamp_ms,
+                Err(error) => {
+                    self.queue.stop(&error.to_string(), error.is_disk_full());
+                    return;
+                }
+            };
+            let before_ms = *forgot_ms.get_or_insert(stamp_ms);
+            if stamp_ms.saturating_sub(before_ms) >= FORGET_MS {
+                self.store.forget_idle(stamp_ms);
+                forgot_ms = Some(stamp_ms);
+            }
+        }
+    }
+
+    /// Takes a group in; its stamp.
+    fn write(&self, group: Vec<Waiting>) -> Result<i64, Error> {
+        let now_ms = group.iter().map(|waiting| waiting.now_ms).max().unwrap_or(i64::MIN);
+        // Held until the group is applied: a snapshot of it stands at the position of the store.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp_ms = self.store.with_clock(|clock| clock.stamp(now_ms));
+        let mut taking =
+            Taking { known: &mut known, records: Vec::new(), next: log.next(), stamp_ms };
+        let mut replies = Vec::new();
+        for Waiting { batch, reply, .. } in group {
+            let taken = taking.take(batch, self.known_ids);
+            replies.push((reply, taken));
+        }
+        let records = taking.records;
+        let written =
+            if records.is_empty() { Ok(()) } else { commit(&mut log, stamp_ms, &records) };
+        drop(log);
+        if let Err(error) = written {
+            self.store.with_clock(Clock::give_up);
+            let (reason, is_disk_full) = (error.to_string(), error.is_disk_full());
+            self.queue.stop(&reason, is_disk_full);
+            for (reply, _) in replies {
+                let _ = reply.send(Err(Error::Stopped { reason: reason.clone(), is_disk_full }));
+            }
+            return Err(error);
+        }
+        if records.is_empty() {
+            self.store.with_clock(Clock::give_up);
+        } else {
+            self.store.apply(stamp_ms, &records)?;
+        }
+        drop(known);
+        for (reply, taken) in replies {
+            // Who does not wait any more needs no answer.
+            let _ = reply.send(taken);
+        }
+        Ok(stamp_ms)
+    }
+}
+
+/// Puts the records of a group, which have that stamp, on disk.
+fn commit(log: &mut Log, stamp_ms: i64, records: &[(u64, Record)]) -> Result<(), Error> {
+    let day = Day::of(stamp_ms).ok_or(Error::Clock { now_ms: stamp_ms })?;
+    let encoded = records.iter().map(|(sequence, record)| {
+        let reason = |e: postcard::Error| format!("record {sequence}: {e}");
+        record.encode(*sequence).map_err(|e| Error::log(std::path::Path::new("log"), reason(e)))
+    });
+    log.append(day, &encoded.collect::<Result<Vec<_>, Error>>()?)
+}
+
+/// A group that is being put together.
+struct Taking<'a> {
+    known: &'a mut Known,
+    records: Vec<(u64, Record)>,
+    next: u64,
+    stamp_ms: i64,
+}
+
+impl Taking<'_> {
+    fn take(&mut self, batch: Batch, known_ids: usize) -> Result<Acknowledged, Error> {
+        let mut of = Acknowledged::default();
+        match batch {
+            Batch::Events(events) => {
+                self.known.advance(self.stamp_ms);
+                if self.known.len() + events.len() > known_ids {
+                    return Err(Error::KnownFull { known: self.known.len() });
+                }
+                for (index, mut event) in events.into_iter().enumerate() {
+                    event.available_at_ms = self.stamp_ms;
+                    // Checked before it was put into the queue, for an earlier moment.
+                    let event_id = event.event_id;
+                    let wrong = |e: eliverec_core::Error| Error::Event {
+                        index,
+                        event_id,
+                        reason: e.to_string(),
+                    };
+                    match self.known.offer(&event).map_err(wrong)? {
+                        Fate::Duplicate => {
+                            of.duplicates += 1;
+                            continue;
+                        }
+                        Fate::Late => of.late += 1,
+                        Fate::Applied => of.applied += 1,
+                    }
+                    self.push(Record::Event(event));
+                }
+            }
+            Batch::Upserts(upserts) => {
+                for upsert in upserts {
+                    of.applied += 1;
+                    self.push(Record::Upsert(Upsert { available_at_ms: self.stamp_ms, ..upsert }));
+                }
+            }
+        }
+        of.sequence = self.next - 1;
+        Ok(of)
+    }
+
+    fn push(&mut self, record: Record) {
+        self.records.push((self.next, record));
+        self.next += 1;
+    }
+}

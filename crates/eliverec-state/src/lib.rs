@@ -1,0 +1,49 @@
+//! What a service knows, and the durable log that it follows from.
+//!
+//! - [`State`]: opened from a directory, fed with events and rows, asked for features, saved.
+//! - `ingest`: one thread writes what many callers bring, group by group: log, store, acknowledgement.
+//! - `clock`: the one order of stamps and requests. `known`: copies.
+//! - `store`, `shards`: the folds of `eliverec-features` and the tables, sharded.
+//! - `log`, `segment`, `record`: the log on disk, in redb. `snapshot`, `snapshot_files`: the store on disk. `recover`: a start.
+//!
+//! # Parity
+//! Every event and row gets a stamp when its group is written; the stamp is its arrival. A request stands at a moment between two
+//! stamps ([`Stand`]). So the log alone says what each request could know, and `eliverec samples` computes the same features from it.
+//!
+//! # Memory
+//! That of the folds ([`eliverec_features`]), the tables, and the ids of events that may come again, which the settings bound. A user
+//! stays for ever; channels and products are forgotten when no feature can tell anything of them any more, so that nothing changes by it.
+//!
+//! # On disk
+//! ```text
+//! DIR/lock                                     held while a process has it open
+//! DIR/log/2026-11-29-00000000000000000001.redb records, in files of a day or less
+//! DIR/snapshots/00000000000000012345/          the state as of record 12345
+//! DIR/left                                     the day up to which all days stand elsewhere
+//! ```
+//! No kill at any moment loses an acknowledged record. A snapshot that is damaged is passed over for the one before or the log, and
+//! [`Opened`] tells it; a log that is damaged is refused by name. After a kill, redb goes back to the last commit that is whole, so damage to
+//! the very last commit cannot be told from one that was never finished, unless a snapshot knows of it.
+
+mod clock;
+mod config;
+mod error;
+mod files;
+mod ingest;
+mod known;
+mod log;
+mod record;
+mod recover;
+mod segment;
+mod shards;
+mod snapshot;
+mod snapshot_files;
+mod state;
+mod store;
+
+pub use config::StateConfig;
+pub use error::Error;
+pub use ingest::Acknowledged;
+pub use record::{Record, Table, Upsert};
+pub use state::{LoggedDay, Opened, Row, Sizes, State};
+pub use store::{Features, Stand};

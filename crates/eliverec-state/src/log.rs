@@ -1,0 +1,200 @@
+//! The durable log: files in order, of which the last one is written.
+//!
+//! `DIR/2026-11-29-00000000000000000001.redb` begins with record 1 and holds records that arrived on that day. Records are numbered
+//! from 1 without gaps. A file ends with its day or when it is full; whole days leave ([`Log::leave`]) when they stand elsewhere.
+
+use std::path::{Path, PathBuf};
+
+use eliverec_core::Day;
+
+use crate::error::Error;
+use crate::files::{create_directory, names};
+use crate::record::Record;
+use crate::segment::{Segment, SegmentName};
+
+/// A file that is not written any more.
+#[derive(Debug)]
+pub(crate) struct ClosedFile {
+    directory: PathBuf,
+    schema: String,
+    name: SegmentName,
+    /// The number that the next file begins with.
+    next: u64,
+}
+
+impl ClosedFile {
+    /// Hands on its records from `from` on, in order.
+    pub(crate) fn read(
+        &self,
+        from: u64,
+        each: &mut dyn FnMut(u64, Record) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let segment = Segment::open(&self.directory, self.name, &self.schema)?;
+        if segment.next() != self.next {
+            let (ends, next) = (segment.next(), self.next);
+            let reason = format!(
+                "ends before record {ends}, and the next file begins with {next}; restore what is missing from a backup"
+            );
+            return Err(Error::log(&self.directory.join(self.name.text()), reason));
+        }
+        segment.read(from, each)
+    }
+}
+
+/// The log of a state.
+#[derive(Debug)]
+pub(crate) struct Log {
+    directory: PathBuf,
+    schema: String,
+    segment_records: u64,
+    /// Closed files, in order.
+    closed: Vec<SegmentName>,
+    /// The file that is written; `None` before the first record and after the end of a day.
+    current: Option<Segment>,
+    /// The sequence number of the next record.
+    next: u64,
+}
+
+impl Log {
+    /// Opens the log; a directory without files is an empty one, whose first record is number `first`.
+    pub(crate) fn open(
+        directory: &Path,
+        schema: &str,
+        segment_records: u64,
+        first: u64,
+    ) -> Result<Self, Error> {
+        create_directory(directory)?;
+        let mut closed = Vec::new();
+        for name in names(directory)? {
+            let Some(segment) = SegmentName::parse(&name) else {
+                let reason = "is no file of the log; move it away";
+                return Err(Error::directory(&directory.join(name), reason));
+            };
+            closed.push(segment);
+        }
+        closed.sort_by_key(|name| name.first);
+        if let Some(pair) = closed
+            .windows(2)
+            .find(|pair| pair[0].first >= pair[1].first || pair[0].day > pair[1].day)
+        {
+            let reason = format!("does not follow on {}; move one of them away", pair[0].text());
+            return Err(Error::directory(&directory.join(pair[1].text()), reason));
+        }
+        let current =
+            closed.pop().map(|name| Segment::open(directory, name, schema)).transpose()?;
+        let next = current.as_ref().map_or(first, Segment::next);
+        let (directory, schema) = (directory.into(), schema.into());
+        Ok(Self { directory, schema, segment_records, closed, current, next })
+    }
+
+    /// The sequence number of the next record.
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The number of the first record that is still there; that of the next one if there is none.
+    pub(crate) fn first(&self) -> u64 {
+        let first = self.closed.first().copied();
+        first.or(self.current.as_ref().map(Segment::name)).map_or(self.next, |name| name.first)
+    }
+
+    /// Puts the records of a group, encoded for the numbers from [`Log::next`] on, on disk.
+    pub(crate) fn append(&mut self, day: Day, records: &[Vec<u8>]) -> Result<(), Error> {
+        let fits =
+            |segment: &Segment| segment.name().day == day && segment.count() < self.segment_records;
+        if !self.current.as_ref().is_some_and(fits) {
+            self.close()?;
+            let name = SegmentName { first: self.next, day };
+            self.current = Some(Segment::create(&self.directory, name, &self.schema)?);
+        }
+        if let Some(current) = &mut self.current {
+            current.append(records)?;
+            self.next = current.next();
+        }
+        Ok(())
+    }
+
+    /// Hands on the records from `from` on, in order.
+    pub(crate) fn read(
+        &self,
+        from: u64,
+        each: &mut dyn FnMut(u64, Record) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for file in self.closed_files(|_| true).into_iter().filter(|file| file.next > from) {
+            file.read(from, each)?;
+        }
+        self.current.as_ref().map_or(Ok(()), |current| current.read(from, each))
+    }
+
+    /// The days that have records, in order, each with its first number and the number behind its last.
+    pub(crate) fn days(&self) -> Vec<(Day, u64, u64)> {
+        let mut days: Vec<(Day, u64, u64)> = Vec::new();
+        let current = self.current.as_ref().map(Segment::name);
+        let names: Vec<SegmentName> = self.closed.iter().copied().chain(current).collect();
+        for (i, name) in names.iter().enumerate() {
+            let next = names.get(i + 1).map_or(self.next, |next| next.first);
+            match days.last_mut() {
+                Some((day, _, end)) if *day == name.day => *end = next,
+                _ => days.push((name.day, name.first, next)),
+            }
+        }
+        days.retain(|(_, first, end)| first < end);
+        days
+    }
+
+    /// The closed files of a day, in order, to be read while others are written.
+    pub(crate) fn files_of(&self, day: Day) -> Vec<ClosedFile> {
+        self.closed_files(|name| name.day == day)
+    }
+
+    fn closed_files(&self, wanted: impl Fn(&SegmentName) -> bool) -> Vec<ClosedFile> {
+        let of_day = self.closed.iter().enumerate().filter(|(_, name)| wanted(name));
+        let file = |(i, name): (usize, &SegmentName)| {
+            let current =
+                || self.current.as_ref().map_or(self.next, |current| current.name().first);
+            let next = self.closed.get(i + 1).map_or_else(current, |next| next.first);
+            let (directory, schema) = (self.directory.clone(), self.schema.clone());
+            ClosedFile { directory, schema, name: *name, next }
+        };
+        of_day.map(file).collect()
+    }
+
+    /// Ends the file that is written if its day is before `today`.
+    pub(crate) fn end_days_before(&mut self, today: Day) -> Result<(), Error> {
+        if self.current.as_ref().is_some_and(|current| current.name().day < today) {
+            self.close()?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        let Some(segment) = self.current.take() else { return Ok(()) };
+        let name = segment.name();
+        if segment.count() > 0 {
+            self.closed.push(name);
+        } else {
+            drop(segment);
+            // It would have the first number of the file that follows.
+            fs_err::remove_file(self.directory.join(name.text()))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the files of days up to `last` whose records are all before number `before`.
+    pub(crate) fn leave(&mut self, last: Day, before: u64) -> Result<usize, Error> {
+        let days = self.days();
+        let end_of = |name: &SegmentName| {
+            days.iter().find(|(day, ..)| *day == name.day).map_or(u64::MAX, |(.., end)| *end)
+        };
+        let leaving =
+            self.closed.iter().take_while(|name| name.day <= last && end_of(name) <= before);
+        let count = leaving.count();
+        for name in self.closed.drain(..count) {
+            fs_err::remove_file(self.directory.join(name.text()))?;
+        }
+        if count > 0 {
+            crate::files::sync_directory(&self.directory)?;
+        }
+        Ok(count)
+    }
+}

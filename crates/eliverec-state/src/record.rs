@@ -1,0 +1,119 @@
+//! What the log holds, and its bytes: a checksum of 8 bytes over the sequence number and what follows, then the record.
+
+use eliverec_core::checksum::Checksum;
+use eliverec_core::dimensions::Value;
+use eliverec_core::event::Event;
+use eliverec_core::schema::Group;
+use serde::{Deserialize, Serialize};
+
+/// A table of what is known of users, products or channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Table {
+    /// By `user_id`.
+    Users,
+    /// By `product_id`.
+    Products,
+    /// By `channel_id`.
+    Channels,
+}
+
+impl Table {
+    /// The group of the schema that has its fields.
+    pub const fn group(self) -> Group {
+        match self {
+            Self::Users => Group::User,
+            Self::Products => Group::Product,
+            Self::Channels => Group::Channel,
+        }
+    }
+}
+
+/// New values of one row, or a new row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Upsert {
+    /// In which table.
+    pub table: Table,
+    /// Of whom.
+    pub id: u64,
+    /// One per field of [`eliverec_core::Dimension::fields_of`], in its order.
+    pub values: Vec<Value>,
+    /// From when it is known, milliseconds since 1970 UTC; written by the log.
+    pub available_at_ms: i64,
+}
+
+/// One record of the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// Something happened; [`Event::available_at_ms`] is the log's stamp.
+    Event(Event),
+    /// A row changed.
+    Upsert(Upsert),
+}
+
+impl Record {
+    /// The stamp of its group, milliseconds since 1970 UTC.
+    pub const fn stamp_ms(&self) -> i64 {
+        match self {
+            Self::Event(event) => event.available_at_ms,
+            Self::Upsert(upsert) => upsert.available_at_ms,
+        }
+    }
+
+    pub(crate) fn encode(&self, sequence: u64) -> Result<Vec<u8>, postcard::Error> {
+        let mut bytes = postcard::to_extend(self, vec![0; 8])?;
+        let checksum = checksum(sequence, &bytes[8..]).to_le_bytes();
+        bytes[..8].copy_from_slice(&checksum);
+        Ok(bytes)
+    }
+
+    pub(crate) fn decode(sequence: u64, bytes: &[u8]) -> Result<Self, String> {
+        let (expected, payload) = bytes.split_at_checked(8).ok_or("is too short")?;
+        if checksum(sequence, payload).to_le_bytes() != expected {
+            return Err("does not have its checksum".into());
+        }
+        match postcard::take_from_bytes(payload) {
+            Ok((record, [])) => Ok(record),
+            Ok(_) => Err("is too long".into()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+fn checksum(sequence: u64, payload: &[u8]) -> u64 {
+    let mut checksum = Checksum::default();
+    checksum.update(&sequence.to_le_bytes());
+    checksum.update(&(payload.len() as u64).to_le_bytes());
+    checksum.update(payload);
+    checksum.value()
+}
+
+#[cfg(test)]
+mod tests {
+    use eliverec_core::event::{EventKind, Scalar};
+
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_and_any_other_byte_is_seen() {
+        let event = Event {
+            user_id: Some(u64::MAX),
+            value: Some(0.1),
+            position: Some(3),
+            context: vec![Scalar::Id(7), Scalar::Number(-0.0)],
+            ..Event::new(9, -5, EventKind::Impression)
+        };
+        let values = vec![Value::Ids(vec![1, 2]), Value::Number(0.5), Value::Id(3)];
+        let upsert = Upsert { table: Table::Products, id: 4, values, available_at_ms: 8 };
+        for record in [Record::Event(event), Record::Upsert(upsert)] {
+            let bytes = record.encode(12).unwrap();
+            assert_eq!(Record::decode(12, &bytes), Ok(record));
+            assert!(Record::decode(13, &bytes).is_err());
+            for cut in 0..bytes.len() {
+                assert!(Record::decode(12, &bytes[..cut]).is_err());
+                let mut damaged = bytes.clone();
+                damaged[cut] ^= 1;
+                assert!(Record::decode(12, &damaged).is_err(), "byte {cut}");
+            }
+        }
+    }
+}

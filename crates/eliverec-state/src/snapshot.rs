@@ -1,0 +1,270 @@
+//! Snapshots: the whole state in one folder, read in parallel on a restart; the log after it completes it.
+//!
+//! ```text
+//! snapshots/00000000000000012345/   every record up to 12345 is in it
+//!     users-00 ... channels-00 ... products-00 ... known, tables
+//!     manifest                      what it is and the checksum of every file; its second line is its own checksum
+//! ```
+//!
+//! Parts are copied one after the other while records go on being applied, so each says up to which record it goes; the tables
+//! come first and go the least far, and the replay passes over what a part has. A folder gets its name when all of it is on disk.
+//! The two newest are kept.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use eliverec_core::dimensions::TABLE_GROUPS;
+use eliverec_core::feed::Column;
+use eliverec_core::schema::Group;
+use eliverec_core::{Dimension, Dimensions, Schema};
+use eliverec_features::{FeatureConfig, Versioned};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::files::{PARTIAL, create_directory, names, sync_directory};
+use crate::known::Known;
+use crate::snapshot_files::{FileEntry, Reading, Writing, checksum, put};
+use crate::store::{CHANNEL_SHARDS, FeatureStore, PRODUCT_SHARDS, Tables, USER_SHARDS};
+
+/// The layout that this crate writes and reads, beside that of the folds.
+const VERSION: u32 = 1;
+const MANIFEST: &str = "manifest";
+/// Snapshots that are kept.
+const KEPT: usize = 2;
+/// Files for the shards of a kind: so many can be read at a time.
+const USER_FILES: usize = 16;
+const CHANNEL_FILES: usize = 8;
+const PRODUCT_FILES: usize = 4;
+
+/// What a snapshot is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    version: u32,
+    /// Every record up to here is in it.
+    pub(crate) position: u64,
+    /// No record after this one is in it.
+    pub(crate) end: u64,
+    /// The stamp of the last group in it; `None` if it is of a new state.
+    pub(crate) stamp_ms: Option<i64>,
+    /// Of the schema.
+    schema: String,
+    features: FeatureConfig,
+    files: Vec<FileEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedTable {
+    ids: Vec<u64>,
+    known_from_ms: Vec<i64>,
+    columns: Vec<Column>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedTables {
+    changed: u64,
+    tables: Vec<SavedTable>,
+}
+
+/// A snapshot that was read.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) manifest: Manifest,
+    pub(crate) store: FeatureStore,
+    pub(crate) known: Known,
+    /// Up to which record the known ids go.
+    pub(crate) known_position: u64,
+}
+
+/// The folder of snapshots.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    directory: PathBuf,
+    schema: String,
+    features: FeatureConfig,
+}
+
+/// What is to be copied into a snapshot.
+pub(crate) struct Sources<'a> {
+    pub(crate) store: &'a FeatureStore,
+    pub(crate) known: &'a Mutex<Known>,
+}
+
+impl Snapshots {
+    pub(crate) fn open(
+        directory: &Path,
+        schema: &Schema,
+        features: FeatureConfig,
+    ) -> Result<Self, Error> {
+        create_directory(directory)?;
+        Ok(Self { directory: directory.into(), schema: schema.fingerprint(), features })
+    }
+
+    /// The positions of the snapshots, oldest first.
+    pub(crate) fn positions(&self) -> Result<Vec<u64>, Error> {
+        let mut positions = Vec::new();
+        for name in names(&self.directory)? {
+            let position = name.parse().ok().filter(|position| folder_name(*position) == name);
+            positions.push(position.ok_or_else(|| {
+                let reason = "is no snapshot; move it away";
+                Error::directory(&self.directory.join(&name), reason)
+            })?);
+        }
+        positions.sort_unstable();
+        Ok(positions)
+    }
+
+    /// Writes a snapshot, unless there is one of the same position; gives its position.
+    pub(crate) fn write(&self, from: &Sources<'_>) -> Result<u64, Error> {
+        let store = from.store;
+        let (position, stamp_ms, tables) = {
+            let tables = store.tables.read().unwrap_or_else(PoisonError::into_inner);
+            let (position, stamp_ms) =
+                store.with_clock(|clock| (clock.position(), clock.applied_ms()));
+            (position, stamp_ms, saved_tables(&tables))
+        };
+        let folder = self.directory.join(folder_name(position));
+        if folder.exists() && self.is_whole(&folder) {
+            return Ok(position);
+        }
+        let partial = self.directory.join(format!("{PARTIAL}{}", folder_name(position)));
+        if partial.exists() {
+            fs_err::remove_dir_all(&partial)?;
+        }
+        fs_err::create_dir(&partial)?;
+        let mut writing = Writing { folder: partial.clone(), files: Vec::new(), end: position };
+        writing.file("tables", &Versioned::new((position, tables)))?;
+        let (of_known, known) = {
+            let known = from.known.lock().unwrap_or_else(PoisonError::into_inner);
+            (store.with_clock(|clock| clock.position()), known.clone())
+        };
+        writing.end = writing.end.max(of_known);
+        writing.file("known", &Versioned::new((of_known, known)))?;
+        writing.shards("users", USER_FILES, &store.users, store)?;
+        writing.shards("channels", CHANNEL_FILES, &store.channels, store)?;
+        writing.shards("products", PRODUCT_FILES, &store.products, store)?;
+        let manifest = Manifest {
+            version: VERSION,
+            position,
+            end: writing.end,
+            stamp_ms,
+            schema: self.schema.clone(),
+            features: self.features,
+            files: writing.files,
+        };
+        let path = partial.join(MANIFEST);
+        let line =
+            serde_json::to_string(&manifest).map_err(|e| Error::snapshot(&path, e.to_string()))?;
+        let text = format!("{line}\n{:016x}\n", checksum(line.as_bytes()));
+        put(&path, text.as_bytes())?;
+        sync_directory(&partial)?;
+        if folder.exists() {
+            // One that cannot be read is in the way.
+            fs_err::remove_dir_all(&folder)?;
+        }
+        fs_err::rename(&partial, &folder)?;
+        sync_directory(&self.directory)?;
+        self.remove_old()?;
+        Ok(position)
+    }
+
+    /// Removes all but the newest snapshots that can be read.
+    fn remove_old(&self) -> Result<(), Error> {
+        let mut whole = 0;
+        for position in self.positions()?.into_iter().rev() {
+            let folder = self.directory.join(folder_name(position));
+            if whole >= KEPT {
+                fs_err::remove_dir_all(&folder)?;
+            } else if self.read_manifest(&folder).is_ok() {
+                whole += 1;
+            }
+        }
+        sync_directory(&self.directory)
+    }
+
+    /// Whether every file has its checksum.
+    fn is_whole(&self, folder: &Path) -> bool {
+        let Ok(manifest) = self.read_manifest(folder) else { return false };
+        let files = Reading { folder, files: &manifest.files };
+        manifest.files.iter().all(|file| files.bytes(&file.name).is_ok())
+    }
+
+    /// Reads the snapshot of that position, files in parallel.
+    pub(crate) fn read(&self, position: u64, schema: &Schema) -> Result<Loaded, Error> {
+        let folder = self.directory.join(folder_name(position));
+        let manifest = self.read_manifest(&folder)?;
+        if manifest.position != position {
+            return Err(Error::snapshot(
+                &folder,
+                format!("says that it stands at {}", manifest.position),
+            ));
+        }
+        let files = Reading { folder: &folder, files: &manifest.files };
+        let (of_tables, tables): (u64, SavedTables) = files.read("tables")?;
+        let tables = read_tables(&folder, schema, of_tables, tables)?;
+        let (known_position, known): (u64, Known) = files.read("known")?;
+        let users = files.shards("users", USER_FILES, USER_SHARDS)?;
+        let channels = files.shards("channels", CHANNEL_FILES, CHANNEL_SHARDS)?;
+        let products = files.shards("products", PRODUCT_FILES, PRODUCT_SHARDS)?;
+        let store = FeatureStore::new(self.features, users, channels, products, tables);
+        Ok(Loaded { manifest, store, known, known_position })
+    }
+
+    fn read_manifest(&self, folder: &Path) -> Result<Manifest, Error> {
+        let path = folder.join(MANIFEST);
+        let text = fs_err::read_to_string(&path)?;
+        let mut lines = text.lines();
+        let (line, sum) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        if format!("{:016x}", checksum(line.as_bytes())) != sum {
+            return Err(Error::snapshot(&path, "does not have its checksum"));
+        }
+        let manifest: Manifest =
+            serde_json::from_str(line).map_err(|e| Error::snapshot(&path, e.to_string()))?;
+        let reason = if manifest.version != VERSION {
+            format!("has layout {}, and this program reads {VERSION}", manifest.version)
+        } else if manifest.schema != self.schema {
+            "was made with another schema".into()
+        } else if manifest.features != self.features {
+            "was made with other settings of the features".into()
+        } else {
+            return Ok(manifest);
+        };
+        Err(Error::snapshot(&path, reason))
+    }
+}
+
+fn folder_name(position: u64) -> String {
+    format!("{position:020}")
+}
+
+fn saved_tables(tables: &Tables) -> SavedTables {
+    let Dimensions { users, products, channels } = &tables.dimensions;
+    let saved = |table: &Dimension| SavedTable {
+        ids: table.ids().to_vec(),
+        known_from_ms: table.known_from_ms().to_vec(),
+        columns: table.columns().to_vec(),
+    };
+    SavedTables { changed: tables.changed, tables: [users, products, channels].map(saved).into() }
+}
+
+fn read_tables(
+    folder: &Path,
+    schema: &Schema,
+    position: u64,
+    saved: SavedTables,
+) -> Result<Tables, Error> {
+    let table = |group: Group, saved: SavedTable| {
+        let SavedTable { ids, known_from_ms, columns } = saved;
+        Dimension::with_moments(schema, group, ids, known_from_ms, columns)
+            .map_err(|e| Error::snapshot(&folder.join("tables"), e.to_string()))
+    };
+    let Ok::<[SavedTable; 3], _>([users, products, channels]) = saved.tables.try_into() else {
+        return Err(Error::snapshot(&folder.join("tables"), "does not have three tables"));
+    };
+    let [of_users, of_products, of_channels] = TABLE_GROUPS;
+    let dimensions = Dimensions {
+        users: table(of_users, users)?,
+        products: table(of_products, products)?,
+        channels: table(of_channels, channels)?,
+    };
+    Ok(Tables { position, changed: saved.changed, dimensions })
+}

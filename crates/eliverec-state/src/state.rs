@@ -1,0 +1,385 @@
+//! The state of a service: opened, fed, asked, saved.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use eliverec_core::event::check_context;
+use eliverec_core::{Day, Dimension, Dimensions, Event, Feed, Schema};
+use eliverec_features::{FeedBuilder, Request, Wanted};
+
+use crate::config::StateConfig;
+use crate::error::Error;
+use crate::files::create_directory;
+use crate::ingest::{Acknowledged, Batch, Queue, Writer};
+use crate::known::Known;
+use crate::log::Log;
+use crate::record::{Record, Table, Upsert};
+use crate::recover::{lock, newest, replay};
+use crate::snapshot::{Loaded, Snapshots, Sources};
+use crate::store::{FeatureStore, Features, Stand};
+
+/// New values of a row, as a caller brings them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Of whom.
+    pub id: u64,
+    /// One per field of [`Dimension::fields_of`], in its order.
+    pub values: Vec<eliverec_core::dimensions::Value>,
+}
+
+/// How a state was opened.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Opened {
+    /// The snapshot that it began with; `None` if it was made of the log alone, or is new.
+    pub snapshot: Option<u64>,
+    /// Records of the log that were applied after it.
+    pub replayed: u64,
+    /// Snapshots that could not be read, and why.
+    pub passed_over: Vec<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// A day of the log that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoggedDay {
+    /// The day on which its records arrived.
+    pub day: Day,
+    /// Its first record.
+    pub first: u64,
+    /// The number behind its last record.
+    pub end: u64,
+}
+
+/// What the state holds now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Users with a state.
+    pub users: usize,
+    /// Channels with a state.
+    pub channels: usize,
+    /// Products with clicks.
+    pub products: usize,
+    /// Event ids that are remembered.
+    pub known_ids: usize,
+}
+
+/// What a service knows, and the log that it follows from. Any number of threads may use it at a time; dropped, it takes in what
+/// waits and closes the log.
+#[derive(Debug)]
+pub struct State {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+    opened: Opened,
+    // Held until everything else is closed.
+    _lock: std::fs::File,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: StateConfig,
+    schema: Schema,
+    queue: Queue,
+    known: Mutex<Known>,
+    log: Mutex<Log>,
+    store: FeatureStore,
+    snapshots: Mutex<Snapshots>,
+    left: PathBuf,
+}
+
+/// The day up to which all days stand elsewhere.
+const LEFT_FILE: &str = "left";
+
+impl State {
+    /// Opens the state in a directory: the newest snapshot that is whole, and the records of the log after it. A directory that has
+    /// none begins with `dimensions`; later what was written since counts. The context of impressions and the fields of tables are
+    /// those of `schema`.
+    ///
+    /// # Errors
+    /// A directory that another process has open, that was written with another schema, or whose log is damaged or lacks records;
+    /// and what the file system refuses.
+    pub fn open(
+        directory: &Path,
+        config: StateConfig,
+        schema: &Schema,
+        dimensions: &Dimensions,
+    ) -> Result<Self, Error> {
+        let begun = Instant::now();
+        config.features.check()?;
+        create_directory(directory)?;
+        let lock = lock(directory)?;
+        let snapshots = Snapshots::open(&directory.join("snapshots"), schema, config.features)?;
+        let (loaded, passed_over) = newest(&snapshots, schema)?;
+        let is_new = loaded.is_none() && passed_over.is_empty();
+        let snapshot = loaded.as_ref().map(|loaded| loaded.manifest.position);
+        let end = loaded.as_ref().map_or(0, |loaded| loaded.manifest.end);
+        let logs = directory.join("log");
+        let log = Log::open(&logs, &schema.fingerprint(), config.segment_records, end + 1)?;
+        if log.next() <= end {
+            let reason = format!(
+                "ends before record {}, and the newest snapshot has {end}; restore what is missing from a backup",
+                log.next()
+            );
+            return Err(Error::log(&logs, reason));
+        }
+        let first = snapshot.map_or(1, |position| position + 1);
+        if log.first() > first {
+            let mut reason = format!("begins with record {}, and {first} is needed", log.first());
+            for passed_over in &passed_over {
+                reason = format!("{reason}; {passed_over}");
+            }
+            return Err(Error::log(&logs, reason));
+        }
+        let (store, mut known, known_position) = if let Some(loaded) = loaded {
+            let Loaded { manifest, store, known, known_position } = loaded;
+            store.with_clock(|clock| clock.set(manifest.stamp_ms, manifest.position));
+            (store, known, known_position)
+        } else {
+            let store = FeatureStore::empty(config.features, dimensions.clone());
+            (store, Known::new(&config.features), 0)
+        };
+        let replayed = replay(&log, &store, &mut known, known_position, first)?;
+        let shared = Arc::new(Shared {
+            config,
+            schema: schema.clone(),
+            queue: Queue::default(),
+            known: Mutex::new(known),
+            log: Mutex::new(log),
+            store,
+            snapshots: Mutex::new(snapshots),
+            left: directory.join(LEFT_FILE),
+        });
+        shared.left()?;
+        if is_new {
+            // The tables that it begins with are in no record.
+            shared.snapshot()?;
+        }
+        let writing = Arc::clone(&shared);
+        let writer = std::thread::Builder::new()
+            .name("eliverec-log".into())
+            .spawn(move || writing.write())?;
+        let opened = Opened { snapshot, replayed, passed_over, took: begun.elapsed() };
+        Ok(Self { shared, writer: Some(writer), opened, _lock: lock })
+    }
+
+    /// How it was opened.
+    pub const fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// Takes events in, when it is `now_ms` (milliseconds since 1970 UTC): it returns when they are on disk and known to every
+    /// request that begins afterwards. Their arrival is written by the log. Events that are there already are acknowledged again.
+    ///
+    /// # Errors
+    /// An event that contradicts the contract or the schema, after which none of the batch is taken in; more than may wait; a log
+    /// that failed, after which nobody knows of the batch's events whether they are there: send them again after the next start.
+    pub fn ingest(&self, events: Vec<Event>, now_ms: i64) -> Result<Acknowledged, Error> {
+        if Day::of(now_ms).is_none() {
+            return Err(Error::Clock { now_ms });
+        }
+        let mut events = events;
+        for (index, event) in events.iter_mut().enumerate() {
+            event.available_at_ms = now_ms;
+            let wrong = |reason| Error::Event { index, event_id: event.event_id, reason };
+            event.check().map_err(|e| wrong(e.to_string()))?;
+            check_context(&self.shared.schema, event)
+                .map_err(|(column, reason)| wrong(format!("{column}: {reason}")))?;
+        }
+        self.take(Batch::Events(events), now_ms)
+    }
+
+    /// Gives rows of a table other values, as [`State::ingest`] takes events in.
+    ///
+    /// # Errors
+    /// A row that does not fit its table, after which none is taken; otherwise as [`State::ingest`].
+    pub fn upsert(&self, table: Table, rows: Vec<Row>, now_ms: i64) -> Result<Acknowledged, Error> {
+        if Day::of(now_ms).is_none() {
+            return Err(Error::Clock { now_ms });
+        }
+        let group = table.group();
+        let fields = Dimension::fields_of(&self.shared.schema, group);
+        for (index, Row { id, values }) in rows.iter().enumerate() {
+            Dimension::check_values(group, &fields, values).map_err(|source| Error::Row {
+                index,
+                id: *id,
+                source,
+            })?;
+        }
+        let upsert = |Row { id, values }| Upsert { table, id, values, available_at_ms: now_ms };
+        self.take(Batch::Upserts(rows.into_iter().map(upsert).collect()), now_ms)
+    }
+
+    fn take(&self, batch: Batch, now_ms: i64) -> Result<Acknowledged, Error> {
+        let most = self.shared.config.waiting_records;
+        let reply: Receiver<_> = self.shared.queue.push(now_ms, batch, most)?;
+        let gone = || {
+            let reason = "the thread that writes the log has ended".to_owned();
+            self.shared.queue.stopped().unwrap_or(Error::Stopped { reason, is_disk_full: false })
+        };
+        reply.recv().unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// What is known for a request of `user` that could show `channels`, when it is `now_ms`; see [`Stand::ts_ms`].
+    pub fn features(&self, wanted: &Wanted, user: u64, now_ms: i64, channels: &[u64]) -> Features {
+        self.shared.store.features(wanted, user, now_ms, channels)
+    }
+
+    /// The feed of a request, when it is `now_ms`; its moment becomes [`Stand::ts_ms`]. `builder` must have been made for the schema
+    /// of the state.
+    pub fn feed(&self, builder: &FeedBuilder, request: &mut Request, now_ms: i64) -> (Feed, Stand) {
+        self.shared.store.feed(builder, request, now_ms)
+    }
+
+    /// The channels that are live now, in ascending order.
+    pub fn live(&self) -> Arc<[u64]> {
+        self.shared.store.live()
+    }
+
+    /// The number of the last record that is applied, 0 if there is none.
+    pub fn position(&self) -> u64 {
+        self.shared.store.with_clock(|clock| clock.position())
+    }
+
+    /// Why nothing is taken in any more; `None` while all is well.
+    pub fn stopped(&self) -> Option<Error> {
+        self.shared.queue.stopped()
+    }
+
+    /// What it holds.
+    pub fn sizes(&self) -> Sizes {
+        let [users, channels, products] = self.shared.store.sizes();
+        let known_ids = self.shared.known().len();
+        Sizes { users, channels, products, known_ids }
+    }
+
+    /// Writes a snapshot, after which a restart needs only the records behind it, and removes those before the last; requests and
+    /// ingest go on meanwhile. Its position, which may be that of one that is there already.
+    ///
+    /// # Errors
+    /// What the file system refuses; the snapshots before stay.
+    pub fn snapshot(&self) -> Result<u64, Error> {
+        self.shared.snapshot()
+    }
+
+    /// The days that are over when it is `now_ms` and have not left, in order: no record of theirs can come any more.
+    ///
+    /// # Errors
+    /// A file of the log that cannot be closed.
+    pub fn days_over(&self, now_ms: i64) -> Result<Vec<LoggedDay>, Error> {
+        let mut log = self.shared.log();
+        // Whatever comes next gets a stamp from here on.
+        let earliest_ms = self.shared.store.with_clock(|clock| {
+            clock.read(now_ms);
+            clock.earliest_stamp_ms()
+        });
+        let today = Day::of(earliest_ms).ok_or(Error::Clock { now_ms: earliest_ms })?;
+        log.end_days_before(today)?;
+        let left = self.shared.left()?;
+        let days = log.days().into_iter();
+        let over = days.filter(|(day, ..)| *day < today && left.is_none_or(|left| *day > left));
+        Ok(over.map(|(day, first, end)| LoggedDay { day, first, end }).collect())
+    }
+
+    /// Hands on the records of a day that is over, in order.
+    ///
+    /// # Errors
+    /// A damaged file of the log, and what `each` gives.
+    pub fn read_day<E: From<Error>>(
+        &self,
+        day: LoggedDay,
+        mut each: impl FnMut(u64, Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let files = self.shared.log().files_of(day.day);
+        let mut failed = None;
+        for file in files {
+            let read = file.read(0, &mut |sequence, record| {
+                each(sequence, record).map_err(|e| {
+                    failed = Some(e);
+                    Error::log(Path::new(""), "")
+                })
+            });
+            if let Some(failed) = failed {
+                return Err(failed);
+            }
+            read?;
+        }
+        Ok(())
+    }
+
+    /// All days up to `day` stand elsewhere: their records leave when no snapshot that is kept needs them. The number of files
+    /// removed.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn leave(&self, day: Day) -> Result<usize, Error> {
+        let left = self.shared.left()?.map_or(day, |left| left.max(day));
+        let partial = self.shared.left.with_extension("partial");
+        fs_err::write(&partial, format!("{left}\n"))?;
+        fs_err::File::open(&partial)?.sync_all()?;
+        fs_err::rename(&partial, &self.shared.left)?;
+        crate::files::sync_directory(self.shared.left.parent().unwrap_or(Path::new(".")))?;
+        self.shared.remove_left()
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        if let Some(writer) = self.writer.take() {
+            // A panic there was told when it happened.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Shared {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) {
+        let writer = Writer {
+            queue: &self.queue,
+            known: &self.known,
+            known_ids: self.config.known_ids,
+            log: &self.log,
+            store: &self.store,
+            gather: Duration::from_millis(self.config.gather_ms),
+        };
+        writer.run();
+    }
+
+    fn snapshot(&self) -> Result<u64, Error> {
+        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = snapshots.write(&Sources { store: &self.store, known: &self.known })?;
+        drop(snapshots);
+        self.remove_left()?;
+        Ok(position)
+    }
+
+    /// The day up to which all days stand elsewhere.
+    fn left(&self) -> Result<Option<Day>, Error> {
+        let text = match fs_err::read_to_string(&self.left) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        let day =
+            text.trim().parse().map_err(|reason: String| Error::directory(&self.left, reason))?;
+        Ok(Some(day))
+    }
+
+    fn remove_left(&self) -> Result<usize, Error> {
+        let Some(left) = self.left()? else { return Ok(0) };
+        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(oldest) = snapshots.positions()?.first().copied() else { return Ok(0) };
+        self.log().leave(left, oldest + 1)
+    }
+}

@@ -1,0 +1,320 @@
+//! The feature store: the states of all folds, by user, channel and product, and the tables, as of a position in the log.
+//!
+//! Groups of records are applied whole: a request that needs several shards sees all of a group or nothing. Both take the locks
+//! of what they need before they begin and hold them to the end ([`crate::shards`]), so requests and groups that have no shard in
+//! common do not wait for each other.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use eliverec_core::{Dimensions, EventKind, Feed};
+use eliverec_features::assemble::{self, Known as KnownCandidate};
+use eliverec_features::freshness::is_late;
+use eliverec_features::routing::{channel_of, product_of, user_of};
+use eliverec_features::{
+    ChannelState, FeatureConfig, FeedBuilder, Popularity, Request, RequestFeatures, UserState,
+    Wanted,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::record::{Record, Upsert};
+use crate::shards::{Shard, Shards};
+
+/// Shards of users, channels and products. A snapshot copies a shard while nothing of it changes, so shards of many users are small.
+pub(crate) const USER_SHARDS: usize = 1024;
+pub(crate) const CHANNEL_SHARDS: usize = 256;
+pub(crate) const PRODUCT_SHARDS: usize = 256;
+
+/// The folds of a user, and when they last changed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct User {
+    /// The number of the last record that they took in.
+    pub(crate) changed: u64,
+    pub(crate) state: UserState,
+}
+
+/// The tables, and when they last changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Tables {
+    /// Every upsert up to here is in them.
+    pub(crate) position: u64,
+    /// The number of the last upsert, 0 if there was none.
+    pub(crate) changed: u64,
+    pub(crate) dimensions: Dimensions,
+}
+
+/// Where in the one order a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// Its moment, milliseconds since 1970 UTC: records that arrived before it are known, others are not. Impressions of the request
+    /// happen at this moment.
+    pub ts_ms: i64,
+    /// The number of the last record that is known.
+    pub position: u64,
+    /// The number of the last record that changed the user's folds, 0 if none did: while it and [`Stand::tables`] stay, the user's
+    /// histories are the same but for the ages of their entries.
+    pub history: u64,
+    /// The number of the last record that changed a table, 0 if none did.
+    pub tables: u64,
+}
+
+/// What is known for a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    /// When.
+    pub stand: Stand,
+    /// What.
+    pub values: RequestFeatures,
+}
+
+/// All states.
+#[derive(Debug)]
+pub(crate) struct FeatureStore {
+    config: FeatureConfig,
+    pub(crate) users: Shards<User>,
+    pub(crate) channels: Shards<ChannelState>,
+    pub(crate) products: Shards<Popularity>,
+    pub(crate) tables: RwLock<Tables>,
+    clock: Mutex<Clock>,
+    /// In ascending order.
+    live: RwLock<Arc<[u64]>>,
+}
+
+impl FeatureStore {
+    pub(crate) fn new(
+        config: FeatureConfig,
+        users: Shards<User>,
+        channels: Shards<ChannelState>,
+        products: Shards<Popularity>,
+        tables: Tables,
+    ) -> Self {
+        let mut live = BTreeSet::new();
+        for number in 0..channels.len() {
+            let shard = channels.read(number);
+            let on_air = shard.by_id.iter().filter(|(_, state)| state.live_since_ms().is_some());
+            live.extend(on_air.map(|(id, _)| *id));
+        }
+        Self {
+            config,
+            users,
+            channels,
+            products,
+            tables: RwLock::new(tables),
+            clock: Mutex::new(Clock::new()),
+            live: RwLock::new(live.into_iter().collect()),
+        }
+    }
+
+    /// Nothing has happened.
+    pub(crate) fn empty(config: FeatureConfig, dimensions: Dimensions) -> Self {
+        let tables = Tables { position: 0, changed: 0, dimensions };
+        Self::new(
+            config,
+            Shards::new((0..USER_SHARDS).map(|_| Shard::default())),
+            Shards::new((0..CHANNEL_SHARDS).map(|_| Shard::default())),
+            Shards::new((0..PRODUCT_SHARDS).map(|_| Shard::default())),
+            tables,
+        )
+    }
+
+    pub(crate) fn with_clock<T>(&self, with: impl FnOnce(&mut Clock) -> T) -> T {
+        with(&mut self.clock.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Applies a group of records, which all have that stamp, in the order of their numbers. What a shard has already is
+    /// passed over, so that a group may be applied again to a state that was read from disk.
+    ///
+    /// # Errors
+    /// An upsert that does not fit its table.
+    pub(crate) fn apply(&self, stamp_ms: i64, records: &[(u64, Record)]) -> Result<(), Error> {
+        let events = || {
+            let of_group = records.iter().filter_map(|(sequence, record)| match record {
+                Record::Event(event) => Some((*sequence, event)),
+                Record::Upsert(_) => None,
+            });
+            of_group.filter(|(_, event)| !is_late(event, self.config.allowed_lateness_ms))
+        };
+        let upserts: Vec<(u64, &Upsert)> = records
+            .iter()
+            .filter_map(|(sequence, record)| match record {
+                Record::Upsert(upsert) => Some((*sequence, upsert)),
+                Record::Event(_) => None,
+            })
+            .collect();
+        let mut users = self.users.write_of(events().filter_map(|(_, event)| user_of(event)));
+        let mut channels =
+            self.channels.write_of(events().filter_map(|(_, event)| channel_of(event)));
+        // An event belongs to the anchor that is known when it arrives, so rows of the group come first.
+        let changed = if upserts.is_empty() { None } else { Some(self.upsert(&upserts)?) };
+        let read;
+        let tables = if let Some(tables) = &changed {
+            &**tables
+        } else {
+            read = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+            &*read
+        };
+        let mut products =
+            self.products.write_of(events().filter_map(|(_, event)| product_of(event)));
+        let last = records.last().map_or(0, |(sequence, _)| *sequence);
+        // From here on whoever gets one of the locks knows the group.
+        self.with_clock(|clock| clock.apply(stamp_ms, last));
+        let mut switched = Vec::new();
+        for (sequence, event) in events() {
+            if let Some(id) = user_of(event)
+                && let Some(shard) = users.get_mut(self.users.number(id))
+                && sequence > shard.position
+            {
+                let of_channel =
+                    |channel| tables.dimensions.anchor_of(channel, stamp_ms.saturating_add(1));
+                let user = shard.by_id.entry(id).or_default();
+                user.state.apply(event, event.channel_id.and_then(of_channel), &self.config);
+                user.changed = sequence;
+            }
+            if let Some(id) = channel_of(event)
+                && let Some(shard) = channels.get_mut(self.channels.number(id))
+                && sequence > shard.position
+            {
+                let channel = shard.by_id.entry(id).or_default();
+                channel.apply(event, &self.config);
+                if matches!(event.kind, EventKind::StreamStart | EventKind::StreamEnd) {
+                    switched.push((id, channel.live_since_ms().is_some()));
+                }
+            }
+            if let Some(id) = product_of(event)
+                && let Some(shard) = products.get_mut(self.products.number(id))
+                && sequence > shard.position
+            {
+                shard.by_id.entry(id).or_default().add(event.ts_ms);
+            }
+        }
+        if !switched.is_empty() {
+            self.switch(&switched);
+        }
+        Ok(())
+    }
+
+    fn upsert(
+        &self,
+        upserts: &[(u64, &Upsert)],
+    ) -> Result<std::sync::RwLockWriteGuard<'_, Tables>, Error> {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        for (index, (sequence, upsert)) in upserts.iter().enumerate() {
+            if *sequence <= tables.position {
+                continue;
+            }
+            let Some(table) = tables.dimensions.table_mut(upsert.table.group()) else { continue };
+            let wrong = |source| Error::Row { index, id: upsert.id, source };
+            table.upsert(upsert.id, upsert.available_at_ms, &upsert.values).map_err(wrong)?;
+            table.forget_older();
+            tables.changed = *sequence;
+        }
+        Ok(tables)
+    }
+
+    fn switch(&self, switched: &[(u64, bool)]) {
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        let mut set: BTreeSet<u64> = live.iter().copied().collect();
+        for (channel, is_live) in switched {
+            if *is_live {
+                set.insert(*channel);
+            } else {
+                set.remove(channel);
+            }
+        }
+        *live = set.into_iter().collect();
+    }
+
+    /// The channels that are live now, in ascending order.
+    pub(crate) fn live(&self) -> Arc<[u64]> {
+        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is known for a request at `now_ms` or as close to it as the order allows.
+    fn read<T>(
+        &self,
+        wanted: &Wanted,
+        user: u64,
+        now_ms: i64,
+        channels: &[u64],
+        with: impl FnOnce(Features, &Dimensions) -> T,
+    ) -> T {
+        let users = self.users.read(self.users.number(user));
+        let shards = self.channels.read_of(channels.iter().copied());
+        let state_of =
+            |id: &u64| shards.get(self.channels.number(*id)).and_then(|shard| shard.by_id.get(id));
+        let states: Vec<Option<&ChannelState>> = channels.iter().map(state_of).collect();
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let current = |state: Option<&ChannelState>| {
+            state.filter(|_| wanted.popularity).and_then(|state| state.bag().current())
+        };
+        let products = self.products.read_of(states.iter().filter_map(|state| current(*state)));
+        // Everything that is read is locked, so the moment holds for all of it.
+        let (ts_ms, position) = self.with_clock(|clock| clock.read(now_ms));
+        let candidates = channels.iter().zip(&states).map(|(id, state)| {
+            let product = current(*state).and_then(|id| {
+                products.get(self.products.number(id)).and_then(|shard| shard.by_id.get(&id))
+            });
+            let anchor = tables.dimensions.anchor_of(*id, ts_ms);
+            KnownCandidate { channel: *state, anchor, product }
+        });
+        let user = users.by_id.get(&user);
+        let state = user.map(|user| &user.state);
+        let values = assemble::request(wanted, state, candidates, ts_ms);
+        let history = user.map_or(0, |user| user.changed);
+        let stand = Stand { ts_ms, position, history, tables: tables.changed };
+        with(Features { stand, values }, &tables.dimensions)
+    }
+
+    pub(crate) fn features(
+        &self,
+        wanted: &Wanted,
+        user: u64,
+        now_ms: i64,
+        channels: &[u64],
+    ) -> Features {
+        self.read(wanted, user, now_ms, channels, |features, _| features)
+    }
+
+    pub(crate) fn feed(
+        &self,
+        builder: &FeedBuilder,
+        request: &mut Request,
+        now_ms: i64,
+    ) -> (Feed, Stand) {
+        let channels: Vec<u64> = request.candidates.iter().map(|of| of.channel_id).collect();
+        let user = request.user_id;
+        self.read(builder.wanted(), user, now_ms, &channels, |features, dimensions| {
+            request.ts_ms = features.stand.ts_ms;
+            (builder.feed_from(dimensions, request, &features.values), features.stand)
+        })
+    }
+
+    /// Forgets the channels and products of which no feature can tell anything from `at_ms` on, the last stamp; the number of
+    /// both. One shard is locked at a time.
+    pub(crate) fn forget_idle(&self, at_ms: i64) -> usize {
+        let mut forgotten = 0;
+        for number in 0..self.channels.len() {
+            let mut shard = self.channels.write(number);
+            let before = shard.by_id.len();
+            shard.by_id.retain(|_, channel| !channel.is_over(at_ms, &self.config));
+            forgotten += before - shard.by_id.len();
+        }
+        for number in 0..self.products.len() {
+            let mut shard = self.products.write(number);
+            let before = shard.by_id.len();
+            shard.by_id.retain(|_, product| !product.is_over(at_ms));
+            forgotten += before - shard.by_id.len();
+        }
+        forgotten
+    }
+
+    /// Users, channels and products with a state.
+    pub(crate) fn sizes(&self) -> [usize; 3] {
+        fn size<T>(shards: &Shards<T>) -> usize {
+            (0..shards.len()).map(|number| shards.read(number).by_id.len()).sum()
+        }
+        [size(&self.users), size(&self.channels), size(&self.products)]
+    }
+}

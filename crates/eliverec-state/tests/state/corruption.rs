@@ -1,0 +1,112 @@
+//! Random damage to the directory: refused by the name of a file, or passed over without a difference.
+
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+
+use eliverec_core::seed::Random;
+use eliverec_state::{State, Table};
+use fs_err as fs;
+
+use crate::log::{batch, config, dimensions, moment, row, schema};
+use crate::oracle::{expected, found, records};
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+/// Damages a file in one of several ways; what was done.
+fn damage(path: &Path, random: &mut Random) -> String {
+    let mut bytes = fs::read(path).unwrap();
+    let mut below = |bound: usize| (random.uniform() * bound as f64) as usize;
+    let way = below(4);
+    let place = below(bytes.len().max(1));
+    match way {
+        0 if !bytes.is_empty() => bytes[place] ^= 1 << below(8),
+        1 => bytes.truncate(place),
+        2 => {
+            let end = (place + 1 + below(5_000)).min(bytes.len());
+            bytes[place.min(end)..end].fill(below(256) as u8);
+        }
+        _ => bytes.extend((0..=place % 100).map(|i| i as u8)),
+    }
+    fs::write(path, bytes).unwrap();
+    format!("way {way} at {place}")
+}
+
+#[test]
+fn damage_is_refused_by_name_or_makes_no_difference() {
+    let rounds: u64 = std::env::var("ELIVEREC_CORRUPTIONS").map_or(60, |n| n.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    let open = |path: &Path| State::open(path, config(), &schema(), &dimensions());
+    let state = open(&whole).unwrap();
+    for of in 0..70 {
+        state.ingest(batch(of), moment(of)).unwrap();
+        if let Some(row) = row(of) {
+            state.upsert(Table::Channels, vec![row], moment(of)).unwrap();
+        }
+        if of == 30 || of == 50 {
+            state.snapshot().unwrap();
+        }
+    }
+    let position = state.position();
+    drop(state);
+    let mut all = Vec::new();
+    files(&whole, &mut all);
+    all.sort();
+    all.retain(|path| path.file_name().unwrap() != "lock");
+    let (mut refused, mut recovered) = (0, 0);
+    for round in 0..rounds {
+        let mut random = Random::new(round);
+        let hurt = folder.path().join("hurt");
+        let _ = fs::remove_dir_all(&hurt);
+        copy(&whole, &hurt);
+        let file = &all[(random.uniform() * all.len() as f64) as usize];
+        let name = file.strip_prefix(&whole).unwrap();
+        let what = damage(&hurt.join(name), &mut random);
+        let opened = catch_unwind(|| open(&hurt));
+        let Ok(opened) = opened else { panic!("{}: {what}: a panic", name.display()) };
+        match opened {
+            Err(error) => {
+                let text = error.to_string();
+                assert!(
+                    text.contains(&*hurt.to_string_lossy()),
+                    "{}: {what}: {text}",
+                    name.display()
+                );
+                refused += 1;
+            }
+            Ok(state) => {
+                assert_eq!(state.position(), position, "{}: {what}", name.display());
+                let (at_ms, features) = found(&state, moment(70));
+                // Older files of the log are not read by a restart, so their damage shows when the day leaves.
+                let read = catch_unwind(std::panic::AssertUnwindSafe(|| records(&state)));
+                if let Ok(records) = read {
+                    assert_eq!(features, expected(&records, at_ms), "{}: {what}", name.display());
+                }
+                recovered += 1;
+            }
+        }
+    }
+    assert!(refused > 0 && recovered > 0, "{refused} refused, {recovered} recovered");
+}
