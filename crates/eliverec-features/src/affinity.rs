@@ -27,10 +27,16 @@ impl Affinity {
         }
     }
 
-    /// Watches of `anchor` among the last ones, and when the newest of them ended.
-    pub fn of(&self, anchor: u64) -> (u32, Option<Moment>) {
-        let watches = self.anchors.iter().filter(|(_, watched)| *watched == anchor);
+    /// Watches of `anchor` among the last ones from `oldest_ms` on, and when the newest of them ended.
+    pub fn of(&self, anchor: u64, oldest_ms: i64) -> (u32, Option<Moment>) {
+        let watches =
+            self.anchors.since(oldest_ms).iter().filter(|(_, watched)| *watched == anchor);
         watches.fold((0, None), |(count, _), (moment, _)| (count + 1, Some(*moment)))
+    }
+
+    /// Whether no watch is of `oldest_ms` or later.
+    pub fn is_before(&self, oldest_ms: i64) -> bool {
+        self.anchors.is_before(oldest_ms)
     }
 
     /// Takes in the watches built from other events of the same user.

@@ -1,6 +1,7 @@
 //! From the states of the folds to the values of a request: the last step that both drivers share before the feed.
 
 use crate::channel::ChannelState;
+use crate::config::FeatureConfig;
 use crate::popularity::Popularity;
 use crate::registry::FeatureId;
 use crate::request::{CandidateFeatures, Click, RequestFeatures, Watch};
@@ -20,12 +21,17 @@ pub struct Known<'a> {
 }
 
 /// All features of a candidate for a user at `at_ms`.
-pub fn snapshot(user: Option<&UserState>, of: Known<'_>, at_ms: i64) -> Snapshot {
+pub fn snapshot(
+    config: &FeatureConfig,
+    user: Option<&UserState>,
+    of: Known<'_>,
+    at_ms: i64,
+) -> Snapshot {
     let mut snapshot = Snapshot::unknown();
     if let Some(user) = user {
-        user.snapshot(at_ms, &mut snapshot);
+        user.snapshot(at_ms, config, &mut snapshot);
         if let Some(anchor) = of.anchor {
-            user.snapshot_anchor(anchor, at_ms, &mut snapshot);
+            user.snapshot_anchor(anchor, at_ms, config, &mut snapshot);
         }
     }
     if let Some(channel) = of.channel {
@@ -39,16 +45,17 @@ pub fn snapshot(user: Option<&UserState>, of: Known<'_>, at_ms: i64) -> Snapshot
 
 /// The features of a request of a user at `at_ms`.
 pub fn request<'a>(
+    config: &FeatureConfig,
     wanted: &Wanted,
     user: Option<&UserState>,
     candidates: impl IntoIterator<Item = Known<'a>>,
     at_ms: i64,
 ) -> RequestFeatures {
-    let mut features = history(user, at_ms);
+    let mut features = history(config, user, at_ms);
     // The features of the user depend on no channel.
-    features.user = values(&snapshot(user, Known::default(), at_ms), &wanted.user);
+    features.user = values(&snapshot(config, user, Known::default(), at_ms), &wanted.user);
     let candidate = |of: Known<'a>| {
-        let snapshot = snapshot(user, of, at_ms);
+        let snapshot = snapshot(config, user, of, at_ms);
         let popularity = snapshot.get(FeatureId::ProductPopularity);
         CandidateFeatures {
             channel: values(&snapshot, &wanted.channel),
@@ -62,10 +69,11 @@ pub fn request<'a>(
 }
 
 /// Both histories as of `at_ms`.
-pub fn history(user: Option<&UserState>, at_ms: i64) -> RequestFeatures {
+pub fn history(config: &FeatureConfig, user: Option<&UserState>, at_ms: i64) -> RequestFeatures {
     let Some(history) = user.map(UserState::history) else { return RequestFeatures::default() };
-    let products = history.products().iter();
-    let channels = history.channels().iter();
+    let oldest_ms = config.oldest_ms(at_ms);
+    let products = history.products().since(oldest_ms).iter();
+    let channels = history.channels().since(oldest_ms).iter();
     RequestFeatures {
         products: products
             .map(|(moment, click)| Click {

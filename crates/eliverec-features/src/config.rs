@@ -23,6 +23,10 @@ pub struct FeatureConfig {
     /// Products per channel whose last switch, on or off, is known. A channel that puts another product on sale every
     /// three minutes switches that many in a day.
     pub bag_products: usize,
+    /// Clicks and watches count for so many days; all of them if `None`. A service forgets a user when nothing counts any more.
+    /// Last and left out if `None`, so that what was written without it stays what it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_age_days: Option<u32>,
 }
 
 impl Default for FeatureConfig {
@@ -34,6 +38,7 @@ impl Default for FeatureConfig {
             channel_history: 50,
             affinity_watches: 128,
             bag_products: 500,
+            history_age_days: None,
         }
     }
 }
@@ -69,6 +74,12 @@ impl FeatureConfig {
         Ok(())
     }
 
+    /// The moment before which clicks and watches do not count for what is asked at `at_ms`.
+    pub fn oldest_ms(&self, at_ms: i64) -> i64 {
+        let age_ms = self.history_age_days.map(|days| i64::from(days) * 86_400_000);
+        age_ms.map_or(i64::MIN, |age_ms| at_ms.saturating_sub(age_ms))
+    }
+
     /// The options in which two differ, with both values; empty for equal ones.
     pub(crate) fn differences(&self, other: &Self) -> String {
         let rows = |c: &Self| {
@@ -79,6 +90,7 @@ impl FeatureConfig {
                 ("channel_history", c.channel_history.to_string()),
                 ("affinity_watches", c.affinity_watches.to_string()),
                 ("bag_products", c.bag_products.to_string()),
+                ("history_age_days", c.history_age_days.map_or("none".into(), |d| d.to_string())),
             ]
         };
         let pairs = rows(self).into_iter().zip(rows(other));

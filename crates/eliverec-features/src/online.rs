@@ -68,7 +68,8 @@ impl OnlineDriver {
             let anchor = self.dimensions.anchor_of(*channel, at_ms);
             self.state.known(*channel, anchor)
         });
-        assemble::request(&self.wanted, self.state.user(user), candidates, at_ms)
+        let user = self.state.user(user);
+        assemble::request(self.state.config(), &self.wanted, user, candidates, at_ms)
     }
 
     /// What became of the events.

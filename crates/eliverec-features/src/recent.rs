@@ -50,6 +50,16 @@ impl<T> Recent<T> {
         self.entries.iter()
     }
 
+    /// The entries from `oldest_ms` on, oldest first.
+    pub fn since(&self, oldest_ms: i64) -> &[(Moment, T)] {
+        &self.entries[self.entries.partition_point(|(moment, _)| moment.ts_ms < oldest_ms)..]
+    }
+
+    /// Whether no entry is of `oldest_ms` or later.
+    pub fn is_before(&self, oldest_ms: i64) -> bool {
+        self.newest().is_none_or(|(moment, _)| moment.ts_ms < oldest_ms)
+    }
+
     /// The newest entry.
     pub fn newest(&self) -> Option<&(Moment, T)> {
         self.entries.last()

@@ -1,7 +1,7 @@
 //! All folds of a platform: routes an admitted event to the user, the channel and the product it concerns.
 //!
-//! Memory: each user and channel is bounded; the number of users is the platform's. [`FeatureState::forget_idle`] drops products
-//! and channels of which no feature can tell anything any more.
+//! Memory: each user and channel is bounded; the number of users is the platform's. [`FeatureState::forget_idle`] drops users,
+//! products and channels of which no feature can tell anything any more.
 
 use eliverec_core::event::Event;
 use serde::{Deserialize, Serialize};
@@ -72,7 +72,8 @@ impl FeatureState {
         at_ms: i64,
         anchor_of: impl Fn(u64) -> Option<u64>,
     ) -> Snapshot {
-        assemble::snapshot(self.user(user), self.known(channel, anchor_of(channel)), at_ms)
+        let of = self.known(channel, anchor_of(channel));
+        assemble::snapshot(&self.config, self.user(user), of, at_ms)
     }
 
     /// What is known of a candidate, whose anchor is that.
@@ -129,8 +130,9 @@ impl FeatureState {
     }
 
     /// Drops products that were not clicked in the 24 hours before `at_ms`, and channels of which nothing can be told any more
-    /// ([`ChannelState::is_over`]). No snapshot from then on changes. Users stay: a history does not end.
+    /// ([`ChannelState::is_over`]), and users ([`UserState::is_over`]). No snapshot from then on changes.
     pub fn forget_idle(&mut self, at_ms: i64) {
+        self.users.retain(|_, user| !user.is_over(at_ms, &self.config));
         self.products.retain(|_, product| !product.is_over(at_ms));
         self.channels.retain(|_, channel| !channel.is_over(at_ms, &self.config));
     }

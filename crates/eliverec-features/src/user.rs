@@ -34,17 +34,34 @@ impl UserState {
     }
 
     /// Writes the features of the user at `at_ms`.
-    pub fn snapshot(&self, at_ms: i64, into: &mut Snapshot) {
-        let (products, channels) = (self.history.products(), self.history.channels());
+    pub fn snapshot(&self, at_ms: i64, config: &FeatureConfig, into: &mut Snapshot) {
+        let oldest_ms = config.oldest_ms(at_ms);
+        let products = self.history.products().since(oldest_ms);
+        let channels = self.history.channels().since(oldest_ms);
         into.set(FeatureId::HistoryProducts, products.len() as f32);
         into.set(FeatureId::HistoryChannels, channels.len() as f32);
-        into.set_age(FeatureId::ProductClickAgeS, products.newest().map(|n| n.0.ts_ms), at_ms);
-        into.set_age(FeatureId::WatchAgeS, channels.newest().map(|n| n.0.ts_ms), at_ms);
+        into.set_age(FeatureId::ProductClickAgeS, products.last().map(|n| n.0.ts_ms), at_ms);
+        into.set_age(FeatureId::WatchAgeS, channels.last().map(|n| n.0.ts_ms), at_ms);
+    }
+
+    /// Whether from `at_ms` on nothing of the user counts, unless more events come: then a user without any event has the same
+    /// features. Never without [`FeatureConfig::history_age_days`].
+    pub fn is_over(&self, at_ms: i64, config: &FeatureConfig) -> bool {
+        let oldest_ms = config.oldest_ms(at_ms);
+        self.history.products().is_before(oldest_ms)
+            && self.history.channels().is_before(oldest_ms)
+            && self.affinity.is_before(oldest_ms)
     }
 
     /// Writes the features of the user and a candidate's `anchor` at `at_ms`.
-    pub fn snapshot_anchor(&self, anchor: u64, at_ms: i64, into: &mut Snapshot) {
-        let (watches, newest) = self.affinity.of(anchor);
+    pub fn snapshot_anchor(
+        &self,
+        anchor: u64,
+        at_ms: i64,
+        config: &FeatureConfig,
+        into: &mut Snapshot,
+    ) {
+        let (watches, newest) = self.affinity.of(anchor, config.oldest_ms(at_ms));
         into.set(FeatureId::AnchorWatches, watches as f32);
         into.set_age(FeatureId::AnchorWatchAgeS, newest.map(|moment| moment.ts_ms), at_ms);
     }

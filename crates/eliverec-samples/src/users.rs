@@ -65,16 +65,18 @@ impl UserDrive {
 
     fn request(&mut self, impressions: Vec<Impression>) -> Open {
         let (at_ms, wanted) = (self.at_ms, &self.context.wanted);
-        let mut features = history(Some(&self.state), at_ms);
+        let mut features = history(&self.config, Some(&self.state), at_ms);
         let mut snapshot = Snapshot::unknown();
-        self.state.snapshot(at_ms, &mut snapshot);
+        self.state.snapshot(at_ms, &self.config, &mut snapshot);
         features.user = values(&snapshot, &wanted.user);
         let context = impressions.first().map_or(&[][..], |first| &first.known[..first.context]);
         self.payload.clear();
         write_request(self.user, impressions.len(), context, &features, &mut self.payload);
         let candidate = |mut of: Impression| {
             match self.context.anchor_of(of.channel_id, at_ms) {
-                Some(anchor) => self.state.snapshot_anchor(anchor, at_ms, &mut snapshot),
+                Some(anchor) => {
+                    self.state.snapshot_anchor(anchor, at_ms, &self.config, &mut snapshot);
+                }
                 None => snapshot = Snapshot::unknown(),
             }
             Writer(&mut of.known).numbers(&values(&snapshot, &wanted.anchor));

@@ -16,6 +16,16 @@ pub(crate) fn sync_directory(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Replaces a small text as a whole.
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
+    let name = path.file_name().unwrap_or_default();
+    let partial = path.with_file_name(format!("{PARTIAL}{}", name.display()));
+    fs_err::write(&partial, format!("{text}\n"))?;
+    fs_err::File::open(&partial)?.sync_all()?;
+    fs_err::rename(&partial, path)?;
+    sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
 /// Makes a directory whose name is on disk.
 pub(crate) fn create_directory(path: &Path) -> Result<(), Error> {
     if path.is_dir() {

@@ -151,7 +151,7 @@ impl Queue {
     }
 }
 
-/// Idle channels and products are looked for so often, by the stamps.
+/// Idle users, channels and products are looked for so often, by the stamps.
 const FORGET_MS: i64 = 3_600_000;
 
 /// The thread that writes.

@@ -11,8 +11,9 @@
 //! stamps ([`Stand`]). So the log alone says what each request could know, and `eliverec samples` computes the same features from it.
 //!
 //! # Memory
-//! That of the folds ([`eliverec_features`]), the tables, and the ids of events that may come again, which the settings bound. A user
-//! stays for ever; channels and products are forgotten when no feature can tell anything of them any more, so that nothing changes by it.
+//! That of the folds ([`eliverec_features`]), the tables, and the ids of events that may come again, which the settings bound. Users,
+//! channels and products are forgotten when no feature can tell anything of them any more, so that nothing changes by it; a user only if
+//! the settings say how old clicks and watches may be ([`eliverec_features::FeatureConfig::history_age_days`]), as samples are then made, too.
 //!
 //! # On disk
 //! ```text

@@ -2,15 +2,19 @@
 //!
 //! `DIR/2026-11-29-00000000000000000001.redb` begins with record 1 and holds records that arrived on that day. Records are numbered
 //! from 1 without gaps. A file ends with its day or when it is full; whole days leave ([`Log::leave`]) when they stand elsewhere.
+//! `DIR/newest` has the name of the last file.
 
 use std::path::{Path, PathBuf};
 
 use eliverec_core::Day;
 
 use crate::error::Error;
-use crate::files::{create_directory, names};
+use crate::files::{create_directory, names, replace};
 use crate::record::Record;
 use crate::segment::{Segment, SegmentName};
+
+/// The file that has the name of the newest file of records, so that nobody takes a log that lacks it for a whole one.
+const NEWEST: &str = "newest";
 
 /// A file that is not written any more.
 #[derive(Debug)]
@@ -65,20 +69,32 @@ impl Log {
     ) -> Result<Self, Error> {
         create_directory(directory)?;
         let mut closed = Vec::new();
+        let mut newest = None;
         for name in names(directory)? {
-            let Some(segment) = SegmentName::parse(&name) else {
-                let reason = "is no file of the log; move it away";
-                return Err(Error::directory(&directory.join(name), reason));
-            };
-            closed.push(segment);
+            let path = directory.join(&name);
+            if name == NEWEST {
+                let text = fs_err::read_to_string(&path)?;
+                let parsed = SegmentName::parse(text.trim());
+                let reason =
+                    "does not name a file of the log; write the name of the newest one into it";
+                newest = Some(parsed.ok_or_else(|| Error::directory(&path, reason))?);
+                continue;
+            }
+            let segment = SegmentName::parse(&name);
+            let reason = "is no file of the log; move it away";
+            closed.push(segment.ok_or_else(|| Error::directory(&path, reason))?);
         }
-        closed.sort_by_key(|name| name.first);
-        if let Some(pair) = closed
-            .windows(2)
-            .find(|pair| pair[0].first >= pair[1].first || pair[0].day > pair[1].day)
-        {
+        closed.sort_by_key(|name| (name.first, name.day));
+        if let Some(pair) = closed.windows(2).find(|pair| pair[0].day > pair[1].day) {
             let reason = format!("does not follow on {}; move one of them away", pair[0].text());
             return Err(Error::directory(&directory.join(pair[1].text()), reason));
+        }
+        // What a snapshot has may have left.
+        if let Some(newest) = newest.filter(|newest| newest.first >= first)
+            && closed.last().is_none_or(|last| last.first < newest.first)
+        {
+            let reason = "is missing; restore it from a backup";
+            return Err(Error::log(&directory.join(newest.text()), reason));
         }
         let current =
             closed.pop().map(|name| Segment::open(directory, name, schema)).transpose()?;
@@ -103,9 +119,10 @@ impl Log {
         let fits =
             |segment: &Segment| segment.name().day == day && segment.count() < self.segment_records;
         if !self.current.as_ref().is_some_and(fits) {
-            self.close()?;
+            self.close();
             let name = SegmentName { first: self.next, day };
             self.current = Some(Segment::create(&self.directory, name, &self.schema)?);
+            replace(&self.directory.join(NEWEST), &name.text())?;
         }
         if let Some(current) = &mut self.current {
             current.append(records)?;
@@ -160,31 +177,22 @@ impl Log {
     }
 
     /// Ends the file that is written if its day is before `today`.
-    pub(crate) fn end_days_before(&mut self, today: Day) -> Result<(), Error> {
+    pub(crate) fn end_days_before(&mut self, today: Day) {
         if self.current.as_ref().is_some_and(|current| current.name().day < today) {
-            self.close()?;
+            self.close();
         }
-        Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Error> {
-        let Some(segment) = self.current.take() else { return Ok(()) };
-        let name = segment.name();
-        if segment.count() > 0 {
-            self.closed.push(name);
-        } else {
-            drop(segment);
-            // It would have the first number of the file that follows.
-            fs_err::remove_file(self.directory.join(name.text()))?;
-        }
-        Ok(())
+    /// Ends the file that is written. One without records stays: the next begins with the same number.
+    fn close(&mut self) {
+        self.closed.extend(self.current.take().map(|current| current.name()));
     }
 
     /// Removes the files of days up to `last` whose records are all before number `before`.
     pub(crate) fn leave(&mut self, last: Day, before: u64) -> Result<usize, Error> {
         let days = self.days();
         let end_of = |name: &SegmentName| {
-            days.iter().find(|(day, ..)| *day == name.day).map_or(u64::MAX, |(.., end)| *end)
+            days.iter().find(|(day, ..)| *day == name.day).map_or(name.first, |(.., end)| *end)
         };
         let leaving =
             self.closed.iter().take_while(|name| name.day <= last && end_of(name) <= before);

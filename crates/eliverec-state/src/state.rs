@@ -12,7 +12,7 @@ use eliverec_features::{FeedBuilder, Request, Wanted};
 
 use crate::config::StateConfig;
 use crate::error::Error;
-use crate::files::create_directory;
+use crate::files::{create_directory, replace};
 use crate::ingest::{Acknowledged, Batch, Queue, Writer};
 use crate::known::Known;
 use crate::log::Log;
@@ -267,7 +267,7 @@ impl State {
     /// The days that are over when it is `now_ms` and have not left, in order: no record of theirs can come any more.
     ///
     /// # Errors
-    /// A file of the log that cannot be closed.
+    /// A moment outside the years 0000 to 9999, or a damaged note of the days that have left.
     pub fn days_over(&self, now_ms: i64) -> Result<Vec<LoggedDay>, Error> {
         let mut log = self.shared.log();
         // Whatever comes next gets a stamp from here on.
@@ -276,7 +276,7 @@ impl State {
             clock.earliest_stamp_ms()
         });
         let today = Day::of(earliest_ms).ok_or(Error::Clock { now_ms: earliest_ms })?;
-        log.end_days_before(today)?;
+        log.end_days_before(today);
         let left = self.shared.left()?;
         let days = log.days().into_iter();
         let over = days.filter(|(day, ..)| *day < today && left.is_none_or(|left| *day > left));
@@ -316,11 +316,7 @@ impl State {
     /// What the file system refuses.
     pub fn leave(&self, day: Day) -> Result<usize, Error> {
         let left = self.shared.left()?.map_or(day, |left| left.max(day));
-        let partial = self.shared.left.with_extension("partial");
-        fs_err::write(&partial, format!("{left}\n"))?;
-        fs_err::File::open(&partial)?.sync_all()?;
-        fs_err::rename(&partial, &self.shared.left)?;
-        crate::files::sync_directory(self.shared.left.parent().unwrap_or(Path::new(".")))?;
+        replace(&self.shared.left, &left.to_string())?;
         self.shared.remove_left()
     }
 }

@@ -261,7 +261,7 @@ impl FeatureStore {
         });
         let user = users.by_id.get(&user);
         let state = user.map(|user| &user.state);
-        let values = assemble::request(wanted, state, candidates, ts_ms);
+        let values = assemble::request(&self.config, wanted, state, candidates, ts_ms);
         let history = user.map_or(0, |user| user.changed);
         let stand = Stand { ts_ms, position, history, tables: tables.changed };
         with(Features { stand, values }, &tables.dimensions)
@@ -291,23 +291,21 @@ impl FeatureStore {
         })
     }
 
-    /// Forgets the channels and products of which no feature can tell anything from `at_ms` on, the last stamp; the number of
-    /// both. One shard is locked at a time.
-    pub(crate) fn forget_idle(&self, at_ms: i64) -> usize {
-        let mut forgotten = 0;
+    /// Forgets the users, channels and products of which no feature can tell anything from `at_ms` on, the last stamp. One shard is
+    /// locked at a time.
+    pub(crate) fn forget_idle(&self, at_ms: i64) {
+        for number in 0..self.users.len() {
+            let mut shard = self.users.write(number);
+            shard.by_id.retain(|_, user| !user.state.is_over(at_ms, &self.config));
+        }
         for number in 0..self.channels.len() {
             let mut shard = self.channels.write(number);
-            let before = shard.by_id.len();
             shard.by_id.retain(|_, channel| !channel.is_over(at_ms, &self.config));
-            forgotten += before - shard.by_id.len();
         }
         for number in 0..self.products.len() {
             let mut shard = self.products.write(number);
-            let before = shard.by_id.len();
             shard.by_id.retain(|_, product| !product.is_over(at_ms));
-            forgotten += before - shard.by_id.len();
         }
-        forgotten
     }
 
     /// Users, channels and products with a state.

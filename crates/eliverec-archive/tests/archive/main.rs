@@ -2,5 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
 
+mod days;
 mod parity;
 mod world;

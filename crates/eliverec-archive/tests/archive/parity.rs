@@ -9,7 +9,7 @@ use eliverec_core::dimensions::Value;
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
 use eliverec_core::{Event, Feed};
-use eliverec_features::FeedBuilder;
+use eliverec_features::{FeatureConfig, FeedBuilder};
 use eliverec_samples::{SampleConfig, samples};
 use eliverec_state::{Acknowledged, Row, State, StateConfig, Table};
 use eliverec_tables::{FeedDirectory, Split};
@@ -134,7 +134,10 @@ fn what_a_request_saw_is_what_samples_compute() {
     let users = std::env::var("ELIVEREC_PARITY_USERS").map_or(400, |users| users.parse().unwrap());
     let played = play(users, 3, 40);
     begin(&path("logs"), &played.schema, &played.dimensions).unwrap();
-    let config = StateConfig { gather_ms: 0, segment_records: 2_000, ..StateConfig::default() };
+    // Half of the histories are too old in the end.
+    let features = FeatureConfig { history_age_days: Some(1), ..FeatureConfig::default() };
+    let config =
+        StateConfig { features, gather_ms: 0, segment_records: 2_000, ..StateConfig::default() };
     let open = || State::open(&path("state"), config, &played.schema, &played.dimensions).unwrap();
     let dimensions = std::sync::Arc::new(played.dimensions.clone());
     let builder = FeedBuilder::new(&played.schema, &dimensions).unwrap();
@@ -159,7 +162,8 @@ fn what_a_request_saw_is_what_samples_compute() {
     archive(&state, &path("logs"), end_ms).unwrap();
     assert!(state.days_over(end_ms).unwrap().is_empty());
 
-    let summary = samples(&path("logs"), &path("feeds"), &SampleConfig::default(), |_| ()).unwrap();
+    let config = SampleConfig { features, ..SampleConfig::default() };
+    let summary = samples(&path("logs"), &path("feeds"), &config, |_| ()).unwrap();
     assert_eq!(summary.duplicates, 0, "{summary}");
     assert_eq!(summary.late, first.late + second.late);
     let known = feeds.into_inner().unwrap();

@@ -38,6 +38,41 @@ fn histories(state: &FeatureState) -> Vec<Vec<(u64, u64, f32)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
+    /// Two logs with a gap between them, after which nothing of the first may count: what is forgotten changes no snapshot.
+    #[test]
+    fn what_is_forgotten_tells_nothing(
+        first in logs(),
+        second in logs(),
+        gap_hours in prop::sample::select(vec![1_i64, 3, 26, 24 * 9, 24 * 31, 24 * 33]),
+        history_age_days in prop::sample::select(vec![None, Some(0), Some(1), Some(8)]),
+    ) {
+        let begin = first.iter().map(|event| event.available_at_ms).max().unwrap_or_default();
+        let shift = second.first().map_or(0, |event| begin - event.available_at_ms + gap_hours * 3_600_000);
+        let later = second.into_iter().enumerate().map(|(i, event)| Event {
+            event_id: 20_000 + i as u64,
+            ts_ms: event.ts_ms + shift,
+            available_at_ms: event.available_at_ms + shift,
+            ..event
+        });
+        let mut log: Vec<Event> = first.into_iter().chain(later).collect();
+        arrange(&mut log);
+        let config = FeatureConfig { history_age_days, ..log::config() };
+        let mut kept = FeatureState::new(config).unwrap();
+        let mut forgetful = kept.clone();
+        for event in admitted(&log) {
+            let at = event.available_at_ms;
+            forgetful.forget_idle(at);
+            prop_assert_eq!(snapshots(&forgetful, at), snapshots(&kept, at));
+            kept.apply(&event, anchor_of);
+            forgetful.apply(&event, anchor_of);
+        }
+        let end = log.last().map_or(0, |event| event.available_at_ms) + 40 * 86_400_000;
+        forgetful.forget_idle(end);
+        prop_assert_eq!(snapshots(&forgetful, end), snapshots(&kept, end));
+        let [users, ..] = forgetful.sizes();
+        prop_assert!(users == 0 || history_age_days.is_none());
+    }
+
     #[test]
     fn every_feature_is_its_definition(log in logs()) {
         drive(&log, &moments(&log), |at, state| {

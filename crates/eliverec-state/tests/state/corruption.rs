@@ -1,6 +1,6 @@
 //! Random damage to the directory: refused by the name of a file, or passed over without a difference.
 
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use eliverec_core::seed::Random;
@@ -54,6 +54,24 @@ fn damage(path: &Path, random: &mut Random) -> String {
 }
 
 #[test]
+fn a_log_without_its_newest_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || State::open(folder.path(), config(), &schema(), &dimensions());
+    let state = open().unwrap();
+    for of in 0..40 {
+        state.ingest(batch(of), moment(of)).unwrap();
+    }
+    drop(state);
+    let mut all = Vec::new();
+    files(&folder.path().join("log"), &mut all);
+    all.sort();
+    let last = all.iter().rfind(|path| path.extension().is_some()).unwrap();
+    fs::remove_file(last).unwrap();
+    let message = open().unwrap_err().to_string();
+    assert!(message.contains(&format!("{}: is missing", last.display())), "{message}");
+}
+
+#[test]
 fn damage_is_refused_by_name_or_makes_no_difference() {
     let rounds: u64 = std::env::var("ELIVEREC_CORRUPTIONS").map_or(60, |n| n.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
@@ -86,23 +104,26 @@ fn damage_is_refused_by_name_or_makes_no_difference() {
         let what = damage(&hurt.join(name), &mut random);
         let opened = catch_unwind(|| open(&hurt));
         let Ok(opened) = opened else { panic!("{}: {what}: a panic", name.display()) };
+        let named = |error: &eliverec_state::Error| {
+            let text = error.to_string();
+            assert!(text.contains(&*hurt.to_string_lossy()), "{}: {what}: {text}", name.display());
+        };
         match opened {
             Err(error) => {
-                let text = error.to_string();
-                assert!(
-                    text.contains(&*hurt.to_string_lossy()),
-                    "{}: {what}: {text}",
-                    name.display()
-                );
+                named(&error);
                 refused += 1;
             }
             Ok(state) => {
                 assert_eq!(state.position(), position, "{}: {what}", name.display());
                 let (at_ms, features) = found(&state, moment(70));
                 // Older files of the log are not read by a restart, so their damage shows when the day leaves.
-                let read = catch_unwind(std::panic::AssertUnwindSafe(|| records(&state)));
-                if let Ok(records) = read {
-                    assert_eq!(features, expected(&records, at_ms), "{}: {what}", name.display());
+                match catch_unwind(AssertUnwindSafe(|| records(&state))) {
+                    Ok(Ok(records)) => {
+                        let expected = expected(&records, at_ms);
+                        assert_eq!(features, expected, "{}: {what}", name.display());
+                    }
+                    Ok(Err(error)) => named(&error),
+                    Err(_) => panic!("{}: {what}: a panic", name.display()),
                 }
                 recovered += 1;
             }

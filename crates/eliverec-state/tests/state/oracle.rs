@@ -12,16 +12,15 @@ use crate::log::{CHANNELS, USERS, config, dimensions, wanted};
 const DAY_MS: i64 = 86_400_000;
 
 /// All records of the log of a state that is not used any more.
-pub(crate) fn records(state: &State) -> Vec<(u64, Record)> {
+pub(crate) fn records(state: &State) -> Result<Vec<(u64, Record)>, Error> {
     let mut records = Vec::new();
-    for day in state.days_over(crate::log::BEGIN_MS + 10 * DAY_MS).unwrap() {
-        let read = state.read_day(day, |sequence, record| {
+    for day in state.days_over(crate::log::BEGIN_MS + 10 * DAY_MS)? {
+        state.read_day(day, |sequence, record| {
             records.push((sequence, record));
             Ok::<_, Error>(())
-        });
-        read.unwrap();
+        })?;
     }
-    records
+    Ok(records)
 }
 
 /// How often each event stands in the log.
@@ -70,7 +69,7 @@ pub(crate) fn found(state: &State, now_ms: i64) -> (i64, Vec<RequestFeatures>) {
 /// The state knows what its log says.
 pub(crate) fn check(state: &State, now_ms: i64) -> Vec<(u64, Record)> {
     let (at_ms, features) = found(state, now_ms);
-    let records = records(state);
+    let records = records(state).unwrap();
     assert_eq!(records.len() as u64, state.position());
     assert_eq!(features, expected(&records, at_ms));
     records

@@ -43,6 +43,9 @@ pub(crate) struct Arguments {
     /// Watches that a feed keeps, the newest
     #[arg(long, value_name = "N", default_value_t = FeatureConfig::default().channel_history)]
     channel_history: usize,
+    /// Days for which clicks and watches count; all of them if it is not given
+    #[arg(long, value_name = "DAYS")]
+    history_age: Option<u32>,
     /// Minutes after a request in which what a user began counts for it
     #[arg(long, value_name = "MINUTES", default_value_t = 30)]
     attribution_window: u32,
@@ -62,6 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             stay_threshold_s: arguments.stay_threshold,
             product_history: arguments.product_history,
             channel_history: arguments.channel_history,
+            history_age_days: arguments.history_age,
             ..FeatureConfig::default()
         },
         ..SampleConfig::default()
