@@ -7,13 +7,15 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use eliverec_core::Feed;
 use eliverec_core::event::{Event, Scalar};
 use eliverec_core::feed::Column;
 use eliverec_core::feed::{Events, Labels};
 use eliverec_core::schema::{Group, Schema};
+use eliverec_core::{Dimensions, Feed};
 use eliverec_features::freshness::Fates;
 use eliverec_features::{Candidate, FeedBuilder, OnlineDriver, Request};
+use eliverec_tables::check::{Checked, Part, promises};
+use eliverec_tables::events::check::{WithoutRow, read_of};
 use eliverec_tables::events::{Day, EventLog, Row, Store};
 use eliverec_tables::{FeedDirectory, Split};
 
@@ -48,6 +50,8 @@ pub struct Replay {
     pub first: Option<String>,
     /// What became of the events.
     pub fates: Fates,
+    /// What was read of both.
+    pub checked: Checked,
 }
 
 /// Replays the log at `logs` and compares with the feeds that `samples` made of it. `progress` hears of the requests so far.
@@ -63,9 +67,10 @@ pub fn replay(logs: &Path, feeds: &Path, mut progress: impl FnMut(u64)) -> Resul
     let recipe = read_recipe(&feeds.join(RECIPE_FILE))?;
     let mut driver = OnlineDriver::new(recipe.features, &dimensions, builder.wanted())?;
     let channel_id = channel_id(schema)?;
-    let mut arrivals = Arrivals::new(&log, recipe.first_day());
+    let mut arrivals = Arrivals::new(&log, &dimensions, recipe.first_day());
     let mut labels = LabelJoin::new(recipe);
     let mut found = Replay::default();
+    let of_feeds = promises(&directory, &Split::ALL, &[])?;
     for split in Split::ALL {
         if directory.feeds(split)? == 0 {
             continue;
@@ -97,6 +102,22 @@ pub fn replay(logs: &Path, feeds: &Path, mut progress: impl FnMut(u64)) -> Resul
         found.compare_labels(schema, compared);
     }
     found.fates = driver.fates();
+    let events = Part {
+        name: "events".into(),
+        files: arrivals.files,
+        rows: arrivals.rows,
+        impressions: None,
+    };
+    let fates = [("late", found.fates.late), ("second arrivals", found.fates.duplicate)];
+    let mut of_log = Checked {
+        read: read_of(&log, events, &dimensions),
+        findings: arrivals.without_row.findings(),
+        ..Checked::default()
+    };
+    let no_events = std::iter::once(("no events", arrivals.rejected));
+    let left_out = fates.into_iter().chain(no_events).filter(|(_, rows)| *rows > 0);
+    of_log.read.left_out = left_out.map(|(reason, rows)| (reason.to_owned(), rows)).collect();
+    found.checked = of_log.and(of_feeds);
     Ok(found)
 }
 
@@ -105,13 +126,27 @@ struct Arrivals<'a> {
     log: &'a EventLog,
     days: VecDeque<Day>,
     waiting: VecDeque<Event>,
+    dimensions: &'a Dimensions,
+    files: u64,
+    rows: u64,
+    rejected: u64,
+    without_row: WithoutRow,
 }
 
 impl<'a> Arrivals<'a> {
     /// From the first day that the feeds drew on.
-    fn new(log: &'a EventLog, first: Option<Day>) -> Self {
+    fn new(log: &'a EventLog, dimensions: &'a Dimensions, first: Option<Day>) -> Self {
         let days = log.days().filter(|day| first.is_none_or(|first| *day >= first));
-        Self { log, days: days.collect(), waiting: VecDeque::new() }
+        Self {
+            log,
+            days: days.collect(),
+            waiting: VecDeque::new(),
+            dimensions,
+            files: 0,
+            rows: 0,
+            rejected: 0,
+            without_row: WithoutRow::default(),
+        }
     }
 
     /// The next event, if it arrived before that moment.
@@ -120,10 +155,16 @@ impl<'a> Arrivals<'a> {
             match self.days.front() {
                 Some(day) if day.start_ms() < ts_ms => {
                     let mut events = Vec::new();
+                    self.files += self.log.files(*day).len() as u64;
                     for row in self.log.read(*day..=*day)? {
-                        // What is no event was set aside when the feeds were made, or there would be none.
-                        if let Row::Event(event) = row? {
-                            events.push(event);
+                        self.rows += 1;
+                        match row? {
+                            Row::Event(event) => {
+                                self.without_row.add(self.dimensions, &event);
+                                events.push(event);
+                            }
+                            // It was set aside when the feeds were made, or there would be none.
+                            Row::Rejected(_) => self.rejected += 1,
                         }
                     }
                     events.sort_by_key(|event| (event.available_at_ms, event.event_id));

@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use datafusion_physical_plan::execute_stream;
+use eliverec_core::Dimensions;
 use eliverec_features::FeatureId;
 use eliverec_tables::Split;
+use eliverec_tables::check::Part;
+use eliverec_tables::events::check::read_of;
 use eliverec_tables::events::rejected::REJECTED_FOLDER;
 use eliverec_tables::events::{Day, EventLog, RejectedWriter, Store};
 use futures::StreamExt;
@@ -48,13 +51,9 @@ pub fn samples(
     let maker = Arc::new(FeedMaker::new(&schema, &dimensions)?);
     let recipe = config.recipe();
     let mut days = FeedDays::open(feeds, &schema, &recipe)?;
-    let mut notes = days.judge(LogFiles::of(&log)?, &recipe, config)?;
-    notes.extend(log.skipped().map(|path| {
-        let path = path.display();
-        format!("{path}: passed over, for its name begins with . or _")
-    }));
+    let notes = days.judge(LogFiles::of(&log)?, &recipe, config)?;
     let exposures = maker.wanted().channel.contains(&FeatureId::ExposureAgeS);
-    let source = source(log, exposures, &days, feeds, config)?;
+    let source = source(log, &dimensions, exposures, &days, feeds, config)?;
     let context = Arc::new(Context {
         config: config.clone(),
         source: Arc::new(source),
@@ -86,12 +85,16 @@ pub fn samples(
     let waiting =
         std::mem::replace(&mut *lock(&context.source.rejected), RejectedRows::new(None, &[]));
     waiting.finish()?;
-    Ok(counters.summary(of_days, notes))
+    let Source { log, days, dimensions, .. } = &*context.source;
+    let files = days.iter().map(|day| log.files(*day).len() as u64).sum();
+    let events = |rows| Part { name: "events".into(), files, rows, impressions: None };
+    Ok(counters.summary(of_days, notes, |rows| read_of(log, events(rows), dimensions)))
 }
 
 /// What is read of the log, and for which requests.
 fn source(
     log: EventLog,
+    dimensions: &Arc<Dimensions>,
     exposures: bool,
     days: &FeedDays,
     feeds: &Path,
@@ -125,6 +128,7 @@ fn source(
     Ok(Source {
         rejected: Mutex::new(RejectedRows::new(writer, &of_log)),
         log,
+        dimensions: Arc::clone(dimensions),
         days: of_log,
         requests: Requests { from: config.from, to: config.to, kept: days.days() },
         lenient: config.lenient,

@@ -1,5 +1,6 @@
 //! A feed directory, opened for reading.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -178,6 +179,21 @@ impl FeedDirectory {
         }
         self.check_id_types(split, &files)?;
         Ok(files)
+    }
+
+    /// How the columns write their ids, `integers` or `text`, by column as messages call it (`candidates.channel_id`); from the
+    /// first file with rows of each split, for the files agree or are refused when they are read.
+    pub fn id_kinds(&self) -> BTreeMap<String, String> {
+        let mut types = IdTypes::new(id_columns(&self.schema));
+        for split in Split::ALL {
+            // What is wrong with a split is told when it is read.
+            let listing = self.listing(split).map(|listing| listing.read).into_iter().flatten();
+            let mut files = listing.filter_map(|path| FeedFile::open(path, &self.schema).ok());
+            if let Some(file) = files.find(|file| file.feeds() > 0) {
+                types.learn(file.path(), file.id_types());
+            }
+        }
+        types.kinds()
     }
 
     /// Refuses files that write ids as integers where others write text: those of the split, and the first of each

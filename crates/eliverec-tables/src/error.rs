@@ -80,6 +80,22 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A request that stands twice in a split that is measured.
+    #[error(
+        "{path}: row {row}: request_id: {request} stands in {before} already, and what is measured would count it twice; \
+         write each request once",
+        path = path.display(), before = before.display()
+    )]
+    Repeated {
+        /// The feed file.
+        path: PathBuf,
+        /// Row of the file, from 0.
+        row: u64,
+        /// The request, as the file has it.
+        request: String,
+        /// The file in which it stands already.
+        before: PathBuf,
+    },
     /// A value of a file that an importer reads cannot be used.
     #[error("{path}: line {line}: {column}: {reason}", path = path.display())]
     Source {

@@ -227,6 +227,11 @@ impl Footer {
 }
 
 impl Footer {
+    /// The unit of `ts`, where it is stored as a plain integer.
+    pub(crate) const fn ts_unit(&self) -> TimeUnit {
+        self.ts_unit
+    }
+
     /// The leaves of some columns, each with the fields of its structs.
     pub(crate) fn projection(&self, wanted: &[(&str, Vec<&str>)]) -> ProjectionMask {
         projection(&self.metadata, wanted)

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::explain_tensors::Tensors;
+use crate::feeds_read::check_fit;
 
 /// Where [`explain`] writes what the scores were computed from and by.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +86,7 @@ pub fn explain(
     tensors: Option<TensorFile<'_>>,
 ) -> Result<Explanation, Error> {
     let scorer = Scorer::open(path)?;
-    RunDirectory::at(path).check_schema(feeds.schema(), feeds.path())?;
+    check_fit(&RunDirectory::at(path), feeds)?;
     let (split, feed) = find(feeds, id)?;
     let (schema, scoring) = (&scorer.schema, scorer.scoring());
     let lengths = scorer.config.settings().lengths();

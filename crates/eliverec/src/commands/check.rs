@@ -58,11 +58,12 @@ fn is_log(path: &Path) -> bool {
 fn text(checked: &Checked) -> String {
     let mut table = plain_table();
     table.set_header(["read", "files", "rows", "impressions"]);
-    for part in &checked.read {
-        let counts = [part.files, part.rows, part.impressions].map(|count| count.to_string());
+    for part in &checked.read.parts {
+        let counts = [part.files, part.rows, part.impressions.unwrap_or_default()];
+        let counts = counts.map(|count| count.to_string());
         table.add_row(std::iter::once(part.name.clone()).chain(counts));
     }
-    let mut lines = vec![table.trim_fmt()];
+    let mut lines = vec![table.trim_fmt(), checked.read.to_string()];
     lines.extend(checked.covers.iter().cloned());
     let alike = |a: &Finding, b: &Finding| (a.level, a.check) == (b.level, b.check);
     for findings in checked.findings.chunk_by(alike) {

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use eliverec_tables::FeedDirectory;
+use eliverec_tables::check::promises;
+use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::explain::{Candidate, Event, Explanation, TensorFile, explain};
 
-use super::{plain_table, print, print_json};
+use super::{plain_table, reading};
 
 /// Show what the model saw and did for one request
 #[derive(Debug, clap::Args)]
@@ -65,24 +66,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let regularisers = arguments.regularisers;
     let tensors = arguments.tensors.as_deref().map(|path| TensorFile { path, regularisers });
     let explanation = explain(&arguments.run, &feeds, arguments.request, tensors)?;
-    if arguments.json {
-        print_json(&explanation)?;
-        return Ok(crate::OK);
-    }
+    let checked = promises(&feeds, &Split::ALL, &[])?;
     let likeliest = || {
         let all = explanation.candidates.iter().enumerate();
         all.max_by(|a, b| a.1.probability.total_cmp(&b.1.probability)).map_or(0, |(i, _)| i)
     };
     let chosen = arguments.candidate.unwrap_or_else(likeliest);
     let count = explanation.candidates.len();
-    if chosen >= count {
+    if !arguments.json && chosen >= count {
         return Err(eliverec_run::Error::Run {
             path: arguments.feeds.clone(),
             reason: format!("request {} has candidates 0 to {}", arguments.request, count - 1),
         }
         .into());
     }
-    print(&arguments.tables(&explanation, chosen))?;
+    reading::end(arguments.json, &checked, &explanation, || {
+        Ok(arguments.tables(&explanation, chosen))
+    })?;
     Ok(crate::OK)
 }
 

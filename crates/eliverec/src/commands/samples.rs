@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use eliverec_features::FeatureConfig;
-use eliverec_samples::{Error, SampleConfig, SampleProgress, samples};
+use eliverec_samples::{DaySummary, Error, SampleConfig, SampleProgress, samples};
 use eliverec_tables::FeedDirectory;
 use eliverec_tables::events::{Day, EventLog, Store};
+use serde::Serialize;
 
-use super::{inspect, print, tell};
+use super::{inspect, reading, tell};
 
 /// Make point-in-time feeds from an event log
 #[derive(Debug, clap::Args)]
@@ -49,6 +50,23 @@ pub(crate) struct Arguments {
     /// Set rows that are no events aside and count them, instead of stopping at the first
     #[arg(long)]
     lenient: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed as JSON.
+#[derive(Debug, Serialize)]
+struct Made<'a> {
+    /// Of the log.
+    rows: u64,
+    /// Events given to the features.
+    events_used: u64,
+    /// Of the log.
+    impressions: u64,
+    impressions_in_feeds: u64,
+    days: &'a [DaySummary],
+    notes: &'a [String],
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
@@ -77,9 +95,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         }
     });
     let summary = summary.map_err(|error| first_in_the_log(arguments, error))?;
-    print(&summary.to_string())?;
-    let directory = FeedDirectory::open(&arguments.out)?;
-    print(&inspect::table(&eliverec_tables::statistics(&directory)?))?;
+    let result = Made {
+        rows: summary.rows_in,
+        events_used: summary.events_used,
+        impressions: summary.impressions_in,
+        impressions_in_feeds: summary.impressions(),
+        days: &summary.days,
+        notes: &summary.notes,
+    };
+    reading::end(arguments.json, &summary.checked, &result, || {
+        let directory = FeedDirectory::open(&arguments.out)?;
+        let table = inspect::table(&eliverec_tables::statistics(&directory)?);
+        Ok(format!("{summary}\n{table}"))
+    })?;
     Ok(crate::OK)
 }
 
