@@ -66,6 +66,15 @@ pub const CHECKS: &[&Check] = &[
     &requests::SPLIT_EMPTY,
 ];
 
+/// Those of [`CHECKS`] that every command makes of the feeds that it reads ([`promises`]).
+pub const PROMISED: &[&Check] = &[
+    &promised::SPLITS_SHARE_REQUESTS,
+    &promised::REQUEST_TWICE,
+    &promised::SPLITS_OUT_OF_ORDER,
+    &promised::TIME_UNIT,
+    &histories::NOT_OLDEST_FIRST,
+];
+
 /// Looks through the feeds of every split.
 ///
 /// # Errors
