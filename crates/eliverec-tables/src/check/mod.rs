@@ -24,7 +24,7 @@ mod requests;
 pub(crate) mod sample;
 
 pub use finding::{Check, Checked, Finding, Level, Part, Read};
-pub use promised::promises;
+pub use promised::{PROMISED, promises};
 
 use family::Family;
 use finding::Findings;
@@ -64,15 +64,6 @@ pub const CHECKS: &[&Check] = &[
     &ids::IDS_SEEN_ONCE,
     &ids::VOCABULARY_UNUSED,
     &requests::SPLIT_EMPTY,
-];
-
-/// Those of [`CHECKS`] that every command makes of the feeds that it reads ([`promises`]).
-pub const PROMISED: &[&Check] = &[
-    &promised::SPLITS_SHARE_REQUESTS,
-    &promised::REQUEST_TWICE,
-    &promised::SPLITS_OUT_OF_ORDER,
-    &promised::TIME_UNIT,
-    &histories::NOT_OLDEST_FIRST,
 ];
 
 /// Looks through the feeds of every split.

@@ -5,9 +5,8 @@ use arrow::array::{Array, StructArray};
 use arrow::util::display::array_value_to_string;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::CHECKS;
 use super::finding::{Check, Checked, Findings, Level, Part, Read, percent};
-use super::histories::Disordered;
+use super::histories::{Disordered, NOT_OLDEST_FIRST};
 use super::sample::SampledIds;
 use crate::decode::{Place, Problem, list_of_structs};
 use crate::directory::FeedDirectory;
@@ -43,6 +42,10 @@ pub(super) const TIME_UNIT: Check = Check {
     finds: "requests from outside the years 1990 to 2100, which seconds or microseconds taken for milliseconds give (a note for a clock that starts at 0)",
     advice: "write ts as a timestamp of the unit that it has",
 };
+
+/// The checks that every command makes of the feeds that it reads ([`promises`]).
+pub const PROMISED: &[&Check] =
+    &[&SPLITS_SHARE_REQUESTS, &REQUEST_TWICE, &SPLITS_OUT_OF_ORDER, &TIME_UNIT, &NOT_OLDEST_FIRST];
 
 /// Requests remembered.
 const MOST_REQUESTS: usize = 1 << 20;
@@ -233,7 +236,7 @@ pub fn promises(
     promised.tell(read, &mut findings);
     disordered.tell(&mut findings);
     covers.insert(0, promised.covers());
-    Ok(Checked::new(Read::of(parts, skipped), covers, findings, CHECKS))
+    Ok(Checked::new(Read::of(parts, skipped), covers, findings, PROMISED))
 }
 
 /// The first error of a split's rows, or `other` if there is none.
