@@ -63,9 +63,11 @@ impl WrittenIds {
         let text = array_value_to_string(array, 0).unwrap_or_default();
         match array.data_type() {
             DataType::Utf8 => WrittenId::Text(text),
-            _ => text.parse().map(WrittenId::Unsigned).unwrap_or_else(|_| {
-                text.parse().map_or(WrittenId::Text(text), WrittenId::Negative)
-            }),
+            _ => match (text.parse(), text.parse()) {
+                (Ok(id), _) => WrittenId::Unsigned(id),
+                (_, Ok(id)) => WrittenId::Negative(id),
+                _ => WrittenId::Text(text),
+            },
         }
     }
 

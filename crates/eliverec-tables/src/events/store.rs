@@ -125,10 +125,8 @@ impl Store {
     /// Whether a directory is that of the store, or within the log's events there.
     pub fn is_at(&self, directory: &Path) -> bool {
         // What is not there yet lies where the first folder above it is.
-        let there = directory.ancestors().find_map(|path| match path.as_os_str().is_empty() {
-            true => fs_err::canonicalize(".").ok(),
-            false => fs_err::canonicalize(path).ok(),
-        });
+        let absolute = std::path::absolute(directory).unwrap_or_default();
+        let there = absolute.ancestors().find_map(|path| fs_err::canonicalize(path).ok());
         let (Some(there), Ok(root)) = (there, fs_err::canonicalize(&self.root)) else {
             return false;
         };
