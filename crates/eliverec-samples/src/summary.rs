@@ -122,7 +122,8 @@ pub struct Summary {
     pub refused: BTreeMap<Refusal, u64>,
     /// The days with feeds, in order.
     pub days: Vec<DaySummary>,
-    /// Which days of an earlier run were made again or kept, and why.
+    /// What a person should know: which days of an earlier run were made again or kept, and why; what was passed over; a log
+    /// in which much is late.
     pub notes: Vec<String>,
     /// What was read, what was left out, and what is not as docs/logs.md promises.
     pub checked: Checked,
@@ -169,6 +170,25 @@ impl Summary {
         let rows = self.events_used + self.late + self.duplicates + self.rows_rejected();
         let impressions = self.impressions() + self.impressions_refused();
         self.rows_in == rows && self.impressions_in == impressions
+    }
+}
+
+/// So many events, one of them too late, are usual; of fewer, a clock is wrong.
+const USUAL_PER_LATE: u64 = 10;
+
+impl Summary {
+    /// What is to be said of late events, if there are many.
+    pub(crate) fn too_late(&self, allowed_lateness_ms: i64) -> Option<String> {
+        let (late, all) = (self.late, self.events_used + self.late + self.duplicates);
+        (late.saturating_mul(USUAL_PER_LATE) > all).then(|| {
+            format!(
+                "{late} of {all} events ({:.0} %) arrived more than {} minutes after they happened, and no feature knows them: \
+                 does available_at say when they were processed or loaded? write when they reached the system, leave it null, \
+                 or raise --allowed-lateness",
+                100.0 * late as f64 / all as f64,
+                allowed_lateness_ms / 60_000
+            )
+        })
     }
 }
 

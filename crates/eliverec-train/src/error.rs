@@ -33,7 +33,7 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Run(error) => error.is_bad_input(),
-            Self::Tables(error) => !matches!(error, eliverec_tables::Error::Io(_)),
+            Self::Tables(error) => error.is_bad_input(),
             Self::NotFinite { .. } | Self::Metrics(_) => false,
         }
     }

@@ -273,7 +273,7 @@ impl Pass<'_> {
         let columns = footer.projection(&wanted);
         let unit = footer.ts_unit();
         let rows = guarded(path, || {
-            ParquetRecordBatchReaderBuilder::new_with_metadata(footer.file, footer.metadata)
+            ParquetRecordBatchReaderBuilder::new_with_metadata(footer.contents, footer.metadata)
                 .with_projection(columns)
                 .with_batch_size(DECODED_FEEDS)
                 .build()

@@ -48,11 +48,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     Ok(if arguments.strict && found { exit::FAILED } else { exit::OK })
 }
 
-/// Whether it is to be read as a log: an address, or a directory with events and without splits.
+/// Whether it is to be read as a log: an address, or a directory with events, or a table of users, and without splits.
 fn is_log(path: &Path) -> bool {
     let is_address = path.to_str().is_some_and(|text| text.contains("://"));
     let has_splits = Split::ALL.iter().any(|split| path.join(split.name()).is_dir());
-    is_address || (path.join("events").is_dir() && !has_splits)
+    let of_log = ["events", "users.parquet"];
+    is_address
+        || (of_log.iter().any(|name| path.join(name).symlink_metadata().is_ok()) && !has_splits)
 }
 
 fn text(checked: &Checked) -> String {
