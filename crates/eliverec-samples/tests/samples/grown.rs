@@ -215,9 +215,9 @@ fn tables_that_change_make_no_day_again() {
     write_dimensions(&tables, &Store::local(&site.logs()).unwrap()).unwrap();
     let summary = site.run(&config());
     assert!(summary.days.iter().all(|day| day.made == Made::Before), "{summary}");
-    assert_eq!(summary.notes.len(), 1, "{summary}");
     let words = "kept with the rows of the tables as they were, for products.parquet has changed";
-    assert!(summary.notes[0].contains(words), "{summary}");
+    let told = summary.notes.iter().filter(|note| note.contains(words));
+    assert_eq!(told.count(), 1, "{summary}");
     let feeds = |files: Vec<(String, Vec<u8>)>| -> Vec<(String, Vec<u8>)> {
         files.into_iter().filter(|(name, _)| name.ends_with(".parquet")).collect()
     };
