@@ -32,6 +32,14 @@ impl Contents {
         Ok(Self::Small(bytes.into()))
     }
 
+    /// Bytes that it holds in memory, if it is in memory.
+    pub(crate) fn in_memory(&self) -> Option<usize> {
+        match self {
+            Self::Large(_) => None,
+            Self::Small(bytes) => Some(bytes.len()),
+        }
+    }
+
     /// The same file once more.
     pub(crate) fn try_clone(&self) -> std::io::Result<Self> {
         Ok(match self {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use eliverec_core::batch::Lengths;
 use eliverec_core::{Normalization, Schema};
@@ -28,7 +28,12 @@ const WATCHED: &str = "candidates.watched";
 pub struct FeedDirectory {
     path: PathBuf,
     schema: Arc<Schema>,
+    /// The files of each split that was asked for, by [`Split::ALL`]: a directory is what it was then.
+    files: Arc<[OnceLock<Arc<[FeedFile]>>; 3]>,
 }
+
+/// Bytes of small files and their footers that are kept for the next reading, for opening is most of the cost of small files.
+const KEPT_BYTES: usize = 256 << 20;
 
 impl FeedDirectory {
     /// Opens a feed directory by its schema; files are opened, and checked against it, as they are asked for.
@@ -48,7 +53,7 @@ impl FeedDirectory {
         };
         let schema = Schema::parse(&text)
             .map_err(|source| Error::Schema { path: schema_path.clone(), source })?;
-        Ok(Self { path: path.into(), schema: Arc::new(schema) })
+        Ok(Self { path: path.into(), schema: Arc::new(schema), files: Arc::default() })
     }
 
     /// Where it is.
@@ -79,7 +84,7 @@ impl FeedDirectory {
     /// # Errors
     /// A split without feeds, files that cannot be read, and files of another schema.
     pub fn read(&self, split: Split) -> Result<FeedReader, Error> {
-        let files: Arc<[FeedFile]> = self.some_files(split)?.into();
+        let files = self.some_files(split)?;
         let order = row_groups(&files);
         Ok(FeedReader::new(Arc::clone(&self.schema), files, order))
     }
@@ -123,13 +128,13 @@ impl FeedDirectory {
     }
 
     fn shuffled(&self, split: Split, shuffle: Shuffle) -> Result<ShuffledFeeds, Error> {
-        let files: Arc<[FeedFile]> = self.some_files(split)?.into();
+        let files = self.some_files(split)?;
         let order = shuffle.order(row_groups(&files));
         let feeds = FeedReader::new(Arc::clone(&self.schema), files, order);
         Ok(ShuffledFeeds::new(feeds, shuffle))
     }
 
-    pub(crate) fn some_files(&self, split: Split) -> Result<Vec<FeedFile>, Error> {
+    pub(crate) fn some_files(&self, split: Split) -> Result<Arc<[FeedFile]>, Error> {
         let files = self.files(split)?;
         if files.iter().all(|file| file.feeds() == 0) {
             let reason = format!(
@@ -174,13 +179,23 @@ impl FeedDirectory {
         Ok(folders.into_iter().any(|folder| place.starts_with(folder)))
     }
 
-    pub(crate) fn files(&self, split: Split) -> Result<Vec<FeedFile>, Error> {
-        let files: Vec<FeedFile> = self
-            .listing(split)?
-            .read
-            .into_iter()
-            .map(|path| FeedFile::open(path, &self.schema))
-            .collect::<Result<_, _>>()?;
+    /// The files of a split, opened and checked once.
+    pub(crate) fn files(&self, split: Split) -> Result<Arc<[FeedFile]>, Error> {
+        let place = Split::ALL.iter().position(|of_all| *of_all == split);
+        let known = &self.files[place.expect("every split is among all")];
+        if let Some(files) = known.get() {
+            return Ok(Arc::clone(files));
+        }
+        let files = self.open_files(split)?;
+        Ok(Arc::clone(known.get_or_init(|| files)))
+    }
+
+    fn open_files(&self, split: Split) -> Result<Arc<[FeedFile]>, Error> {
+        let mut room = KEPT_BYTES;
+        let listing = self.listing(split)?;
+        let files = listing.read.into_iter();
+        let files = files.map(|path| FeedFile::open_within(path, &self.schema, &mut room));
+        let files = files.collect::<Result<Arc<[FeedFile]>, Error>>()?;
         let of = |labelled| files.iter().find(|f| f.feeds() > 0 && f.labelled() == labelled);
         if let (Some(with), Some(without)) = (of(true), of(false)) {
             return Err(Error::Column {

@@ -37,16 +37,38 @@ pub(crate) struct FeedFile {
     labelled: bool,
     /// How it writes ids, by [`id_columns`].
     id_types: Vec<Option<IdType>>,
+    /// What was read to know this, where there is room for it.
+    footer: Option<Footer>,
 }
 
 impl FeedFile {
     /// Reads the footer, and checks it against the schema of the directory.
     pub(crate) fn open(path: PathBuf, schema: &Schema) -> Result<Self, Error> {
+        Self::open_within(path, schema, &mut 0)
+    }
+
+    /// The same, and keeps a small file and its footer if `room`, in bytes, is enough for them; then there is less room.
+    pub(crate) fn open_within(
+        path: PathBuf,
+        schema: &Schema,
+        room: &mut usize,
+    ) -> Result<Self, Error> {
         let footer = Footer::read(&path, schema)?;
         let groups = footer.metadata.metadata().row_groups().iter();
         let row_groups = groups.map(|group| group.num_rows().max(0) as u64).collect();
         let id_types = id_types::of_file(&id_columns(schema), footer.metadata.schema());
-        Ok(Self { path, row_groups, labelled: footer.labelled, id_types })
+        let labelled = footer.labelled;
+        let left = footer.bytes().and_then(|bytes| room.checked_sub(bytes));
+        *room = left.unwrap_or(*room);
+        Ok(Self { path, row_groups, labelled, id_types, footer: left.map(|_| footer) })
+    }
+
+    /// Its footer, as it was when the file was opened first, or read again.
+    pub(crate) fn footer(&self, schema: &Schema) -> Result<Footer, Error> {
+        match &self.footer {
+            Some(footer) => footer.again(),
+            None => Footer::read(&self.path, schema),
+        }
     }
 
     pub(crate) fn id_types(&self) -> &[Option<IdType>] {
@@ -161,7 +183,7 @@ impl FeedReader {
         let file = &self.files[place.file];
         let footer = match self.footer.take() {
             Some((number, footer)) if number == place.file => footer,
-            _ => Footer::read(&file.path, &self.schema)?,
+            _ => file.footer(&self.schema)?,
         };
         let footer = &self.footer.insert((place.file, footer)).1;
         let handle = footer.contents.try_clone()?;
@@ -233,6 +255,21 @@ impl Footer {
 }
 
 impl Footer {
+    /// Bytes that it holds with its file, if the file is in memory.
+    fn bytes(&self) -> Option<usize> {
+        Some(self.contents.in_memory()? + self.metadata.metadata().memory_size())
+    }
+
+    /// The same once more.
+    fn again(&self) -> Result<Self, Error> {
+        Ok(Self {
+            contents: self.contents.try_clone()?,
+            metadata: self.metadata.clone(),
+            columns: self.columns.clone(),
+            ..*self
+        })
+    }
+
     /// The unit of `ts`, where it is stored as a plain integer.
     pub(crate) const fn ts_unit(&self) -> TimeUnit {
         self.ts_unit

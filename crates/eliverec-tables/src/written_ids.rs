@@ -16,7 +16,7 @@ use crate::directory::FeedDirectory;
 use crate::error::Error;
 use crate::id_types::IdType;
 use crate::layout::Split;
-use crate::read::{FeedFile, Footer, guarded};
+use crate::read::{FeedFile, guarded};
 
 /// An id as its file writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -99,10 +99,10 @@ impl FeedDirectory {
     pub fn request_id(&self, written: &str) -> Result<u64, Error> {
         let mut files = Vec::new();
         for split in Split::ALL {
-            files.extend(self.files(split)?);
+            files.extend(self.files(split)?.iter().map(|file| file.id_types().first().copied()));
         }
         // All files write it alike, which has been checked.
-        if files.iter().any(|file| file.id_types().first() == Some(&Some(IdType::Text))) {
+        if files.contains(&Some(Some(IdType::Text))) {
             return Ok(text_id(written));
         }
         let number = written.parse::<i128>().ok();
@@ -129,7 +129,7 @@ impl FeedDirectory {
         let gone = || Error::directory(self.path(), "fewer feeds than a moment ago");
         let file = files.iter().find(holds).ok_or_else(gone)?;
         let row = (place + file.feeds() - before) as usize;
-        let footer = Footer::read(file.path(), self.schema())?;
+        let footer = file.footer(self.schema())?;
         let projection = footer.projection(&wanted(self.schema()));
         let mut rows = guarded(file.path(), || {
             let handle = footer.contents.try_clone()?;

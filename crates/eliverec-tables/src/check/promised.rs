@@ -12,7 +12,7 @@ use crate::decode::{Place, Problem, list_of_structs};
 use crate::directory::FeedDirectory;
 use crate::error::Error;
 use crate::layout::Split;
-use crate::read::{DECODED_FEEDS, FeedFile, Footer, guarded, located};
+use crate::read::{DECODED_FEEDS, FeedFile, guarded, located};
 use crate::values;
 
 /// A request that stands twice.
@@ -265,7 +265,7 @@ impl Pass<'_> {
 
     fn file(&mut self, files: &[FeedFile], number: usize) -> Result<(), Error> {
         let path = files[number].path();
-        let footer = Footer::read(path, self.directory.schema())?;
+        let footer = files[number].footer(self.directory.schema())?;
         let mut wanted = vec![("request_id", vec![]), ("ts", vec![])];
         if let Some(disordered) = &self.disordered {
             wanted.extend(disordered.columns().into_iter().map(|column| (column, vec!["age_s"])));
