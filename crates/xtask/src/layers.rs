@@ -26,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("eliverec-report", &["eliverec-metrics"]),
+    ("eliverec-retrieval", &["eliverec-core"]),
     (
         "eliverec-run",
         &["eliverec-core", "eliverec-metrics", "eliverec-models", "eliverec-store", "burn"],
