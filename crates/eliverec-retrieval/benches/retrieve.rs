@@ -92,7 +92,7 @@ fn measure(channels: usize, width: usize, repeats: usize) -> Result<(), Error> {
     let indexes = Indexes { neighbours: Some(neighbours), vectors: Some(vectors) };
     let retrieval = Retrieval::new(RetrievalConfig::default(), indexes)?;
 
-    let scan = median_us(repeats, || intents.iter().map(|q| scanned.cosines(q).len()).sum());
+    let scan = median_us(repeats, || scanned.cosines(&intents).len());
     let fresh =
         median_us(repeats.div_ceil(5), || retrieval.live(&platform, AT_MS, None).channels().len());
     let live: Live = retrieval.live(&platform, AT_MS, None);

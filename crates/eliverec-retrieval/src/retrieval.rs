@@ -101,7 +101,8 @@ impl Retrieval {
         let mut candidates = merged(query.live, &lists, limit);
         if self.config.fill && candidates.len() < limit {
             let quota = self.config.trending.quota.min(limit);
-            let all = TrendingSource.find(query, usize::MAX);
+            // Of those beyond the quota fewer than are candidates already can be known.
+            let all = TrendingSource.find(query, quota + limit);
             // What the quota gave stays where it is; of the rest as many as are lacking are new.
             let mut known = vec![false; query.live.channels().len()];
             lists.iter().flat_map(|(_, list)| list).for_each(|f| known[f.place as usize] = true);

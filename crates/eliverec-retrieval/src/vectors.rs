@@ -168,24 +168,35 @@ impl LiveVectors {
         self.places.is_empty()
     }
 
-    /// The cosine of `query` to the vector of each of [`LiveVectors::places`]; none if the query has no direction or another width.
-    pub fn cosines(&self, query: &[f32]) -> Vec<f32> {
-        let (true, Some(length)) = (query.len() == self.width, norm(query)) else {
-            return Vec::new();
+    /// For each query the cosines to the vectors of [`LiveVectors::places`]; none for a query that has no direction or another width.
+    /// All queries share one pass over the vectors, which cost more to fetch than to multiply.
+    pub fn cosines(&self, queries: &[Vec<f32>]) -> Vec<Vec<f32>> {
+        let unit = |query: &Vec<f32>| {
+            let length = norm(query).filter(|_| query.len() == self.width)?;
+            Some(query.iter().map(|x| x / length).collect())
         };
-        let query: Vec<f32> = query.iter().map(|x| x / length).collect();
-        let mut cosines = vec![0.0; self.blocks.len() / self.width];
-        Arch::new().dispatch(Scan { blocks: &self.blocks, query: &query, sums: &mut cosines });
-        cosines.truncate(self.places.len());
-        cosines
+        let all: Vec<Option<Vec<f32>>> = queries.iter().map(unit).collect();
+        let units: Vec<&[f32]> = all.iter().flatten().map(Vec::as_slice).collect();
+        let mut sums = vec![vec![0.0; self.blocks.len() / self.width]; units.len()];
+        Arch::new().dispatch(Scan {
+            blocks: &self.blocks,
+            width: self.width,
+            queries: &units,
+            sums: &mut sums,
+        });
+        sums.iter_mut().for_each(|sums| sums.truncate(self.places.len()));
+        let mut sums = sums.into_iter();
+        let none = |unit: Option<Vec<f32>>| unit.and_then(|_| sums.next()).unwrap_or_default();
+        all.into_iter().map(none).collect()
     }
 }
 
-/// Dot products of a query with blocks of vectors.
+/// Dot products of queries with blocks of vectors.
 struct Scan<'a> {
     blocks: &'a [f32],
-    query: &'a [f32],
-    sums: &'a mut [f32],
+    width: usize,
+    queries: &'a [&'a [f32]],
+    sums: &'a mut [Vec<f32>],
 }
 
 impl pulp::NullaryFnOnce for Scan<'_> {
@@ -193,17 +204,17 @@ impl pulp::NullaryFnOnce for Scan<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let blocks = self.blocks.chunks_exact(LANES * self.query.len());
-        let (sums, _) = self.sums.as_chunks_mut::<LANES>();
-        for (block, sums) in blocks.zip(sums) {
-            let mut of_block = [0.0; LANES];
+        for (i, block) in self.blocks.chunks_exact(LANES * self.width).enumerate() {
             let (rows, _) = block.as_chunks::<LANES>();
-            for (row, q) in rows.iter().zip(self.query) {
-                for (sum, x) in of_block.iter_mut().zip(row) {
-                    *sum += x * q;
+            for (query, sums) in self.queries.iter().zip(&mut *self.sums) {
+                let mut of_block = [0.0; LANES];
+                for (row, q) in rows.iter().zip(*query) {
+                    for (sum, x) in of_block.iter_mut().zip(row) {
+                        *sum += x * q;
+                    }
                 }
+                sums[i * LANES..(i + 1) * LANES].copy_from_slice(&of_block);
             }
-            *sums = of_block;
         }
     }
 }

@@ -22,13 +22,14 @@ impl Source for CategorySource {
             *weights.entry(*category).or_default() += self.0.weight(newer);
         }
         let total: f64 = weights.values().sum();
-        let mut scores: BTreeMap<u32, f64> = BTreeMap::new();
+        let mut shares = vec![0.0_f64; query.live.channels().len()];
         for (category, weight) in weights {
             for place in query.live.of_category(category) {
-                *scores.entry(place).or_default() += weight / total;
+                shares[place as usize] += weight / total;
             }
         }
-        let scored = scores.into_iter().map(|(place, share)| {
+        let found = (0_u32..).zip(shares).filter(|(_, share)| *share > 0.0);
+        let scored = found.map(|(place, share)| {
             let crowd = 1.0 + f64::from(query.live.trend(place)).ln_1p();
             (place, (share * crowd) as f32)
         });

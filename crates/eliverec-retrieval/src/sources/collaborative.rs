@@ -36,7 +36,7 @@ impl Source for CollaborativeSource {
                 }
             }
         }
-        let scored = scores.into_iter().enumerate().filter(|(_, score)| *score > 0.0);
-        best(query, scored.map(|(place, score)| (place as u32, score)), quota)
+        let scored = (0_u32..).zip(scores).filter(|(_, score)| *score > 0.0);
+        best(query, scored, quota)
     }
 }

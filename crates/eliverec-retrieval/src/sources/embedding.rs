@@ -14,10 +14,9 @@ impl Source for EmbeddingSource {
 
     fn find(&self, query: &Query<'_>, quota: usize) -> Vec<Found> {
         let Some(vectors) = query.live.vectors() else { return Vec::new() };
-        let lists = query.intents.iter().map(|intent| {
-            let cosines = vectors.cosines(intent);
-            best(query, vectors.places().iter().copied().zip(cosines), quota)
-        });
+        let cosines = vectors.cosines(query.intents).into_iter();
+        let places = || vectors.places().iter().copied();
+        let lists = cosines.map(|cosines| best(query, places().zip(cosines), quota));
         let lists: Vec<Vec<Found>> = lists.collect();
         let mut found: Vec<Found> = Vec::new();
         let mut taken = vec![NOT_TAKEN; query.live.channels().len()];
