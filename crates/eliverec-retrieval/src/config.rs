@@ -149,7 +149,12 @@ impl RetrievalConfig {
             place: name.into(),
             reason: e.to_string().trim().to_owned(),
         })?;
-        config.check()?;
+        config.check().map_err(|error| match error {
+            Error::Config { place, reason } => {
+                Error::Config { place: format!("{name}: {place}"), reason }
+            }
+            other => other,
+        })?;
         Ok(config)
     }
 
@@ -228,7 +233,7 @@ mod tests {
     fn wrong_values_are_named() {
         for (text, words) in [
             ("[trendy]\nquota = 1", "retrieval.toml"),
-            ("candidates = 0", "candidates: is 0"),
+            ("candidates = 0", "retrieval.toml: candidates: is 0"),
             ("candidates = 5", "exploration.quota: is 10; an answer has at most 5"),
             ("[trending]\nhalf_life_minutes = 0", "trending.half_life_minutes: is 0"),
             ("[exploration]\nafter_minutes = nan", "exploration.after_minutes: is NaN"),

@@ -120,8 +120,8 @@ impl Live {
         &self.trending
     }
 
-    /// Places of the channels that nobody was shown for long.
-    pub(crate) fn unexposed(&self) -> &[u32] {
+    /// Places of the channels that nobody was shown for long, which exploration draws from.
+    pub fn unexposed(&self) -> &[u32] {
         &self.unexposed
     }
 

@@ -40,8 +40,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "eliverec-train",
         &[
             "eliverec-core",
+            "eliverec-features",
             "eliverec-metrics",
             "eliverec-models",
+            "eliverec-retrieval",
             "eliverec-run",
             "eliverec-store",
             "eliverec-tables",
@@ -55,6 +57,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "eliverec-features",
             "eliverec-metrics",
             "eliverec-report",
+            "eliverec-retrieval",
             "eliverec-run",
             "eliverec-samples",
             "eliverec-sim",
