@@ -134,3 +134,66 @@ impl FeedPlatform {
         .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use eliverec_core::feed::{Column, Labels};
+    use eliverec_core::toy;
+    use eliverec_tables::FeedWriter;
+
+    use super::*;
+
+    /// Channel 1 is shown and watched at minute 10, channel 2 is shown at minutes 20 and 50, channel 3 at minute 51.
+    #[test]
+    fn shown_lately_is_live_and_a_request_changes_only_what_comes_after_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("feeds");
+        let mut writer = FeedWriter::create(&path, &toy::schema()).unwrap();
+        for (request_id, (minute, channel, watched)) in
+            [(10, 1, true), (20, 2, false), (50, 2, false), (51, 3, true)].into_iter().enumerate()
+        {
+            let mut feed = toy::feeds(1, 4).remove(0);
+            feed.request_id = request_id as u64;
+            feed.ts_ms = minute * 60_000;
+            let first = |columns: &mut Vec<Column>| {
+                for column in columns {
+                    let whole = column.clone();
+                    column.clear();
+                    column.extend(&whole, 0..1);
+                }
+            };
+            let candidates = &mut feed.candidates;
+            first(&mut candidates.channel);
+            first(&mut candidates.target);
+            first(&mut candidates.dynamic);
+            candidates.channel[0] = Column::Ids(vec![channel]);
+            candidates.position.truncate(1);
+            let mut labels = Labels::empty(&toy::schema());
+            labels.push(watched, [None; 3]);
+            candidates.labels = Some(labels);
+            writer.push(Split::Train, &feed).unwrap();
+        }
+        writer.finish().unwrap();
+        let feeds = FeedDirectory::open(&path).unwrap();
+        let fields = Fields::of(feeds.schema()).unwrap();
+        let mut platform =
+            FeedPlatform::read(&feeds, &fields, Split::Train, 30 * 60_000).unwrap();
+        let mut at = |minute: i64| {
+            platform.advance(minute * 60_000);
+            let live = platform.live(minute * 60_000).into_iter();
+            live.map(|channel| {
+                let exposed = channel.exposed_ms.map(|ms| ms / 60_000);
+                (channel.channel_id, exposed, channel.popularity.last_60m)
+            })
+            .collect::<Vec<_>>()
+        };
+        assert_eq!(at(9), []);
+        // What a request shows is live in it, but not yet exposed or watched.
+        assert_eq!(at(10), [(1, None, 0)]);
+        assert_eq!(at(20), [(1, Some(10), 1), (2, None, 0)]);
+        assert_eq!(at(40), [(1, Some(10), 1), (2, Some(20), 0)]);
+        assert_eq!(at(50), [(2, Some(20), 0)]);
+        assert_eq!(at(52), [(2, Some(50), 0), (3, Some(51), 1)]);
+        assert_eq!(at(81), [(3, Some(51), 1)]);
+    }
+}
