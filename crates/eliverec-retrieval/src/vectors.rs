@@ -1,5 +1,8 @@
 //! Channels' vectors, and the exact scan of those that are live.
 //!
+//! Vectors are compared by the cosine, without the mean of all channels' vectors: what all channels have in common tells none apart,
+//! and would be most of a cosine.
+//!
 //! The scan lies in memory as it is read: groups of [`LANES`] channels, in each the first numbers of all its channels, then the
 //! second ones, and so on. A query's number meets a register of channels' numbers, and nothing is summed across a register. The
 //! sums run in the order of a plain loop, so every machine gives the same bits.
@@ -25,6 +28,8 @@ pub struct ChannelVectors {
     channels: Vec<u64>,
     /// `[channels, width]`, row-major.
     values: Vec<f32>,
+    /// The mean of all vectors `[width]`.
+    mean: Vec<f32>,
 }
 
 impl ChannelVectors {
@@ -52,7 +57,13 @@ impl ChannelVectors {
             ));
         }
         let rows = order.iter().flat_map(|row| &values[row * width..(row + 1) * width]);
-        Ok(Self { width, channels: sorted, values: rows.copied().collect() })
+        let values: Vec<f32> = rows.copied().collect();
+        let mut mean = vec![0.0_f64; width];
+        for row in values.chunks_exact(width) {
+            mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += f64::from(*x) / n as f64);
+        }
+        let mean = mean.into_iter().map(|mean| mean as f32).collect();
+        Ok(Self { width, channels: sorted, values, mean })
     }
 
     /// Numbers of a vector.
@@ -71,22 +82,22 @@ impl ChannelVectors {
         Some(&self.values[row * self.width..(row + 1) * self.width])
     }
 
-    /// The vectors of live channels, whose ids ascend, ready to be scanned. Channels without a vector, or with one of zeros, which
-    /// has no direction, are left out.
+    /// The vectors of live channels, whose ids ascend, ready to be scanned. Channels without a vector, or with one that is the mean
+    /// and so has no direction, are left out.
     pub fn of_live(&self, ids: &[u64]) -> LiveVectors {
         let width = self.width;
         let mut places = Vec::new();
         let mut blocks: Vec<f32> = Vec::new();
         for (place, id) in ids.iter().enumerate() {
-            let Some((vector, length)) = self.of(*id).and_then(|v| Some((v, norm(v)?))) else {
-                continue;
-            };
+            let Some(vector) = self.of(*id) else { continue };
+            let own: Vec<f32> = vector.iter().zip(&self.mean).map(|(x, mean)| x - mean).collect();
+            let Some(length) = norm(&own) else { continue };
             let (block, lane) = (places.len() / LANES, places.len() % LANES);
             if lane == 0 {
                 blocks.resize(blocks.len() + LANES * width, 0.0);
             }
             let start = block * LANES * width;
-            for (i, x) in vector.iter().enumerate() {
+            for (i, x) in own.iter().enumerate() {
                 blocks[start + i * LANES + lane] = x / length;
             }
             places.push(place as u32);
@@ -142,7 +153,7 @@ impl ChannelVectors {
     }
 }
 
-/// The vectors of the channels that are live, of length 1.
+/// The vectors of the channels that are live, without the mean of all, of length 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LiveVectors {
     width: usize,

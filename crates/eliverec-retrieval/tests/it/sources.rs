@@ -41,12 +41,10 @@ proptest! {
             prop_assert!(found.len() <= quota);
             let places: BTreeSet<u32> = found.iter().map(|found| found.place).collect();
             prop_assert_eq!(places.len(), found.len());
-            if source.name() != SourceName::Embedding {
-                prop_assert!(found.is_sorted_by(|a, b| a.score >= b.score));
-            }
+            prop_assert!(found.is_sorted_by(|a, b| a.score >= b.score));
             prop_assert_eq!(&source.find(&query, quota), &found);
             // A larger quota goes on where a smaller one ends, but for draws.
-            if source.name() != SourceName::Exploration && source.name() != SourceName::Embedding {
+            if source.name() != SourceName::Exploration {
                 let more = source.find(&query, quota + 9);
                 prop_assert_eq!(&more[..found.len()], &found[..]);
             }
@@ -157,15 +155,15 @@ fn trending_channels_come_by_entries_with_decay() {
     assert_eq!(ids(&live, &TrendingSource.find(&without, 9)), [3, 1]);
 }
 
-/// Vectors along the axes: an intent's channel is the one of its axis, and intents take turns.
+/// Vectors along the axes, whose mean points along all of them: an intent's channels are those of its axis.
 #[test]
-fn every_intent_gives_its_nearest_channels_in_turn() {
+fn the_channels_nearest_to_any_intent_are_found() {
     let axis = |i: usize, x: f32| {
-        let mut vector = vec![0.1; WIDTH];
-        vector[i] = x;
+        let mut vector = vec![1.0; WIDTH];
+        vector[i] += x;
         vector
     };
-    let channels = [(1, axis(0, 9.0)), (2, axis(0, 2.0)), (3, axis(1, 4.0)), (4, axis(2, 4.0))];
+    let channels = [(1, axis(0, 1.0)), (2, axis(1, 2.0)), (3, axis(2, 1.0)), (4, axis(3, 2.0))];
     let values: Vec<f32> = channels.iter().flat_map(|(_, vector)| vector.clone()).collect();
     let vectors = eliverec_retrieval::ChannelVectors::new(WIDTH, &[1, 2, 3, 4], &values).unwrap();
     let indexes = Indexes { vectors: Some(std::sync::Arc::new(vectors)), neighbours: None };
@@ -175,12 +173,16 @@ fn every_intent_gives_its_nearest_channels_in_turn() {
     assert_eq!(live.without_vector(), 1);
     let source = retrieval.sources().find(|s| s.name() == SourceName::Embedding).unwrap();
     let user = User::default();
-    let intents = [axis(0, 50.0), axis(1, 50.0)];
-    let query = Query { live: &live, user: &user, intents: &intents, seed: 0, barred: &[] };
-    assert_eq!(ids(&live, &source.find(&query, 3)), [1, 3, 2]);
-    assert_eq!(source.find(&query, 9).len(), 4);
-    let wrong = [vec![1.0; WIDTH + 1], Vec::new(), vec![0.0; WIDTH]];
-    assert!(source.find(&Query { intents: &wrong, ..query }, 3).is_empty());
+    let along = |i: usize| axis(i, 50.0);
+    let find = |intents: &[Vec<f32>], quota| {
+        let query = Query { live: &live, user: &user, intents, seed: 0, barred: &[] };
+        ids(&live, &source.find(&query, quota))
+    };
+    assert_eq!(find(&[along(2)], 1), [3]);
+    assert_eq!(BTreeSet::from_iter(find(&[along(0), along(3)], 2)), BTreeSet::from([1, 4]));
+    assert_eq!(find(&[along(0), along(3)], 9).len(), 4);
+    assert!(find(&[vec![1.0; WIDTH + 1], Vec::new(), vec![0.0; WIDTH]], 3).is_empty());
+    assert_eq!(find(&[vec![0.0; WIDTH], along(1)], 1), [2]);
 }
 
 #[test]

@@ -176,8 +176,7 @@ mod tests {
         writer.finish().unwrap();
         let feeds = FeedDirectory::open(&path).unwrap();
         let fields = Fields::of(feeds.schema()).unwrap();
-        let mut platform =
-            FeedPlatform::read(&feeds, &fields, Split::Train, 30 * 60_000).unwrap();
+        let mut platform = FeedPlatform::read(&feeds, &fields, Split::Train, 30 * 60_000).unwrap();
         let mut at = |minute: i64| {
             platform.advance(minute * 60_000);
             let live = platform.live(minute * 60_000).into_iter();

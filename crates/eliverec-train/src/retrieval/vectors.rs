@@ -119,9 +119,13 @@ pub(crate) fn intents(scorer: &Scorer, feeds: &[Feed]) -> Result<Vec<Vec<Vec<f32
     let domains = [("live", &prepared.batch.channels), ("product", &prepared.batch.products)];
     for (domain, offsets) in domains {
         let of = |what: &str| recorded.get(&format!("{domain}.{what}"));
-        if let (Some(encoded), Some(intention)) = (of("encoded"), of("intention")) {
+        if of("encoder_attention").is_some() {
+            // DIN's unit weighs the history for each candidate: there is no intent before a target is known.
+            continue;
+        }
+        if let (Some(events), Some(intention)) = (of("bare"), of("intention")) {
             for (intents, range) in all.iter_mut().zip(offsets.ranges()) {
-                intents.extend(of_feed(encoded, intention, offsets, range).into_iter().flatten());
+                intents.extend(of_feed(events, intention, offsets, range).into_iter().flatten());
             }
         }
     }
@@ -129,19 +133,18 @@ pub(crate) fn intents(scorer: &Scorer, feeds: &[Feed]) -> Result<Vec<Vec<Vec<f32
 }
 
 fn of_feed(
-    encoded: &Recorded,
+    events: &Recorded,
     intention: &Recorded,
     offsets: &Offsets,
     range: std::ops::Range<usize>,
 ) -> Option<[Vec<f32>; 2]> {
     let total = offsets.total();
-    // With an encoder that has a copy of the history for every candidate there is nothing before a target is known.
-    if total == 0 || encoded.shape[0] != total || intention.shape[0] != total {
+    if total == 0 {
         return None;
     }
     let rows = |recorded: &Recorded| {
         let width = recorded.values.len() / total;
         recorded.values[range.start * width..range.end * width].to_vec()
     };
-    pooled(&rows(encoded), &rows(intention), encoded.values.len() / total)
+    pooled(&rows(events), &rows(intention), events.values.len() / total)
 }

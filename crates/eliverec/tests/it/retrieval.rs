@@ -29,11 +29,13 @@ fn feeds_alone_tell_what_is_live_and_what_is_found() {
     assert_eq!(measure(&sandbox, words), measured);
     assert_eq!(measured["live"], serde_json::json!({"from": "feeds", "window_minutes": 120}));
     let counts = ["requests", "requests_without_watch", "watched", "watched_not_live"];
-    let [requests, without, watched, not_live] = counts.map(|name| measured[name].as_u64().unwrap());
+    let [requests, without, watched, not_live] =
+        counts.map(|name| measured[name].as_u64().unwrap());
     assert_eq!(requests + without, 30);
     assert!(watched >= requests && not_live == 0);
     assert!(measured["neighbours"]["users"].as_u64().unwrap() > 10);
-    let names = measured["sources"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap());
+    let names =
+        measured["sources"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap());
     let all = ["collaborative", "embedding", "anchors", "trending", "category", "exploration"];
     assert_eq!(names.collect::<Vec<_>>(), all);
     for name in ["collaborative", "trending", "category"] {
@@ -51,7 +53,9 @@ fn feeds_alone_tell_what_is_live_and_what_is_found() {
     assert!((longest["random"]["candidates"].as_f64().unwrap() - live).abs() < 1e-9);
 
     let table = sandbox.succeed("retrieval --feeds feeds --k 2");
-    for words in ["recall@2", "live: channels that any request showed in the last 30 minutes", "left out"] {
+    for words in
+        ["recall@2", "live: channels that any request showed in the last 30 minutes", "left out"]
+    {
         assert!(table.contains(words), "{table}");
     }
 }
