@@ -14,7 +14,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::source::SourceName;
+use crate::source_name::SourceName;
 
 /// Quotas and settings of all sources.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 //! State::user, the user's intents ---------------> Query --Retrieval::retrieve-+--> candidates
 //! ```
 //! - [`state`]: what is asked of whoever knows users and channels; [`live`]: the channels of a moment, with what all requests share.
-//! - [`source`]: one trait for all sources; [`sources`]: one file for each.
+//! - [`source`]: one trait for all sources; [`source_name`]: which there are; [`sources`]: one file for each.
 //! - [`config`]: quotas and settings; [`merge`]: from lists to one; [`retrieval`]: all of it together.
 //! - [`neighbours`]: which channels the same users watch, counted in bounded memory; [`pairs`]: the counting.
 //! - [`vectors`]: channels' vectors and the exact scan of them; [`intents`]: a user's vectors to ask with.
@@ -24,6 +24,7 @@ pub mod neighbours;
 pub mod pairs;
 pub mod retrieval;
 pub mod source;
+pub mod source_name;
 pub mod sources;
 pub mod state;
 pub mod vectors;
@@ -34,6 +35,7 @@ pub use live::Live;
 pub use merge::{Candidate, Given};
 pub use neighbours::{NeighbourCounter, NeighbourSettings, Neighbours};
 pub use retrieval::{Indexes, Retrieval};
-pub use source::{Found, Query, Source, SourceName};
+pub use source::{Found, Query, Source};
+pub use source_name::SourceName;
 pub use state::{LiveChannel, Popularity, State, User};
 pub use vectors::ChannelVectors;

@@ -86,7 +86,7 @@ impl Live {
             exposed_ms.is_none_or(|ms| at_ms.saturating_sub(ms) as f64 >= longest_ms)
         });
         let unexposed = unexposed.collect();
-        Self { at_ms, places, trends, trending, by_anchor, by_category, unexposed, channels }
+        Self { at_ms, channels, places, trends, trending, by_anchor, by_category, unexposed }
     }
 
     /// The moment, milliseconds since 1970 UTC.

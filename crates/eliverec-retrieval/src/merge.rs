@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::live::Live;
-use crate::source::{Found, SourceName};
+use crate::source::Found;
+use crate::source_name::SourceName;
 
 /// A channel to rank.
 #[derive(Clone, Debug, PartialEq, Serialize)]

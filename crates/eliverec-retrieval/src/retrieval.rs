@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::live::Live;
 use crate::merge::{Candidate, merged};
 use crate::neighbours::Neighbours;
-use crate::source::{Found, Query, Source, SourceName};
+use crate::source::{Found, Query, Source};
+use crate::source_name::SourceName;
 use crate::sources::{
     AnchorSource, CategorySource, CollaborativeSource, EmbeddingSource, ExplorationSource,
     TrendingSource,

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 use crate::live::Live;
+use crate::source_name::SourceName;
 use crate::state::User;
 
 /// A strategy that finds live channels for a user.
@@ -15,48 +14,6 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// At most `quota` channels that the query may have, best first; each once. Deterministic: equal scores are in ascending order
     /// of ids, and random numbers come from the query's seed.
     fn find(&self, query: &Query<'_>, quota: usize) -> Vec<Found>;
-}
-
-/// The sources, in the order in which they are merged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SourceName {
-    /// What those watch who watched the same.
-    Collaborative,
-    /// Near to the user's intents.
-    Embedding,
-    /// Of anchors followed or often watched.
-    Anchors,
-    /// Entered by many now.
-    Trending,
-    /// Of the category of products clicked: the bridge between the domains.
-    Category,
-    /// Long without exposure, drawn at random.
-    Exploration,
-}
-
-impl SourceName {
-    /// All of them, in order.
-    pub const ALL: [Self; 6] = [
-        Self::Collaborative,
-        Self::Embedding,
-        Self::Anchors,
-        Self::Trending,
-        Self::Category,
-        Self::Exploration,
-    ];
-
-    /// Its name in configs, answers and tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Collaborative => "collaborative",
-            Self::Embedding => "embedding",
-            Self::Anchors => "anchors",
-            Self::Trending => "trending",
-            Self::Category => "category",
-            Self::Exploration => "exploration",
-        }
-    }
 }
 
 /// One user's request.

@@ -46,8 +46,8 @@ impl ChannelVectors {
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by_key(|row| channels[*row]);
         let sorted: Vec<u64> = order.iter().map(|row| channels[*row]).collect();
-        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            return wrong(format!("channel {} has two", twice[0]));
+        if let Some([twice, ..]) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return wrong(format!("channel {twice} has two"));
         }
         if let Some(i) = values.iter().position(|x| !x.is_finite()) {
             let channel = channels[i / width];
@@ -213,6 +213,10 @@ struct Scan<'a> {
 impl pulp::NullaryFnOnce for Scan<'_> {
     type Output = ();
 
+    #[expect(
+        clippy::inline_always,
+        reason = "only what is inlined is compiled for the wide registers"
+    )]
     #[inline(always)]
     fn call(self) {
         for (i, block) in self.blocks.chunks_exact(LANES * self.width).enumerate() {

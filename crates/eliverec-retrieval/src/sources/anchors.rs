@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::config::Anchors;
-use crate::source::{Found, Query, Source, SourceName, best};
+use crate::source::{Found, Query, Source, best};
+use crate::source_name::SourceName;
 
 /// The score is the number of the user's watches of the anchor, a follow counting as several.
 #[derive(Clone, Copy, Debug)]

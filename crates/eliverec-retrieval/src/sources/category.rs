@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::config::Recent;
-use crate::source::{Found, Query, Source, SourceName, best};
+use crate::source::{Found, Query, Source, best};
+use crate::source_name::SourceName;
 
 /// The score is the share of the category among the newest clicks, newer ones counting more, once for what the channel is about
 /// and once for what it sells now, times what breaks the many ties of a category: 1 + ln(1 + entries with decay).

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::config::Recent;
 use crate::neighbours::Neighbours;
-use crate::source::{Found, Query, Source, SourceName, best};
+use crate::source::{Found, Query, Source, best};
+use crate::source_name::SourceName;
 
 /// The score is the sum over the user's newest watches of the similarity to the channel, newer ones counting more. A channel is its
 /// own nearest neighbour, with similarity 1, for live viewing repeats.

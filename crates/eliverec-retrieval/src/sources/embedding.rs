@@ -1,6 +1,7 @@
 //! Channels whose vectors are near to one of the user's intents.
 
-use crate::source::{Found, Query, Source, SourceName, best};
+use crate::source::{Found, Query, Source, best};
+use crate::source_name::SourceName;
 
 /// The score is the cosine to the nearest intent. (Intents that give their nearest channels in turn find less: the places are
 /// shared with intents that are near to nothing.)

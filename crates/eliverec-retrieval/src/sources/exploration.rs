@@ -2,7 +2,8 @@
 
 use eliverec_core::seed::{Random, stream};
 
-use crate::source::{Found, Query, Source, SourceName};
+use crate::source::{Found, Query, Source};
+use crate::source_name::SourceName;
 
 /// Draws uniformly, without replacement, among the channels long without exposure that the query allows. So each of `n` has the
 /// propensity `min(1, quota / n)`: the probability with which this request draws it, whatever other sources give. The score is

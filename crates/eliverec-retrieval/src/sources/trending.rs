@@ -1,6 +1,7 @@
 //! Channels that many enter now.
 
-use crate::source::{Found, Query, Source, SourceName};
+use crate::source::{Found, Query, Source};
+use crate::source_name::SourceName;
 
 /// The score is the number of entries, halved with every half-life of their age. A channel that nobody entered is none.
 #[derive(Clone, Copy, Debug)]

@@ -11,8 +11,8 @@ fn files_come_back_equal_and_replace_the_ones_before() {
     let (neighbours, vectors) = (neighbours.unwrap(), vectors.unwrap());
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
-    let (old, _) = (indexes(&platform(90, 2), 2), ());
-    old.neighbours.unwrap().write(&path("neighbours.bin")).unwrap();
+    let older = indexes(&platform(90, 2), 2);
+    older.neighbours.unwrap().write(&path("neighbours.bin")).unwrap();
     neighbours.write(&path("neighbours.bin")).unwrap();
     vectors.write(&path("vectors.bin")).unwrap();
     assert_eq!(Neighbours::open(&path("neighbours.bin")).unwrap(), *neighbours);
@@ -23,6 +23,8 @@ fn files_come_back_equal_and_replace_the_ones_before() {
     let empty = Neighbours::default();
     assert_eq!(Neighbours::from_bytes("x", &empty.to_bytes()).unwrap(), empty);
 }
+
+type Open<'a> = &'a dyn Fn(&[u8]) -> Result<(), Error>;
 
 /// Every cut and a thousand changed bytes of each file: refused by its name, and nothing panics or asks for much memory.
 #[test]
@@ -38,7 +40,6 @@ fn damaged_files_are_refused_by_name() {
     };
     assert!(refused(open_neighbours(&vectors)).contains("is no file of neighbours"));
     assert!(refused(open_vectors(&neighbours)).contains("is no file of channel vectors"));
-    type Open<'a> = &'a dyn Fn(&[u8]) -> Result<(), Error>;
     let files: [(&[u8], Open<'_>); 2] =
         [(&neighbours, &open_neighbours), (&vectors, &open_vectors)];
     let mut random = Random::new(3);

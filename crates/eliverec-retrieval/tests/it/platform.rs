@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use eliverec_core::seed::Random;
+use eliverec_core::seed::{Random, stream};
 use eliverec_retrieval::{
     ChannelVectors, Indexes, LiveChannel, NeighbourCounter, NeighbourSettings, Popularity, State,
     User,
@@ -81,6 +81,6 @@ pub(crate) fn indexes(platform: &Platform, seed: u64) -> Indexes {
 }
 
 pub(crate) fn vector(width: usize, seed: u64) -> Vec<f32> {
-    let mut random = Random::new(seed ^ 77);
+    let mut random = Random::new(stream(seed, "vectors"));
     (0..width).map(|_| random.normal() as f32).collect()
 }

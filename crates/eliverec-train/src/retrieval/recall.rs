@@ -144,7 +144,7 @@ pub fn recall(
         platform.advance(request.ts_ms)?;
         let moment = Moment { platform: &platform, request: &request };
         let now = retrieval.live(&moment, request.ts_ms, live.as_ref());
-        let seed = numbered(measurement.seed, request.request_id);
+        let seed = numbered(measurement.seed, request.id);
         sums.add(&retrieval, &moment, &now, &request, seed);
         live = Some(now);
         progress((i + 1) as u64);

@@ -15,7 +15,7 @@ use crate::error::Error;
 /// One request in which something was watched.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    pub(crate) request_id: u64,
+    pub(crate) id: u64,
     pub(crate) user_id: u64,
     pub(crate) ts_ms: i64,
     /// What its feed tells of the user.
@@ -63,7 +63,7 @@ impl Requests {
             }
         }
         requests.add_intents(scorer, &mut waiting)?;
-        requests.all.sort_by_key(|request| (request.ts_ms, request.request_id));
+        requests.all.sort_by_key(|request| (request.ts_ms, request.id));
         Ok(requests)
     }
 
@@ -103,7 +103,7 @@ fn request(feed: &Feed, fields: &Fields) -> Request {
         followed: Vec::new(),
     };
     Request {
-        request_id: feed.request_id,
+        id: feed.request_id,
         user_id: feed.user_id,
         ts_ms: feed.ts_ms,
         user,
