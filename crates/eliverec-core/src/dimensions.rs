@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::event::Scalar;
 use crate::feed::Column;
 use crate::id::IdHash;
+use crate::no_row::{NO_ROW_ID, is_no_number};
 use crate::schema::{Field, Group, Schema};
 
 /// The tables of a log.
@@ -58,7 +59,8 @@ impl Dimension {
     /// [`Dimension::fields_of`], in its order, with one value per id.
     ///
     /// # Errors
-    /// Two rows of one id, columns that do not fit the schema, and numbers that are not finite.
+    /// Two rows of one id, columns that do not fit the schema, numbers that are not finite, and what stands for no value
+    /// ([`crate::no_row`]).
     pub fn new(
         schema: &Schema,
         group: Group,
@@ -89,6 +91,19 @@ impl Dimension {
                 && let Some(x) = numbers.iter().find(|x| !x.is_finite())
             {
                 return Err(wrong(&field.name, format!("{x} is not a finite number")));
+            }
+            let reserved = match column {
+                Column::Numbers(numbers) => numbers.iter().position(|x| is_no_number(*x)),
+                Column::Ids(ids) => ids.iter().position(|id| *id == NO_ROW_ID),
+                Column::Lists { ends, ids } => ids
+                    .iter()
+                    .position(|id| *id == NO_ROW_ID)
+                    .map(|at| ends.partition_point(|end| *end as usize <= at)),
+            };
+            if let Some(row) = reserved {
+                let reason = "stands for what has no value in a table; write another".to_owned();
+                let (row, field) = (Some(row as u64), field.name.clone());
+                return Err(Error::Table { table: group.name(), row, field, reason });
             }
         }
         let mut rows = HashMap::with_capacity_and_hasher(ids.len(), IdHash::default());

@@ -8,12 +8,14 @@
 //! | channel_event | `stay` |
 //! | target, dynamic | a feature by its name; `current_NAME`, the product field NAME or NAME_id of the product put on sale last; `on_sale_NAME` (multi-valued), that of all products on sale |
 //!
-//! What a table does not know is 0, and so is the current product of a channel that has none.
+//! What a table does not know has the values of [`eliverec_core::no_row`], and so has the current product of a channel that has
+//! none.
 
 use std::sync::Arc;
 
 use eliverec_core::event::Scalar;
 use eliverec_core::feed::{Column, Feed, Labels};
+use eliverec_core::no_row::{NO_ROW_ID, NO_ROW_NUMBER};
 use eliverec_core::schema::{Field, Group, Kind, Schema};
 use eliverec_core::{Dimension, Dimensions};
 
@@ -233,9 +235,8 @@ impl FeedBuilder {
             match of {
                 Of::Id => ids.push(*product),
                 Of::Table(i) => {
-                    let known = products.row(*product).map(|row| (row, &products.columns()[i]));
-                    if let Some((row, Column::Ids(known))) = known {
-                        ids.push(known[row]);
+                    if let Column::Ids(known) = &products.columns()[i] {
+                        ids.push(products.row(*product).map_or(NO_ROW_ID, |row| known[row]));
                     }
                 }
             }
@@ -267,9 +268,12 @@ fn extend_numbers(column: &mut Column, values: impl IntoIterator<Item = f32>) {
 
 fn push_unknown(column: &mut Column) {
     match column {
-        Column::Ids(ids) => ids.push(0),
-        Column::Numbers(numbers) => numbers.push(0.0),
-        Column::Lists { ends, ids } => ends.push(ids.len() as u32),
+        Column::Ids(ids) => ids.push(NO_ROW_ID),
+        Column::Numbers(numbers) => numbers.push(NO_ROW_NUMBER),
+        Column::Lists { ends, ids } => {
+            ids.push(NO_ROW_ID);
+            ends.push(ids.len() as u32);
+        }
     }
 }
 
@@ -284,16 +288,19 @@ fn extend(column: &mut Column, table: &Dimension, of: Of, entities: impl IntoIte
     };
     match (column, &table.columns()[i]) {
         (Column::Ids(ids), Column::Ids(known)) => {
-            ids.extend(entities.map(|id| table.row(id).map_or(0, |row| known[row])));
+            ids.extend(entities.map(|id| table.row(id).map_or(NO_ROW_ID, |row| known[row])));
         }
         (Column::Numbers(numbers), Column::Numbers(known)) => {
-            numbers.extend(entities.map(|id| table.row(id).map_or(0.0, |row| known[row])));
+            let number = |id| table.row(id).map_or(NO_ROW_NUMBER, |row| known[row]);
+            numbers.extend(entities.map(number));
         }
         (Column::Lists { ends, ids }, Column::Lists { ends: known_ends, ids: known }) => {
             for row in entities.map(|id| table.row(id)) {
                 if let Some(row) = row {
                     let start = row.checked_sub(1).map_or(0, |before| known_ends[before] as usize);
                     ids.extend_from_slice(&known[start..known_ends[row] as usize]);
+                } else {
+                    ids.push(NO_ROW_ID);
                 }
                 ends.push(ids.len() as u32);
             }

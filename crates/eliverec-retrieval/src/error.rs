@@ -1,5 +1,7 @@
 //! The crate's errors: sentences that name the key, the file or the row.
 
+use eliverec_core::error::is_wrong_input;
+
 /// What can go wrong with retrieval and its indexes.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -25,4 +27,15 @@ pub enum Error {
     /// The file system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl Error {
+    /// Whether the input or the request is at fault, which the command line answers with exit code 2.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Config { .. } => true,
+            Self::Damaged { .. } | Self::Vectors(_) => false,
+            Self::Io(error) => is_wrong_input(error),
+        }
+    }
 }

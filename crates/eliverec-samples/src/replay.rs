@@ -13,6 +13,7 @@ use eliverec_core::feed::{Events, Labels};
 use eliverec_core::schema::{Group, Schema};
 use eliverec_features::freshness::Fates;
 use eliverec_features::{Candidate, FeedBuilder, OnlineDriver, Request};
+use eliverec_tables::check::{Checked, promises};
 use eliverec_tables::events::{ArrivalOrder, EventLog, Store};
 use eliverec_tables::{FeedDirectory, Split};
 
@@ -47,6 +48,8 @@ pub struct Replay {
     pub first: Option<String>,
     /// What became of the events.
     pub fates: Fates,
+    /// What was read of both.
+    pub checked: Checked,
 }
 
 /// Replays the log at `logs` and compares with the feeds that `samples` made of it. `progress` hears of the requests so far.
@@ -62,9 +65,10 @@ pub fn replay(logs: &Path, feeds: &Path, mut progress: impl FnMut(u64)) -> Resul
     let recipe = read_recipe(&feeds.join(RECIPE_FILE))?;
     let mut driver = OnlineDriver::new(recipe.features, &dimensions, builder.wanted())?;
     let channel_id = channel_id(schema)?;
-    let mut arrivals = ArrivalOrder::new(&log, recipe.first_day());
+    let mut arrivals = ArrivalOrder::new(&log, &dimensions, recipe.first_day());
     let mut labels = LabelJoin::new(recipe);
     let mut found = Replay::default();
+    let of_feeds = promises(&directory, &Split::ALL, &[])?;
     for split in Split::ALL {
         if directory.feeds(split)? == 0 {
             continue;
@@ -96,6 +100,8 @@ pub fn replay(logs: &Path, feeds: &Path, mut progress: impl FnMut(u64)) -> Resul
         found.compare_labels(schema, compared);
     }
     found.fates = driver.fates();
+    let fates = [("late", found.fates.late), ("second arrivals", found.fates.duplicate)];
+    found.checked = arrivals.checked(&fates).and(of_feeds);
     Ok(found)
 }
 

@@ -10,7 +10,7 @@ use eliverec_core::schema::Group;
 use eliverec_core::{BatchBuilder, Dimension, Dimensions, Event, Feed, Schema};
 use eliverec_features::FeatureConfig;
 use eliverec_run::{Config, Prepared, Scorer};
-use eliverec_samples::{SampleConfig, samples};
+use eliverec_samples::{SampleConfig, features_of, samples};
 use eliverec_serve::{Asked, Ranker};
 use eliverec_sim::{Collected, LoggingPolicy, SCHEMA, World, WorldConfig};
 use eliverec_tables::events::{EventWriter, Store, write_dimensions};
@@ -70,7 +70,10 @@ fn a_request_gets_the_scores_of_its_feed() {
     log.events.iter().for_each(|event| writer.push(event).unwrap());
     writer.finish().unwrap();
     write_dimensions(&dimensions, &store).unwrap();
-    samples(&path("logs"), &path("feeds"), &SampleConfig::default(), |_| ()).unwrap();
+    // Serving takes the settings from the feeds.
+    let features = FeatureConfig { allowed_lateness_ms: 300_000, ..FeatureConfig::default() };
+    let config = SampleConfig { features, ..SampleConfig::default() };
+    samples(&path("logs"), &path("feeds"), &config, |_| ()).unwrap();
     let order = TrainingOrder {
         config: Some(Config::parse(CONFIG, "config", &[]).unwrap()),
         overrides: Vec::new(),
@@ -82,7 +85,8 @@ fn a_request_gets_the_scores_of_its_feed() {
     train(&order, Progress::Silent, &AtomicBool::new(false)).unwrap();
 
     let scorer = Scorer::open(&path("run")).unwrap();
-    let mut ranker = Ranker::open(&path("run"), FeatureConfig::default(), &dimensions).unwrap();
+    let mut ranker =
+        Ranker::open(&path("run"), features_of(&path("feeds")).unwrap(), &dimensions).unwrap();
     let mut events = log.events;
     events.sort_by_key(|event| (event.available_at_ms, event.event_id));
     let mut arrivals: VecDeque<Event> = events.into();

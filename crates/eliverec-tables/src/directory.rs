@@ -1,5 +1,6 @@
 //! A feed directory, opened for reading.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::batches::{Batches, Order};
 use crate::error::Error;
 use crate::id_types::{IdTypes, id_columns};
 use crate::layout::{SCHEMA_FILE, Split};
-use crate::listing::{Entry, Files, walk};
+use crate::listing::{Entry, Files, LEADS_NOWHERE, is_hidden, leads_nowhere, walk};
 use crate::read::{FeedFile, FeedReader, row_groups};
 use crate::shuffle::{Shuffle, ShuffledFeeds};
 
@@ -145,6 +146,9 @@ impl FeedDirectory {
     /// What is neither read nor passed over, by name (see docs/feeds.md), and what the file system refuses.
     pub fn listing(&self, split: Split) -> Result<Listing, Error> {
         let mut list = |folder: &str| match fs_err::read_dir(self.path.join(folder)) {
+            Err(_) if leads_nowhere(&self.path.join(folder)) => {
+                Err(Error::directory(&self.path.join(folder), LEADS_NOWHERE))
+            }
             Ok(entries) => entries.map(|entry| listed(folder, &entry?)).collect(),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(Vec::new()),
             Err(e) if e.kind() == ErrorKind::NotADirectory => {
@@ -156,6 +160,18 @@ impl FeedDirectory {
         let refuse = |name: &str, reason: &str| Error::directory(&self.path.join(name), reason);
         let Files { read, skipped } = walk(split.name(), &mut list, &refuse)?;
         Ok(Listing { read, skipped: skipped.iter().map(|name| self.path.join(name)).collect() })
+    }
+
+    /// Whether a place that is there lies in the folder of a split, where files are read as feeds.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn holds(&self, place: &Path) -> std::io::Result<bool> {
+        let place = fs_err::canonicalize(place)?;
+        let folders = Split::ALL
+            .iter()
+            .filter_map(|split| fs_err::canonicalize(split.folder(&self.path)).ok());
+        Ok(folders.into_iter().any(|folder| place.starts_with(folder)))
     }
 
     pub(crate) fn files(&self, split: Split) -> Result<Vec<FeedFile>, Error> {
@@ -178,6 +194,21 @@ impl FeedDirectory {
         }
         self.check_id_types(split, &files)?;
         Ok(files)
+    }
+
+    /// How the columns write their ids, `integers` or `text`, by column as messages call it (`candidates.channel_id`); from the
+    /// first file with rows of each split, for the files agree or are refused when they are read.
+    pub fn id_kinds(&self) -> BTreeMap<String, String> {
+        let mut types = IdTypes::new(id_columns(&self.schema));
+        for split in Split::ALL {
+            // What is wrong with a split is told when it is read.
+            let listing = self.listing(split).map(|listing| listing.read).into_iter().flatten();
+            let mut files = listing.filter_map(|path| FeedFile::open(path, &self.schema).ok());
+            if let Some(file) = files.find(|file| file.feeds() > 0) {
+                types.learn(file.path(), file.id_types());
+            }
+        }
+        types.kinds()
     }
 
     /// Refuses files that write ids as integers where others write text: those of the split, and the first of each
@@ -220,6 +251,9 @@ fn listed(folder: &str, entry: &fs_err::DirEntry) -> Result<Entry<PathBuf>, Erro
     let name = entry.file_name().into_string().map_err(|_| {
         Error::directory(&path, "its name is not Unicode; rename it or move it away")
     })?;
+    if !is_hidden(&name) && leads_nowhere(&path) {
+        return Err(Error::directory(&path, LEADS_NOWHERE));
+    }
     // Of what a link leads to.
     let file = (!path.is_dir()).then_some(path);
     Ok(Entry { name: format!("{folder}/{name}"), file })
@@ -228,6 +262,9 @@ fn listed(folder: &str, entry: &fs_err::DirEntry) -> Result<Entry<PathBuf>, Erro
 /// Tells why there is no schema file to read.
 fn no_schema(path: &Path, error: std::io::Error) -> Error {
     let schema = path.join(SCHEMA_FILE);
+    if leads_nowhere(&schema) {
+        return Error::directory(&schema, LEADS_NOWHERE);
+    }
     if schema.is_dir() {
         return Error::directory(&schema, "is a folder, where a file should be");
     }

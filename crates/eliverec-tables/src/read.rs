@@ -1,7 +1,6 @@
 //! Reads feeds as a stream, a few rows at a time, so that a set larger than memory works.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,8 +16,10 @@ use parquet::arrow::parquet_to_arrow_schema;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::file::reader::Length;
 
-use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY};
+use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY, STANDS_TWICE, stands_twice};
+use crate::contents::Contents;
 use crate::decode::{Problem, decode, is_nested, wanted};
 use crate::error::Error;
 use crate::id_types::{self, IdType, id_columns};
@@ -163,7 +164,7 @@ impl FeedReader {
             _ => Footer::read(&file.path, &self.schema)?,
         };
         let footer = &self.footer.insert((place.file, footer)).1;
-        let handle = footer.file.try_clone()?;
+        let handle = footer.contents.try_clone()?;
         let metadata = footer.metadata.clone();
         let rows = guarded(&file.path, || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata)
@@ -199,7 +200,8 @@ impl Iterator for FeedReader {
 
 #[derive(Debug)]
 pub(crate) struct Footer {
-    pub(crate) file: File,
+    /// What the file holds.
+    pub(crate) contents: Contents,
     pub(crate) metadata: ArrowReaderMetadata,
     /// The columns that the schema declares.
     columns: ProjectionMask,
@@ -210,23 +212,32 @@ pub(crate) struct Footer {
 
 impl Footer {
     pub(crate) fn read(path: &Path, schema: &Schema) -> Result<Self, Error> {
-        let file = fs_err::File::open(path)?.into_parts().0;
+        let contents = Contents::open(path)?;
         // The Arrow schema that some tools add to the metadata says nothing that Parquet's own types do not, and
         // arrow-ipc panics on a damaged one.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = guarded(path, || ArrowReaderMetadata::load(&file, options))?;
-        check_extent(path, metadata.metadata(), file.metadata()?.len())?;
+        let metadata = guarded(path, || ArrowReaderMetadata::load(&contents, options))?;
+        check_extent(path, metadata.metadata(), contents.len())?;
         check_schema(path, &metadata, schema)?;
+        let wanted = wanted(schema);
+        if let Some(field) = stands_twice(metadata.schema(), &wanted) {
+            return Err(Error::Column { path: path.into(), field, reason: STANDS_TWICE.into() });
+        }
         let no_rows = RecordBatch::new_empty(Arc::clone(metadata.schema()));
         let ts_unit = guarded(path, || ts_unit(&metadata))?;
         let checked =
             decode(schema, ts_unit, &no_rows).map_err(|problem| located(path, 0, problem))?;
-        let columns = projection(&metadata, &wanted(schema));
-        Ok(Self { file, metadata, columns, labelled: checked.labelled(), ts_unit })
+        let columns = projection(&metadata, &wanted);
+        Ok(Self { contents, metadata, columns, labelled: checked.labelled(), ts_unit })
     }
 }
 
 impl Footer {
+    /// The unit of `ts`, where it is stored as a plain integer.
+    pub(crate) const fn ts_unit(&self) -> TimeUnit {
+        self.ts_unit
+    }
+
     /// The leaves of some columns, each with the fields of its structs.
     pub(crate) fn projection(&self, wanted: &[(&str, Vec<&str>)]) -> ProjectionMask {
         projection(&self.metadata, wanted)

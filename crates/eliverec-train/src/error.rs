@@ -39,9 +39,9 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Run(error) => error.is_bad_input(),
-            Self::Tables(error) => !matches!(error, eliverec_tables::Error::Io(_)),
+            Self::Tables(error) => error.is_bad_input(),
             Self::Features(_) => true,
-            Self::Retrieval(error) => matches!(error, eliverec_retrieval::Error::Config { .. }),
+            Self::Retrieval(error) => error.is_bad_input(),
             Self::NotFinite { .. } | Self::Metrics(_) => false,
         }
     }

@@ -12,6 +12,7 @@ use eliverec_tables::scores::ScoreTable;
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
+use crate::feeds_read::check_fit;
 use crate::read_ahead::ReadAhead;
 
 /// Metrics of a split and what they are made of.
@@ -35,7 +36,7 @@ pub fn evaluate(
     feeds: &FeedDirectory,
     split: Split,
 ) -> Result<Detail, Error> {
-    RunDirectory::at(path).check_schema(feeds.schema(), feeds.path())?;
+    check_fit(&RunDirectory::at(path), feeds)?;
     let never = AtomicBool::new(false);
     let seen = accumulate(&scorer.scoring(), feeds, split, &never)?;
     let (evaluation, tasks) = seen.expect("nobody asks this one to stop");

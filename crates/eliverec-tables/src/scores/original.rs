@@ -156,7 +156,7 @@ impl OriginalIds {
             let columns = [("request_id", vec![]), ("user_id", vec![]), ("candidates", fields)];
             let projection = footer.projection(&columns);
             let rows = guarded(&path, || {
-                let file = footer.file.try_clone()?;
+                let file = footer.contents.try_clone()?;
                 ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.metadata.clone())
                     .with_projection(projection)
                     .with_batch_size(DECODED_FEEDS)

@@ -2,6 +2,7 @@
 //! begun and not ended are live.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use eliverec_core::feed::Column;
 use eliverec_core::{Dimension, Dimensions, Event, EventKind};
@@ -9,6 +10,7 @@ use eliverec_features::{
     Admission, ChannelState, FeatureConfig, FeatureId, FeatureState, Freshness, MAX_AGE_S, Snapshot,
 };
 use eliverec_retrieval::{LiveChannel, Popularity};
+use eliverec_tables::check::Checked;
 use eliverec_tables::events::{ArrivalOrder, EventLog};
 
 use super::fields::{Category, Fields};
@@ -18,7 +20,7 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(crate) struct LogPlatform<'a> {
     arrivals: ArrivalOrder<'a>,
-    dimensions: Dimensions,
+    dimensions: Arc<Dimensions>,
     category: Option<Category>,
     freshness: Freshness,
     state: FeatureState,
@@ -32,9 +34,10 @@ impl<'a> LogPlatform<'a> {
         fields: &Fields,
         features: FeatureConfig,
     ) -> Result<Self, Error> {
+        let dimensions = Arc::new(log.dimensions()?);
         Ok(Self {
-            arrivals: ArrivalOrder::new(log, None),
-            dimensions: log.dimensions()?,
+            arrivals: ArrivalOrder::new(log, &dimensions, None),
+            dimensions,
             category: fields.category.clone(),
             freshness: Freshness::new(&features),
             state: FeatureState::new(features)?,
@@ -88,7 +91,7 @@ impl<'a> LogPlatform<'a> {
         let number = |feature| snapshot.get(feature).unwrap_or(0.0);
         let exposure_age_s = number(FeatureId::ExposureAgeS);
         let names = self.category.as_ref().map(|category| &category.names);
-        let Dimensions { channels, products, .. } = &self.dimensions;
+        let Dimensions { channels, products, .. } = &*self.dimensions;
         let selling = state.bag().current();
         LiveChannel {
             channel_id,
@@ -105,6 +108,12 @@ impl<'a> LogPlatform<'a> {
             exposed_ms: (exposure_age_s < MAX_AGE_S)
                 .then(|| at_ms - (f64::from(exposure_age_s) * 1_000.0) as i64),
         }
+    }
+
+    /// What was read of the log so far.
+    pub(crate) fn checked(&self) -> Checked {
+        let fates = self.freshness.fates();
+        self.arrivals.checked(&[("late", fates.late), ("second arrivals", fates.duplicate)])
     }
 
     /// The anchors that a user follows.

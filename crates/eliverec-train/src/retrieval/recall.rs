@@ -11,6 +11,7 @@ use eliverec_retrieval::{
     Indexes, Live, NeighbourSettings, Query, Retrieval, RetrievalConfig, SourceName, State,
 };
 use eliverec_run::Scorer;
+use eliverec_tables::check::{Checked, promises};
 use eliverec_tables::events::EventLog;
 use eliverec_tables::{FeedDirectory, Split};
 use serde::Serialize;
@@ -87,6 +88,9 @@ pub struct Measured {
     pub together: RecallRow,
     /// What as many live channels at random would find.
     pub random: RecallRow,
+    /// What was read.
+    #[serde(skip)]
+    pub checked: Checked,
 }
 
 /// The recall of one way to find channels.
@@ -117,6 +121,18 @@ pub fn recall(
 ) -> Result<Measured, Error> {
     let Measurement { split, run, log, window_minutes, .. } = *measurement;
     feeds.require_labels(split, "recall")?;
+    if let Some((log, _)) = log {
+        check_log(log, feeds)?;
+    }
+    // Neighbours are of the training split; vectors, and a platform known by its feeds, are of all that they know.
+    let is_read = |other: &Split| {
+        *other == Split::Train
+            || *other == split
+            || run.is_some()
+            || (log.is_none() && *other < split)
+    };
+    let read: Vec<Split> = Split::ALL.into_iter().filter(is_read).collect();
+    let of_feeds = promises(feeds, &read, &[split])?;
     let fields = Fields::of(feeds.schema())?;
     let settings = measurement.neighbours;
     let (neighbours, counted) = neighbours(feeds, Split::Train, settings, &std::env::temp_dir())?;
@@ -130,7 +146,6 @@ pub fn recall(
     };
     let retrieval = Retrieval::new(measurement.config.clone(), indexes)?;
     let mut platform = if let Some((log, features)) = log {
-        check_log(log, feeds)?;
         Platform::Log(Box::new(LogPlatform::open(log, &fields, features)?))
     } else {
         let window_ms = i64::from(window_minutes) * 60_000;
@@ -149,13 +164,14 @@ pub fn recall(
         live = Some(now);
         progress((i + 1) as u64);
     }
-    let live = match platform {
-        Platform::Log(_) => LiveFrom::Log,
-        Platform::Feeds(_) => LiveFrom::Feeds { window_minutes },
+    let (live, checked) = match platform {
+        Platform::Log(log) => (LiveFrom::Log, log.checked().and(of_feeds)),
+        Platform::Feeds(_) => (LiveFrom::Feeds { window_minutes }, of_feeds),
     };
     let mut measured = sums.finish(split, live, count as u64);
     measured.requests_without_watch = requests.without_watch;
     measured.neighbours = counted;
+    measured.checked = checked;
     measured.live_without_vector = measured.live_without_vector.filter(|_| left_out.is_none());
     if let Some(reason) = left_out {
         let row = RecallRow {
@@ -181,15 +197,22 @@ fn no_embeddings(scorer: Option<&Scorer>, requests: &Requests) -> Option<String>
     })
 }
 
+/// Differences of schemas that are named.
+const DIFFERENCES: usize = 2;
+
 fn check_log(log: &EventLog, feeds: &FeedDirectory) -> Result<(), Error> {
-    let differences = log.schema().differences(feeds.schema());
+    let mut differences = log.schema().differences(feeds.schema());
     if differences.is_empty() {
         return Ok(());
     }
+    // Feeds of another log differ in nearly everything.
+    let more = differences.len().saturating_sub(DIFFERENCES);
+    differences.truncate(DIFFERENCES);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     Err(eliverec_core::Error::SchemaMismatch {
         expected: "the log".into(),
         found: feeds.path().display().to_string(),
-        differences: differences.join("; "),
+        differences: differences.join("; ") + &more,
     }
     .into())
 }
@@ -308,6 +331,7 @@ impl<'a> Sums<'a> {
             live_without_vector: Some(per_request(self.without_vector)),
             live_unexposed: per_request(self.unexposed),
             neighbours: Counted::default(),
+            checked: Checked::default(),
             sources: self.sources.iter().map(of_source).collect(),
             together: row("together", &self.together),
             random: RecallRow {

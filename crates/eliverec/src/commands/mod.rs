@@ -23,6 +23,7 @@ pub(crate) mod tune;
 mod causes;
 mod fingerprint;
 mod queue;
+mod reading;
 
 use std::io::Write;
 use std::path::Path;

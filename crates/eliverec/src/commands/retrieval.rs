@@ -12,7 +12,7 @@ use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::retrieval::{LiveFrom, Measured, Measurement, RecallRow, recall};
 use indicatif::ProgressBar;
 
-use super::{plain_table, print, print_json, read_text};
+use super::{plain_table, read_text, reading};
 
 /// Measure the recall of retrieval: per source and together
 #[derive(Debug, clap::Args)]
@@ -92,11 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let measured = recall(&feeds, &measurement, |requests| bar.set_position(requests));
     bar.finish_and_clear();
     let measured = measured?;
-    if arguments.json {
-        print_json(&measured)?;
-    } else {
-        print(&text(&measured, &k))?;
-    }
+    reading::end(arguments.json, &measured.checked, &measured, || Ok(text(&measured, &k)))?;
     Ok(crate::OK)
 }
 

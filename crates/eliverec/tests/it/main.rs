@@ -7,6 +7,7 @@ mod feed_files;
 
 mod bad_inputs;
 mod check;
+mod errors;
 mod experiment;
 mod explain;
 mod interruption;
