@@ -230,6 +230,15 @@ mod tests {
     }
 
     #[test]
+    fn the_documents_have_the_defaults() {
+        let document = include_str!("../../../docs/retrieval.md");
+        let (_, rest) = document.split_once("```toml\n").unwrap();
+        let (text, _) = rest.split_once("```").unwrap();
+        assert_eq!(RetrievalConfig::parse(text, "x").unwrap(), RetrievalConfig::default());
+        assert_eq!(text.lines().filter(|line| line.contains(" = ")).count(), 16);
+    }
+
+    #[test]
     fn wrong_values_are_named() {
         for (text, words) in [
             ("[trendy]\nquota = 1", "retrieval.toml"),
