@@ -23,6 +23,12 @@ pub enum Error {
     /// Feed directories.
     #[error(transparent)]
     Tables(#[from] eliverec_tables::Error),
+    /// Candidates and their indexes.
+    #[error(transparent)]
+    Retrieval(#[from] eliverec_retrieval::Error),
+    /// Settings of the features.
+    #[error(transparent)]
+    Features(#[from] eliverec_features::Error),
     /// Metrics.
     #[error(transparent)]
     Metrics(#[from] eliverec_metrics::Error),
@@ -34,6 +40,8 @@ impl Error {
         match self {
             Self::Run(error) => error.is_bad_input(),
             Self::Tables(error) => error.is_bad_input(),
+            Self::Features(_) => true,
+            Self::Retrieval(error) => error.is_bad_input(),
             Self::NotFinite { .. } | Self::Metrics(_) => false,
         }
     }

@@ -51,6 +51,7 @@ enum Command {
     Tune(commands::tune::Arguments),
     Report(commands::report::Arguments),
     Disentangling(commands::disentangling::Arguments),
+    Retrieval(commands::retrieval::Arguments),
     Bench(commands::bench::Arguments),
     Completions(commands::completions::Arguments),
 }
@@ -85,6 +86,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Tune(arguments) => commands::tune::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
         Command::Disentangling(arguments) => commands::disentangling::run(&arguments),
+        Command::Retrieval(arguments) => commands::retrieval::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Completions(arguments) => {
             commands::completions::run(&arguments, &mut Cli::command())

@@ -26,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("eliverec-report", &["eliverec-metrics"]),
+    ("eliverec-retrieval", &["eliverec-core"]),
     (
         "eliverec-run",
         &["eliverec-core", "eliverec-metrics", "eliverec-models", "eliverec-store", "burn"],
@@ -39,8 +40,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "eliverec-train",
         &[
             "eliverec-core",
+            "eliverec-features",
             "eliverec-metrics",
             "eliverec-models",
+            "eliverec-retrieval",
             "eliverec-run",
             "eliverec-store",
             "eliverec-tables",
@@ -54,6 +57,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "eliverec-features",
             "eliverec-metrics",
             "eliverec-report",
+            "eliverec-retrieval",
             "eliverec-run",
             "eliverec-samples",
             "eliverec-sim",

@@ -14,6 +14,7 @@
 //! A row that is no event is an error that names it ([`EventReader::strict`]), or is counted and set aside
 //! ([`EventReader::lenient`]); a file that cannot be read at all is always an error.
 
+pub mod arrival_order;
 pub mod check;
 pub mod day;
 pub mod decode;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use eliverec_core::dimensions::{TABLE_GROUPS, id_column};
 use eliverec_core::{Dimensions, Schema};
 
+pub use arrival_order::ArrivalOrder;
 pub use day::Day;
 pub use decode::{EventBatch, Fault, Reason};
 pub use dimensions::{read_dimensions, write_dimensions};

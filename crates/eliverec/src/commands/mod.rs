@@ -13,6 +13,7 @@ pub(crate) mod inspect;
 mod kept_feeds;
 pub(crate) mod replay;
 pub(crate) mod report;
+pub(crate) mod retrieval;
 pub(crate) mod samples;
 pub(crate) mod score;
 pub(crate) mod simulate;

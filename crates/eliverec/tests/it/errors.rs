@@ -105,6 +105,13 @@ const TABLE: &[(&str, i32, &str)] = &[
     ("replay --logs logs --feeds feeds", 2, ""),
     ("report empty", 2, "empty: holds no results"),
     ("report file", 2, "file: holds no results"),
+    ("retrieval --feeds empty", 2, "empty: is empty; expected schema.toml"),
+    ("retrieval --feeds feeds --config mine.txt", 2, "mine.txt: "),
+    ("retrieval --feeds feeds --config nowhere", 2, "nowhere: cannot be read"),
+    ("retrieval --feeds feeds --logs empty", 2, "empty: is empty; expected schema.toml"),
+    ("retrieval --feeds feeds --logs logs", 2, "the schema of feeds differs from that of the log"),
+    ("retrieval --feeds feeds --run empty", 2, "empty: holds no run"),
+    ("retrieval --feeds unwatched", 2, "unwatched: no feeds in the test split"),
     (
         "samples --logs empty --out out",
         2,

@@ -15,6 +15,7 @@ mod other_feeds;
 mod own_data;
 mod own_tasks;
 mod pipeline;
+mod retrieval;
 mod sandbox;
 mod score;
 mod tune;
