@@ -142,10 +142,12 @@ fn score(fast: &FastModel, batch: &Batch, feed: usize, wanted: Wanted, room: &mu
 
 /// What the fast path says of all impressions, in the shape of [`general`].
 fn fast(model: &FastModel, batch: &Batch, room: &mut Room) -> Vec<Vec<f32>> {
-    let mut all = vec![Vec::new(); if model.has_tasks() { 4 } else { 1 }];
+    let mut all: Vec<Vec<f32>> = Vec::new();
     for feed in 0..batch.feeds() {
         let Outputs { logits, tasks } = score(model, batch, feed, Wanted::All, room);
-        let outputs = std::iter::once(logits).chain(tasks.into_iter().flatten());
+        let outputs: Vec<Vec<f32>> =
+            std::iter::once(logits).chain(tasks.into_iter().flatten()).collect();
+        all.resize(outputs.len(), Vec::new());
         all.iter_mut().zip(outputs).for_each(|(all, outputs)| all.extend(outputs));
     }
     all

@@ -228,7 +228,7 @@ fn maximum(rows: &[f32], d: usize) -> Vec<f32> {
         // NaN, once there, stays.
         pairs.for_each(|(greatest, x)| {
             if *x > *greatest || x.is_nan() {
-                *greatest = *x
+                *greatest = *x;
             }
         });
     }

@@ -65,7 +65,7 @@ impl FirstLayer {
             rows = rows.above(&input.layer(&next()));
         }
         let trunk: Vec<Weight> = fields.collect();
-        rows = trunk.iter().fold(rows, |rows, field| rows.above(field));
+        rows = trunk.iter().fold(rows, Weight::above);
         let fields = trunk.iter().map(Panels::of).collect();
         Self { units: weight.outputs, context, bias, rows, fields }
     }

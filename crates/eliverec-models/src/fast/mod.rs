@@ -22,6 +22,7 @@ mod first_layer;
 mod heads;
 mod loops;
 mod reading;
+mod stage;
 mod tower;
 mod trunk;
 mod unsupported;
@@ -35,6 +36,7 @@ use eliverec_core::schema::{Group, Schema};
 pub use calibration::Calibration;
 pub use encoded::Encoded;
 pub use reading::{ReadRow, Request};
+pub use stage::Stage;
 pub use unsupported::Unsupported;
 
 use engine::{Engine, Lanes, room};
@@ -91,15 +93,6 @@ pub struct Outputs {
     pub logits: Vec<f32>,
     /// By task of the schema `[n]`; `None` for a model without heads, or if they were not wanted.
     pub tasks: Option<Vec<Vec<f32>>>,
-}
-
-/// A part of the work on one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The context, and the first layers of the events.
-    Project,
-    /// All that depends on the candidates.
-    Candidates,
 }
 
 /// Buffers for one request at a time; what they hold counts for nothing between requests.
@@ -203,11 +196,6 @@ impl FastModel {
         })
     }
 
-    /// Whether the model has outputs beside that of watching.
-    pub fn has_tasks(&self) -> bool {
-        self.heads.is_some()
-    }
-
     /// What the encoded side of a feed's user depends on, word by word: two feeds with equal content have, bit for bit, equal
     /// encoded sides.
     pub fn content(&self, batch: &Batch, feed: usize) -> Vec<u64> {
@@ -232,7 +220,8 @@ impl FastModel {
         self.trunk.encode(read, engine, trunk)
     }
 
-    /// Scores the candidates of a request whose user's side is `encoded`; `done` hears of every stage as it ends.
+    /// Scores the candidates of a request whose user's side is `encoded`; `done` hears of every stage after
+    /// [`Stage::Encode`] as it ends.
     pub fn score(
         &self,
         request: &Request<'_>,
@@ -311,7 +300,8 @@ impl FastModel {
             input.lanes(request, chunk.clone(), lanes, of_state, engine, reading);
         }
         let dynamic = room(dynamic, of_dynamic.as_ref().map_or(0, Input::width) * lanes.all);
-        if let Some(input) = of_dynamic {
+        let dynamic_asked = *dynamic_field || outputs.tasks.is_some();
+        if let Some(input) = of_dynamic.as_ref().filter(|_| dynamic_asked) {
             input.lanes(request, chunk, lanes, dynamic, engine, reading);
         }
         let (field, vectors) = rest.split_at_mut(if *dynamic_field { dynamic.len() } else { 0 });

@@ -12,7 +12,6 @@ use crate::registry::ModelConfig;
 
 /// A trunk without a graph.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one per model")]
 pub(super) enum Trunk {
     Elive(Elive),
     Eta(Eta),
