@@ -1,4 +1,5 @@
-//! Small fixtures for the tests of every crate: a schema with every kind of field, and feeds with a learnable rule.
+//! Small fixtures for the tests of every crate: a schema with every kind of field, and feeds with a learnable rule. And feeds of any
+//! schema whose values mean nothing, for tests and benchmarks.
 //!
 //! Category c of the last watch or of the last product click makes candidates of that category likelier to be watched.
 //! Some feeds have no products, some no channels, some neither.

@@ -82,6 +82,9 @@ pub struct Difference {
     pub duration: f32,
 }
 
+/// How the names of ways end that find the user's encoded side kept.
+pub const KEPT: &str = "histories kept";
+
 /// Requests for `sizes` of a model's schema, every one of another user.
 ///
 /// # Errors

@@ -47,7 +47,11 @@ fn requests_are_timed_and_both_paths_agree() {
     let general = measured(&sandbox, "--config config.toml --length 3 model.encoder=hgn");
     assert!(general["general"].as_str().unwrap().contains("model.encoder"), "{general}");
     assert_eq!(general["ways"].as_array().unwrap().len(), 1);
-    let text = sandbox.succeed("bench ranker --config config.toml --length 3 --requests 4");
+    let untrained = "bench ranker --config config.toml --length 3 --requests 4";
+    let message = sandbox.run(&format!("{untrained} --at-least 1000"));
+    assert_eq!(message.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&message.stderr).contains("1000 % were asked for"));
+    let text = sandbox.succeed(&format!("{untrained} --at-least 0"));
     for part in ["GFLOP/s", "p99", "histories kept", "greatest difference"] {
         assert!(text.contains(part), "{text}");
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use eliverec_core::{Batch, Feed, Schema};
 use eliverec_run::{Config, Error, Scorer, Scoring};
 use eliverec_serve::bench::{self, Sizes, Timing};
@@ -38,6 +39,9 @@ pub(super) struct Arguments {
     /// Requests; of feeds, the first
     #[arg(long, default_value_t = Sizes::default().requests)]
     requests: usize,
+    /// Fail if the products of all that is asked run at a lower share of the timed product's rate
+    #[arg(long, value_name = "PERCENT")]
+    at_least: Option<f64>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -78,6 +82,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         print_json(&timing)?;
     } else {
         print(&text(&timing))?;
+    }
+    if let Some(floor) = arguments.at_least {
+        // The last way of all that starts afresh: every task where there are any.
+        let fresh = timing.ways.iter().rfind(|way| !way.name.ends_with(bench::KEPT));
+        let share = fresh.and_then(|way| way.share).map_or(0.0, |share| 100.0 * share);
+        ensure!(share >= floor, "{share:.1} % of the product's rate, and {floor} % were asked for");
     }
     Ok(crate::OK)
 }
