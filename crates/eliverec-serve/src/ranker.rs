@@ -6,9 +6,14 @@ use std::sync::Arc;
 use eliverec_core::event::Scalar;
 use eliverec_core::{BatchBuilder, Dimensions, Event};
 use eliverec_features::{Admission, Candidate, FeatureConfig, FeedBuilder, OnlineDriver, Request};
-use eliverec_run::{Prepared, Scorer};
+use eliverec_models::fast::Wanted;
+use eliverec_run::Scorer;
 
+use crate::candidate_scorer::CandidateScorer;
 use crate::error::Error;
+
+/// What encoded sides of users may take: ten thousand full histories at d = 128.
+const CACHE_BYTES: usize = 512 << 20;
 
 /// Who asks, when, and which channels could be shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +43,7 @@ pub struct Ranked {
 #[derive(Debug)]
 pub struct Ranker {
     scorer: Scorer,
+    candidates: CandidateScorer,
     builder: FeedBuilder,
     driver: OnlineDriver,
 }
@@ -56,7 +62,8 @@ impl Ranker {
         let scorer = Scorer::open(path)?;
         let builder = FeedBuilder::new(&scorer.schema, dimensions)?;
         let driver = OnlineDriver::new(config, dimensions, builder.wanted())?;
-        Ok(Self { scorer, builder, driver })
+        let candidates = CandidateScorer::new(&scorer.scoring(), CACHE_BYTES);
+        Ok(Self { scorer, candidates, builder, driver })
     }
 
     /// An event has arrived; events come in the order of their arrival.
@@ -94,7 +101,8 @@ impl Ranker {
         let mut builder = BatchBuilder::new(schema, &self.scorer.normalization, lengths);
         builder.push(&feed)?;
         let batch = builder.finish().expect("a feed was added");
-        let scores = self.scorer.scoring().score(&Prepared::of(schema, batch));
+        let scoring = self.scorer.scoring();
+        let scores = self.candidates.score(&scoring, batch, Wanted::All, |_| ());
         let tasks = scores.tasks.unwrap_or_default();
         let scored = asked.channels.iter().zip(scores.p_watch).enumerate();
         let mut ranked: Vec<Ranked> = scored

@@ -83,6 +83,10 @@ impl RowReader for MappedStore {
     fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
         self.tables.par_iter().map(|table| table.gather(ids_of(&table.spec, unique).0)).collect()
     }
+
+    fn read(&self, table: usize, id: u64, to: &mut [f32]) {
+        self.tables[table].row(id, to);
+    }
 }
 
 impl MappedTable {
@@ -131,13 +135,18 @@ impl MappedTable {
     fn gather(&self, ids: &[u64]) -> Vec<f32> {
         let mut block = vec![0.0; ids.len() * self.width];
         for (vector, id) in block.chunks_mut(self.width).zip(ids) {
-            match self.find(*id) {
-                Some(row) => self.read(self.layout.vectors + 4 * self.width * row, vector),
-                None if self.rare_trained => self.read(self.layout.rare, vector),
-                None => self.initial.fill(*id, vector),
-            }
+            self.row(*id, vector);
         }
         block
+    }
+
+    /// Writes the row of an id.
+    fn row(&self, id: u64, vector: &mut [f32]) {
+        match self.find(id) {
+            Some(row) => self.read(self.layout.vectors + 4 * self.width * row, vector),
+            None if self.rare_trained => self.read(self.layout.rare, vector),
+            None => self.initial.fill(id, vector),
+        }
     }
 
     fn find(&self, id: u64) -> Option<usize> {

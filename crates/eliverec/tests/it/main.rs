@@ -6,6 +6,7 @@
 mod feed_files;
 
 mod bad_inputs;
+mod bench_ranker;
 mod check;
 mod errors;
 mod experiment;
