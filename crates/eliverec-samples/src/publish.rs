@@ -11,6 +11,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use eliverec_core::Schema;
+use eliverec_features::FeatureConfig;
 use eliverec_tables::events::Day;
 use eliverec_tables::layout::SCHEMA_FILE;
 use eliverec_tables::{EncodedFeeds, FeedFileWriter, Split};
@@ -291,6 +292,19 @@ fn check_recipe(path: &Path, recipe: &Recipe) -> Result<(), Error> {
             Err(Error::Feeds { path: path.into(), reason })
         }
     }
+}
+
+/// The settings of the folds that the feeds of a directory were made with; `None` if they were not made by
+/// [`samples`](crate::samples).
+///
+/// # Errors
+/// Settings that do not parse.
+pub fn feature_settings(feeds: &Path) -> Result<Option<FeatureConfig>, Error> {
+    let file = feeds.join(RECIPE_FILE);
+    if !file.exists() {
+        return Ok(None);
+    }
+    Ok(Some(read_recipe(&file)?.features))
 }
 
 /// The settings that the feeds beside it were made with.
