@@ -18,6 +18,9 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<eliverec_run::Error>() {
             return error.is_bad_input();
         }
+        if let Some(error) = cause.downcast_ref::<eliverec_serve::Error>() {
+            return error.is_bad_input();
+        }
         if let Some(error) = cause.downcast_ref::<eliverec_samples::Error>() {
             use eliverec_samples::Error;
             return match error {

@@ -6,6 +6,7 @@
 mod feed_files;
 
 mod bad_inputs;
+mod bundle;
 mod check;
 mod experiment;
 mod explain;
