@@ -64,8 +64,7 @@ fn a_run_becomes_a_bundle_that_stands_alone() {
     assert_eq!(verified["metrics"]["impressions"], metrics["impressions"]);
     assert_eq!(verified["features"], Value::Null);
     let text = sandbox.succeed("bundle verify bundle");
-    for words in ["run-00000009", "elive", "30 requests of the test split", "change of p_bag_click"]
-    {
+    for words in [&version, "elive", "30 requests of the test split", "none by its rows"] {
         assert!(text.contains(words), "{text}");
     }
     assert_eq!(hidden(&sandbox), [""; 0]);
