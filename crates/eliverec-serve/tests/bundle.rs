@@ -12,6 +12,7 @@ use eliverec_core::schema::Group;
 use eliverec_core::seed::{Random, stream};
 use eliverec_core::{Dimension, Dimensions, FeedColumns, toy};
 use eliverec_features::FeatureConfig;
+use eliverec_models::parameters;
 use eliverec_models::registry::MODELS;
 use eliverec_run::{Config, Scorer, Scores, Scoring};
 use eliverec_serve::bundle::{About, MadeOf, Manifest, OfflineMetrics, Precision};
@@ -366,6 +367,16 @@ fn what_is_signed_and_nonsense_is_refused_by_its_content_and_none_panics() {
         error.contains("golden.safetensors: request ") && error.contains(" must get "),
         "{error}"
     );
+}
+
+#[test]
+fn a_run_whose_scores_are_no_numbers_becomes_no_bundle() {
+    let fixture = Fixture::new();
+    let mut scorer = fixture.train("din", "run", "single");
+    scorer.model = parameters::update(scorer.model, |_, values| values.fill(f32::NAN));
+    let error = fixture.export(&scorer, "bundle", Precision::Float32).unwrap_err().to_string();
+    assert!(error.contains("gives p_watch = NaN for request "), "{error}");
+    assert_eq!(fs_err::read_dir(fixture.path("")).unwrap().count(), 2, "feeds and run");
 }
 
 #[test]

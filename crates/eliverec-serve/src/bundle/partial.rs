@@ -20,6 +20,8 @@ pub(crate) struct PartialBundle {
     path: PathBuf,
     /// Whether a bundle of the name may be replaced.
     replace: bool,
+    /// Whether what has the hidden name is no longer ours.
+    published: bool,
     /// The directory itself, locked: the lock ends with the process, however it ends.
     _lock: File,
 }
@@ -36,7 +38,9 @@ impl PartialBundle {
             wrong("is no name for a new directory; give a path that ends in a name")
         })?;
         taken(target, replace)?;
-        let path = parent_of(target).join(format!(".{}.partial", name.display()));
+        let parent = parent_of(target);
+        create_folder(&parent)?;
+        let path = parent.join(format!(".{}.partial", name.display()));
         fs_err::create_dir_all(&path)?;
         let lock = lock(&path)?.ok_or_else(|| wrong(TAKEN))?;
         // The other process may have finished, and cleared its folder away, between the look and the lock.
@@ -48,7 +52,7 @@ impl PartialBundle {
             let left = entry?.path();
             if left.is_dir() { fs_err::remove_dir_all(left)? } else { fs_err::remove_file(left)? }
         }
-        Ok(Self { target: target.into(), path, replace, _lock: lock })
+        Ok(Self { target: target.into(), path, replace, published: false, _lock: lock })
     }
 
     /// Where it is until it is published.
@@ -60,30 +64,35 @@ impl PartialBundle {
     ///
     /// # Errors
     /// As [`PartialBundle::create`]; what had the name has it still.
-    pub(crate) fn publish(self) -> Result<(), Error> {
-        let Self { target, path, .. } = &self;
-        if !taken(target, self.replace)? {
-            fs_err::rename(path, target)?;
-            return Ok(durable::sync_directory(&parent_of(target))?);
+    pub(crate) fn publish(mut self) -> Result<(), Error> {
+        let (target, path) = (self.target.clone(), self.path.clone());
+        let parent = parent_of(&target);
+        if !taken(&target, self.replace)? {
+            fs_err::rename(&path, &target)?;
+            self.published = true;
+            return Ok(durable::sync_directory(&parent)?);
         }
         // Until it is gone, the old one lies where the next export would clear away what it finds: nobody else may come there.
         let wrong = |reason: &str| Error::Bundle { path: target.clone(), reason: reason.into() };
-        let _old = lock(target)?.ok_or_else(|| wrong(TAKEN))?;
-        exchange(path, target).map_err(|e| {
+        let _old = lock(&target)?.ok_or_else(|| wrong(TAKEN))?;
+        exchange(&path, &target).map_err(|e| {
             let reason = format!(
                 "cannot be exchanged in one step here ({e}); export under another name, and point to that"
             );
             wrong(&reason)
         })?;
-        durable::sync_directory(&parent_of(target))?;
+        self.published = true;
+        durable::sync_directory(&parent)?;
         Ok(fs_err::remove_dir_all(path)?)
     }
 }
 
 impl Drop for PartialBundle {
     fn drop(&mut self) {
-        // After it was published there is nothing of that name; otherwise this is best effort on the way out of an error.
-        let _ = std::fs::remove_dir_all(&self.path);
+        if !self.published {
+            // Best effort on the way out of an error.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
     }
 }
 
@@ -93,6 +102,21 @@ fn parent_of(path: &Path) -> PathBuf {
         Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
         _ => PathBuf::from("."),
     }
+}
+
+/// Makes a directory whose name, and those of the directories that it is in, survive a power cut.
+fn create_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = parent_of(path);
+    create_folder(&parent)?;
+    match fs_err::create_dir(path) {
+        // Somebody else was faster.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    durable::sync_directory(&parent)
 }
 
 /// Whether there is a bundle of the name, which may be replaced.
@@ -178,8 +202,8 @@ mod tests {
     #[test]
     fn it_appears_as_a_whole_and_replaces_bundles_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("b");
-        let stale = folder.path().join(".b.partial");
+        let target = folder.path().join("new/folder/b");
+        let stale = folder.path().join("new/folder/.b.partial");
         bundle(&stale.join("rows"), "left by a killed process");
         let partial = PartialBundle::create(&target, false).unwrap();
         assert_eq!(fs_err::read_dir(partial.path()).unwrap().count(), 0);
@@ -198,7 +222,7 @@ mod tests {
 
         drop(PartialBundle::create(&target, true).unwrap());
         assert_eq!(content(&target), "second");
-        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs_err::read_dir(target.parent().unwrap()).unwrap().count(), 1);
     }
 
     #[test]

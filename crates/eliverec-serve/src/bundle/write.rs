@@ -122,8 +122,9 @@ impl BundleWriter {
     /// # Errors
     /// Scores that are no numbers; as [`BundleWriter::write`].
     pub fn write_golden(&mut self, feeds: FeedColumns, split: &str) -> Result<(), Error> {
-        let golden = Golden::of(&self.model, feeds)
-            .map_err(|reason| Error::Refused { path: self.files.out.clone(), reason })?;
+        let golden = Golden::of(&self.model, feeds).map_err(|reason| {
+            eliverec_run::Error::Damaged { path: self.files.out.clone(), reason }
+        })?;
         self.golden = GoldenRequests {
             split: split.into(),
             requests: golden.feeds.feeds() as u64,

@@ -127,7 +127,11 @@ pub(super) fn table(path: &Path, manifest: &Manifest, metrics: Option<&OfflineMe
     let auc = metrics.bundle.as_ref().and_then(|report| report.auc);
     if let (Some(auc), Some(change)) = (auc, metrics.auc_change()) {
         let over = format!("{} feeds of the {} split", metrics.feeds, metrics.split);
-        table.add_row(["AUC", &format!("{auc:.4}, {change:+.5} against the run, over {over}")]);
+        let against = match change {
+            0.0 => "as the run's".into(),
+            change => format!("{change:+.1e} against the run"),
+        };
+        table.add_row(["AUC", &format!("{auc:.4}, {against}, over {over}")]);
     }
     table.trim_fmt()
 }
