@@ -312,12 +312,17 @@ fn check_recipe(path: &Path, recipe: &Recipe) -> Result<(), Error> {
     }
 }
 
-/// The settings of the features that the feeds in a directory were made with: serving takes these.
+/// The settings of the folds that the feeds of a directory were made with; `None` if they were not made by
+/// [`samples`](crate::samples).
 ///
 /// # Errors
-/// Feeds that this crate has not made.
-pub fn features_of(feeds: &Path) -> Result<FeatureConfig, Error> {
-    Ok(read_recipe(&feeds.join(RECIPE_FILE))?.features)
+/// Settings that do not parse.
+pub fn feature_settings(feeds: &Path) -> Result<Option<FeatureConfig>, Error> {
+    let file = feeds.join(RECIPE_FILE);
+    if !file.exists() {
+        return Ok(None);
+    }
+    Ok(Some(read_recipe(&file)?.features))
 }
 
 /// The settings that the feeds beside it were made with.

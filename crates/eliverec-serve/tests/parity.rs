@@ -8,11 +8,12 @@ use std::sync::atomic::AtomicBool;
 use eliverec_core::event::Scalar;
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
-use eliverec_core::{BatchBuilder, Dimension, Dimensions, Event, Feed, Schema};
+use eliverec_core::{BatchBuilder, Dimension, Dimensions, Event, Feed, FeedColumns, Schema};
 use eliverec_features::FeatureConfig;
 use eliverec_run::{Config, Prepared, Scorer};
-use eliverec_samples::{SampleConfig, features_of, samples};
-use eliverec_serve::{Asked, Ranker};
+use eliverec_samples::{SampleConfig, feature_settings, samples};
+use eliverec_serve::bundle::{About, MadeOf, Precision};
+use eliverec_serve::{Asked, BundleWriter, Ranker};
 use eliverec_sim::{Collected, LoggingPolicy, SCHEMA, World, WorldConfig};
 use eliverec_tables::events::{EventWriter, Store, write_dimensions};
 use eliverec_tables::{FeedDirectory, Split};
@@ -86,12 +87,30 @@ fn a_request_gets_the_scores_of_its_feed() {
     train(&order, Progress::Silent, &AtomicBool::new(false)).unwrap();
 
     let scorer = Scorer::open(&path("run")).unwrap();
-    let mut ranker =
-        Ranker::open(&path("run"), features_of(&path("feeds")).unwrap(), &dimensions).unwrap();
+    let feeds = FeedDirectory::open(path("feeds")).unwrap();
+    let mut writer =
+        BundleWriter::create(&path("bundle"), false, &scorer, Precision::Float32).unwrap();
+    writer.write_features(&feature_settings(feeds.path()).unwrap().unwrap()).unwrap();
+    writer.write_dimensions(&dimensions).unwrap();
+    let mut golden = FeedColumns::empty(&schema);
+    for feed in feeds.read(Split::Test).unwrap().take(5) {
+        golden.push(&schema, &feed.unwrap()).unwrap();
+    }
+    writer.write_golden(golden, "test").unwrap();
+    let made_of = MadeOf {
+        run: "run".into(),
+        checkpoint: scorer.commit.best.clone(),
+        step: 20,
+        feeds: "feeds".into(),
+        other_feeds: None,
+        tables: None,
+    };
+    let (version, program) = ("v".into(), "a test".into());
+    writer.publish(About { version, created_ms: 0, program, made_of }).unwrap();
+    let mut ranker = Ranker::open(&path("bundle")).unwrap();
     let mut events = log.events;
     events.sort_by_key(|event| (event.available_at_ms, event.event_id));
     let mut arrivals: VecDeque<Event> = events.into();
-    let feeds = FeedDirectory::open(path("feeds")).unwrap();
     let mut compared = 0;
     for split in Split::ALL.into_iter().filter(|split| feeds.feeds(*split).unwrap() > 0) {
         for feed in feeds.read(split).unwrap() {

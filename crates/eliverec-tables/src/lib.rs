@@ -24,6 +24,7 @@ pub mod error;
 pub mod events;
 pub mod feed_file;
 mod files_read;
+mod footer;
 mod id_types;
 pub mod import;
 pub mod layout;

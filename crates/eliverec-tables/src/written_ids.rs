@@ -14,9 +14,10 @@ use serde::Serialize;
 use crate::decode::wanted;
 use crate::directory::FeedDirectory;
 use crate::error::Error;
+use crate::footer::guarded;
 use crate::id_types::IdType;
 use crate::layout::Split;
-use crate::read::{FeedFile, guarded};
+use crate::read::FeedFile;
 
 /// An id as its file writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -36,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "eliverec-core",
             "eliverec-features",
+            "eliverec-metrics",
             "eliverec-models",
             "eliverec-run",
             "eliverec-store",

@@ -11,8 +11,9 @@ use super::sample::SampledIds;
 use crate::decode::{Place, Problem, list_of_structs};
 use crate::directory::FeedDirectory;
 use crate::error::Error;
+use crate::footer::{guarded, located};
 use crate::layout::Split;
-use crate::read::{DECODED_FEEDS, FeedFile, guarded, located};
+use crate::read::{DECODED_FEEDS, FeedFile};
 use crate::values;
 
 /// A request that stands twice.

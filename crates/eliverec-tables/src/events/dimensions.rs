@@ -22,7 +22,7 @@ use crate::arrow_schema;
 use crate::decode::Place;
 use crate::encode;
 use crate::error::Error;
-use crate::read::located;
+use crate::footer::located;
 use crate::values;
 
 pub(super) fn file_name(group: Group) -> String {

@@ -17,7 +17,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use super::store::{Store, StoredFile};
 use crate::arrow_schema::{STANDS_TWICE, stands_twice};
 use crate::error::Error;
-use crate::read::{check_extent, guarded};
+use crate::footer::{check_extent, guarded};
 
 /// Rows that are decoded at a time.
 pub(super) const DECODED_ROWS: usize = 8_192;

@@ -14,8 +14,9 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use crate::decode::Place;
 use crate::directory::FeedDirectory;
 use crate::error::Error;
+use crate::footer::{guarded, located};
 use crate::layout::Split;
-use crate::read::{DECODED_FEEDS, FeedFile, guarded, located};
+use crate::read::{DECODED_FEEDS, FeedFile};
 use crate::values;
 
 /// The ids of some requests and of their candidates.

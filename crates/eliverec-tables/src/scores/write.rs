@@ -18,8 +18,8 @@ use parquet::file::properties::WriterProperties;
 use super::original::{Originals, candidate_fields};
 use crate::directory::FeedDirectory;
 use crate::error::{Error, cannot_write};
+use crate::footer::guarded;
 use crate::partial::parent_of;
-use crate::read::guarded;
 
 /// Lists `[b]` by the name of their column.
 pub type NamedLists = Vec<(String, Vec<Vec<f32>>)>;

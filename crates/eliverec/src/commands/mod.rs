@@ -1,6 +1,7 @@
 //! One file per command: its arguments, what it does, what it prints.
 
 pub(crate) mod bench;
+pub(crate) mod bundle;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -8,6 +9,7 @@ pub(crate) mod disentangling;
 pub(crate) mod evaluate;
 pub(crate) mod experiment;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod inspect;
 mod kept_feeds;

@@ -4,15 +4,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
-};
-use arrow::datatypes::{TimestampMillisecondType, UInt64Type};
+use arrow::array::{Array, ArrayRef, AsArray, TimestampMillisecondArray};
+use arrow::datatypes::TimestampMillisecondType;
 use eliverec_core::toy;
 use eliverec_tables::{FeedWriter, Split};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 
 use crate::feed_files::{changed, rows_of, write_foreign};
 use crate::sandbox::{Sandbox, text};
@@ -48,6 +43,9 @@ fn write_of_one_class(sandbox: &Sandbox, name: &str, watched: bool) {
 const TABLE: &[(&str, i32, &str)] = &[
     ("bench samples --work file", 2, "bench: "),
     ("bench train --config nowhere", 2, "nowhere: cannot be read"),
+    ("bundle verify empty", 2, "empty: holds no bundle"),
+    ("bundle verify file", 2, "file: holds no bundle"),
+    ("bundle verify nowhere", 2, "nowhere: holds no bundle"),
     ("check empty", 2, "empty: is empty; expected schema.toml and the folders train"),
     ("check file", 2, "file: is no directory; expected schema.toml"),
     ("check nowhere", 2, "nowhere: no such directory; expected schema.toml"),
@@ -93,6 +91,9 @@ const TABLE: &[(&str, i32, &str)] = &[
         "feeds: its request_id are integers, and \"abc\" is none",
     ),
     ("explain --run run --feeds feeds --request=-5", 2, "feeds: no split holds request -5"),
+    ("export --run empty --feeds feeds --out out", 2, "empty: holds no run"),
+    ("export --run run --feeds empty --out out", 2, "empty: is empty; expected schema.toml"),
+    ("export --run run --feeds feeds --out file", 2, "file: is a file; choose another --out"),
     ("import ebnerd --from empty --out out", 2, "empty: has no items.csv.gz"),
     ("import ebnerd --from nowhere --out out", 2, "nowhere: is no folder"),
     ("inspect empty", 2, "empty: is empty"),
@@ -364,80 +365,4 @@ fn a_task_without_labels_is_told_where_it_is_trained() {
         "feeds: no candidate of the train split has the label bag_click of the task bag_click";
     assert!(!told("1").contains(line));
     assert!(told("2 tasks.mode=vanilla").contains(line));
-}
-
-fn write_with(path: &Path, rows: &RecordBatch, compression: Compression) {
-    let properties = WriterProperties::builder().set_compression(compression).build();
-    let file = fs_err::File::create(path).unwrap().into_parts().0;
-    let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties)).unwrap();
-    writer.write(rows).unwrap();
-    writer.close().unwrap();
-}
-
-#[test]
-fn feeds_and_logs_of_every_codec_are_read() {
-    let sandbox = Sandbox::new();
-    sandbox.succeed("simulate --out logs --users 60 --days 3 --seed 1");
-    sandbox.succeed("samples --logs logs --out world");
-    let (of_feeds, of_log) = (sandbox.succeed("inspect feeds"), sandbox.succeed("inspect world"));
-    let day = fs_err::read_dir(sandbox.path("logs/events")).unwrap().next().unwrap().unwrap();
-    let files = [
-        sandbox.path("feeds/train/part-00000.parquet"),
-        day.path().join("part-00000.parquet"),
-        sandbox.path("logs/users.parquet"),
-    ];
-    let rows = files.each_ref().map(|file| rows_of(file));
-    for (i, compression) in [
-        Compression::UNCOMPRESSED,
-        Compression::SNAPPY,
-        Compression::GZIP(GzipLevel::default()),
-        Compression::LZ4,
-        Compression::LZ4_RAW,
-        Compression::BROTLI(BrotliLevel::default()),
-        Compression::ZSTD(ZstdLevel::default()),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        files.iter().zip(&rows).for_each(|(file, rows)| write_with(file, rows, compression));
-        assert_eq!(sandbox.succeed("inspect feeds"), of_feeds, "{compression:?}");
-        sandbox.succeed(&format!("samples --logs logs --out world{i}"));
-        let found = sandbox.succeed(&format!("inspect world{i}"));
-        assert_eq!(found, of_log, "{compression:?}");
-    }
-}
-
-#[test]
-fn a_request_is_asked_for_and_shown_as_the_feeds_write_it() {
-    let sandbox = Sandbox::new();
-    sandbox.succeed("train --config config.toml --feeds feeds --out run training.max_steps=1");
-    let text_of = |array: ArrayRef| -> Option<ArrayRef> {
-        let ids = array.as_primitive::<UInt64Type>().values().iter();
-        Some(Arc::new(StringArray::from_iter_values(ids.map(|id| format!("r{id}")))))
-    };
-    let negative_of = |array: ArrayRef| -> Option<ArrayRef> {
-        let ids = array.as_primitive::<UInt64Type>().values().iter();
-        Some(Arc::new(Int64Array::from_iter_values(ids.map(|id| -1 - *id as i64))))
-    };
-    let parts = ["train", "validation", "test"]
-        .map(|split| sandbox.path(&format!("feeds/{split}/part-00000.parquet")));
-    let rows = parts.each_ref().map(|part| rows_of(part));
-    let written: [&dyn Fn(ArrayRef) -> Option<ArrayRef>; 2] = [&text_of, &negative_of];
-    for (write, expected) in written.into_iter().zip(["r3", "-4"]) {
-        for (part, rows) in parts.iter().zip(&rows) {
-            let rows = changed(rows, &["request_id"], write);
-            let rows = changed(&rows, &["user_id"], write);
-            write_foreign(part, &changed(&rows, &["candidates", "channel_id"], write), 64);
-        }
-        let words = format!("explain --run run --feeds feeds --request={expected}");
-        let table = sandbox.succeed(&words);
-        assert!(table.starts_with(&format!("request {expected} of user {}", &expected[..1])));
-        let json: serde_json::Value =
-            serde_json::from_str(&sandbox.succeed(&format!("{words} --json"))).unwrap();
-        assert_eq!(json["request_id"].to_string().trim_matches('"'), expected);
-        let channel = json["candidates"][0]["fields"]["channel_id"].as_str().unwrap();
-        assert!(channel.starts_with(&expected[..1]), "{channel}");
-    }
-    let told = sandbox.fail("explain --run run --feeds feeds --request=-4444", 2);
-    assert!(told.contains("no split holds request -4444"), "{told}");
 }

@@ -5,8 +5,10 @@
 #[path = "../../../eliverec-tables/tests/feed_files/mod.rs"]
 mod feed_files;
 
+mod as_written;
 mod bad_inputs;
 mod bench_ranker;
+mod bundle;
 mod check;
 mod errors;
 mod experiment;

@@ -203,18 +203,28 @@ fn the_demo_goes_from_nothing_to_an_explained_request_and_goes_on_where_it_was()
     let sandbox = Sandbox::new();
     let words = "demo --out demo --users 40 --days 4 --seed 3";
     let shown = sandbox.succeed(words);
-    for part in
-        ["$ eliverec simulate", "impressions per feed", "best reachable", "gAUC feed", "p_c"]
-    {
+    for part in [
+        "$ eliverec simulate",
+        "impressions per feed",
+        "best reachable",
+        "gAUC feed",
+        "p_c",
+        "$ eliverec export",
+    ] {
         assert!(shown.contains(part), "{part} is missing in {shown}");
     }
     let table = |shown: &str| {
         let start = shown.find("Test split").unwrap();
-        shown[start..].to_string()
+        // The bundle is made again, and says when.
+        let lines = shown[start..].lines().filter(|line| !line.starts_with(" made "));
+        lines.collect::<Vec<_>>().join("\n")
     };
     let again = sandbox.succeed(words);
     assert!(again.contains("finished already") && !again.contains("$ eliverec simulate"));
     assert_eq!(table(&again), table(&shown));
+    // Of a log, the bundle has everything that requests need.
+    let verified = sandbox.succeed("bundle verify demo/bundle");
+    assert!(verified.contains("it answers requests; 40 users"), "{verified}");
     let other = sandbox.fail("demo --out demo --users 41 --days 4 --seed 3", 2);
     assert!(other.contains("users = 40"), "{other}");
 }
