@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use eliverec_core::batch::Lengths;
 use eliverec_core::{Normalization, Schema};
+use rayon::prelude::*;
 
 use crate::batches::{Batches, Order};
 use crate::error::Error;
@@ -34,6 +35,9 @@ pub struct FeedDirectory {
 
 /// Bytes of small files and their footers that are kept for the next reading, for opening is most of the cost of small files.
 const KEPT_BYTES: usize = 256 << 20;
+
+/// Files that are opened in parallel, at most so many at a time.
+const OPENED_AT_ONCE: usize = 256;
 
 impl FeedDirectory {
     /// Opens a feed directory by its schema; files are opened, and checked against it, as they are asked for.
@@ -191,11 +195,16 @@ impl FeedDirectory {
     }
 
     fn open_files(&self, split: Split) -> Result<Arc<[FeedFile]>, Error> {
-        let mut room = KEPT_BYTES;
-        let listing = self.listing(split)?;
-        let files = listing.read.into_iter();
-        let files = files.map(|path| FeedFile::open_within(path, &self.schema, &mut room));
-        let files = files.collect::<Result<Arc<[FeedFile]>, Error>>()?;
+        let (mut files, mut room) = (Vec::new(), KEPT_BYTES);
+        for paths in self.listing(split)?.read.chunks(OPENED_AT_ONCE) {
+            let opened: Vec<Result<FeedFile, Error>> =
+                paths.par_iter().map(|path| FeedFile::open(path.clone(), &self.schema)).collect();
+            // In their order, so that of several errors always the first is told.
+            for file in opened {
+                files.push(file?.kept_within(&mut room));
+            }
+        }
+        let files: Arc<[FeedFile]> = files.into();
         let of = |labelled| files.iter().find(|f| f.feeds() > 0 && f.labelled() == labelled);
         if let (Some(with), Some(without)) = (of(true), of(false)) {
             return Err(Error::Column {

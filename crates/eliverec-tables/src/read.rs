@@ -33,23 +33,22 @@ pub(crate) struct FeedFile {
 impl FeedFile {
     /// Reads the footer, and checks it against the schema of the directory.
     pub(crate) fn open(path: PathBuf, schema: &Schema) -> Result<Self, Error> {
-        Self::open_within(path, schema, &mut 0)
-    }
-
-    /// The same, and keeps a small file and its footer if `room`, in bytes, is enough for them; then there is less room.
-    pub(crate) fn open_within(
-        path: PathBuf,
-        schema: &Schema,
-        room: &mut usize,
-    ) -> Result<Self, Error> {
         let footer = Footer::read(&path, schema)?;
         let groups = footer.metadata.metadata().row_groups().iter();
         let row_groups = groups.map(|group| group.num_rows().max(0) as u64).collect();
         let id_types = id_types::of_file(&id_columns(schema), footer.metadata.schema());
         let labelled = footer.labelled;
-        let left = footer.bytes().and_then(|bytes| room.checked_sub(bytes));
+        // A file that is open would stay so; thousands may not.
+        let footer = Some(footer).filter(|footer| footer.bytes().is_some());
+        Ok(Self { path, row_groups, labelled, id_types, footer })
+    }
+
+    /// The same with its footer and content if `room`, in bytes, is enough for them, and less room.
+    pub(crate) fn kept_within(self, room: &mut usize) -> Self {
+        let bytes = self.footer.as_ref().and_then(Footer::bytes);
+        let left = bytes.and_then(|bytes| room.checked_sub(bytes));
         *room = left.unwrap_or(*room);
-        Ok(Self { path, row_groups, labelled, id_types, footer: left.map(|_| footer) })
+        Self { footer: self.footer.filter(|_| left.is_some()), ..self }
     }
 
     /// Its footer, as it was when the file was opened first, or read again.

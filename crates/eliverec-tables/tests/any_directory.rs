@@ -13,7 +13,7 @@ use eliverec_core::{Feed, toy};
 use eliverec_tables::{FeedDirectory, Split};
 use feed_files::{cast, changed, first_file, rows_of, toy_directory};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ fn a_file() -> impl Strategy<Value = File> {
         1 => prop::sample::select(vec!["notes.txt", "p.PARQUET", "p.parquet.gz"]),
     ];
     let rare = |odds: u32| prop::bool::weighted(1.0 / f64::from(odds));
-    let content = (0..FEEDS - 4, 0..4_usize, rare(20), rare(20), 0..3_usize);
+    let content = (0..FEEDS - 4, 0..4_usize, rare(20), rare(20), 0..6_usize);
     let folders = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(folder, 1..3)];
     (prop::sample::select(Split::ALL.to_vec()), folders, name, content).prop_map(
         |(split, folders, name, (first, rows, text, unlabelled, codec))| File {
@@ -80,6 +80,9 @@ impl File {
             Compression::UNCOMPRESSED,
             Compression::SNAPPY,
             Compression::ZSTD(ZstdLevel::default()),
+            Compression::GZIP(GzipLevel::default()),
+            Compression::LZ4_RAW,
+            Compression::BROTLI(BrotliLevel::default()),
         ];
         let properties = WriterProperties::builder()
             .set_compression(codecs[self.codec])
