@@ -8,6 +8,7 @@ use crate::columns::FeedColumns;
 use crate::contract::check_alike;
 use crate::error::Error;
 use crate::feed::{Column, Feed, Labels};
+use crate::no_row::{bucket, is_no_number};
 use crate::normalize::{Moments, Normalization};
 pub use crate::offsets::Offsets;
 use crate::schema::{Group, Kind, Schema};
@@ -244,11 +245,14 @@ impl Conversion<'_> {
         match (to, from, self.kind) {
             (Values::Ids(to), Column::Ids(from), _) => to.extend_from_slice(&from[rows]),
             (Values::Ids(to), Column::Numbers(from), Kind::Bucket { boundaries, .. }) => {
-                let bucket = |x: &f32| boundaries.partition_point(|b| b <= x) as u64;
-                to.extend(from[rows].iter().map(bucket));
+                to.extend(from[rows].iter().map(|x| bucket(boundaries, *x)));
             }
             (Values::Numbers(to), Column::Numbers(from), Kind::Dense { transform }) => {
-                let number = |x: &f32| self.moments.standardise(transform.apply(*x));
+                let number = |x: &f32| {
+                    // The mean, standardised, for what has no value.
+                    let known = (!is_no_number(*x)).then(|| transform.apply(*x));
+                    known.map_or(0.0, |x| self.moments.standardise(x))
+                };
                 to.extend(from[rows].iter().map(number));
             }
             (Values::Lists { offsets, ids }, Column::Lists { ends, ids: from }, _) => {

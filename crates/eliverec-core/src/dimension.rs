@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::event::Scalar;
 use crate::feed::Column;
 use crate::id::IdHash;
+use crate::no_row::{NO_ROW_ID, is_no_number};
 use crate::schema::{Field, Group, Schema};
 
 /// One table: columns, and the rows of each id.
@@ -30,6 +31,8 @@ pub struct Dimension {
 
 /// A row that is known at any moment.
 pub const ALWAYS: i64 = i64::MIN;
+
+const RESERVED: &str = "stands for what has no value in a table; write another";
 
 /// No older row.
 const NONE: u32 = u32::MAX;
@@ -69,7 +72,8 @@ impl Dimension {
     /// [`Dimension::fields_of`], in its order, with one value per id.
     ///
     /// # Errors
-    /// Two rows of one id, columns that do not fit the schema, and numbers that are not finite.
+    /// Two rows of one id, columns that do not fit the schema, numbers that are not finite, and what stands for no value
+    /// ([`crate::no_row`]).
     pub fn new(
         schema: &Schema,
         group: Group,
@@ -116,6 +120,23 @@ impl Dimension {
             {
                 return Err(wrong(&field.name, format!("{x} is not a finite number")));
             }
+            let reserved = match column {
+                Column::Numbers(numbers) => numbers.iter().position(|x| is_no_number(*x)),
+                Column::Ids(ids) => ids.iter().position(|id| *id == NO_ROW_ID),
+                Column::Lists { ends, ids } => ids
+                    .iter()
+                    .position(|id| *id == NO_ROW_ID)
+                    .map(|at| ends.partition_point(|end| *end as usize <= at)),
+            };
+            if let Some(row) = reserved {
+                let (row, field) = (Some(row as u64), field.name.clone());
+                return Err(Error::Table {
+                    table: group.name(),
+                    row,
+                    field,
+                    reason: RESERVED.into(),
+                });
+            }
         }
         if known_from_ms.len() != ids.len() {
             let reason = format!("{} moments for {} ids", known_from_ms.len(), ids.len());
@@ -145,7 +166,7 @@ impl Dimension {
     /// Whether `values` can be a row of a table with these fields.
     ///
     /// # Errors
-    /// Too many or too few values, one that is not of its field's kind, a number that is not finite.
+    /// Too many or too few values, one that is not of its field's kind, a number that is not finite, what stands for no value.
     pub fn check_values(group: Group, fields: &[Field], values: &[Value]) -> Result<(), Error> {
         let table = group.name();
         let wrong = |field: &str, reason| {
@@ -159,6 +180,15 @@ impl Dimension {
             match (Column::empty(&field.kind), value) {
                 (Column::Numbers(_), Value::Number(x)) if !x.is_finite() => {
                     return wrong(&field.name, format!("{x} is not a finite number"));
+                }
+                (Column::Numbers(_), Value::Number(x)) if is_no_number(*x) => {
+                    return wrong(&field.name, RESERVED.into());
+                }
+                (Column::Ids(_), Value::Id(NO_ROW_ID)) => {
+                    return wrong(&field.name, RESERVED.into());
+                }
+                (Column::Lists { .. }, Value::Ids(ids)) if ids.contains(&NO_ROW_ID) => {
+                    return wrong(&field.name, RESERVED.into());
                 }
                 (Column::Ids(_), Value::Id(_))
                 | (Column::Numbers(_), Value::Number(_))

@@ -54,6 +54,17 @@ pub enum Error {
     },
 }
 
+/// Whether an error of the system is the fault of what was asked for: what stands at a place that somebody named is of another
+/// kind than is needed, such as a file where a directory should be, or does not hold what it should. A missing file is no such
+/// case, for it may be one of the program's own.
+pub fn is_wrong_input(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{
+        AlreadyExists, InvalidData, InvalidFilename, IsADirectory, NotADirectory,
+    };
+    let kinds = [AlreadyExists, InvalidData, InvalidFilename, IsADirectory, NotADirectory];
+    kinds.contains(&error.kind())
+}
+
 fn place(row: Option<u64>) -> String {
     row.map_or_else(|| "column ".into(), |row| format!("row {row}: "))
 }

@@ -8,6 +8,7 @@
 //! - [`event`]: the event log: what happened, when, and when it became known.
 //! - [`day`]: the unit by which an event log is cut.
 //! - [`dimensions`]: what is known of users, products and channels by id.
+//! - [`no_row`]: what stands for what has no value.
 //! - [`feed`]: one request with its histories and candidates, as a row of a feed file.
 //! - [`columns`]: many feeds as columns; [`contract`]: what they keep; [`offsets`]: from a feed to its rows of a column.
 //! - [`batch`]: whole feeds as a model takes them.
@@ -33,6 +34,7 @@ pub mod event;
 pub mod feed;
 mod group;
 pub mod id;
+pub mod no_row;
 pub mod normalize;
 pub mod offsets;
 pub mod schema;

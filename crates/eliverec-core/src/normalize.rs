@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::feed::{Column, Feed};
+use crate::no_row::is_no_number;
 use crate::schema::{Group, Kind, Schema};
 use crate::task::TaskKind;
 
@@ -76,7 +77,8 @@ impl Normalizer {
                 if let (Kind::Dense { transform }, Column::Numbers(numbers)) = (&field.kind, column)
                 {
                     let running = self.dense.entry(key(group, &field.name)).or_default();
-                    numbers.iter().for_each(|x| running.add(f64::from(transform.apply(*x))));
+                    let known = numbers.iter().filter(|x| !is_no_number(**x));
+                    known.for_each(|x| running.add(f64::from(transform.apply(*x))));
                 }
             }
         }

@@ -120,7 +120,7 @@ pub enum Kind {
     },
     /// A number that names the row of `vocabulary` of the interval it falls in.
     Bucket {
-        /// The embedding table; ids are 0 to `boundaries.len()`.
+        /// The embedding table; ids are 0 to `boundaries.len()`, and one more for what has no value ([`crate::no_row`]).
         vocabulary: String,
         /// Ascending upper ends: bucket i holds `boundaries[i-1] <= x < boundaries[i]`.
         boundaries: Vec<f32>,

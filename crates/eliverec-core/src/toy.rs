@@ -1,4 +1,5 @@
-//! Small fixtures for the tests of every crate: a schema with every kind of field, and feeds with a learnable rule.
+//! Small fixtures for the tests of every crate: a schema with every kind of field, and feeds with a learnable rule. And feeds of any
+//! schema whose values mean nothing, for tests and benchmarks.
 //!
 //! Category c of the last watch or of the last product click makes candidates of that category likelier to be watched.
 //! Some feeds have no products, some no channels, some neither.
@@ -54,6 +55,53 @@ pub fn schema() -> Schema {
 pub fn feeds(count: usize, seed: u64) -> Vec<Feed> {
     let mut random = Random::new(stream(seed, "toy"));
     (0..count as u64).map(|request_id| feed(request_id, &mut random)).collect()
+}
+
+/// How many rows a drawn feed has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Product clicks.
+    pub products: usize,
+    /// Watches.
+    pub channels: usize,
+    /// Impressions.
+    pub candidates: usize,
+}
+
+/// A feed of any schema without labels, its values drawn from `ids` ids of every vocabulary and from numbers below 100.
+pub fn draw(schema: &Schema, counts: Counts, ids: usize, random: &mut Random) -> Feed {
+    let mut feed = Feed::empty(schema);
+    feed.request_id = random.below(1 << 30) as u64;
+    feed.user_id = random.below(ids) as u64;
+    let mut fill = |columns: &mut [Column], rows: usize| {
+        for column in columns {
+            for _ in 0..rows {
+                match column {
+                    Column::Ids(of) => of.push(random.below(ids) as u64),
+                    Column::Numbers(of) => of.push(random.below(100) as f32),
+                    Column::Lists { ends, ids: of } => {
+                        of.extend((0..random.below(4)).map(|_| random.below(ids) as u64));
+                        ends.push(of.len() as u32);
+                    }
+                }
+            }
+        }
+    };
+    fill(&mut feed.user, 1);
+    fill(&mut feed.context, 1);
+    for (events, rows) in
+        [(&mut feed.products, counts.products), (&mut feed.channels, counts.channels)]
+    {
+        fill(&mut events.entity, rows);
+        fill(&mut events.event, rows);
+        events.age_s = (0..rows).rev().map(|age| (1 + age * 90) as f32).collect();
+    }
+    let candidates = &mut feed.candidates;
+    fill(&mut candidates.channel, counts.candidates);
+    fill(&mut candidates.target, counts.candidates);
+    fill(&mut candidates.dynamic, counts.candidates);
+    candidates.position = vec![None; counts.candidates];
+    feed
 }
 
 /// The feeds of [`feeds`] as one batch.

@@ -2,6 +2,7 @@
 
 use eliverec_core::Dimension;
 use eliverec_core::feed::Column;
+use eliverec_core::no_row::{NO_ROW_ID, NO_ROW_NUMBER};
 
 /// Column of a product: its id or a column of its table.
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +24,9 @@ pub(crate) fn push_bag(
         match of {
             Of::Id => ids.push(*product),
             Of::Table(i) => {
-                let row = products.row_at(*product, at_ms);
-                if let Some((row, Column::Ids(known))) =
-                    row.map(|row| (row, &products.columns()[i]))
-                {
-                    ids.push(known[row]);
+                if let Column::Ids(known) = &products.columns()[i] {
+                    let row = products.row_at(*product, at_ms);
+                    ids.push(row.map_or(NO_ROW_ID, |row| known[row]));
                 }
             }
         }
@@ -45,9 +44,12 @@ pub(crate) fn extend_numbers(column: &mut Column, values: impl IntoIterator<Item
 /// Adds what stands for an entity that there is not.
 pub(crate) fn push_unknown(column: &mut Column) {
     match column {
-        Column::Ids(ids) => ids.push(0),
-        Column::Numbers(numbers) => numbers.push(0.0),
-        Column::Lists { ends, ids } => ends.push(ids.len() as u32),
+        Column::Ids(ids) => ids.push(NO_ROW_ID),
+        Column::Numbers(numbers) => numbers.push(NO_ROW_NUMBER),
+        Column::Lists { ends, ids } => {
+            ids.push(NO_ROW_ID);
+            ends.push(ids.len() as u32);
+        }
     }
 }
 
@@ -68,17 +70,20 @@ pub(crate) fn extend(
     };
     match (column, &table.columns()[i]) {
         (Column::Ids(ids), Column::Ids(known)) => {
-            ids.extend(entities.map(|id| table.row_at(id, at_ms).map_or(0, |row| known[row])));
+            let id = |id| table.row_at(id, at_ms).map_or(NO_ROW_ID, |row| known[row]);
+            ids.extend(entities.map(id));
         }
         (Column::Numbers(numbers), Column::Numbers(known)) => {
-            numbers
-                .extend(entities.map(|id| table.row_at(id, at_ms).map_or(0.0, |row| known[row])));
+            let number = |id| table.row_at(id, at_ms).map_or(NO_ROW_NUMBER, |row| known[row]);
+            numbers.extend(entities.map(number));
         }
         (Column::Lists { ends, ids }, Column::Lists { ends: known_ends, ids: known }) => {
             for row in entities.map(|id| table.row_at(id, at_ms)) {
                 if let Some(row) = row {
                     let start = row.checked_sub(1).map_or(0, |before| known_ends[before] as usize);
                     ids.extend_from_slice(&known[start..known_ends[row] as usize]);
+                } else {
+                    ids.push(NO_ROW_ID);
                 }
                 ends.push(ids.len() as u32);
             }

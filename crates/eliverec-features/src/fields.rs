@@ -8,7 +8,8 @@
 //! | channel_event | `stay` |
 //! | target, dynamic | a feature by its name; `current_NAME`, the product field NAME or NAME_id of the product put on sale last; `on_sale_NAME` (multi-valued), that of all products on sale |
 //!
-//! What a table does not know is 0, and so is the current product of a channel that has none.
+//! What a table does not know has the values of [`eliverec_core::no_row`], and so has the current product of a channel that has
+//! none.
 
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@
 //! | [`logloss`] | mean negative log-likelihood | constant |
 //! | [`calibration`] | expected calibration error, PCOC | constant |
 //! | [`regression`] | MAE and RMSE, for stay seconds | constant |
+//! | [`change`] | how far two scores of the same candidates are apart | constant |
 //! | [`significance`] | paired bootstrap over users | 24 bytes per user |
 //! | [`tasks`] | the inter-channel tasks: AUC of clicks, errors of the stay | 4 bytes per label |
 //! | [`evaluation`] | all of the above that watch predictions have | the sum: 4 bytes per impression, 32 per feed |
@@ -22,6 +23,7 @@
 
 pub mod auc;
 pub mod calibration;
+pub mod change;
 pub mod error;
 pub mod evaluation;
 pub mod feed_mean;
@@ -38,6 +40,7 @@ pub mod table;
 pub mod tasks;
 
 pub use auc::Auc;
+pub use change::{Change, ScoreChange};
 pub use error::Error;
 pub use evaluation::Evaluation;
 pub use gauc::UserAuc;

@@ -9,6 +9,7 @@
 //!   intermediates for `explain` and for tests.
 //! - [`ops`]: pure functions; [`blocks`]: layers that two or more models use; [`fused`]: the same on the CPU, with
 //!   backward passes of their own.
+//! - [`fast`]: one request against its candidates, for serving.
 //! - [`parameters`]: parameters by name, for checkpoints and optimisers; [`builder`]: where they are made, with their initial laws.
 
 pub mod blocks;
@@ -16,6 +17,7 @@ pub mod builder;
 pub mod draws;
 pub mod entities;
 pub mod error;
+pub mod fast;
 pub mod fused;
 pub mod heads;
 mod input_config;

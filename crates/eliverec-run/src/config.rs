@@ -253,6 +253,9 @@ impl Config {
     }
 }
 
+/// More threads than any machine has cores for would only wait for one another.
+const MOST_THREADS: usize = 1024;
+
 impl TrainingConfig {
     fn check(&self) -> Result<(), String> {
         let positive = [
@@ -265,6 +268,9 @@ impl TrainingConfig {
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(format!("training.{key} must be at least 1"));
+        }
+        if let Some(threads) = self.threads.filter(|threads| *threads > MOST_THREADS) {
+            return Err(format!("training.threads is {threads}; write at most {MOST_THREADS}"));
         }
         let rates = [("learning_rate", Some(self.learning_rate)), ("clip_norm", self.clip_norm)];
         for (key, value) in rates {

@@ -1,6 +1,6 @@
 //! From the word in the config to a Burn device. Graphics cards are cargo features, so that the default build has none of it.
 
-use burn::tensor::Device;
+pub use burn::tensor::Device;
 
 use crate::config::ComputeDevice;
 use crate::error::Error;

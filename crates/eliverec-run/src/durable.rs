@@ -9,11 +9,18 @@ use std::path::Path;
 /// What the file system says; the message names the path.
 pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let temporary = path.with_extension("tmp");
-    let mut file = fs_err::File::create(&temporary)?;
+    write_by(&temporary, path, bytes).inspect_err(|_| {
+        // Best effort on the way out of an error, such as that of a full disk.
+        let _ = fs_err::remove_file(&temporary);
+    })
+}
+
+fn write_by(temporary: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = fs_err::File::create(temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     drop(file);
-    fs_err::rename(&temporary, path)?;
+    fs_err::rename(temporary, path)?;
     sync_directory(directory_of(path))
 }
 

@@ -50,7 +50,8 @@ impl Error {
             Self::Config { .. } | Self::Run { .. } | Self::Core(_) => true,
             Self::Models(error) => matches!(error, eliverec_models::Error::Config { .. }),
             Self::Store(error) => matches!(error, eliverec_store::Error::Config { .. }),
-            Self::Damaged { .. } | Self::Io(_) => false,
+            Self::Io(error) => eliverec_core::error::is_wrong_input(error),
+            Self::Damaged { .. } => false,
         }
     }
 }

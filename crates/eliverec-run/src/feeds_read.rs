@@ -36,6 +36,9 @@ pub struct FileRead {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeedsRead {
+    /// How their columns write ids, `integers` or `text`; a column of a program that did not keep it is not there.
+    #[serde(default)]
+    pub ids: BTreeMap<String, String>,
     /// The files.
     #[serde(default)]
     pub file: Vec<FileRead>,
@@ -66,6 +69,18 @@ impl FeedsRead {
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         let text = toml::to_string(self).map_err(std::io::Error::other)?;
         Ok(durable::write(path, text.as_bytes())?)
+    }
+
+    /// The first column of ids that `now`, of other feeds, writes in another way, where the same id would never be met: its name,
+    /// how it is written there, and how here. Requests are only told apart, so any ids will do for them.
+    pub fn other_ids<'a>(
+        &'a self,
+        now: &'a BTreeMap<String, String>,
+    ) -> Option<(&'a str, &'a str, &'a str)> {
+        let known = self.ids.iter().filter(|(column, _)| *column != "request_id");
+        let mut both = known.filter_map(|(column, here)| Some((column, now.get(column)?, here)));
+        let (column, there, here) = both.find(|(_, there, here)| there != here)?;
+        Some((column, there, here))
     }
 
     /// The first file in which `now` is otherwise, and how; `None` if the feeds are the same.
@@ -102,7 +117,7 @@ mod tests {
             bytes: 7,
             hash: (*hash).into(),
         };
-        FeedsRead { file: files.iter().map(file).collect() }
+        FeedsRead { file: files.iter().map(file).collect(), ..FeedsRead::default() }
     }
 
     #[test]
@@ -130,11 +145,28 @@ mod tests {
     }
 
     #[test]
+    fn ids_of_another_kind_are_found_by_column() {
+        let of = |kinds: &[(&str, &str)]| -> BTreeMap<String, String> {
+            kinds.iter().map(|(column, kind)| ((*column).into(), (*kind).into())).collect()
+        };
+        let kept = FeedsRead {
+            ids: of(&[("request_id", "text"), ("user_id", "text"), ("user.city", "integers")]),
+            ..FeedsRead::default()
+        };
+        assert_eq!(kept.other_ids(&kept.ids), None);
+        assert_eq!(kept.other_ids(&of(&[("request_id", "integers"), ("more", "text")])), None);
+        let now = of(&[("user_id", "text"), ("user.city", "text")]);
+        assert_eq!(kept.other_ids(&now), Some(("user.city", "text", "integers")));
+        assert_eq!(FeedsRead::default().other_ids(&now), None);
+    }
+
+    #[test]
     fn what_was_kept_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FEEDS_READ_FILE);
         assert_eq!(FeedsRead::open(&path).unwrap(), None);
-        let feeds = read(&[("a.parquet", 3, "1")]);
+        let mut feeds = read(&[("a.parquet", 3, "1")]);
+        feeds.ids.insert("user_id".into(), "text".into());
         feeds.write(&path).unwrap();
         assert_eq!(FeedsRead::open(&path).unwrap(), Some(feeds));
         fs_err::write(&path, "file = 3").unwrap();

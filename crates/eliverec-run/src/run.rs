@@ -166,8 +166,13 @@ impl RunDirectory {
     ///
     /// # Errors
     /// [`Error::Run`] if another process has it, or if the directory holds other things than a run.
-    pub fn lock(&self) -> Result<RunLock, Error> {
+    pub fn lock(&self) -> Result<RunLock<'_>, Error> {
         let wrong = |reason: &str| Error::Run { path: self.path.clone(), reason: reason.into() };
+        if self.path.is_file() {
+            return Err(wrong("is a file, where a directory should be; choose another --out"));
+        }
+        let missing = self.path.ancestors().take_while(|path| !path.exists());
+        let made = Made { run: self, folders: missing.map(Path::to_path_buf).collect() };
         fs_err::create_dir_all(&self.path)?;
         if !self.exists() {
             // A run that was killed before it had a config has left some of these.
@@ -186,7 +191,7 @@ impl RunDirectory {
             .truncate(false)
             .open(self.path.join("lock"))?;
         match file.try_lock() {
-            Ok(()) => Ok(RunLock { _file: file }),
+            Ok(()) => Ok(RunLock { _file: file, _made: made }),
             Err(std::fs::TryLockError::WouldBlock) => Err(wrong(
                 "another process is training this run; wait for it, stop it, or choose another --out",
             )),
@@ -195,10 +200,30 @@ impl RunDirectory {
     }
 }
 
-/// The run is ours while this lives; the system lets go of it even if the process is killed.
+/// The run is ours while this lives; the system lets go of it even if the process is killed. If no run was begun until it is
+/// dropped, what was made for it is gone.
 #[derive(Debug)]
-pub struct RunLock {
+pub struct RunLock<'a> {
     _file: fs_err::File,
+    _made: Made<'a>,
+}
+
+/// The folders that were made for a run, the innermost first.
+#[derive(Debug)]
+struct Made<'a> {
+    run: &'a RunDirectory,
+    folders: Vec<PathBuf>,
+}
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        if self.folders.is_empty() || self.run.exists() {
+            return;
+        }
+        // Best effort on the way out of an error; a folder that has something else in it stays.
+        let _ = fs_err::remove_file(self.run.path.join("lock"));
+        let _ = self.folders.iter().try_for_each(fs_err::remove_dir);
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +239,21 @@ mod tests {
         assert!(message.contains("another process"), "{message}");
         drop(lock);
         run.lock().unwrap();
+    }
+
+    #[test]
+    fn what_was_made_for_a_run_that_never_began_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let run = RunDirectory::at(&directory.path().join("runs/first/run"));
+        drop(run.lock().unwrap());
+        assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 0);
+        // What was there stays.
+        fs_err::create_dir_all(run.path()).unwrap();
+        drop(run.lock().unwrap());
+        assert!(run.path().is_dir());
+        fs_err::write(directory.path().join("file"), "").unwrap();
+        let file = RunDirectory::at(&directory.path().join("file"));
+        assert!(file.lock().unwrap_err().to_string().contains("is a file, where a directory"));
     }
 
     #[test]

@@ -103,14 +103,28 @@ impl Scoring<'_> {
     }
 
     fn read(&self, output: &Output) -> Scores {
-        let logits = Recorded::of(&output.logits).values;
-        let tasks = output.tasks.as_ref().map(|outputs| {
-            let all = self.schema.task.iter().zip(outputs);
+        let values = |output: &Tensor<1>| Recorded::of(output).values;
+        let tasks = output.tasks.as_ref().map(|outputs| outputs.iter().map(values).collect());
+        Scores::of(values(&output.logits), tasks, self.schema, self.normalization)
+    }
+}
+
+impl Scores {
+    /// From what a model gives: the logits of being watched, and by task of the schema the standardised ln(1 + seconds) of a duration
+    /// or the logit of what happens or not.
+    pub fn of(
+        logits: Vec<f32>,
+        tasks: Option<Vec<Vec<f32>>>,
+        schema: &Schema,
+        normalization: &Normalization,
+    ) -> Self {
+        let tasks = tasks.map(|outputs| {
+            let all = schema.task.iter().zip(outputs);
             all.map(|(task, output)| {
-                let values = Recorded::of(output).values.into_iter();
+                let values = output.into_iter();
                 match task.kind {
                     TaskKind::Duration => {
-                        let moments = self.normalization.duration(&task.name);
+                        let moments = normalization.duration(&task.name);
                         values.map(|x| duration_s(x, moments)).collect()
                     }
                     TaskKind::Binary => values.map(sigmoid).collect(),
@@ -118,7 +132,7 @@ impl Scoring<'_> {
             })
             .collect()
         });
-        Scores { p_watch: logits.into_iter().map(sigmoid).collect(), tasks }
+        Self { p_watch: logits.into_iter().map(sigmoid).collect(), tasks }
     }
 }
 

@@ -29,6 +29,18 @@ pub fn write_with(
     integers: &BTreeMap<String, Vec<u64>>,
     texts: &BTreeMap<&str, String>,
 ) -> Result<(), Error> {
+    Ok(durable::write(path, &to_bytes(tensors, integers, texts)?)?)
+}
+
+/// What [`write_with`] writes.
+///
+/// # Errors
+/// None for tensors whose shapes are those of their values.
+pub fn to_bytes(
+    tensors: &BTreeMap<String, Recorded>,
+    integers: &BTreeMap<String, Vec<u64>>,
+    texts: &BTreeMap<&str, String>,
+) -> Result<Vec<u8>, Error> {
     let floats = tensors.iter().map(|(name, tensor)| {
         let values = tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect();
         (name, Dtype::F32, tensor.shape.clone(), values)
@@ -47,7 +59,7 @@ pub fn write_with(
     let file = views
         .and_then(|views| safetensors::serialize(views, None))
         .map_err(std::io::Error::other)?;
-    Ok(durable::write(path, &with_texts(file, texts)?)?)
+    with_texts(file, texts)
 }
 
 /// Puts `texts` into the header of a file in the order of their names; the library would write them in that of a hash map, which
@@ -75,9 +87,16 @@ fn with_texts(file: Vec<u8>, texts: &BTreeMap<&str, String>) -> Result<Vec<u8>, 
 /// # Errors
 /// [`Error::Damaged`] if it is no safetensors file or holds something else than float32.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Recorded>, Error> {
+    from_bytes(&fs_err::read(path)?, path)
+}
+
+/// What [`read`] reads, of the content of the file `path`.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Recorded>, Error> {
     let damaged = |reason: String| Error::Damaged { path: path.into(), reason };
-    let bytes = fs_err::read(path)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
         if view.dtype() != Dtype::F32 {

@@ -61,7 +61,7 @@ mod wire;
 pub use config::{LEAST_MEMORY_BYTES, SampleConfig};
 pub use error::Error;
 pub use made_of::MADE_OF_FILE;
-pub use publish::RECIPE_FILE;
+pub use publish::{RECIPE_FILE, feature_settings};
 pub use replay::{Replay, replay};
 pub use samples::samples;
 pub use summary::{DaySummary, Made, Refusal, SampleProgress, Summary};

@@ -11,7 +11,9 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use eliverec_core::Schema;
+use eliverec_features::FeatureConfig;
 use eliverec_tables::events::Day;
+use eliverec_tables::events::rejected::REJECTED_FOLDER;
 use eliverec_tables::layout::SCHEMA_FILE;
 use eliverec_tables::{EncodedFeeds, FeedFileWriter, Split};
 
@@ -34,8 +36,20 @@ pub(crate) struct FeedDays {
     /// Those of them that are made again, until they have been.
     again: BTreeSet<Day>,
     made_of: MadeOf,
+    /// Whether the directory is one that this run has made.
+    is_new: bool,
     /// The directory, locked: the lock ends with the process, however it ends.
     _lock: File,
+}
+
+impl Drop for FeedDays {
+    fn drop(&mut self) {
+        let has_rows = |name: &str| self.path.join(name).exists();
+        if self.is_new && self.there.is_empty() && !has_rows(REJECTED_FOLDER) {
+            // Best effort on the way out of an error: a directory without feeds is of no use to anyone.
+            let _ = fs_err::remove_dir_all(&self.path);
+        }
+    }
 }
 
 impl FeedDays {
@@ -45,6 +59,11 @@ impl FeedDays {
     /// Another process that makes feeds there, feeds of another schema or made with other settings, and what the file
     /// system refuses.
     pub(crate) fn open(path: &Path, schema: &Schema, recipe: &Recipe) -> Result<Self, Error> {
+        if path.is_file() {
+            let reason = "is a file, where a directory should be; choose another one";
+            return Err(Error::Feeds { path: path.into(), reason: reason.into() });
+        }
+        let is_new = !path.exists();
         fs_err::create_dir_all(path)?;
         let lock = fs_err::File::open(path)?.into_parts().0;
         match lock.try_lock() {
@@ -82,7 +101,7 @@ impl FeedDays {
         }
         let (path, schema) = (path.into(), schema.clone());
         let (again, made_of) = (BTreeSet::new(), MadeOf::default());
-        Ok(Self { path, schema, there, again, made_of, _lock: lock })
+        Ok(Self { path, schema, there, again, made_of, is_new, _lock: lock })
     }
 
     /// Finds out which days would come out otherwise now that the log has these files; gives what there is to say about them.
@@ -291,6 +310,19 @@ fn check_recipe(path: &Path, recipe: &Recipe) -> Result<(), Error> {
             Err(Error::Feeds { path: path.into(), reason })
         }
     }
+}
+
+/// The settings of the folds that the feeds of a directory were made with; `None` if they were not made by
+/// [`samples`](crate::samples).
+///
+/// # Errors
+/// Settings that do not parse.
+pub fn feature_settings(feeds: &Path) -> Result<Option<FeatureConfig>, Error> {
+    let file = feeds.join(RECIPE_FILE);
+    if !file.exists() {
+        return Ok(None);
+    }
+    Ok(Some(read_recipe(&file)?.features))
 }
 
 /// The settings that the feeds beside it were made with.

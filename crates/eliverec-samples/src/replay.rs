@@ -3,18 +3,18 @@
 //!
 //! Holds the events of one day of arrival, the labels of two days, and what the online driver holds.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
 use eliverec_core::Feed;
-use eliverec_core::event::{Event, Scalar};
+use eliverec_core::event::Scalar;
 use eliverec_core::feed::Column;
 use eliverec_core::feed::{Events, Labels};
 use eliverec_core::schema::{Group, Schema};
 use eliverec_features::freshness::Fates;
 use eliverec_features::{Candidate, FeedBuilder, OnlineDriver, Request};
-use eliverec_tables::events::{Day, EventLog, Row, Store};
+use eliverec_tables::check::{Checked, promises};
+use eliverec_tables::events::{ArrivalOrder, EventLog, Store};
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
@@ -48,6 +48,8 @@ pub struct Replay {
     pub first: Option<String>,
     /// What became of the events.
     pub fates: Fates,
+    /// What was read of both.
+    pub checked: Checked,
 }
 
 /// Replays the log at `logs` and compares with the feeds that `samples` made of it. `progress` hears of the requests so far.
@@ -63,9 +65,10 @@ pub fn replay(logs: &Path, feeds: &Path, mut progress: impl FnMut(u64)) -> Resul
     let recipe = read_recipe(&feeds.join(RECIPE_FILE))?;
     let mut driver = OnlineDriver::new(recipe.features, &dimensions, builder.wanted())?;
     let channel_id = channel_id(schema)?;
-    let mut arrivals = Arrivals::new(&log, recipe.first_day());
+    let mut arrivals = ArrivalOrder::new(&log, &dimensions, recipe.first_day());
     let mut labels = LabelJoin::new(recipe);
     let mut found = Replay::default();
+    let of_feeds = promises(&directory, &Split::ALL, &[])?;
     for split in Split::ALL {
         if directory.feeds(split)? == 0 {
             continue;
@@ -97,45 +100,9 @@ pub fn replay(logs: &Path, feeds: &Path, mut progress: impl FnMut(u64)) -> Resul
         found.compare_labels(schema, compared);
     }
     found.fates = driver.fates();
+    let fates = [("late", found.fates.late), ("second arrivals", found.fates.duplicate)];
+    found.checked = arrivals.checked(&fates).and(of_feeds);
     Ok(found)
-}
-
-/// The events of a log in the order of their arrival.
-struct Arrivals<'a> {
-    log: &'a EventLog,
-    days: VecDeque<Day>,
-    waiting: VecDeque<Event>,
-}
-
-impl<'a> Arrivals<'a> {
-    /// From the first day that the feeds drew on.
-    fn new(log: &'a EventLog, first: Option<Day>) -> Self {
-        let days = log.days().filter(|day| first.is_none_or(|first| *day >= first));
-        Self { log, days: days.collect(), waiting: VecDeque::new() }
-    }
-
-    /// The next event, if it arrived before that moment.
-    fn before(&mut self, ts_ms: i64) -> Result<Option<Event>, Error> {
-        while self.waiting.is_empty() {
-            match self.days.front() {
-                Some(day) if day.start_ms() < ts_ms => {
-                    let mut events = Vec::new();
-                    for row in self.log.read(*day..=*day)? {
-                        // What is no event was set aside when the feeds were made, or there would be none.
-                        if let Row::Event(event) = row? {
-                            events.push(event);
-                        }
-                    }
-                    events.sort_by_key(|event| (event.available_at_ms, event.event_id));
-                    self.waiting = events.into();
-                    self.days.pop_front();
-                }
-                _ => return Ok(None),
-            }
-        }
-        let due = self.waiting.front().is_some_and(|event| event.available_at_ms < ts_ms);
-        Ok(if due { self.waiting.pop_front() } else { None })
-    }
 }
 
 /// Where the candidates' channel stands in their columns.

@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use datafusion_physical_plan::execute_stream;
+use eliverec_core::Dimensions;
 use eliverec_features::FeatureId;
 use eliverec_tables::Split;
+use eliverec_tables::check::Part;
+use eliverec_tables::events::check::read_of;
 use eliverec_tables::events::rejected::REJECTED_FOLDER;
 use eliverec_tables::events::{Day, EventLog, RejectedWriter, Store};
 use futures::StreamExt;
@@ -47,14 +50,14 @@ pub fn samples(
     let schema = log.schema().clone();
     let maker = Arc::new(FeedMaker::new(&schema, &dimensions)?);
     let recipe = config.recipe();
+    if log.store().is_at(feeds) {
+        let reason = "is the log, or within its events; choose another directory for the feeds";
+        return Err(Error::Feeds { path: feeds.into(), reason: reason.into() });
+    }
     let mut days = FeedDays::open(feeds, &schema, &recipe)?;
-    let mut notes = days.judge(LogFiles::of(&log)?, &recipe, config)?;
-    notes.extend(log.skipped().map(|path| {
-        let path = path.display();
-        format!("{path}: passed over, for its name begins with . or _")
-    }));
+    let notes = days.judge(LogFiles::of(&log)?, &recipe, config)?;
     let exposures = maker.wanted().channel.contains(&FeatureId::ExposureAgeS);
-    let source = source(log, exposures, &days, feeds, config)?;
+    let source = source(log, &dimensions, exposures, &days, feeds, config)?;
     let context = Arc::new(Context {
         config: config.clone(),
         source: Arc::new(source),
@@ -74,8 +77,8 @@ pub fn samples(
     let written = runtime.block_on(run);
     // The operators' threads hold the log and the spilled files until they have ended.
     drop(runtime);
-    let written = written?;
-    let counters = &context.source.counters;
+    let written = written.map_err(|error| first_error(&context.source, error))?;
+    let (counters, of_log) = (&context.source.counters, &context.source.days);
     let mut of_days: Vec<DaySummary> = written;
     for (day, split) in days.split(Vec::new())? {
         if context.source.requests.kept.contains(&day) {
@@ -86,12 +89,42 @@ pub fn samples(
     let waiting =
         std::mem::replace(&mut *lock(&context.source.rejected), RejectedRows::new(None, &[]));
     waiting.finish()?;
-    Ok(counters.summary(of_days, notes))
+    if of_days.is_empty() {
+        let reason = match (of_log.first(), of_log.last()) {
+            (Some(first), Some(last)) => format!(
+                "no feeds, for no request is on the days asked for; the log's events arrived from {first} to {last}"
+            ),
+            _ => "no feeds".into(),
+        };
+        return Err(Error::Feeds { path: feeds.into(), reason });
+    }
+    let Source { log, dimensions, .. } = &*context.source;
+    let files = of_log.iter().map(|day| log.files(*day).len() as u64).sum();
+    let events = |rows| Part { name: "events".into(), files, rows, impressions: None };
+    let mut summary =
+        counters.summary(of_days, notes, |rows| read_of(log, events(rows), dimensions));
+    summary.notes.extend(summary.too_late(config.features.allowed_lateness_ms));
+    Ok(summary)
+}
+
+/// The error that is told of a run. Several days are read at once by several plans, so of several bad rows and files any is met
+/// first, and what is met first ends the run before the others are reached; a second reading, in order and no further than the
+/// first bad row, finds the one that always is the first.
+fn first_error(source: &Source, error: Error) -> Error {
+    let of_the_log = error.path().is_some_and(|path| path.starts_with(source.log.store().root()));
+    match (source.days.first(), source.days.last()) {
+        (Some(first), Some(last)) if of_the_log => {
+            let first = source.log.first_error(*first..=*last, source.lenient);
+            first.map_or(error, Error::from)
+        }
+        _ => error,
+    }
 }
 
 /// What is read of the log, and for which requests.
 fn source(
     log: EventLog,
+    dimensions: &Arc<Dimensions>,
     exposures: bool,
     days: &FeedDays,
     feeds: &Path,
@@ -125,6 +158,7 @@ fn source(
     Ok(Source {
         rejected: Mutex::new(RejectedRows::new(writer, &of_log)),
         log,
+        dimensions: Arc::clone(dimensions),
         days: of_log,
         requests: Requests { from: config.from, to: config.to, kept: days.days() },
         lenient: config.lenient,

@@ -16,8 +16,9 @@ use datafusion_physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr
 use datafusion_physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion_physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion_physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use eliverec_core::{Event, EventKind};
+use eliverec_core::{Dimensions, Event, EventKind};
 use eliverec_features::routing::{product_of, user_of};
+use eliverec_tables::events::check::WithoutRow;
 use eliverec_tables::events::read::Row as LogRow;
 use eliverec_tables::events::{Day, EventLog, ReadCounts, Rejected, RejectedWriter};
 
@@ -111,6 +112,7 @@ impl RejectedRows {
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) log: EventLog,
+    pub(crate) dimensions: Arc<Dimensions>,
     pub(crate) days: Vec<Day>,
     pub(crate) requests: Requests,
     pub(crate) lenient: bool,
@@ -130,7 +132,7 @@ impl Source {
     ) -> Result<(), Error> {
         let (mut rows, mut payload) = (RowsBuilder::default(), Vec::new());
         let (mut counts, mut rejected) = (ReadCounts::default(), Vec::new());
-        let mut read = 0;
+        let (mut read, mut without_row) = (0, WithoutRow::default());
         let mut log = self.log.read(day..=day)?;
         if route != Route::Channels {
             log = log.without(EventKind::Impression);
@@ -143,6 +145,9 @@ impl Source {
             match row? {
                 LogRow::Event(event) => {
                     counts.events += 1;
+                    if route == Route::Channels {
+                        without_row.add(&self.dimensions, &event);
+                    }
                     self.send_event(&event, route, &mut payload, &mut rows)?;
                     if !send(&mut rows) {
                         return Ok(());
@@ -164,6 +169,7 @@ impl Source {
         Counters::add(&self.counters.days_read, 1);
         if route == Route::Channels {
             self.counters.add_read(counts);
+            self.counters.add_without_row(&without_row);
             lock(&self.rejected).day_is_read(day, rejected)?;
         }
         Ok(())

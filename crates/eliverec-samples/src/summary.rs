@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use eliverec_features::freshness::Fates;
 use eliverec_tables::Split;
+use eliverec_tables::check::{Checked, Read};
+use eliverec_tables::events::check::WithoutRow;
 use eliverec_tables::events::{Day, ReadCounts, Reason};
+use serde::Serialize;
 
 /// How far the making of samples is, told now and then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +28,7 @@ pub struct SampleProgress {
 }
 
 /// The feeds of one day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct DaySummary {
     /// The day of the requests, UTC.
     pub day: Day,
@@ -44,7 +47,8 @@ pub struct DaySummary {
 }
 
 /// When the feeds of a day were made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Made {
     /// By an earlier run.
     Before,
@@ -100,7 +104,7 @@ impl Refusal {
 }
 
 /// What a run read and made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     /// Rows of the log: those used, late, duplicate and rejected.
     pub rows_in: u64,
@@ -118,8 +122,11 @@ pub struct Summary {
     pub refused: BTreeMap<Refusal, u64>,
     /// The days with feeds, in order.
     pub days: Vec<DaySummary>,
-    /// Which days of an earlier run were made again or kept, and why.
+    /// What a person should know: which days of an earlier run were made again or kept, and why; what was passed over; a log
+    /// in which much is late.
     pub notes: Vec<String>,
+    /// What was read, what was left out, and what is not as docs/logs.md promises.
+    pub checked: Checked,
 }
 
 impl Summary {
@@ -143,11 +150,45 @@ impl Summary {
         self.refused.values().sum()
     }
 
+    /// Rows and impressions that are in no feature or no feed, by reason.
+    fn left_out(&self) -> BTreeMap<String, u64> {
+        let of_events = [
+            ("late", self.late),
+            ("second arrivals", self.duplicates),
+            ("no events", self.rows_rejected()),
+        ];
+        let of_events = of_events.map(|(reason, rows)| (reason.to_owned(), rows));
+        let of_impressions = self
+            .refused
+            .iter()
+            .map(|(refusal, count)| (format!("impressions {}", refusal.name()), *count));
+        of_events.into_iter().chain(of_impressions).filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Whether every row and every impression is accounted for.
     pub fn adds_up(&self) -> bool {
         let rows = self.events_used + self.late + self.duplicates + self.rows_rejected();
         let impressions = self.impressions() + self.impressions_refused();
         self.rows_in == rows && self.impressions_in == impressions
+    }
+}
+
+/// So many events, one of them too late, are usual; of fewer, a clock is wrong.
+const USUAL_PER_LATE: u64 = 10;
+
+impl Summary {
+    /// What is to be said of late events, if there are many.
+    pub(crate) fn too_late(&self, allowed_lateness_ms: i64) -> Option<String> {
+        let (late, all) = (self.late, self.events_used + self.late + self.duplicates);
+        (late.saturating_mul(USUAL_PER_LATE) > all).then(|| {
+            format!(
+                "{late} of {all} events ({:.0} %) arrived more than {} minutes after they happened, and no feature knows them: \
+                 does available_at say when they were processed or loaded? write when they reached the system, leave it null, \
+                 or raise --allowed-lateness",
+                100.0 * late as f64 / all as f64,
+                allowed_lateness_ms / 60_000
+            )
+        })
     }
 }
 
@@ -213,6 +254,7 @@ pub(crate) struct Counters {
     impressions: AtomicU64,
     refused: [AtomicU64; Refusal::ALL.len()],
     read: Mutex<ReadCounts>,
+    without_row: Mutex<WithoutRow>,
     /// Feeds of each day that has any.
     feeds: Mutex<BTreeMap<Day, u64>>,
 }
@@ -245,6 +287,10 @@ impl Counters {
         }
     }
 
+    pub(crate) fn add_without_row(&self, counted: &WithoutRow) {
+        lock(&self.without_row).merge(counted);
+    }
+
     pub(crate) fn add_feeds(&self, of_days: &BTreeMap<Day, u64>) {
         let mut feeds = lock(&self.feeds);
         for (day, count) in of_days {
@@ -268,21 +314,35 @@ impl Counters {
         }
     }
 
-    pub(crate) fn summary(&self, days: Vec<DaySummary>, notes: Vec<String>) -> Summary {
+    /// What a run came to, of a log of which so many rows were `read`.
+    pub(crate) fn summary(
+        &self,
+        days: Vec<DaySummary>,
+        notes: Vec<String>,
+        read: impl FnOnce(u64) -> Read,
+    ) -> Summary {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let read = lock(&self.read).clone();
+        let counts = lock(&self.read).clone();
+        let rows_in = counts.rows();
         let refused = Refusal::ALL.into_iter().zip(self.refused.each_ref().map(get));
-        Summary {
-            rows_in: read.rows(),
+        let mut summary = Summary {
+            rows_in,
             events_used: get(&self.used),
             late: get(&self.late),
             duplicates: get(&self.duplicates),
-            rejected: read.rejected,
+            rejected: counts.rejected,
             impressions_in: get(&self.impressions),
             refused: refused.filter(|(_, count)| *count > 0).collect(),
             days,
             notes,
-        }
+            checked: Checked {
+                read: read(rows_in),
+                covers: Vec::new(),
+                findings: lock(&self.without_row).findings(),
+            },
+        };
+        summary.checked.read.left_out = summary.left_out();
+        summary
     }
 }
 

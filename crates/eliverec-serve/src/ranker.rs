@@ -1,14 +1,19 @@
-//! One user's request, answered: what is known at that moment, as a feed, scored by a run.
+//! One user's request, answered: what is known at that moment, as a feed, scored by the model of a bundle.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use eliverec_core::event::Scalar;
 use eliverec_core::{BatchBuilder, Dimensions, Event};
-use eliverec_features::{Admission, Candidate, FeatureConfig, FeedBuilder, OnlineDriver, Request};
-use eliverec_run::{Prepared, Scorer};
+use eliverec_features::{Admission, Candidate, FeedBuilder, OnlineDriver, Request};
+use eliverec_models::fast::Wanted;
 
+use crate::bundle::Bundle;
+use crate::candidate_scorer::CandidateScorer;
 use crate::error::Error;
+
+/// What encoded sides of users may take: ten thousand full histories at d = 128.
+const CACHE_BYTES: usize = 512 << 20;
 
 /// Who asks, when, and which channels could be shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,29 +39,37 @@ pub struct Ranked {
     pub tasks: Vec<f32>,
 }
 
-/// A trained run and the state of all users and channels.
+/// A bundle and the state of all users and channels.
 #[derive(Debug)]
 pub struct Ranker {
-    scorer: Scorer,
+    bundle: Bundle,
+    candidates: CandidateScorer,
     builder: FeedBuilder,
     driver: OnlineDriver,
 }
 
 impl Ranker {
-    /// The best checkpoint of the run at `path`, when nothing has happened yet. `config` must be what the run's feeds were made
-    /// with.
+    /// The bundle at `path`, when nothing has happened yet. Of users, products and channels it knows what the bundle's tables say;
+    /// without tables, nothing.
     ///
     /// # Errors
-    /// A run that does not load, a schema whose fields a log cannot fill.
-    pub fn open(
-        path: &Path,
-        config: FeatureConfig,
-        dimensions: &Arc<Dimensions>,
-    ) -> Result<Self, Error> {
-        let scorer = Scorer::open(path)?;
-        let builder = FeedBuilder::new(&scorer.schema, dimensions)?;
-        let driver = OnlineDriver::new(config, dimensions, builder.wanted())?;
-        Ok(Self { scorer, builder, driver })
+    /// A bundle that is refused or was made of feeds that no log was behind, a schema whose fields a log cannot fill.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let bundle = Bundle::open(path)?;
+        let config = bundle.features.ok_or_else(|| Error::Bundle {
+            path: path.into(),
+            reason: "has no settings of features, since its feeds were not made of a log: it scores feeds, and answers no requests"
+                .into(),
+        })?;
+        let schema = &bundle.model.schema;
+        let dimensions = match &bundle.dimensions {
+            Some(dimensions) => Arc::clone(dimensions),
+            None => Arc::new(Dimensions::empty(schema)?),
+        };
+        let builder = FeedBuilder::new(schema, &dimensions)?;
+        let driver = OnlineDriver::new(config, &dimensions, builder.wanted())?;
+        let candidates = CandidateScorer::new(&bundle.model.scoring(), CACHE_BYTES);
+        Ok(Self { bundle, candidates, builder, driver })
     }
 
     /// An event has arrived; events come in the order of their arrival.
@@ -69,7 +82,8 @@ impl Ranker {
     /// # Errors
     /// No channel, or a context that does not fit the schema.
     pub fn rank(&self, asked: &Asked) -> Result<Vec<Ranked>, Error> {
-        let declared = self.scorer.schema.context.len();
+        let model = &self.bundle.model;
+        let declared = model.schema.context.len();
         if asked.context.len() != declared {
             let reason = format!("{} values, the schema declares {declared}", asked.context.len());
             let field = "context".into();
@@ -90,11 +104,11 @@ impl Ranker {
         };
         let features = self.driver.features(asked.user_id, asked.ts_ms, &asked.channels);
         let feed = self.builder.feed(&request, &features);
-        let (schema, lengths) = (&self.scorer.schema, self.scorer.config.settings().lengths());
-        let mut builder = BatchBuilder::new(schema, &self.scorer.normalization, lengths);
+        let (schema, lengths) = (&model.schema, model.config.settings().lengths());
+        let mut builder = BatchBuilder::new(schema, &model.normalization, lengths);
         builder.push(&feed)?;
         let batch = builder.finish().expect("a feed was added");
-        let scores = self.scorer.scoring().score(&Prepared::of(schema, batch));
+        let scores = self.candidates.score(&model.scoring(), batch, Wanted::All, |_| ());
         let tasks = scores.tasks.unwrap_or_default();
         let scored = asked.channels.iter().zip(scores.p_watch).enumerate();
         let mut ranked: Vec<Ranked> = scored

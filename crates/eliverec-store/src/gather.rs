@@ -62,19 +62,28 @@ impl Table {
         (block, Places { rows, rare, generation: self.generation })
     }
 
-    /// Copies rows without changing anything. An id without a row gets the rare-id row if that was ever trained: it
-    /// is what such ids have in common. Otherwise it gets the value that its own row would start from.
+    /// Copies rows without changing anything.
     pub(crate) fn gather(&self, ids: &[u64]) -> Vec<f32> {
         let width = self.spec.width;
         let mut block = vec![0.0; ids.len() * width];
-        block.par_chunks_mut(width).zip(ids).with_min_len(ROWS_PER_TASK).for_each(
-            |(vector, id)| match self.index.get(id) {
-                Some(slot) => vector.copy_from_slice(self.row(*slot).0),
-                None if self.rare.trained => vector.copy_from_slice(&self.rare.values[..width]),
-                None => self.initial.fill(*id, vector),
-            },
-        );
         block
+            .par_chunks_mut(width)
+            .zip(ids)
+            .with_min_len(ROWS_PER_TASK)
+            .for_each(|(vector, id)| self.read(*id, vector));
+        block
+    }
+
+    /// Copies a row. An id without one gets the rare-id row if that was ever trained: it is what such ids have in common. Otherwise
+    /// it gets the value that its own row would start from.
+    pub(crate) fn read(&self, id: u64, vector: &mut [f32]) {
+        match self.index.get(&id) {
+            Some(slot) => vector.copy_from_slice(self.row(*slot).0),
+            None if self.rare.trained => {
+                vector.copy_from_slice(&self.rare.values[..self.spec.width]);
+            }
+            None => self.initial.fill(id, vector),
+        }
     }
 
     /// Notes what was seen. Returns the places of ids that have no row and deserve one.

@@ -12,9 +12,11 @@
 //! - `table`, `row`, `index`: one vocabulary in memory.
 //! - `gather`, `scatter`, `evict`: the parts of a step.
 //! - `layout`, `codec`, `file`: the file format, its bytes, save and load.
-//! - [`mapped`]: a saved store, read-only, straight from the page cache.
+//! - [`mapped`]: a saved store, read-only, straight from the page cache; [`mapped_file`]: a file so.
+//! - [`compact`]: rows for reading alone, in float32, float16 or int8.
 
 mod codec;
+pub mod compact;
 pub mod config;
 pub mod error;
 mod evict;
@@ -23,6 +25,7 @@ mod gather;
 mod index;
 mod layout;
 pub mod mapped;
+pub mod mapped_file;
 mod row;
 mod scatter;
 pub mod store;
@@ -30,8 +33,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use compact::{CompactRows, Precision};
 pub use config::StoreConfig;
 pub use error::Error;
 pub use gather::Gathered;
 pub use mapped::MappedStore;
+pub use mapped_file::MappedFile;
 pub use store::{RowReader, Store};

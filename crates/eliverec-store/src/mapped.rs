@@ -1,18 +1,19 @@
 //! A saved store, read-only, straight from the page cache: opening reads headers only, rows come in as they are asked
 //! for, and any number of processes share one copy. For serving; a search for an id is a binary search in the file.
 
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
 use eliverec_core::TableSpec;
 use eliverec_core::checksum::Checksum;
 use eliverec_core::unique::UniqueIds;
-use fs_err as fs;
-use memmap2::Mmap;
 use rayon::prelude::*;
 
+use crate::compact::{CompactHeader, Precision, write_vectors};
 use crate::error::Error;
 use crate::file::{Manifest, check_origin};
 use crate::layout::{HEADER_BYTES, Header, Layout};
+use crate::mapped_file::MappedFile;
 use crate::row::Initial;
 use crate::store::{RowReader, ids_of};
 
@@ -24,15 +25,14 @@ pub struct MappedStore {
 
 #[derive(Debug)]
 struct MappedTable {
-    path: PathBuf,
-    map: Mmap,
+    map: MappedFile,
+    header: Header,
     layout: Layout,
     checksum: u64,
     spec: TableSpec,
     width: usize,
     rows: usize,
     initial: Initial,
-    rare_trained: bool,
 }
 
 impl MappedStore {
@@ -51,7 +51,7 @@ impl MappedStore {
             .map(|(index, spec)| {
                 let (file, checksum) = manifest.row_file(index);
                 let rows = manifest.vocabularies[index].rows;
-                MappedTable::open(directory.join(file), spec, seed, rows, checksum)
+                MappedTable::open(&directory.join(file), spec, seed, rows, checksum)
             })
             .collect::<Result<_, Error>>()?;
         Ok(Self { tables })
@@ -69,7 +69,7 @@ impl MappedStore {
                 return Ok(());
             }
             let reason = "has changed since it was written (its checksum is wrong)".into();
-            Err(Error::Damaged { path: table.path.clone(), reason })
+            Err(Error::Damaged { path: table.map.path().into(), reason })
         })
     }
 
@@ -77,33 +77,45 @@ impl MappedStore {
     pub fn rows(&self) -> usize {
         self.tables.iter().map(|table| table.rows).sum()
     }
+
+    /// Writes what reading needs of table number `table`, without what training needs, as
+    /// [`CompactRows`](crate::CompactRows) reads it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a number that `precision` cannot hold, and what the sink says.
+    ///
+    /// # Panics
+    /// If there are fewer tables.
+    pub fn write_compact(
+        &self,
+        table: usize,
+        precision: Precision,
+        sink: &mut dyn Write,
+    ) -> Result<(), Error> {
+        self.tables[table].write_compact(precision, sink)
+    }
 }
 
 impl RowReader for MappedStore {
     fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
         self.tables.par_iter().map(|table| table.gather(ids_of(&table.spec, unique).0)).collect()
     }
+
+    fn read(&self, table: usize, id: u64, to: &mut [f32]) {
+        self.tables[table].row(id, to);
+    }
 }
 
 impl MappedTable {
     fn open(
-        path: PathBuf,
+        path: &Path,
         spec: &TableSpec,
         seed: u64,
         rows: usize,
         checksum: u64,
     ) -> Result<Self, Error> {
-        let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
-        let file = fs::File::open(&path)?;
-        if file.metadata()?.len() < HEADER_BYTES as u64 {
-            return Err(damaged("ends too early".into()));
-        }
-        #[expect(unsafe_code, reason = "a memory map can change under its reader")]
-        // SAFETY: a save writes row files under temporary names and never again after the rename; it replaces and
-        // removes whole files, and a removed file lives as long as its map. Any bytes are valid here, and every
-        // access is checked against the length of the map.
-        let map = unsafe { Mmap::map(&file) }
-            .map_err(|error| damaged(format!("cannot be mapped ({error})")))?;
+        let damaged = |reason: String| Error::Damaged { path: path.into(), reason };
+        let map = MappedFile::open(path)?;
         let header = map.first_chunk().ok_or_else(|| damaged("ends too early".into()))?;
         let (header, layout) = Header::parse(header, map.len() as u64).map_err(damaged)?;
         let saved_name = &map[HEADER_BYTES..][..header.name_bytes as usize];
@@ -114,30 +126,47 @@ impl MappedTable {
         {
             return Err(damaged("is not the file that was saved".into()));
         }
-        check_origin([header.width as usize, spec.width], [header.seed, seed], &path)?;
+        check_origin([header.width as usize, spec.width], [header.seed, seed], path)?;
         Ok(Self {
             width: header.width as usize,
             rows,
             initial: Initial::new(header.seed, &spec.name, &spec.law, header.init_std),
-            rare_trained: header.rare_trained,
-            path,
             layout,
             checksum,
             map,
             spec: spec.clone(),
+            header,
         })
+    }
+
+    fn write_compact(&self, precision: Precision, sink: &mut dyn Write) -> Result<(), Error> {
+        let Header { width, rows, seed, init_std, rare_trained, .. } = self.header;
+        let name_bytes = self.spec.name.len() as u32;
+        let header =
+            CompactHeader { precision, width, rows, seed, init_std, name_bytes, rare_trained };
+        header.write(&self.spec.name, sink)?;
+        let Layout { rare, ids, vectors, .. } = self.layout;
+        let rare = &self.map[rare..][..4 * self.width];
+        let ids = &self.map[ids..][..8 * self.rows];
+        let vectors = &self.map[vectors..][..4 * self.width * self.rows];
+        write_vectors(&header, &self.spec.name, [rare, ids, vectors], sink)
     }
 
     fn gather(&self, ids: &[u64]) -> Vec<f32> {
         let mut block = vec![0.0; ids.len() * self.width];
         for (vector, id) in block.chunks_mut(self.width).zip(ids) {
-            match self.find(*id) {
-                Some(row) => self.read(self.layout.vectors + 4 * self.width * row, vector),
-                None if self.rare_trained => self.read(self.layout.rare, vector),
-                None => self.initial.fill(*id, vector),
-            }
+            self.row(*id, vector);
         }
         block
+    }
+
+    /// Writes the row of an id.
+    fn row(&self, id: u64, vector: &mut [f32]) {
+        match self.find(id) {
+            Some(row) => self.read(self.layout.vectors + 4 * self.width * row, vector),
+            None if self.header.rare_trained => self.read(self.layout.rare, vector),
+            None => self.initial.fill(id, vector),
+        }
     }
 
     fn find(&self, id: u64) -> Option<usize> {

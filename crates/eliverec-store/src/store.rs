@@ -22,6 +22,12 @@ pub trait RowReader: std::fmt::Debug + Sync {
     /// # Panics
     /// If `unique` lacks the vocabulary of a table.
     fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>>;
+
+    /// Writes the row that [`RowReader::gather`] gives for an id of table number `table` into `to` `[width]`, on the calling thread.
+    ///
+    /// # Panics
+    /// If there are fewer tables, or `to` is not as wide as the table.
+    fn read(&self, table: usize, id: u64, to: &mut [f32]);
 }
 
 /// Embedding tables: those of the schema's vocabularies, then a model's own.
@@ -152,6 +158,10 @@ impl RowReader for Store {
     fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
         let gather = |table: &Table| table.gather(ids_of(&table.spec, unique).0);
         self.tables.par_iter().map(gather).collect()
+    }
+
+    fn read(&self, table: usize, id: u64, to: &mut [f32]) {
+        self.tables[table].read(id, to);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests over the whole crate: random runs against a slow oracle, and the files.
 
+mod compact;
 mod files;
 mod naive;
 mod runs;

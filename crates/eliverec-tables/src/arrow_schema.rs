@@ -80,6 +80,25 @@ pub(crate) fn element(kind: DataType) -> Arc<ArrowField> {
     Arc::new(ArrowField::new("element", kind, false))
 }
 
+/// A column of a file that is to be read and stands there twice, so that nobody can tell which is meant: its name, with that of
+/// the column that it is a field of. `wanted` are columns with the fields of their structs.
+pub(crate) fn stands_twice(file: &ArrowSchema, wanted: &[(&str, Vec<&str>)]) -> Option<String> {
+    let twice =
+        |fields: &Fields, name: &str| fields.iter().filter(|f| f.name() == name).count() > 1;
+    wanted.iter().find_map(|(column, fields)| {
+        if twice(file.fields(), column) {
+            return Some((*column).to_owned());
+        }
+        let within = struct_fields(file.field_with_name(column).ok()?.data_type())?;
+        let field = fields.iter().find(|field| twice(within, field))?;
+        Some(format!("{column}.{field}"))
+    })
+}
+
+/// What is told of a column that stands twice.
+pub(crate) const STANDS_TWICE: &str =
+    "stands there twice; leave one out, or rename it, where the file is written";
+
 /// The fields of the structs in a list column.
 pub(crate) fn struct_fields(kind: &DataType) -> Option<&Fields> {
     match kind {

@@ -141,7 +141,7 @@ fn candidates(
 }
 
 /// Where each row's structs start, and all structs; `None` where tools that saw empty lists only wrote no struct.
-fn list_of_structs(
+pub(crate) fn list_of_structs(
     batch: &RecordBatch,
     name: &str,
 ) -> Result<(Vec<usize>, Option<StructArray>), Problem> {

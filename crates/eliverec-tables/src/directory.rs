@@ -1,17 +1,19 @@
 //! A feed directory, opened for reading.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use eliverec_core::batch::Lengths;
 use eliverec_core::{Normalization, Schema};
+use rayon::prelude::*;
 
 use crate::batches::{Batches, Order};
 use crate::error::Error;
 use crate::id_types::{IdTypes, id_columns};
 use crate::layout::{SCHEMA_FILE, Split};
-use crate::listing::{Entry, Files, walk};
+use crate::listing::{Entry, Files, LEADS_NOWHERE, is_hidden, leads_nowhere, walk};
 use crate::read::{FeedFile, FeedReader, row_groups};
 use crate::shuffle::{Shuffle, ShuffledFeeds};
 
@@ -27,7 +29,15 @@ const WATCHED: &str = "candidates.watched";
 pub struct FeedDirectory {
     path: PathBuf,
     schema: Arc<Schema>,
+    /// The files of each split that was asked for, by [`Split::ALL`]: a directory is what it was then.
+    files: Arc<[OnceLock<Arc<[FeedFile]>>; 3]>,
 }
+
+/// Bytes of small files and their footers that are kept for the next reading, for opening is most of the cost of small files.
+const KEPT_BYTES: usize = 256 << 20;
+
+/// Files that are opened in parallel, at most so many at a time.
+const OPENED_AT_ONCE: usize = 256;
 
 impl FeedDirectory {
     /// Opens a feed directory by its schema; files are opened, and checked against it, as they are asked for.
@@ -47,7 +57,7 @@ impl FeedDirectory {
         };
         let schema = Schema::parse(&text)
             .map_err(|source| Error::Schema { path: schema_path.clone(), source })?;
-        Ok(Self { path: path.into(), schema: Arc::new(schema) })
+        Ok(Self { path: path.into(), schema: Arc::new(schema), files: Arc::default() })
     }
 
     /// Where it is.
@@ -78,7 +88,7 @@ impl FeedDirectory {
     /// # Errors
     /// A split without feeds, files that cannot be read, and files of another schema.
     pub fn read(&self, split: Split) -> Result<FeedReader, Error> {
-        let files: Arc<[FeedFile]> = self.some_files(split)?.into();
+        let files = self.some_files(split)?;
         let order = row_groups(&files);
         Ok(FeedReader::new(Arc::clone(&self.schema), files, order))
     }
@@ -122,13 +132,13 @@ impl FeedDirectory {
     }
 
     fn shuffled(&self, split: Split, shuffle: Shuffle) -> Result<ShuffledFeeds, Error> {
-        let files: Arc<[FeedFile]> = self.some_files(split)?.into();
+        let files = self.some_files(split)?;
         let order = shuffle.order(row_groups(&files));
         let feeds = FeedReader::new(Arc::clone(&self.schema), files, order);
         Ok(ShuffledFeeds::new(feeds, shuffle))
     }
 
-    pub(crate) fn some_files(&self, split: Split) -> Result<Vec<FeedFile>, Error> {
+    pub(crate) fn some_files(&self, split: Split) -> Result<Arc<[FeedFile]>, Error> {
         let files = self.files(split)?;
         if files.iter().all(|file| file.feeds() == 0) {
             let reason = format!(
@@ -145,6 +155,9 @@ impl FeedDirectory {
     /// What is neither read nor passed over, by name (see docs/feeds.md), and what the file system refuses.
     pub fn listing(&self, split: Split) -> Result<Listing, Error> {
         let mut list = |folder: &str| match fs_err::read_dir(self.path.join(folder)) {
+            Err(_) if leads_nowhere(&self.path.join(folder)) => {
+                Err(Error::directory(&self.path.join(folder), LEADS_NOWHERE))
+            }
             Ok(entries) => entries.map(|entry| listed(folder, &entry?)).collect(),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(Vec::new()),
             Err(e) if e.kind() == ErrorKind::NotADirectory => {
@@ -158,13 +171,40 @@ impl FeedDirectory {
         Ok(Listing { read, skipped: skipped.iter().map(|name| self.path.join(name)).collect() })
     }
 
-    pub(crate) fn files(&self, split: Split) -> Result<Vec<FeedFile>, Error> {
-        let files: Vec<FeedFile> = self
-            .listing(split)?
-            .read
-            .into_iter()
-            .map(|path| FeedFile::open(path, &self.schema))
-            .collect::<Result<_, _>>()?;
+    /// Whether a place that is there lies in the folder of a split, where files are read as feeds.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn holds(&self, place: &Path) -> std::io::Result<bool> {
+        let place = fs_err::canonicalize(place)?;
+        let folders = Split::ALL
+            .iter()
+            .filter_map(|split| fs_err::canonicalize(split.folder(&self.path)).ok());
+        Ok(folders.into_iter().any(|folder| place.starts_with(folder)))
+    }
+
+    /// The files of a split, opened and checked once.
+    pub(crate) fn files(&self, split: Split) -> Result<Arc<[FeedFile]>, Error> {
+        let place = Split::ALL.iter().position(|of_all| *of_all == split);
+        let known = &self.files[place.expect("every split is among all")];
+        if let Some(files) = known.get() {
+            return Ok(Arc::clone(files));
+        }
+        let files = self.open_files(split)?;
+        Ok(Arc::clone(known.get_or_init(|| files)))
+    }
+
+    fn open_files(&self, split: Split) -> Result<Arc<[FeedFile]>, Error> {
+        let (mut files, mut room) = (Vec::new(), KEPT_BYTES);
+        for paths in self.listing(split)?.read.chunks(OPENED_AT_ONCE) {
+            let opened: Vec<Result<FeedFile, Error>> =
+                paths.par_iter().map(|path| FeedFile::open(path.clone(), &self.schema)).collect();
+            // In their order, so that of several errors always the first is told.
+            for file in opened {
+                files.push(file?.kept_within(&mut room));
+            }
+        }
+        let files: Arc<[FeedFile]> = files.into();
         let of = |labelled| files.iter().find(|f| f.feeds() > 0 && f.labelled() == labelled);
         if let (Some(with), Some(without)) = (of(true), of(false)) {
             return Err(Error::Column {
@@ -178,6 +218,21 @@ impl FeedDirectory {
         }
         self.check_id_types(split, &files)?;
         Ok(files)
+    }
+
+    /// How the columns write their ids, `integers` or `text`, by column as messages call it (`candidates.channel_id`); from the
+    /// first file with rows of each split, for the files agree or are refused when they are read.
+    pub fn id_kinds(&self) -> BTreeMap<String, String> {
+        let mut types = IdTypes::new(id_columns(&self.schema));
+        for split in Split::ALL {
+            // What is wrong with a split is told when it is read.
+            let listing = self.listing(split).map(|listing| listing.read).into_iter().flatten();
+            let mut files = listing.filter_map(|path| FeedFile::open(path, &self.schema).ok());
+            if let Some(file) = files.find(|file| file.feeds() > 0) {
+                types.learn(file.path(), file.id_types());
+            }
+        }
+        types.kinds()
     }
 
     /// Refuses files that write ids as integers where others write text: those of the split, and the first of each
@@ -220,6 +275,9 @@ fn listed(folder: &str, entry: &fs_err::DirEntry) -> Result<Entry<PathBuf>, Erro
     let name = entry.file_name().into_string().map_err(|_| {
         Error::directory(&path, "its name is not Unicode; rename it or move it away")
     })?;
+    if !is_hidden(&name) && leads_nowhere(&path) {
+        return Err(Error::directory(&path, LEADS_NOWHERE));
+    }
     // Of what a link leads to.
     let file = (!path.is_dir()).then_some(path);
     Ok(Entry { name: format!("{folder}/{name}"), file })
@@ -228,6 +286,9 @@ fn listed(folder: &str, entry: &fs_err::DirEntry) -> Result<Entry<PathBuf>, Erro
 /// Tells why there is no schema file to read.
 fn no_schema(path: &Path, error: std::io::Error) -> Error {
     let schema = path.join(SCHEMA_FILE);
+    if leads_nowhere(&schema) {
+        return Error::directory(&schema, LEADS_NOWHERE);
+    }
     if schema.is_dir() {
         return Error::directory(&schema, "is a folder, where a file should be");
     }

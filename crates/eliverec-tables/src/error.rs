@@ -49,7 +49,8 @@ pub enum Error {
     },
     /// A Parquet file that is whole, but written in a way that this program does not read.
     #[error(
-        "{path}: this program does not read it ({reason}); write it with the compression zstd or snappy, not encrypted",
+        "{path}: this program does not read it ({reason}); write it with the compression zstd, snappy, gzip, lz4 or brotli, \
+         not encrypted",
         path = path.display()
     )]
     Unsupported {
@@ -79,6 +80,22 @@ pub enum Error {
         field: String,
         /// What is wrong.
         reason: String,
+    },
+    /// A request that stands twice in a split that is measured.
+    #[error(
+        "{path}: row {row}: request_id: {request} stands in {before} already, and what is measured would count it twice; \
+         write each request once",
+        path = path.display(), before = before.display()
+    )]
+    Repeated {
+        /// The feed file.
+        path: PathBuf,
+        /// Row of the file, from 0.
+        row: u64,
+        /// The request, as the file has it.
+        request: String,
+        /// The file in which it stands already.
+        before: PathBuf,
     },
     /// A value of a file that an importer reads cannot be used.
     #[error("{path}: line {line}: {column}: {reason}", path = path.display())]
@@ -149,6 +166,32 @@ impl Error {
         Self::Directory { path: path.into(), reason: reason.into() }
     }
 
+    /// Whether the input or the request is at fault, which the command line answers with exit code 2.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Io(error) => eliverec_core::error::is_wrong_input(error),
+            _ => true,
+        }
+    }
+
+    /// The file or directory that is at fault, where there is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Directory { path, .. }
+            | Self::Schema { path, .. }
+            | Self::SchemaDiffers { path, .. }
+            | Self::Parquet { path, .. }
+            | Self::Unsupported { path, .. }
+            | Self::Column { path, .. }
+            | Self::Value { path, .. }
+            | Self::Repeated { path, .. }
+            | Self::Source { path, .. }
+            | Self::Row { path, .. }
+            | Self::Store { path, .. } => Some(path),
+            Self::Io(_) | Self::Event { .. } | Self::Core(_) | Self::Feed { .. } => None,
+        }
+    }
+
     /// A [`Error::Parquet`], or [`Error::Unsupported`], with the first line of what the reader says.
     pub(crate) fn parquet(path: &Path, reason: &impl ToString) -> Self {
         let reason = reason.to_string();
@@ -176,7 +219,10 @@ fn lacks(what: &str) -> String {
 
 /// A write that failed: the system's fault and not that of any input.
 pub(crate) fn cannot_write(path: &Path, error: &(impl ToString + ?Sized)) -> Error {
-    let reason = format!("{}: cannot write: {}", path.display(), error.to_string());
+    // The Parquet writer's word for an error of the system.
+    let error = error.to_string();
+    let reason =
+        format!("{}: cannot write: {}", path.display(), error.trim_start_matches("External: "));
     Error::Io(std::io::Error::other(reason))
 }
 

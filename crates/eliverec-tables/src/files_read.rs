@@ -24,7 +24,8 @@ impl FeedDirectory {
     /// Files that cannot be read, and files of another schema.
     pub fn files_read(&self, split: Split) -> Result<Vec<FeedFileRead>, Error> {
         let folder = split.folder(self.path());
-        let files = self.files(split)?.into_iter().map(|file| {
+        let files = self.files(split)?;
+        let files = files.iter().map(|file| {
             let path = file.path().to_owned();
             let inner = path.strip_prefix(&folder).unwrap_or(&path);
             let parts: Vec<_> = inner.iter().map(|part| part.to_string_lossy()).collect();

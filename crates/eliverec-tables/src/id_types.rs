@@ -1,6 +1,7 @@
 //! The same ids as integers in one file and text in another never meet: text becomes ids by its hash. The columns that
 //! hold ids are told apart by the types that footers give, and files that do not agree are refused by name.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::{DataType, Schema as ArrowSchema};
@@ -85,6 +86,14 @@ impl IdTypes {
     /// Whether every column is known.
     pub(crate) fn are_known(&self) -> bool {
         self.first.iter().all(Option::is_some)
+    }
+
+    /// How each column writes its ids, as far as it is known.
+    pub(crate) fn kinds(&self) -> BTreeMap<String, String> {
+        let known = self.columns.iter().zip(&self.first).filter_map(|(column, first)| {
+            Some((column.clone(), first.as_ref()?.0.name().to_owned()))
+        });
+        known.collect()
     }
 
     /// Takes over what was not known before.

@@ -6,7 +6,8 @@
 //! [`events`].
 //!
 //! # Memory
-//! Reading holds, whatever the size of the set: per open reader the footer of one file, one page of each column and
+//! Reading holds, whatever the size of the set: per open reader the footer of one file, all of a file of up to a megabyte or one page
+//! of each column of a larger one, and
 //! the feeds decoded from [`read::DECODED_FEEDS`] rows; in a shuffle, twice [`Shuffle::buffer_feeds`] feeds more, and
 //! while feeds are spread for one ([`spread`]) as much and a footer per pile; in [`Batches`], one batch. Besides these only the names and row counts of the files and their row groups are held.
 //! Writing holds one row group and one footer per split: [`write::ROW_GROUP_FEEDS`] feeds or
@@ -15,6 +16,7 @@
 mod arrow_schema;
 pub mod batches;
 pub mod check;
+mod contents;
 mod decode;
 pub mod directory;
 mod encode;
@@ -22,6 +24,7 @@ pub mod error;
 pub mod events;
 pub mod feed_file;
 mod files_read;
+mod footer;
 mod id_types;
 pub mod import;
 pub mod layout;
@@ -34,6 +37,7 @@ pub mod spread;
 pub mod statistics;
 mod values;
 pub mod write;
+mod written_ids;
 
 pub use batches::Batches;
 pub use directory::{FeedDirectory, Listing};
@@ -45,3 +49,4 @@ pub use read::FeedReader;
 pub use shuffle::Shuffle;
 pub use statistics::{Statistics, statistics};
 pub use write::FeedWriter;
+pub use written_ids::{WrittenId, WrittenIds};

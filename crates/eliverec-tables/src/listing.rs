@@ -4,10 +4,20 @@
 //! so are the files of partition folders (`name=value`, within one another, too), in the order of their names. Whatever
 //! else lies there is refused by name: nobody can tell whether it was meant to be read.
 
+use std::path::Path;
+
 use crate::error::Error;
 
 /// How deep partition folders may lie within one another; more are links that lead back.
 const DEEPEST: usize = 16;
+
+/// What is told of a link without a file or folder at its end.
+pub(crate) const LEADS_NOWHERE: &str = "is a link that leads nowhere; mend it or remove it";
+
+/// Whether a path of the local disk is a link without a file or folder at its end.
+pub(crate) fn leads_nowhere(path: &Path) -> bool {
+    path.is_symlink() && !path.exists()
+}
 
 /// The files below a folder, by what the rule says of them.
 #[derive(Debug)]
@@ -107,8 +117,6 @@ fn enter<F>(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use proptest::prelude::*;
 
     use super::*;

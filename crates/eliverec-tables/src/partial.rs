@@ -83,6 +83,10 @@ fn refuse_taken(directory: &Path) -> Result<(), Error> {
         }
         Ok(false) => Ok(()),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(_) if directory.is_file() => {
+            let reason = "is a file, where a directory should be; choose another name";
+            Err(Error::directory(directory, reason))
+        }
         Err(e) => Err(e.into()),
     }
 }

@@ -1,26 +1,16 @@
 //! Reads feeds as a stream, a few rows at a time, so that a set larger than memory works.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, TimeUnit};
+use arrow::datatypes::TimeUnit;
 use eliverec_core::{Feed, FeedColumns, Schema};
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder,
-};
-use parquet::arrow::parquet_to_arrow_schema;
-use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask};
-use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY};
-use crate::decode::{Problem, decode, is_nested, wanted};
+use crate::decode::decode;
 use crate::error::Error;
+use crate::footer::{Footer, guarded, located};
 use crate::id_types::{self, IdType, id_columns};
 
 /// How many rows a reader decodes at a time, whatever the size of a file's row groups.
@@ -36,6 +26,8 @@ pub(crate) struct FeedFile {
     labelled: bool,
     /// How it writes ids, by [`id_columns`].
     id_types: Vec<Option<IdType>>,
+    /// What was read to know this, where there is room for it.
+    footer: Option<Footer>,
 }
 
 impl FeedFile {
@@ -45,7 +37,26 @@ impl FeedFile {
         let groups = footer.metadata.metadata().row_groups().iter();
         let row_groups = groups.map(|group| group.num_rows().max(0) as u64).collect();
         let id_types = id_types::of_file(&id_columns(schema), footer.metadata.schema());
-        Ok(Self { path, row_groups, labelled: footer.labelled, id_types })
+        let labelled = footer.labelled;
+        // A file that is open would stay so; thousands may not.
+        let footer = Some(footer).filter(|footer| footer.bytes().is_some());
+        Ok(Self { path, row_groups, labelled, id_types, footer })
+    }
+
+    /// The same with its footer and content if `room`, in bytes, is enough for them, and less room.
+    pub(crate) fn kept_within(self, room: &mut usize) -> Self {
+        let bytes = self.footer.as_ref().and_then(Footer::bytes);
+        let left = bytes.and_then(|bytes| room.checked_sub(bytes));
+        *room = left.unwrap_or(*room);
+        Self { footer: self.footer.filter(|_| left.is_some()), ..self }
+    }
+
+    /// Its footer, as it was when the file was opened first, or read again.
+    pub(crate) fn footer(&self, schema: &Schema) -> Result<Footer, Error> {
+        match &self.footer {
+            Some(footer) => footer.again(),
+            None => Footer::read(&self.path, schema),
+        }
     }
 
     pub(crate) fn id_types(&self) -> &[Option<IdType>] {
@@ -160,10 +171,10 @@ impl FeedReader {
         let file = &self.files[place.file];
         let footer = match self.footer.take() {
             Some((number, footer)) if number == place.file => footer,
-            _ => Footer::read(&file.path, &self.schema)?,
+            _ => file.footer(&self.schema)?,
         };
         let footer = &self.footer.insert((place.file, footer)).1;
-        let handle = footer.file.try_clone()?;
+        let handle = footer.contents.try_clone()?;
         let metadata = footer.metadata.clone();
         let rows = guarded(&file.path, || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata)
@@ -175,7 +186,7 @@ impl FeedReader {
         Ok(OpenRowGroup {
             place,
             rows,
-            ts_unit: footer.ts_unit,
+            ts_unit: footer.ts_unit(),
             next_row: file.row_groups[..place.index].iter().sum(),
             rows_left: file.row_groups[place.index],
         })
@@ -194,136 +205,6 @@ impl Iterator for FeedReader {
     fn next(&mut self) -> Option<Self::Item> {
         let handle = self.next_handle()?;
         Some(handle.map(|handle| handle.feeds.feed(handle.place)))
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct Footer {
-    pub(crate) file: File,
-    pub(crate) metadata: ArrowReaderMetadata,
-    /// The columns that the schema declares.
-    columns: ProjectionMask,
-    labelled: bool,
-    /// Of `ts`, where it is stored as a plain integer.
-    ts_unit: TimeUnit,
-}
-
-impl Footer {
-    pub(crate) fn read(path: &Path, schema: &Schema) -> Result<Self, Error> {
-        let file = fs_err::File::open(path)?.into_parts().0;
-        // The Arrow schema that some tools add to the metadata says nothing that Parquet's own types do not, and
-        // arrow-ipc panics on a damaged one.
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = guarded(path, || ArrowReaderMetadata::load(&file, options))?;
-        check_extent(path, metadata.metadata(), file.metadata()?.len())?;
-        check_schema(path, &metadata, schema)?;
-        let no_rows = RecordBatch::new_empty(Arc::clone(metadata.schema()));
-        let ts_unit = guarded(path, || ts_unit(&metadata))?;
-        let checked =
-            decode(schema, ts_unit, &no_rows).map_err(|problem| located(path, 0, problem))?;
-        let columns = projection(&metadata, &wanted(schema));
-        Ok(Self { file, metadata, columns, labelled: checked.labelled(), ts_unit })
-    }
-}
-
-impl Footer {
-    /// The leaves of some columns, each with the fields of its structs.
-    pub(crate) fn projection(&self, wanted: &[(&str, Vec<&str>)]) -> ProjectionMask {
-        projection(&self.metadata, wanted)
-    }
-}
-
-/// The unit of a `ts` that is stored as a plain integer: milliseconds, unless the Arrow schema that its writer added says
-/// seconds, for which Parquet has no type of its own.
-fn ts_unit(file: &ArrowReaderMetadata) -> Result<TimeUnit, ParquetError> {
-    let plain =
-        |schema: &ArrowSchema| schema.field_with_name("ts").ok().map(Field::data_type).cloned();
-    if plain(file.schema()) != Some(DataType::Int64) {
-        return Ok(TimeUnit::Millisecond);
-    }
-    let entries = file.metadata().file_metadata().key_value_metadata();
-    if !entries.is_some_and(|entries| entries.iter().any(|e| e.key == ARROW_SCHEMA_META_KEY)) {
-        return Ok(TimeUnit::Millisecond);
-    }
-    let written = parquet_to_arrow_schema(file.parquet_schema(), entries)?;
-    Ok(match plain(&written) {
-        Some(DataType::Timestamp(unit, _)) => unit,
-        _ => TimeUnit::Millisecond,
-    })
-}
-
-/// Reads from a Parquet file. The Parquet reader panics on some damaged files; what it was reading is dropped then.
-pub(crate) fn guarded<T, E: ToString>(
-    path: &Path,
-    read: impl FnOnce() -> Result<T, E>,
-) -> Result<T, Error> {
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(result) => result.map_err(|e| Error::parquet(path, &e)),
-        Err(_) => Err(Error::parquet(path, &"its parts contradict each other")),
-    }
-}
-
-/// Column chunks that a damaged footer places outside the file.
-pub(crate) fn check_extent(
-    path: &Path,
-    metadata: &ParquetMetaData,
-    file_bytes: u64,
-) -> Result<(), Error> {
-    for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
-        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
-        let length = column.compressed_size();
-        let end = start.checked_add(length).filter(|_| start >= 0 && length >= 0);
-        if end.is_none_or(|end| end as u64 > file_bytes) {
-            let name = column.column_path().string();
-            return Err(Error::parquet(path, &format!("column {name} is not within the file")));
-        }
-    }
-    Ok(())
-}
-
-/// A file without the key, from another tool, is taken by its columns alone.
-fn check_schema(path: &Path, file: &ArrowReaderMetadata, schema: &Schema) -> Result<(), Error> {
-    let entries = file.metadata().file_metadata().key_value_metadata();
-    let value = |key: &str| {
-        let entry = entries?.iter().find(|entry| entry.key == key)?;
-        entry.value.as_deref()
-    };
-    let Some(fingerprint) = value(FINGERPRINT_KEY) else { return Ok(()) };
-    if fingerprint == schema.fingerprint() {
-        return Ok(());
-    }
-    let theirs = value(SCHEMA_TEXT_KEY).and_then(|text| Schema::parse(text).ok());
-    let differences = match theirs {
-        Some(theirs) => schema.differences(&theirs).join("; "),
-        None => format!("fingerprint {fingerprint} instead of {}", schema.fingerprint()),
-    };
-    Err(Error::SchemaDiffers { path: path.into(), differences })
-}
-
-/// Of columns, as (column, fields of its structs).
-fn projection(file: &ArrowReaderMetadata, wanted: &[(&str, Vec<&str>)]) -> ProjectionMask {
-    let descriptor = file.parquet_schema();
-    let leaves = descriptor.columns().iter().enumerate().filter(|(_, leaf)| {
-        let path = leaf.path().parts();
-        let Some((_, fields)) = wanted.iter().find(|(column, _)| *column == path[0]) else {
-            return false;
-        };
-        let nested =
-            file.schema().field_with_name(&path[0]).is_ok_and(|f| is_nested(f.data_type()));
-        // Between a list and its structs' fields stand names that differ from tool to tool.
-        !nested || path[1..].iter().any(|part| fields.contains(&part.as_str()))
-    });
-    ProjectionMask::leaves(descriptor, leaves.map(|(i, _)| i))
-}
-
-/// The problem with the file and the row of the file.
-pub(crate) fn located(path: &Path, first_row: u64, problem: Problem) -> Error {
-    let path = path.into();
-    match problem {
-        Problem::Column { field, reason } => Error::Column { path, field, reason },
-        Problem::Value { row, field, reason } => {
-            Error::Value { path, row: first_row + row as u64, field, reason }
-        }
     }
 }
 

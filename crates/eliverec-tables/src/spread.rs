@@ -152,7 +152,7 @@ impl Drop for Piles {
 
 impl Work<'_> {
     /// First pass: every feed to a random pile.
-    fn make_piles(&self, files: Vec<FeedFile>, feeds: u64) -> Result<Piles, Error> {
+    fn make_piles(&self, files: Arc<[FeedFile]>, feeds: u64) -> Result<Piles, Error> {
         let schema = self.directory.schema();
         let count = feeds.div_ceil(self.memory_feeds as u64).min(PILES as u64) as usize;
         let name = self.disk.folder.file_name().unwrap_or_default();
@@ -255,8 +255,7 @@ impl Work<'_> {
     }
 
     /// The feeds of some files, in order.
-    fn reader(&self, files: Vec<FeedFile>) -> FeedReader {
-        let files: Arc<[FeedFile]> = files.into();
+    fn reader(&self, files: Arc<[FeedFile]>) -> FeedReader {
         let order = row_groups(&files);
         FeedReader::new(Arc::clone(self.directory.shared_schema()), files, order)
     }

@@ -1,6 +1,6 @@
 //! The values of one Arrow array as plain vectors, from every type that can stand for them: ids from any integer or
 //! text, numbers from any integer or float, labels from booleans and from 0 and 1. Nulls, NaN and infinities are refused
-//! by index.
+//! by index. An array of the type Null, as tools write columns in which they never saw a value, is nulls of any type.
 //!
 //! The arrays are in Parquet's own types, of which there is one for text and one for lists: dictionaries, large and
 //! fixed-size lists and views are ways of writing these.
@@ -37,6 +37,7 @@ fn type_name(kind: &DataType) -> String {
     match kind {
         DataType::Struct(_) => "a struct".into(),
         DataType::List(element) => format!("a list of {}", type_name(element.data_type())),
+        DataType::Null => "nothing but nulls".into(),
         other => other.to_string(),
     }
 }
@@ -64,9 +65,6 @@ pub(crate) fn is_nothing(array: &dyn Array) -> bool {
 
 /// Ids: integers as they are (negative ones by their 64 bits), text by its hash.
 pub(crate) fn ids(array: &dyn Array) -> Result<Vec<u64>, Wrong> {
-    if is_nothing(array) {
-        return Ok(Vec::new());
-    }
     let ids = raw_ids(array)?;
     refuse_nulls(array, "is null; every id must be known")?;
     Ok(ids)
@@ -76,6 +74,7 @@ pub(crate) fn ids(array: &dyn Array) -> Result<Vec<u64>, Wrong> {
 pub(crate) fn raw_ids(array: &dyn Array) -> Result<Vec<u64>, Wrong> {
     Ok(downcast_integer_array!(
         array => array.values().iter().map(|x| i128::from(*x) as u64).collect(),
+        DataType::Null => vec![0; array.len()],
         DataType::Utf8 => {
             let texts = array.as_string::<i32>().iter();
             texts.map(|text| text.map_or(0, text_id)).collect()
@@ -86,9 +85,6 @@ pub(crate) fn raw_ids(array: &dyn Array) -> Result<Vec<u64>, Wrong> {
 
 /// Numbers without nulls.
 pub(crate) fn known_numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
-    if is_nothing(array) {
-        return Ok(Vec::new());
-    }
     let numbers = raw_numbers(array)?;
     refuse_nulls(array, "is null; every number must be known")?;
     Ok(numbers)
@@ -105,9 +101,6 @@ pub(crate) fn numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
 
 /// Numbers, `None` for null.
 pub(crate) fn optional_numbers(array: &dyn Array) -> Result<Vec<Option<f32>>, Wrong> {
-    if *array.data_type() == DataType::Null {
-        return Ok(vec![None; array.len()]);
-    }
     let numbers = raw_numbers(array)?;
     let known = known(array);
     Ok(numbers.into_iter().enumerate().map(|(i, x)| known(i).then_some(x)).collect())
@@ -121,6 +114,7 @@ fn not_finite(index: usize, x: f32) -> Wrong {
 pub(crate) fn raw_numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
     Ok(downcast_integer_array!(
         array => array.values().iter().map(|x| *x as f32).collect(),
+        DataType::Null => vec![0.0; array.len()],
         DataType::Float16 => converted::<Float16Type, _>(array, f32::from),
         DataType::Float32 => converted::<Float32Type, _>(array, |x| x),
         DataType::Float64 => converted::<Float64Type, _>(array, |x| x as f32),
@@ -132,6 +126,7 @@ pub(crate) fn raw_numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
 pub(crate) fn raw_doubles(array: &dyn Array) -> Result<Vec<f64>, Wrong> {
     Ok(downcast_integer_array!(
         array => array.values().iter().map(|x| *x as f64).collect(),
+        DataType::Null => vec![0.0; array.len()],
         DataType::Float16 => converted::<Float16Type, _>(array, f64::from),
         DataType::Float32 => converted::<Float32Type, _>(array, f64::from),
         DataType::Float64 => converted::<Float64Type, _>(array, |x| x),
@@ -143,12 +138,16 @@ pub(crate) fn raw_doubles(array: &dyn Array) -> Result<Vec<f64>, Wrong> {
 pub(crate) fn raw_integers(array: &dyn Array) -> Result<Vec<i128>, Wrong> {
     Ok(downcast_integer_array!(
         array => array.values().iter().map(|x| i128::from(*x)).collect(),
+        DataType::Null => vec![0; array.len()],
         _ => return Err(Wrong::of_type("an integer", array))
     ))
 }
 
 /// Text; nulls stay.
 pub(crate) fn texts(array: &dyn Array) -> Result<StringArray, Wrong> {
+    if *array.data_type() == DataType::Null {
+        return Ok(StringArray::new_null(array.len()));
+    }
     array.as_string_opt::<i32>().cloned().ok_or_else(|| Wrong::of_type("text", array))
 }
 
@@ -172,9 +171,6 @@ pub(crate) fn optional_labels(array: &dyn Array) -> Result<Vec<Option<bool>>, Wr
     if let Some(booleans) = array.as_boolean_opt() {
         return Ok(booleans.iter().collect());
     }
-    if *array.data_type() == DataType::Null {
-        return Ok(vec![None; array.len()]);
-    }
     let known = known(array);
     let integers = raw_integers(array)
         .map_err(|_| Wrong::of_type("a boolean, or an integer that is 0 or 1", array))?;
@@ -188,9 +184,6 @@ pub(crate) fn optional_labels(array: &dyn Array) -> Result<Vec<Option<bool>>, Wr
 
 /// Places in a list, `None` for null.
 pub(crate) fn positions(array: &dyn Array) -> Result<Vec<Option<u16>>, Wrong> {
-    if *array.data_type() == DataType::Null {
-        return Ok(vec![None; array.len()]);
-    }
     let known = known(array);
     let integers = raw_integers(array)?;
     let place = |(i, x): (usize, i128)| {
@@ -230,6 +223,9 @@ pub(crate) fn times_ms_or(array: &dyn Array, null_ms: i64) -> Result<Vec<i64>, W
 
 /// Milliseconds since 1970 UTC, from a timestamp of any unit, with any value for null.
 pub(crate) fn raw_times_ms(array: &dyn Array) -> Result<Vec<i64>, Wrong> {
+    if *array.data_type() == DataType::Null {
+        return Ok(vec![0; array.len()]);
+    }
     let DataType::Timestamp(unit, _) = array.data_type() else {
         return Err(Wrong::of_type("a timestamp", array));
     };

@@ -118,7 +118,9 @@ fn wrong_types() {
     }
     check(&["candidates", "position"], &floats, "an integer, found Float64");
     check(&["candidates", "on_sale"], &floats, "a list, found Float64");
-    check(&["candidates", "channel_id"], &nothing, "an integer or text, found Null");
+    check(&["candidates"], &nothing, "a list, found nothing but nulls");
+    let nowhere = error_of(&["candidates", "channel_id"], nothing);
+    assert_names(&nowhere, &["row 0: candidates[0].channel_id: is null; every id must be known"]);
     check(&["products"], &floats, "a list, found Float64");
     check(&["user"], &floats, "a struct, found Float64");
     let numbers = |array: &ArrayRef| -> Option<ArrayRef> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, ListArray};
 use arrow::datatypes::{DataType, Field};
+use eliverec_core::no_row::{NO_ROW_ID, is_no_number};
 use eliverec_core::toy;
 use eliverec_tables::{Error, FeedDirectory, FeedEncoder, FeedFileWriter, Split, check, events};
 use feed_files::{cast, changed, first_file, read_all, rows_of, toy_directory, write_foreign};
@@ -216,5 +217,17 @@ fn the_promises_name_checks_that_there_are() {
             assert!(checks.iter().any(|check| check.name == *name), "no check {name}");
         }
         assert_eq!(names, named);
+        // Those that every command makes are said to be, and no others.
+        for row in &checked {
+            let of_each = row.trim_start().starts_with("each command");
+            for name in row.split('`').skip(1).step_by(2) {
+                let is_promised = check::PROMISED.iter().any(|check| check.name == name);
+                assert!(of_each == is_promised, "{row}");
+            }
+        }
     }
+    let page = format!("{}/../../docs/feeds.md", env!("CARGO_MANIFEST_DIR"));
+    let page = fs_err::read_to_string(page).unwrap();
+    assert!(page.contains(&format!("the id {NO_ROW_ID} ")) && page.contains("| -3.4028235e38, "));
+    assert!(is_no_number(-3.402_823_5e38));
 }

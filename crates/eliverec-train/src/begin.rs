@@ -13,6 +13,7 @@ use eliverec_run::{Config, RunDirectory};
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
+use crate::feeds_read::check_fit;
 
 /// Makes the directory a run: schema, moments of the training split, which files were `read`, and last the config.
 pub fn fresh(
@@ -44,7 +45,7 @@ pub fn warm(
     from: &Path,
 ) -> Result<(), Error> {
     let source = RunDirectory::existing(from)?;
-    source.check_schema(feeds.schema(), feeds.path())?;
+    check_fit(&source, feeds)?;
     let wrong = |reason: String| eliverec_run::Error::Run { path: from.into(), reason };
     let free = |key: &str| {
         key.starts_with("training.")

@@ -14,6 +14,7 @@ use eliverec_tables::{FeedDirectory, Split};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::feeds_read::check_fit;
 
 /// Feeds scored at a time; every intermediate of theirs is kept.
 const FEEDS: usize = 64;
@@ -77,7 +78,7 @@ pub fn measure(
     split: Split,
     is_shared: impl Fn(Behaviour) -> Option<bool>,
 ) -> Result<BTreeMap<&'static str, Disentangling>, Error> {
-    RunDirectory::at(path).check_schema(feeds.schema(), feeds.path())?;
+    check_fit(&RunDirectory::at(path), feeds)?;
     let mut sums: BTreeMap<&'static str, Sums> = BTreeMap::new();
     let mut waiting = Vec::with_capacity(FEEDS);
     for feed in feeds.read(split)? {

@@ -23,6 +23,12 @@ pub enum Error {
     /// Feed directories.
     #[error(transparent)]
     Tables(#[from] eliverec_tables::Error),
+    /// Candidates and their indexes.
+    #[error(transparent)]
+    Retrieval(#[from] eliverec_retrieval::Error),
+    /// Settings of the features.
+    #[error(transparent)]
+    Features(#[from] eliverec_features::Error),
     /// Metrics.
     #[error(transparent)]
     Metrics(#[from] eliverec_metrics::Error),
@@ -33,7 +39,9 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Run(error) => error.is_bad_input(),
-            Self::Tables(error) => !matches!(error, eliverec_tables::Error::Io(_)),
+            Self::Tables(error) => error.is_bad_input(),
+            Self::Features(_) => true,
+            Self::Retrieval(error) => error.is_bad_input(),
             Self::NotFinite { .. } | Self::Metrics(_) => false,
         }
     }

@@ -12,6 +12,7 @@ use eliverec_tables::scores::ScoreTable;
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
+use crate::feeds_read::check_fit;
 use crate::read_ahead::ReadAhead;
 
 /// Metrics of a split and what they are made of.
@@ -35,7 +36,7 @@ pub fn evaluate(
     feeds: &FeedDirectory,
     split: Split,
 ) -> Result<Detail, Error> {
-    RunDirectory::at(path).check_schema(feeds.schema(), feeds.path())?;
+    check_fit(&RunDirectory::at(path), feeds)?;
     let never = AtomicBool::new(false);
     let seen = accumulate(&scorer.scoring(), feeds, split, &never)?;
     let (evaluation, tasks) = seen.expect("nobody asks this one to stop");
@@ -142,7 +143,7 @@ fn accumulate(
     Ok(Some((evaluation, tasks)))
 }
 
-fn task_evaluations(schema: &Schema) -> Vec<TaskEvaluation> {
+pub(crate) fn task_evaluations(schema: &Schema) -> Vec<TaskEvaluation> {
     let of = |task: &Task| match task.kind {
         TaskKind::Binary => TaskEvaluation::binary(),
         TaskKind::Duration => TaskEvaluation::duration(),
@@ -150,12 +151,16 @@ fn task_evaluations(schema: &Schema) -> Vec<TaskEvaluation> {
     schema.task.iter().map(of).collect()
 }
 
-fn task_report(schema: &Schema, tasks: Vec<TaskEvaluation>) -> TaskReport {
+pub(crate) fn task_report(schema: &Schema, tasks: Vec<TaskEvaluation>) -> TaskReport {
     let named = schema.task.iter().zip(tasks);
     named.flat_map(|(task, evaluation)| evaluation.finish(&task.name)).collect()
 }
 
-fn add(evaluation: &mut Evaluation, batch: &Batch, p_watch: &[f32]) -> Result<(), Error> {
+pub(crate) fn add(
+    evaluation: &mut Evaluation,
+    batch: &Batch,
+    p_watch: &[f32],
+) -> Result<(), Error> {
     let watched: Vec<bool> = batch.known_labels().watched.iter().map(|w| *w > 0.5).collect();
     for (user, range) in batch.user_ids.iter().zip(batch.candidates.ranges()) {
         evaluation.add_feed(*user, &p_watch[range.clone()], &watched[range])?;
@@ -164,7 +169,7 @@ fn add(evaluation: &mut Evaluation, batch: &Batch, p_watch: &[f32]) -> Result<()
 }
 
 /// The inter-channel tasks, where the label is known and the channel was entered.
-fn add_tasks(
+pub(crate) fn add_tasks(
     evaluations: &mut [TaskEvaluation],
     batch: &Batch,
     scores: &[Vec<f32>],

@@ -1,18 +1,20 @@
 //! What the model saw and did for one request: intent weights and attention over both histories, and every intermediate.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
 use eliverec_core::feed::Column;
-use eliverec_core::schema::Group;
+use eliverec_core::schema::{Field, Group};
 use eliverec_core::{BatchBuilder, Feed, Schema};
 use eliverec_models::trace::{Recorded, Trace};
 use eliverec_run::{Prepared, RunDirectory, Scorer};
-use eliverec_tables::{FeedDirectory, Split};
+use eliverec_tables::{FeedDirectory, Split, WrittenId, WrittenIds};
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::explain_tensors::Tensors;
+use crate::feeds_read::check_fit;
 
 /// Where [`explain`] writes what the scores were computed from and by.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +29,10 @@ pub struct TensorFile<'a> {
 /// One request, explained.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
-    /// Which request.
-    pub request_id: u64,
-    /// Who asked.
-    pub user_id: u64,
+    /// Which request, as the feeds write it.
+    pub request_id: WrittenId,
+    /// Who asked, as the feeds write it.
+    pub user_id: WrittenId,
     /// Where it was found.
     pub split: Split,
     /// Which model explains.
@@ -73,7 +75,7 @@ pub struct Candidate {
 /// Domains by name, with where their events stand in a feed.
 const DOMAINS: [(&str, Group); 2] = [("live", Group::Channel), ("product", Group::Product)];
 
-/// Explains request `id` with the best checkpoint of the run at `path`; with `tensors`, writes all that the scores were computed
+/// Explains the request `id`, written as the feeds write it, with the best checkpoint of the run at `path`; with `tensors`, writes all that the scores were computed
 /// from and by to that file, in which the tables of the file `explain_tensors.rs` say what is what.
 ///
 /// # Errors
@@ -81,12 +83,16 @@ const DOMAINS: [(&str, Group); 2] = [("live", Group::Channel), ("product", Group
 pub fn explain(
     path: &Path,
     feeds: &FeedDirectory,
-    id: u64,
+    id: &str,
     tensors: Option<TensorFile<'_>>,
 ) -> Result<Explanation, Error> {
+    if let Some(TensorFile { path, .. }) = tensors {
+        refuse_other_files(path)?;
+    }
     let scorer = Scorer::open(path)?;
-    RunDirectory::at(path).check_schema(feeds.schema(), feeds.path())?;
-    let (split, feed) = find(feeds, id)?;
+    check_fit(&RunDirectory::at(path), feeds)?;
+    let (split, place, feed) = find(feeds, id)?;
+    let written = feeds.written_ids(split, place)?;
     let (schema, scoring) = (&scorer.schema, scorer.scoring());
     let lengths = scorer.config.settings().lengths();
     let mut builder = BatchBuilder::new(schema, &scorer.normalization, lengths);
@@ -99,7 +105,7 @@ pub fn explain(
     if let Some(TensorFile { path, regularisers }) = tensors {
         let mut tensors = Tensors::of(&scorer, &prepared, &recorded);
         if regularisers {
-            tensors.add_terms(&scorer, feeds, split, id)?;
+            tensors.add_terms(&scorer, feeds, split, feed.request_id)?;
         }
         tensors.write(path, &scorer)?;
     }
@@ -108,14 +114,15 @@ pub fn explain(
     let histories = DOMAINS.iter().zip(kept).filter(|(_, kept)| *kept > 0);
     let histories = histories
         .map(|((name, group), kept)| {
-            (*name, events(schema, &feed, *group, kept, recorded.get(&format!("{name}.intention"))))
+            let intention = recorded.get(&format!("{name}.intention"));
+            (*name, events(schema, (&feed, &written), *group, kept, intention))
         })
         .collect();
     let candidates = (0..feed.impressions())
         .map(|i| Candidate {
             fields: [Group::Candidate, Group::Target, Group::Dynamic]
                 .into_iter()
-                .flat_map(|group| fields(schema, &feed, group, i))
+                .flat_map(|group| fields(schema, (&feed, &written), group, i))
                 .collect(),
             probability: probabilities[i],
             watched: feed.candidates.labels.as_ref().map(|labels| labels.watched[i]),
@@ -123,8 +130,8 @@ pub fn explain(
         })
         .collect();
     Ok(Explanation {
-        request_id: feed.request_id,
-        user_id: feed.user_id,
+        request_id: written.request_id(),
+        user_id: written.user_id(),
         split,
         model: scorer.config.model.name().into(),
         checkpoint: scorer.commit.best.clone(),
@@ -133,26 +140,41 @@ pub fn explain(
     })
 }
 
-fn find(feeds: &FeedDirectory, id: u64) -> Result<(Split, Feed), Error> {
+/// A file of tensors may be replaced, no other one: a header in JSON follows the eight bytes of its length.
+fn refuse_other_files(path: &Path) -> Result<(), Error> {
+    let mut start = Vec::new();
+    if path.is_file() {
+        fs_err::File::open(path)?.take(9).read_to_end(&mut start)?;
+    }
+    if path.is_dir() || !start.is_empty() && start.get(8) != Some(&b'{') {
+        let reason = "is there and no file of tensors; remove it or choose another name";
+        return Err(eliverec_run::Error::Run { path: path.into(), reason: reason.into() }.into());
+    }
+    Ok(())
+}
+
+/// The feed of a request, its split and its place there.
+fn find(feeds: &FeedDirectory, written: &str) -> Result<(Split, u64, Feed), Error> {
+    let id = feeds.request_id(written)?;
     for split in [Split::Test, Split::Validation, Split::Train] {
         if feeds.feeds(split)? == 0 {
             continue;
         }
-        for feed in feeds.read(split)? {
+        for (place, feed) in feeds.read(split)?.enumerate() {
             let feed = feed?;
             if feed.request_id == id {
-                return Ok((split, feed));
+                return Ok((split, place as u64, feed));
             }
         }
     }
-    let reason = format!("no split holds request {id}; the request_id column lists them");
+    let reason = format!("no split holds request {written}; the request_id column lists them");
     Err(eliverec_run::Error::Run { path: feeds.path().into(), reason }.into())
 }
 
 /// The newest `kept` events of a history, with the mean of their rows of `intention` `[kept, d]` or `[kept, 1]`.
 fn events(
     schema: &Schema,
-    feed: &Feed,
+    (feed, written): (&Feed, &WrittenIds),
     group: Group,
     kept: usize,
     intention: Option<&Recorded>,
@@ -162,8 +184,9 @@ fn events(
     let event_group =
         if group == Group::Channel { Group::ChannelEvent } else { Group::ProductEvent };
     let event = |i: usize| {
-        let mut fields = fields(schema, feed, group, first + i);
-        fields.extend(self::fields(schema, feed, event_group, first + i));
+        let of = |group| fields(schema, (feed, written), group, first + i);
+        let mut fields = of(group);
+        fields.extend(of(event_group));
         let intent = intention.map(|p| {
             let width = p.values.len() / kept;
             p.values[i * width..(i + 1) * width].iter().sum::<f32>() / width as f32
@@ -173,20 +196,24 @@ fn events(
     (0..kept).map(event).collect()
 }
 
-/// The values of a group's fields for entity `i`.
-fn fields(schema: &Schema, feed: &Feed, group: Group, i: usize) -> BTreeMap<String, String> {
-    let value = |column: &Column| match column {
-        Column::Ids(ids) => ids[i].to_string(),
-        Column::Numbers(numbers) => numbers[i].to_string(),
-        Column::Lists { ends, ids } => {
-            let start = if i == 0 { 0 } else { ends[i - 1] as usize };
-            let list: Vec<String> =
-                ids[start..ends[i] as usize].iter().map(ToString::to_string).collect();
-            list.join(" ")
-        }
-    };
+/// The values of a group's fields for entity `i`, ids as they are written.
+fn fields(
+    schema: &Schema,
+    (feed, written): (&Feed, &WrittenIds),
+    group: Group,
+    i: usize,
+) -> BTreeMap<String, String> {
     let named = schema.fields(group).iter().zip(feed.columns(group));
-    named.map(|(field, column)| (field.name.clone(), value(column))).collect()
+    let value = |(field, column): (&Field, &Column)| {
+        let value = match column {
+            Column::Numbers(numbers) => numbers[i].to_string(),
+            Column::Ids(_) | Column::Lists { .. } => {
+                written.of(group, &field.name, i).unwrap_or_default().join(" ")
+            }
+        };
+        (field.name.clone(), value)
+    };
+    named.map(value).collect()
 }
 
 /// The attention of candidate `i` in every recorded `DOMAIN.KIND` `[1, c, l]` or, with heads, `[1, h, c, l]`.

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use eliverec_core::checksum::Checksum;
+use eliverec_run::RunDirectory;
 use eliverec_run::feeds_read::{FeedsRead, FileRead};
 use eliverec_tables::{FeedDirectory, Split};
 use rayon::prelude::*;
@@ -27,7 +28,26 @@ pub fn feeds_read(feeds: &FeedDirectory, splits: &[Split]) -> Result<FeedsRead, 
         let (split, hash) = (split.name().to_owned(), format!("{hash:016x}"));
         Ok(FileRead { split, name: file.name, feeds: file.feeds, bytes, hash })
     });
-    Ok(FeedsRead { file: read.collect::<Result<_, Error>>()? })
+    Ok(FeedsRead { ids: feeds.id_kinds(), file: read.collect::<Result<_, Error>>()? })
+}
+
+/// Refuses feeds that a run cannot read as those that it was trained on: of another schema, or with ids of another kind.
+///
+/// # Errors
+/// The differing fields, or the column and both kinds.
+pub(crate) fn check_fit(run: &RunDirectory, feeds: &FeedDirectory) -> Result<(), Error> {
+    run.check_schema(feeds.schema(), feeds.path())?;
+    let kept = run.feeds_read()?.unwrap_or_default();
+    let Some((column, here)) = kept.other_ids(&feeds.id_kinds()).map(|(column, now, kept)| {
+        (column.to_owned(), format!("its ids are {now} here and {kept} in the feeds"))
+    }) else {
+        return Ok(());
+    };
+    let reason = format!(
+        "{here} that the run {} was trained on, where the same id would never be met; write the column as it was there",
+        run.path().display()
+    );
+    Err(eliverec_tables::Error::Column { path: feeds.path().into(), field: column, reason }.into())
 }
 
 /// Size and checksum.

@@ -5,8 +5,10 @@
 //! - [`tasks`]: inter-channel tasks: losses, gradients, weights.
 //! - [`begin`]: how a run begins; [`checkpoint`]: a learner on disk; [`log`]: `metrics.jsonl`;
 //!   [`feeds_read()`]: what a run, and results, were made of.
-//! - [`evaluate`]: metrics of a split, by a run or by a file of scores; [`score`]: such a file; [`explain`]: one request in detail;
+//! - [`evaluate`]: metrics of a split, by a run or by a file of scores; [`score`]: such a file; [`compare`]: two versions of one model;
+//!   [`explain`]: one request in detail;
 //!   [`figures`]: what a model says of itself at evaluations; [`disentangling`]: what intents found, where the truth is known.
+//! - [`retrieval`]: what retrieval's indexes are made of, and how much of what was watched its sources find.
 //! - [`progress`]: what a person sees; [`bench`]: how fast it learns.
 //!
 //! What a run is, and how a batch is scored, stands in `eliverec-run`.
@@ -14,6 +16,7 @@
 pub mod begin;
 pub mod bench;
 pub mod checkpoint;
+pub mod compare;
 pub mod disentangling;
 pub mod error;
 pub mod evaluate;
@@ -30,6 +33,7 @@ pub mod order;
 mod pass;
 pub mod progress;
 pub mod read_ahead;
+pub mod retrieval;
 pub mod score;
 pub mod tasks;
 pub mod train;

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::evaluate::batches;
+use crate::feeds_read::check_fit;
 
 /// What was scored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -38,7 +39,7 @@ pub fn score(
     intents: bool,
     mut progress: impl FnMut(Scored),
 ) -> Result<Scored, Error> {
-    RunDirectory::at(path).check_schema(feeds.schema(), feeds.path())?;
+    check_fit(&RunDirectory::at(path), feeds)?;
     let scoring = scorer.scoring();
     let mut ids = OriginalIds::open(feeds, split)?;
     let mut writer = ScoreWriter::create(out, feeds)?;

@@ -41,6 +41,9 @@ pub fn train(
         return Err(wrong("holds no run to resume; give a --config".into()));
     }
     let _lock = run.lock()?;
+    if feeds.holds(run.path())? {
+        return Err(wrong("lies among the feeds; choose another --out".into()));
+    }
     let config = match (&order.config, run.exists()) {
         (Some(config), false) => config.clone(),
         (_, true) if !order.resume => {
@@ -64,7 +67,9 @@ pub fn train(
     let pool = pool.build().map_err(std::io::Error::other)?;
     pool.install(|| {
         let (read, unknown) = training_split::read(&run, &feeds)?;
+        let mut lines = Vec::from_iter(unknown);
         if !run.exists() {
+            lines.extend(training_split::check_labels(&feeds, &config)?);
             let notes = order.overrides.iter().map(|override_| format!("override: {override_}"));
             let notes: Vec<String> = notes.collect();
             match &order.init_from {
@@ -73,9 +78,7 @@ pub fn train(
             }
         }
         let mut training = Training::open(&run, config, feeds, has_validation, progress)?;
-        if let Some(line) = unknown {
-            training.reporter.say(&line);
-        }
+        lines.iter().for_each(|line| training.reporter.say(line));
         training.run(stop)
     })
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use eliverec_core::seed::stream;
 use eliverec_run::checkpoint::TrainingPosition;
 use eliverec_run::feeds_read::FeedsRead;
+use eliverec_run::tasks::Mode;
 use eliverec_run::{Config, RunDirectory};
 use eliverec_tables::{FeedDirectory, Shuffle, Split};
 
@@ -50,6 +51,40 @@ pub(crate) fn require_labels(feeds: &FeedDirectory, has_validation: bool) -> Res
         feeds.require_labels(Split::Validation, "training")?;
     }
     Ok(())
+}
+
+/// Refuses labels from which nothing can be learnt: candidates that were all watched, or none of them. Gives a line for each task
+/// that is trained and whose label is known of no candidate. Reads no further than it must to find one of each.
+pub(crate) fn check_labels(feeds: &FeedDirectory, config: &Config) -> Result<Vec<String>, Error> {
+    let tasks = if config.tasks.mode == Mode::Single { &[][..] } else { &feeds.schema().task };
+    let (mut watched, mut unwatched) = (false, false);
+    let mut unknown: Vec<usize> = (0..tasks.len()).collect();
+    for feed in feeds.read(Split::Train)? {
+        let Some(labels) = feed?.candidates.labels else { continue };
+        watched |= labels.watched.contains(&true);
+        unwatched |= labels.watched.contains(&false);
+        unknown.retain(|task| labels.tasks[*task].iter().all(Option::is_none));
+        if watched && unwatched && unknown.is_empty() {
+            break;
+        }
+    }
+    if !(watched && unwatched) {
+        let what = if watched { "every candidate" } else { "no candidate" };
+        let reason = format!(
+            "{what} of the train split was watched, from which nothing can be learnt; give the candidates that were shown, with \
+             watched as it was of each"
+        );
+        return Err(eliverec_run::Error::Run { path: feeds.path().into(), reason }.into());
+    }
+    let line = |task: usize| {
+        let (name, label) = (&tasks[task].name, tasks[task].column());
+        format!(
+            "{}: no candidate of the train split has the label {label} of the task {name}, which learns nothing then; write the \
+             column candidates.{label}, or leave the task out of schema.toml",
+            feeds.path().display()
+        )
+    };
+    Ok(unknown.into_iter().map(line).collect())
 }
 
 /// The directory of the training split, spread before if need be and if training goes on; `tell` gets a line then.

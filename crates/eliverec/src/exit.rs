@@ -1,5 +1,7 @@
 //! What an error tells: its exit code and its line.
 
+use eliverec_core::error::is_wrong_input;
+
 /// Done.
 pub(crate) const OK: u8 = 0;
 /// Failed.
@@ -9,38 +11,29 @@ const BAD_INPUT: u8 = 2;
 /// Interrupted.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// The exit code of an error: whose fault it is.
+/// The exit code of an error: whose fault it is. Every crate says so of its own errors; those of others are failures.
 pub(crate) fn code(error: &anyhow::Error) -> u8 {
-    let bad_input = error.chain().any(|cause| {
-        if let Some(error) = cause.downcast_ref::<eliverec_train::Error>() {
-            return error.is_bad_input();
-        }
-        if let Some(error) = cause.downcast_ref::<eliverec_run::Error>() {
-            return error.is_bad_input();
-        }
-        if let Some(error) = cause.downcast_ref::<eliverec_samples::Error>() {
-            use eliverec_samples::Error;
-            return match error {
-                Error::Tables(tables) => !matches!(tables, eliverec_tables::Error::Io(_)),
-                Error::Io(_) | Error::Engine(_) => false,
-                Error::Features(_) | Error::Config { .. } | Error::Feeds { .. } => true,
-            };
-        }
-        if let Some(error) = cause.downcast_ref::<eliverec_report::Error>() {
-            use eliverec_report::Error;
-            return matches!(
-                error,
-                Error::NoResults(_) | Error::Damaged { .. } | Error::Metrics(_)
-            );
-        }
-        if cause.is::<eliverec_sim::Error>() {
-            return true;
-        }
-        cause
-            .downcast_ref::<eliverec_tables::Error>()
-            .is_some_and(|error| !matches!(error, eliverec_tables::Error::Io(_)))
+    let bad_input = error.chain().find_map(|cause| {
+        None.or_else(|| Some(cause.downcast_ref::<eliverec_train::Error>()?.is_bad_input()))
+            .or_else(|| Some(cause.downcast_ref::<eliverec_run::Error>()?.is_bad_input()))
+            .or_else(|| Some(cause.downcast_ref::<eliverec_serve::Error>()?.is_bad_input()))
+            .or_else(|| Some(cause.downcast_ref::<eliverec_samples::Error>()?.is_bad_input()))
+            .or_else(|| Some(is_of_report(cause.downcast_ref()?)))
+            .or_else(|| Some(cause.downcast_ref::<eliverec_tables::Error>()?.is_bad_input()))
+            .or_else(|| cause.is::<eliverec_sim::Error>().then_some(true))
+            .or_else(|| Some(is_wrong_input(cause.downcast_ref::<std::io::Error>()?)))
     });
-    if bad_input { BAD_INPUT } else { FAILED }
+    if bad_input == Some(true) { BAD_INPUT } else { FAILED }
+}
+
+/// Whether what was read as results is at fault.
+fn is_of_report(error: &eliverec_report::Error) -> bool {
+    use eliverec_report::Error;
+    match error {
+        Error::NoResults(_) | Error::Damaged { .. } | Error::Metrics(_) => true,
+        Error::Io(error) => is_wrong_input(error),
+        Error::Plot(_) => false,
+    }
 }
 
 /// The error and its causes in one line; a cause that the words before it have told already is not told again.

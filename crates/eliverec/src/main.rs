@@ -27,10 +27,11 @@ Examples:
   eliverec train --config experiments/quick/ebnerd-elive.toml --feeds work/ebnerd --out work/run
   eliverec evaluate --run work/run --feeds work/ebnerd --json
   eliverec score --run work/run --feeds work/ebnerd --out work/scores.parquet
+  eliverec export --run work/run --feeds work/ebnerd --out work/bundle
 
 Exit codes:
   0    done
-  1    failed: a number that is none, a damaged run, a full disk
+  1    failed: a number that is none, a damaged run or bundle, a full disk
   2    wrong input or usage: the message names file, row and field, or the key
   130  interrupted (Ctrl-C); training has written a checkpoint, --resume goes on";
 
@@ -47,10 +48,13 @@ enum Command {
     Evaluate(commands::evaluate::Arguments),
     Score(commands::score::Arguments),
     Explain(commands::explain::Arguments),
+    Export(commands::export::Arguments),
+    Bundle(commands::bundle::Arguments),
     Experiment(commands::experiment::Arguments),
     Tune(commands::tune::Arguments),
     Report(commands::report::Arguments),
     Disentangling(commands::disentangling::Arguments),
+    Retrieval(commands::retrieval::Arguments),
     Bench(commands::bench::Arguments),
     Completions(commands::completions::Arguments),
 }
@@ -81,10 +85,13 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Score(arguments) => commands::score::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments),
+        Command::Export(arguments) => commands::export::run(&arguments),
+        Command::Bundle(arguments) => commands::bundle::run(&arguments),
         Command::Experiment(arguments) => commands::experiment::run(&arguments),
         Command::Tune(arguments) => commands::tune::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
         Command::Disentangling(arguments) => commands::disentangling::run(&arguments),
+        Command::Retrieval(arguments) => commands::retrieval::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Completions(arguments) => {
             commands::completions::run(&arguments, &mut Cli::command())

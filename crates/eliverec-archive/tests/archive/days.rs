@@ -82,7 +82,8 @@ fn no_kill_loses_or_doubles_a_day() {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut said = lines.filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
+        let mut said =
+            lines.filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
         let batches = 1 + (random.uniform() * 12.0) as usize;
         acknowledged.extend(said.by_ref().take(batches));
         // Somewhere in what follows the last acknowledgement.

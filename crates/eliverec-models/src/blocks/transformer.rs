@@ -23,6 +23,16 @@ pub enum AttentionScale {
     Head,
 }
 
+impl AttentionScale {
+    /// What the scores of `heads` heads, `width` wide together, are divided by.
+    pub(crate) fn divisor(self, width: usize, heads: usize) -> f32 {
+        match self {
+            Self::Width => (width as f32).sqrt(),
+            Self::Head => ((width / heads) as f32).sqrt(),
+        }
+    }
+}
+
 /// Sizes of a block.
 #[derive(Clone, Copy, Debug)]
 pub struct TransformerConfig {
@@ -60,10 +70,7 @@ impl TransformerConfig {
     /// A block of these sizes.
     pub fn init(&self, builder: &Builder) -> TransformerBlock {
         let (d, f) = (self.width, self.width * self.ffn_ratio);
-        let divisor = match self.scale {
-            AttentionScale::Width => (d as f32).sqrt(),
-            AttentionScale::Head => ((d / self.heads) as f32).sqrt(),
-        };
+        let divisor = self.scale.divisor(d, self.heads);
         TransformerBlock {
             query: builder.matrix(d, d),
             key: builder.matrix(d, d),

@@ -12,18 +12,18 @@ use super::rows::{Loop, RowLoop, row, row_mut};
 
 /// The shape and scale of the attention.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attention {
+pub(crate) struct Attention {
     /// Width of all heads together, `d`.
-    pub(super) width: usize,
+    pub(crate) width: usize,
     /// `h`, divides `d`.
-    pub(super) heads: usize,
+    pub(crate) heads: usize,
     /// Factor of the scores.
-    pub(super) scale: f32,
+    pub(crate) scale: f32,
 }
 
 /// Room for one head of one feed.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(crate) struct Room {
     /// Keys or values of the head, transposed `[d / h, padded]`.
     transposed: Vec<f32>,
     /// Scores, then weights `[l, padded]`.
@@ -74,7 +74,7 @@ impl Attention {
     ///
     /// `projected` holds queries, keys and values side by side `[l, 3 d]`; `mixed` `[l, d]` and `log_sums` `[l, h]` are
     /// written.
-    pub(super) fn forward(
+    pub(crate) fn forward(
         &self,
         arch: Arch,
         projected: &[f32],
@@ -110,7 +110,7 @@ impl Attention {
     /// The gradient of `projected` `[l, 3 d]`, which is written, from that of `mixed`, `gradient` `[l, d]`.
     ///
     /// Head by head, G its columns of `gradient`: `dW = G V^T`, `dS` by the softmax, `dQ = dS K`, `dK = dS^T Q`, `dV = W^T G`.
-    pub(super) fn backward(
+    pub(crate) fn backward(
         &self,
         arch: Arch,
         [projected, mixed, log_sums, gradient]: [&[f32]; 4],

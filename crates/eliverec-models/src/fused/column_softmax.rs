@@ -7,13 +7,13 @@ use super::exponential::exp;
 use super::rows::{RowLoop, row, row_mut};
 
 /// The weights of Eq. 7, in every column: `w_i = exp(scale * s_i) / sum_j exp(scale * s_j)`, i and j over the rows.
-pub(super) struct ColumnSoftmax<'a> {
+pub(crate) struct ColumnSoftmax<'a> {
     /// Before: scores s. After: weights w `[l, padded]`.
-    pub(super) weights: &'a mut [f32],
+    pub(crate) weights: &'a mut [f32],
     /// Columns: candidates and padding.
-    pub(super) padded: usize,
+    pub(crate) padded: usize,
     /// Factor of the scores.
-    pub(super) scale: f32,
+    pub(crate) scale: f32,
 }
 
 impl RowLoop for ColumnSoftmax<'_> {
@@ -51,15 +51,15 @@ impl RowLoop for ColumnSoftmax<'_> {
 }
 
 /// The backward of [`ColumnSoftmax`]: `ds_i = scale * w_i (dw_i - sum_j w_j dw_j)`.
-pub(super) struct ColumnSoftmaxBackward<'a> {
+pub(crate) struct ColumnSoftmaxBackward<'a> {
     /// `[l, padded]`
-    pub(super) weights: &'a [f32],
+    pub(crate) weights: &'a [f32],
     /// Before: of the weights, dw. After: of the scores, ds `[l, padded]`.
-    pub(super) gradients: &'a mut [f32],
+    pub(crate) gradients: &'a mut [f32],
     /// Columns: candidates and padding.
-    pub(super) padded: usize,
+    pub(crate) padded: usize,
     /// Factor of the scores.
-    pub(super) scale: f32,
+    pub(crate) scale: f32,
 }
 
 impl RowLoop for ColumnSoftmaxBackward<'_> {

@@ -7,7 +7,7 @@ use pulp::Simd;
 ///
 /// The zero is exact: products with numbers near the smallest would take the processor's slow path.
 #[inline(always)]
-pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let splat = |value: f32| simd.splat_f32s(value);
     let (low, high) = (splat(-87.0), splat(88.0));
     let vanishes = simd.less_than_f32s(x, low);
@@ -34,7 +34,7 @@ pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 
 /// 1 / (1 + e^-x) for every lane.
 #[inline(always)]
-pub(super) fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);
     let odds = exp(simd, simd.sub_f32s(simd.splat_f32s(0.0), x));
     simd.div_f32s(one, simd.add_f32s(one, odds))

@@ -9,7 +9,7 @@ use super::product::Write;
 
 /// A matrix read in place, possibly transposed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Matrix<'a> {
+pub(crate) struct Matrix<'a> {
     values: &'a [f32],
     rows: usize,
     columns: usize,
@@ -22,13 +22,13 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// If `values` are not as many.
-    pub(super) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub(crate) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
         assert_eq!(values.len(), rows * columns, "a matrix of {rows} rows, {columns} columns");
         Self { values, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
     /// Its transpose.
-    pub(super) fn transposed(self) -> Self {
+    pub(crate) fn transposed(self) -> Self {
         Self {
             values: self.values,
             rows: self.columns,
@@ -43,7 +43,7 @@ impl<'a> Matrix<'a> {
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub(super) fn set_product(to: &mut [f32], left: Matrix, right: Matrix) {
+pub(crate) fn set_product(to: &mut [f32], left: Matrix, right: Matrix) {
     multiply(to, left, right, Write::Replace);
 }
 
@@ -51,7 +51,7 @@ pub(super) fn set_product(to: &mut [f32], left: Matrix, right: Matrix) {
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub(super) fn add_product(to: &mut [f32], left: Matrix, right: Matrix) {
+pub(crate) fn add_product(to: &mut [f32], left: Matrix, right: Matrix) {
     multiply(to, left, right, Write::Add);
 }
 

@@ -9,19 +9,19 @@ use super::rows::{RowLoop, row, row_mut};
 
 /// Eq. 5 and 6 for the events i of a feed, o the difference of its prototypes: `p_i = sigmoid(scale * h_i . o)` or, per
 /// column, `sigmoid(scale * h_i * o)`; `z_c,i = p_i * h_i`, `z_s,i = (1 - p_i) * h_i`.
-pub(super) struct Split<'a> {
+pub(crate) struct Split<'a> {
     /// `[l, d]`
-    pub(super) h: &'a [f32],
+    pub(crate) h: &'a [f32],
     /// o: of the feed `[d]`, or of its events `[l, d]`.
-    pub(super) difference: &'a [f32],
+    pub(crate) difference: &'a [f32],
     /// `d`
-    pub(super) width: usize,
+    pub(crate) width: usize,
     /// The scale of Eq. 5, and which kind of it.
-    pub(super) options: RetrievalOptions,
+    pub(crate) options: RetrievalOptions,
     /// Is written: p `[l, d]`.
-    pub(super) share: &'a mut [f32],
+    pub(crate) share: &'a mut [f32],
     /// Are written: `z_c` and `z_s` `[l, d]`.
-    pub(super) parts: [&'a mut [f32]; 2],
+    pub(crate) parts: [&'a mut [f32]; 2],
 }
 
 impl RowLoop for Split<'_> {
@@ -65,23 +65,23 @@ impl RowLoop for Split<'_> {
 /// With s_i the score and, per column, `ds_i = (dz_c,i - dz_s,i) * h_i * scale * p_i (1 - p_i)`; for one share per event the
 /// product with h_i is an inner one: `ds_i = ((dz_c,i - dz_s,i) . h_i) * scale * p_i (1 - p_i)`. Then
 /// `dh_i = p_i dz_c,i + (1 - p_i) dz_s,i + ds_i o` and `do += ds_i h_i`.
-pub(super) struct SplitBackward<'a> {
+pub(crate) struct SplitBackward<'a> {
     /// `[l, d]`
-    pub(super) h: &'a [f32],
+    pub(crate) h: &'a [f32],
     /// o: of the feed `[d]`, or of its events `[l, d]`.
-    pub(super) difference: &'a [f32],
+    pub(crate) difference: &'a [f32],
     /// `d`
-    pub(super) width: usize,
+    pub(crate) width: usize,
     /// The scale of Eq. 5, and which kind of it.
-    pub(super) options: RetrievalOptions,
+    pub(crate) options: RetrievalOptions,
     /// p `[l, d]`.
-    pub(super) share: &'a [f32],
+    pub(crate) share: &'a [f32],
     /// Gradients `dz_c` and `dz_s` `[l, d]`.
-    pub(super) part_gradients: [&'a [f32]; 2],
+    pub(crate) part_gradients: [&'a [f32]; 2],
     /// Is written `[l, d]`.
-    pub(super) h_gradient: &'a mut [f32],
+    pub(crate) h_gradient: &'a mut [f32],
     /// Is added to; of the shape of `difference`.
-    pub(super) difference_gradient: &'a mut [f32],
+    pub(crate) difference_gradient: &'a mut [f32],
 }
 
 impl RowLoop for SplitBackward<'_> {

@@ -9,21 +9,21 @@
 //! Other devices use composed versions; [`available`] tells.
 
 mod activations;
-mod attention;
+pub(crate) mod attention;
 mod attention_unit;
 mod chunks;
-mod column_softmax;
+pub(crate) mod column_softmax;
 mod distance;
-mod exponential;
+pub(crate) mod exponential;
 mod gather;
-mod gemm;
-mod intention;
+pub(crate) mod gemm;
+pub(crate) mod intention;
 mod pooling;
-mod product;
+pub(crate) mod product;
 mod record;
 mod retrieval;
 mod retrieval_options;
-mod rows;
+pub(crate) mod rows;
 mod transformer;
 mod transformer_weights;
 mod unit_layers;

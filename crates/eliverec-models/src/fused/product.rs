@@ -11,30 +11,30 @@ use pulp::{Simd, WithSimd};
 
 /// A left side read in place: element (i, p) of `[m, k]` lies at `values[i * row + p * step]`; one of both strides is 1.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Left<'a> {
+pub(crate) struct Left<'a> {
     /// Where the rows lie.
-    pub(super) values: &'a [f32],
+    pub(crate) values: &'a [f32],
     /// Distance of two rows.
-    pub(super) row: usize,
+    pub(crate) row: usize,
     /// Distance of two elements that are summed over.
-    pub(super) step: usize,
+    pub(crate) step: usize,
 }
 
 impl<'a> Left<'a> {
     /// Rows `stride` apart.
-    pub(super) fn rows(values: &'a [f32], stride: usize) -> Self {
+    pub(crate) fn rows(values: &'a [f32], stride: usize) -> Self {
         Self { values, row: stride, step: 1 }
     }
 
     /// The transpose of rows `stride` apart.
-    pub(super) fn transposed(values: &'a [f32], stride: usize) -> Self {
+    pub(crate) fn transposed(values: &'a [f32], stride: usize) -> Self {
         Self { values, row: 1, step: stride }
     }
 }
 
 /// What a product does with the numbers that its destination holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Write {
+pub(crate) enum Write {
     /// `to = left * right`; what `to` held counts for nothing.
     Replace,
     /// `to += left * right`
@@ -43,21 +43,21 @@ pub(super) enum Write {
 
 /// `to [m, n] = left [m, k] * right [k, n]`, or added to `to`; rows of `to` and `right` may be parts of longer ones.
 #[derive(Debug)]
-pub(super) struct Product<'a> {
+pub(crate) struct Product<'a> {
     /// The result's rows `[m, n]`.
-    pub(super) to: &'a mut [f32],
+    pub(crate) to: &'a mut [f32],
     /// Distance of two rows of the result.
-    pub(super) to_stride: usize,
+    pub(crate) to_stride: usize,
     /// Left side `[m, k]`.
-    pub(super) left: Left<'a>,
+    pub(crate) left: Left<'a>,
     /// Right side `[k, n]`.
-    pub(super) right: &'a [f32],
+    pub(crate) right: &'a [f32],
     /// Distance of two rows of the right side.
-    pub(super) right_stride: usize,
+    pub(crate) right_stride: usize,
     /// `[m, n, k]`: rows, columns, and length of the sums.
-    pub(super) shape: [usize; 3],
+    pub(crate) shape: [usize; 3],
     /// Whether the product replaces what `to` holds or is added to it.
-    pub(super) write: Write,
+    pub(crate) write: Write,
 }
 
 impl WithSimd for Product<'_> {

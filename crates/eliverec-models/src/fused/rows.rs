@@ -11,18 +11,18 @@ const EPSILON: f32 = 1e-5;
 
 /// Row `i` of a matrix whose rows have `width` elements, in registers.
 #[inline(always)]
-pub(super) fn row<S: Simd>(values: &[f32], i: usize, width: usize) -> &[S::f32s] {
+pub(crate) fn row<S: Simd>(values: &[f32], i: usize, width: usize) -> &[S::f32s] {
     S::as_simd_f32s(&values[i * width..(i + 1) * width]).0
 }
 
 /// [`row`], to be written.
 #[inline(always)]
-pub(super) fn row_mut<S: Simd>(values: &mut [f32], i: usize, width: usize) -> &mut [S::f32s] {
+pub(crate) fn row_mut<S: Simd>(values: &mut [f32], i: usize, width: usize) -> &mut [S::f32s] {
     S::as_mut_simd_f32s(&mut values[i * width..(i + 1) * width]).0
 }
 
 /// A loop over rows of one width.
-pub(super) trait RowLoop {
+pub(crate) trait RowLoop {
     /// The width of all rows.
     fn width(&self) -> usize;
 
@@ -31,7 +31,7 @@ pub(super) trait RowLoop {
 }
 
 /// Compiles a loop for the machine.
-pub(super) struct Loop<R>(pub(super) R);
+pub(crate) struct Loop<R>(pub(crate) R);
 
 impl<R: RowLoop> WithSimd for Loop<R> {
     type Output = ();
@@ -48,21 +48,21 @@ impl<R: RowLoop> WithSimd for Loop<R> {
 
 /// Layer norm of a sum: `s = branch + bias + residual`, `normal = (s - mean(s)) / sqrt(mean((s - mean(s))^2) + 1e-5)`,
 /// `output = normal * gamma + beta`, means over a row.
-pub(super) struct Normalize<'a> {
+pub(crate) struct Normalize<'a> {
     /// Before: the branch `[m, d]`. After: its normalised sum with the residual.
-    pub(super) values: &'a mut [f32],
+    pub(crate) values: &'a mut [f32],
     /// Added to every row `[d]`.
-    pub(super) bias: &'a [f32],
+    pub(crate) bias: &'a [f32],
     /// `[m, d]`
-    pub(super) residual: &'a [f32],
+    pub(crate) residual: &'a [f32],
     /// `[d]`
-    pub(super) gamma: &'a [f32],
+    pub(crate) gamma: &'a [f32],
     /// `[d]`
-    pub(super) beta: &'a [f32],
+    pub(crate) beta: &'a [f32],
     /// 1 / standard deviation of every row `[m]`.
-    pub(super) scales: &'a mut [f32],
+    pub(crate) scales: &'a mut [f32],
     /// `[m, d]`
-    pub(super) output: &'a mut [f32],
+    pub(crate) output: &'a mut [f32],
 }
 
 impl RowLoop for Normalize<'_> {
@@ -111,19 +111,19 @@ impl RowLoop for Normalize<'_> {
 ///
 /// With `g = gradient * gamma`: `ds = scale * (g - mean(g) - normal * mean(g * normal))`, means over a row;
 /// `dgamma += sum of gradient * normal`, `dbeta += sum of gradient`, sums over rows.
-pub(super) struct NormalizeBackward<'a> {
+pub(crate) struct NormalizeBackward<'a> {
     /// Before: of the output. After: of the sum `[m, d]`.
-    pub(super) gradient: &'a mut [f32],
+    pub(crate) gradient: &'a mut [f32],
     /// `[m, d]`
-    pub(super) normal: &'a [f32],
+    pub(crate) normal: &'a [f32],
     /// `[m]`
-    pub(super) scales: &'a [f32],
+    pub(crate) scales: &'a [f32],
     /// `[d]`
-    pub(super) gamma: &'a [f32],
+    pub(crate) gamma: &'a [f32],
     /// `[d]`
-    pub(super) gamma_gradient: &'a mut [f32],
+    pub(crate) gamma_gradient: &'a mut [f32],
     /// `[d]`
-    pub(super) beta_gradient: &'a mut [f32],
+    pub(crate) beta_gradient: &'a mut [f32],
 }
 
 impl RowLoop for NormalizeBackward<'_> {
@@ -165,15 +165,15 @@ impl RowLoop for NormalizeBackward<'_> {
 }
 
 /// `output = normal * gamma + beta`: what [`Normalize`] gave, again.
-pub(super) struct Affine<'a> {
+pub(crate) struct Affine<'a> {
     /// `[m, d]`
-    pub(super) normal: &'a [f32],
+    pub(crate) normal: &'a [f32],
     /// `[d]`
-    pub(super) gamma: &'a [f32],
+    pub(crate) gamma: &'a [f32],
     /// `[d]`
-    pub(super) beta: &'a [f32],
+    pub(crate) beta: &'a [f32],
     /// `[m, d]`
-    pub(super) output: &'a mut [f32],
+    pub(crate) output: &'a mut [f32],
 }
 
 impl RowLoop for Affine<'_> {
@@ -198,11 +198,11 @@ impl RowLoop for Affine<'_> {
 }
 
 /// `values = max(values + bias, 0)`; NaN stays NaN.
-pub(super) struct BiasRectify<'a> {
+pub(crate) struct BiasRectify<'a> {
     /// `[m, f]`
-    pub(super) values: &'a mut [f32],
+    pub(crate) values: &'a mut [f32],
     /// `[f]`
-    pub(super) bias: &'a [f32],
+    pub(crate) bias: &'a [f32],
 }
 
 impl RowLoop for BiasRectify<'_> {
@@ -226,13 +226,13 @@ impl RowLoop for BiasRectify<'_> {
 
 /// The backward of [`BiasRectify`]: `gradient` becomes 0 where the result is 0 or less, and `bias_gradient += sum of gradient`
 /// over the rows.
-pub(super) struct BiasRectifyBackward<'a> {
+pub(crate) struct BiasRectifyBackward<'a> {
     /// Before: of the result. After: of the sum `[m, f]`.
-    pub(super) gradient: &'a mut [f32],
+    pub(crate) gradient: &'a mut [f32],
     /// The result `[m, f]`.
-    pub(super) values: &'a [f32],
+    pub(crate) values: &'a [f32],
     /// `[f]`
-    pub(super) bias_gradient: &'a mut [f32],
+    pub(crate) bias_gradient: &'a mut [f32],
 }
 
 impl RowLoop for BiasRectifyBackward<'_> {
@@ -258,11 +258,11 @@ impl RowLoop for BiasRectifyBackward<'_> {
 }
 
 /// `sums += sum of values` over the rows.
-pub(super) struct SumRows<'a> {
+pub(crate) struct SumRows<'a> {
     /// `[m, d]`
-    pub(super) values: &'a [f32],
+    pub(crate) values: &'a [f32],
     /// `[d]`
-    pub(super) sums: &'a mut [f32],
+    pub(crate) sums: &'a mut [f32],
 }
 
 impl RowLoop for SumRows<'_> {

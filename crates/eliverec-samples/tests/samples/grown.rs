@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use eliverec_core::Dimension;
 use eliverec_core::event::{Event, EventKind, Scalar};
+use eliverec_core::feed::Column;
+use eliverec_core::schema::Group;
 use eliverec_samples::{Made, Summary, samples};
 use eliverec_tables::events::EventLog;
 use eliverec_tables::events::{EventWriter, Store, write_dimensions};
@@ -134,7 +137,8 @@ fn labels_that_arrive_after_midnight_come_in() {
     grow(&daily.logs(), "third", &[Event { request_id: None, ..follow }]);
     fs_err::write(daily.logs().join("events/_SUCCESS"), "").unwrap();
     let summary = daily.run();
-    assert!(summary.to_string().contains("_SUCCESS: passed over"), "{summary}");
+    let read = summary.checked.read.to_string();
+    assert!(read.contains("passed over 1 whose names begin with . or _: "), "{read}");
     assert_eq!((summary.days[0].made, summary.days[0].is_final), (Made::Before, true));
     assert!(files(&daily.feeds()) == daily.at_once());
 }
@@ -194,4 +198,31 @@ fn a_day_without_requests_goes() {
     }
     assert_eq!(daily.run().feeds(), 1);
     assert!(files(&daily.feeds()) == daily.at_once());
+}
+
+/// Tables change every day: the days that are there keep the rows as they were, which is told, and another folder has the new ones.
+#[test]
+fn tables_that_change_make_no_day_again() {
+    let site =
+        Site::new(&events(Shape { requests: 100, events: 200, days: 3, grain_ms: 1_000 }, 6));
+    site.run(&config());
+    let before = files(&site.feeds());
+    let mut tables = dimensions(&site.schema);
+    let prices = (1..=tables.products.len()).map(|id| id as f32 * 7.0).collect();
+    let columns = vec![tables.products.columns()[0].clone(), Column::Numbers(prices)];
+    let ids = tables.products.ids().to_vec();
+    tables.products = Dimension::new(&site.schema, Group::Product, ids, columns).unwrap();
+    write_dimensions(&tables, &Store::local(&site.logs()).unwrap()).unwrap();
+    let summary = site.run(&config());
+    assert!(summary.days.iter().all(|day| day.made == Made::Before), "{summary}");
+    let words = "kept with the rows of the tables as they were, for products.parquet has changed";
+    let told = summary.notes.iter().filter(|note| note.contains(words));
+    assert_eq!(told.count(), 1, "{summary}");
+    let feeds = |files: Vec<(String, Vec<u8>)>| -> Vec<(String, Vec<u8>)> {
+        files.into_iter().filter(|(name, _)| name.ends_with(".parquet")).collect()
+    };
+    assert!(feeds(files(&site.feeds())) == feeds(before.clone()));
+    let anew = site.other("anew");
+    site.run_to(&anew, &config());
+    assert!(feeds(files(&anew)) != feeds(before));
 }

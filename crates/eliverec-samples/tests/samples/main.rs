@@ -14,3 +14,4 @@ mod logs;
 mod oracle;
 mod point_in_time;
 mod replay;
+mod without_row;

@@ -117,13 +117,14 @@ fn damage_is_refused_by_name_or_makes_no_difference() {
                 assert_eq!(state.position(), position, "{}: {what}", name.display());
                 let (at_ms, features) = found(&state, moment(70));
                 // Older files of the log are not read by a restart, so their damage shows when the day leaves.
-                match catch_unwind(AssertUnwindSafe(|| records(&state))) {
-                    Ok(Ok(records)) => {
+                let read = catch_unwind(AssertUnwindSafe(|| records(&state)));
+                let Ok(read) = read else { panic!("{}: {what}: a panic", name.display()) };
+                match read {
+                    Ok(records) => {
                         let expected = expected(&records, at_ms);
                         assert_eq!(features, expected, "{}: {what}", name.display());
                     }
-                    Ok(Err(error)) => named(&error),
-                    Err(_) => panic!("{}: {what}: a panic", name.display()),
+                    Err(error) => named(&error),
                 }
                 recovered += 1;
             }

@@ -58,7 +58,18 @@ proptest! {
         mapped.verify().unwrap();
         prop_assert_eq!(mapped.rows(), store.rows());
         let all = UniqueIds::of_lists(&[(0..IDS + 3).map(id).collect()]);
-        prop_assert_eq!(mapped.gather(&all), store.gather(&all));
+        let gathered = store.gather(&all);
+        prop_assert_eq!(&mapped.gather(&all), &gathered);
+        for (table, rows) in gathered.iter().enumerate() {
+            let ids = &all.ids[table];
+            let width = rows.len() / ids.len().max(1);
+            let mut read = vec![f32::NAN; rows.len()];
+            for reader in [&store as &dyn RowReader, &mapped] {
+                let parts = read.chunks_exact_mut(width.max(1)).zip(ids);
+                parts.for_each(|(to, id)| reader.read(table, *id, to));
+                prop_assert_eq!(&read, rows);
+            }
+        }
 
         prop_assert_eq!(bytes(&run.finish(loaded, cut)), bytes(&run.finish(store, cut)));
     }

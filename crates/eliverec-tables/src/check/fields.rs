@@ -1,6 +1,7 @@
 //! Fields that say nothing: never varying, never filled, or drowned by a few huge numbers.
 
 use eliverec_core::feed::Column;
+use eliverec_core::no_row::{bucket, is_no_number};
 use eliverec_core::schema::{Field, Group, Kind, Transform};
 use eliverec_core::{Feed, Schema};
 
@@ -94,7 +95,7 @@ fn seen(split: Split, field: &Field) -> Seen {
 fn key(kind: &Kind, column: &Column, i: usize) -> Option<u64> {
     match (kind, column) {
         (Kind::Bucket { boundaries, .. }, Column::Numbers(numbers)) => {
-            numbers.get(i).map(|x| boundaries.partition_point(|b| b <= x) as u64)
+            numbers.get(i).map(|x| bucket(boundaries, *x))
         }
         // 0 and -0 are one value.
         (_, Column::Numbers(numbers)) => numbers.get(i).map(|x| u64::from((x + 0.0).to_bits())),
@@ -113,7 +114,7 @@ impl Family for Fields {
                     seen.listed += ids.len() as u64;
                 }
                 if let (Column::Numbers(numbers), Some(of)) = (column, &mut seen.magnitudes) {
-                    numbers.iter().for_each(|x| of.add(*x));
+                    numbers.iter().filter(|x| !is_no_number(**x)).for_each(|x| of.add(*x));
                 }
                 for i in 0..column.len() {
                     if seen.varies {

@@ -1,7 +1,9 @@
 //! What can be found, and what was.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -64,6 +66,13 @@ pub struct Finding {
     pub advice: &'static str,
 }
 
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { check, level, place, says, advice, .. } = self;
+        write!(f, "{level} {check}: {place}: {says}; {advice}")
+    }
+}
+
 impl Finding {
     /// `count / of`; 0 of none.
     pub fn share(&self) -> f64 {
@@ -80,15 +89,66 @@ pub struct Part {
     pub files: u64,
     /// Their rows.
     pub rows: u64,
-    /// Channels shown in them.
-    pub impressions: u64,
+    /// Channels shown in them, where they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impressions: Option<u64>,
 }
 
-/// What was read and what was found, worst first.
+/// What a command read, and what it left out and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Read {
+    /// Files of all parts.
+    pub files: u64,
+    /// Rows of all parts.
+    pub rows: u64,
+    /// Splits of feeds, events and tables of a log.
+    pub parts: Vec<Part>,
+    /// Files and folders that were passed over, for their names begin with `.` or `_`.
+    pub skipped: Vec<PathBuf>,
+    /// Rows that were read and not used, by reason.
+    pub left_out: BTreeMap<String, u64>,
+}
+
+impl Read {
+    /// What was read of some parts.
+    pub fn of(parts: Vec<Part>, skipped: Vec<PathBuf>) -> Self {
+        Self {
+            files: parts.iter().map(|part| part.files).sum(),
+            rows: parts.iter().map(|part| part.rows).sum(),
+            parts,
+            skipped,
+            left_out: BTreeMap::new(),
+        }
+    }
+}
+
+impl fmt::Display for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "read {} files, {} rows", self.files, self.rows)?;
+        let parts = self.parts.iter().filter(|part| part.rows > 0);
+        let parts: Vec<String> = parts.map(|part| format!("{} {}", part.name, part.rows)).collect();
+        if parts.len() > 1 {
+            write!(f, " ({})", parts.join(", "))?;
+        }
+        if !self.left_out.is_empty() {
+            let reasons = self.left_out.iter().map(|(reason, rows)| format!("{reason} {rows}"));
+            write!(f, "; left out: {}", reasons.collect::<Vec<_>>().join(", "))?;
+        }
+        if !self.skipped.is_empty() {
+            let names: Vec<String> =
+                self.skipped.iter().map(|path| path.display().to_string()).collect();
+            let (count, names) = (names.len(), names.join(", "));
+            write!(f, "; passed over {count} whose names begin with . or _: {names}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What was read and what was found, worst first: how every command that reads feeds or a log ends.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Checked {
     /// What was read.
-    pub read: Vec<Part>,
+    pub read: Read,
     /// What the checks that remember ids cover.
     pub covers: Vec<String>,
     /// By level, the worst first; within one, in the order of the checks.
@@ -98,7 +158,7 @@ pub struct Checked {
 impl Checked {
     /// With the findings of some checks in the order of their list.
     pub(crate) fn new(
-        read: Vec<Part>,
+        read: Read,
         covers: Vec<String>,
         findings: Findings,
         checks: &[&Check],
@@ -107,6 +167,23 @@ impl Checked {
         let place = |name: &str| checks.iter().position(|check| check.name == name);
         findings.sort_by_key(|finding| (Reverse(finding.level), place(finding.check)));
         Self { read, covers, findings }
+    }
+
+    /// With what was read, and found, elsewhere.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        let Read { files, rows, parts, skipped, left_out } = other.read;
+        self.read.files += files;
+        self.read.rows += rows;
+        self.read.parts.extend(parts);
+        self.read.skipped.extend(skipped);
+        for (reason, rows) in left_out {
+            *self.read.left_out.entry(reason).or_default() += rows;
+        }
+        self.covers.extend(other.covers);
+        self.findings.extend(other.findings);
+        self.findings.sort_by_key(|finding| Reverse(finding.level));
+        self
     }
 
     /// The worst level; `None` if nothing was found.

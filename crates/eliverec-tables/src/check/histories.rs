@@ -62,7 +62,69 @@ type Domain = (&'static str, usize, fn(&Feed) -> &Events);
 /// Both histories of every split.
 #[derive(Debug)]
 pub(super) struct Histories {
+    disordered: Disordered,
     domains: Vec<(Domain, [Seen; Split::ALL.len()])>,
+}
+
+/// The order of both histories of every split.
+#[derive(Debug)]
+pub(super) struct Disordered(Vec<(&'static str, [Order; Split::ALL.len()])>);
+
+#[derive(Debug, Default)]
+struct Order {
+    /// With two events or more.
+    histories: u64,
+    /// Those in which an event is older than the one before it.
+    disordered: u64,
+}
+
+impl Disordered {
+    pub(super) fn new(schema: &Schema) -> Self {
+        let declared = domains(schema).map(|(_, (name, ..))| (name, Default::default()));
+        Self(declared.collect())
+    }
+
+    /// The columns of the histories that the schema declares.
+    pub(super) fn columns(&self) -> Vec<&'static str> {
+        self.0.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Takes in a history by the ages of its events.
+    pub(super) fn add(&mut self, column: &str, split: Split, age_s: &[f32]) {
+        let Some((_, splits)) = self.0.iter_mut().find(|(name, _)| *name == column) else { return };
+        let order = &mut splits[split as usize];
+        order.histories += u64::from(age_s.len() >= 2);
+        order.disordered += u64::from(age_s.windows(2).any(|pair| pair[1] > pair[0]));
+    }
+
+    /// Tells what was found.
+    pub(super) fn tell(&self, findings: &mut Findings) {
+        for (name, splits) in &self.0 {
+            for split in Split::ALL {
+                let Order { histories, disordered } = &splits[split as usize];
+                let (histories, disordered) = (*histories, *disordered);
+                let of = share(disordered, histories);
+                if let Some(level) = level_of(of, f64::INFINITY, 0.0, 0.5) {
+                    let says = format!(
+                        "{disordered} of {histories} histories with two events or more are not oldest first ({})",
+                        percent(disordered, histories)
+                    );
+                    let (place, counts) = (format!("{split}: {name}"), (disordered, histories));
+                    findings.add(&NOT_OLDEST_FIRST, level, place, counts, says);
+                }
+            }
+        }
+    }
+}
+
+/// The histories that the schema declares.
+fn domains(schema: &Schema) -> impl Iterator<Item = (Group, Domain)> {
+    let kept = Lengths::default();
+    let domains: [(Group, Domain); 2] = [
+        (Group::Product, ("products", kept.products, |feed| &feed.products)),
+        (Group::Channel, ("channels", kept.channels, |feed| &feed.channels)),
+    ];
+    domains.into_iter().filter(|(group, _)| !schema.fields(*group).is_empty())
 }
 
 #[derive(Debug, Default)]
@@ -70,9 +132,6 @@ struct Seen {
     feeds: u64,
     empty: u64,
     cut: u64,
-    /// With two events or more.
-    ordered: u64,
-    disordered: u64,
     /// With three events or more.
     aged: u64,
     equal: u64,
@@ -83,13 +142,8 @@ struct Seen {
 
 impl Histories {
     pub(super) fn new(schema: &Schema) -> Self {
-        let kept = Lengths::default();
-        let domains: [(Group, Domain); 2] = [
-            (Group::Product, ("products", kept.products, |feed| &feed.products)),
-            (Group::Channel, ("channels", kept.channels, |feed| &feed.channels)),
-        ];
-        let declared = domains.into_iter().filter(|(group, _)| !schema.fields(*group).is_empty());
-        Self { domains: declared.map(|(_, domain)| (domain, Default::default())).collect() }
+        let declared = domains(schema).map(|(_, domain)| (domain, Default::default()));
+        Self { disordered: Disordered::new(schema), domains: declared.collect() }
     }
 }
 
@@ -101,9 +155,6 @@ impl Seen {
         self.cut += u64::from(ages.len() > kept);
         self.events += ages.len() as u64;
         self.old += ages.iter().filter(|age| **age > YEAR_S).count() as u64;
-        let mut pairs = ages.windows(2);
-        self.ordered += u64::from(ages.len() >= 2);
-        self.disordered += u64::from(pairs.any(|pair| pair[1] > pair[0]));
         self.aged += u64::from(ages.len() >= 3);
         let mut pairs = ages.windows(2);
         self.equal += u64::from(ages.len() >= 3 && pairs.all(|pair| pair[0] == pair[1]));
@@ -118,12 +169,14 @@ impl Seen {
 
 impl Family for Histories {
     fn feed(&mut self, split: Split, feed: &Feed) {
-        for ((_, kept, events), splits) in &mut self.domains {
+        for ((name, kept, events), splits) in &mut self.domains {
             splits[split as usize].add(events(feed), *kept);
+            self.disordered.add(name, split, &events(feed).age_s);
         }
     }
 
     fn tell(&self, findings: &mut Findings) {
+        self.disordered.tell(findings);
         for ((name, kept, _), splits) in &self.domains {
             for split in Split::ALL {
                 let seen = &splits[split as usize];
@@ -135,10 +188,6 @@ impl Family for Histories {
                     }
                 };
                 let none = f64::INFINITY;
-                let of = share(seen.disordered, seen.ordered);
-                let says = "histories with two events or more are not oldest first";
-                let level = level_of(of, none, 0.0, 0.5);
-                add(&NOT_OLDEST_FIRST, level, seen.disordered, seen.ordered, says);
                 let level = level_of(share(seen.old, seen.events), 0.0, 0.1, none);
                 add(&AGE_UNIT, level, seen.old, seen.events, "events are older than a year");
                 if seen.aged >= FEWEST {

@@ -19,10 +19,12 @@ mod histories;
 mod ids;
 mod labels;
 mod leaks;
+mod promised;
 mod requests;
 pub(crate) mod sample;
 
-pub use finding::{Check, Checked, Finding, Level, Part};
+pub use finding::{Check, Checked, Finding, Level, Part, Read};
+pub use promised::{PROMISED, promises};
 
 use family::Family;
 use finding::Findings;
@@ -38,10 +40,10 @@ pub const CHECKS: &[&Check] = &[
     &labels::ONE_CLASS,
     &ids::IDS_NEVER_MEET,
     &ids::IDS_UNSEEN,
-    &requests::SPLITS_SHARE_REQUESTS,
-    &requests::REQUEST_TWICE,
-    &requests::SPLITS_OUT_OF_ORDER,
-    &requests::TIME_UNIT,
+    &promised::SPLITS_SHARE_REQUESTS,
+    &promised::REQUEST_TWICE,
+    &promised::SPLITS_OUT_OF_ORDER,
+    &promised::TIME_UNIT,
     &histories::NOT_OLDEST_FIRST,
     &histories::AGE_UNIT,
     &histories::AGES_EQUAL,
@@ -78,21 +80,26 @@ pub fn feeds(directory: &FeedDirectory) -> Result<Checked, Error> {
         Box::new(histories::Histories::new(schema)),
         Box::new(fields::Fields::new(schema)),
     ];
-    let mut read = Vec::new();
+    let (mut read, mut skipped) = (Vec::new(), Vec::new());
     for split in Split::ALL {
-        let mut part = Part {
-            name: split.name().into(),
-            files: directory.files(split)?.len() as u64,
-            ..Part::default()
-        };
+        let (mut impressions, mut part) = (
+            0,
+            Part {
+                name: split.name().into(),
+                files: directory.files(split)?.len() as u64,
+                ..Part::default()
+            },
+        );
+        skipped.extend(directory.listing(split)?.skipped);
         if directory.feeds(split)? > 0 {
             for feed in directory.read(split)? {
                 let feed = feed?;
                 part.rows += 1;
-                part.impressions += feed.impressions() as u64;
+                impressions += feed.impressions() as u64;
                 families.iter_mut().for_each(|family| family.feed(split, &feed));
             }
         }
+        part.impressions = Some(impressions);
         read.push(part);
     }
     if read.iter().all(|part| part.rows == 0) {
@@ -104,7 +111,7 @@ pub fn feeds(directory: &FeedDirectory) -> Result<Checked, Error> {
         family.tell(&mut findings);
         covers.extend(family.covers());
     }
-    Ok(Checked::new(read, covers, findings, CHECKS))
+    Ok(Checked::new(Read::of(read, skipped), covers, findings, CHECKS))
 }
 
 #[cfg(test)]

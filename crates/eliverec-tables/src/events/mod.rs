@@ -14,6 +14,7 @@
 //! A row that is no event is an error that names it ([`EventReader::strict`]), or is counted and set aside
 //! ([`EventReader::lenient`]); a file that cannot be read at all is always an error.
 
+pub mod arrival_order;
 pub mod check;
 pub mod decode;
 pub mod dimensions;
@@ -38,6 +39,7 @@ pub use eliverec_core::Day;
 use eliverec_core::dimensions::{TABLE_GROUPS, id_column};
 use eliverec_core::{Dimensions, Schema};
 
+pub use arrival_order::ArrivalOrder;
 pub use decode::{EventBatch, Fault, Reason};
 pub use dimensions::{read_dimensions, write_dimensions};
 pub use marks::Marks;
@@ -84,6 +86,11 @@ impl EventLog {
     /// docs/logs.md), by name, and what the store refuses.
     pub fn open(store: &Store) -> Result<Self, Error> {
         let schema = Self::read_schema(store)?;
+        store.refuse_broken_links(EVENTS_FOLDER)?;
+        if store.is_local() && store.path(EVENTS_FOLDER).is_file() {
+            let reason = format!("is a file, where a folder should be; {EXPECTED}");
+            return Err(Error::directory(&store.path(EVENTS_FOLDER), reason));
+        }
         let (folders, files) = store.list(EVENTS_FOLDER)?;
         let refuse = |name: &str, reason: &str| Error::directory(&store.path(name), reason);
         let (mut days, mut skipped) = (BTreeMap::new(), Vec::new());
@@ -183,6 +190,7 @@ impl EventLog {
 
     pub(crate) fn read_schema(store: &Store) -> Result<Schema, Error> {
         let path = store.path(SCHEMA_FILE);
+        store.refuse_broken_link(SCHEMA_FILE)?;
         if store.is_local() && path.is_dir() {
             return Err(Error::directory(&path, "is a folder, where a file should be"));
         }
@@ -204,6 +212,7 @@ impl EventLog {
 
 /// What lies right in a folder of a store, for the rule of what is read.
 fn entries(store: &Store, folder: &str) -> Result<Vec<Entry<StoredFile>>, Error> {
+    store.refuse_broken_links(folder)?;
     let (folders, files) = store.list(folder)?;
     let folders = folders.into_iter().map(|name| Entry { name, file: None });
     let files = files.into_iter().map(|file| Entry { name: file.name.clone(), file: Some(file) });

@@ -15,8 +15,9 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::store::{Store, StoredFile};
+use crate::arrow_schema::{STANDS_TWICE, stands_twice};
 use crate::error::Error;
-use crate::read::{check_extent, guarded};
+use crate::footer::{check_extent, guarded};
 
 /// Rows that are decoded at a time.
 pub(super) const DECODED_ROWS: usize = 8_192;
@@ -93,6 +94,11 @@ impl ParquetSource {
 
     /// Reads the compressed bytes of some columns of a row group.
     pub(super) fn row_group(&self, index: usize, columns: &[&str]) -> Result<RowGroupRows, Error> {
+        let names: Vec<(&str, Vec<&str>)> = columns.iter().map(|name| (*name, vec![])).collect();
+        if let Some(field) = stands_twice(self.columns(), &names) {
+            let path = self.path.clone();
+            return Err(Error::Column { path, field, reason: STANDS_TWICE.into() });
+        }
         let descriptor = self.metadata.parquet_schema();
         let leaves = descriptor.columns().iter().enumerate();
         let wanted = leaves.filter(|(_, leaf)| columns.contains(&leaf.path().parts()[0].as_str()));

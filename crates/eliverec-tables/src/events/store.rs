@@ -16,7 +16,9 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
+use super::layout::EVENTS_FOLDER;
 use crate::error::Error;
+use crate::listing::{LEADS_NOWHERE, is_hidden, leads_nowhere};
 
 /// A directory of the local disk, or a prefix of an object store. Clones share connections.
 #[derive(Clone, Debug)]
@@ -120,6 +122,19 @@ impl Store {
         self.root.join(name)
     }
 
+    /// Whether a directory is that of the store, or within the log's events there.
+    pub fn is_at(&self, directory: &Path) -> bool {
+        // What is not there yet lies where the first folder above it is.
+        let absolute = std::path::absolute(directory).unwrap_or_default();
+        let there = absolute.ancestors().find_map(|path| fs_err::canonicalize(path).ok());
+        let (Some(there), Ok(root)) = (there, fs_err::canonicalize(&self.root)) else {
+            return false;
+        };
+        self.local
+            && (fs_err::canonicalize(directory).is_ok_and(|path| path == root)
+                || there.starts_with(root.join(EVENTS_FOLDER)))
+    }
+
     /// Whether it is on the local disk.
     pub(crate) const fn is_local(&self) -> bool {
         self.local
@@ -169,6 +184,32 @@ impl Store {
         let mut files: Vec<_> = objects.map(file).collect();
         files.sort();
         Ok((folders, files))
+    }
+
+    /// Refuses links of the local disk that lead nowhere, right in a folder, unless their names have them passed over: listing
+    /// tells nothing of them.
+    pub(crate) fn refuse_broken_links(&self, folder: &str) -> Result<(), Error> {
+        if !self.local {
+            return Ok(());
+        }
+        let path = self.path(folder);
+        let Ok(entries) = fs_err::read_dir(&path) else { return self.refuse_broken_link(folder) };
+        for entry in entries {
+            let entry = entry?;
+            if !is_hidden(&entry.file_name().to_string_lossy()) && leads_nowhere(&entry.path()) {
+                return Err(Error::directory(&entry.path(), LEADS_NOWHERE));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a name that is a link of the local disk which leads nowhere.
+    pub(crate) fn refuse_broken_link(&self, name: &str) -> Result<(), Error> {
+        let path = self.path(name);
+        if self.local && leads_nowhere(&path) {
+            return Err(Error::directory(&path, LEADS_NOWHERE));
+        }
+        Ok(())
     }
 
     /// Replaces a small file as a whole.

@@ -14,8 +14,9 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use crate::decode::Place;
 use crate::directory::FeedDirectory;
 use crate::error::Error;
+use crate::footer::{guarded, located};
 use crate::layout::Split;
-use crate::read::{DECODED_FEEDS, Footer, guarded, located};
+use crate::read::{DECODED_FEEDS, FeedFile};
 use crate::values;
 
 /// The ids of some requests and of their candidates.
@@ -36,7 +37,9 @@ pub struct Originals {
 pub struct OriginalIds {
     schema: Arc<Schema>,
     fields: Vec<String>,
-    files: VecDeque<PathBuf>,
+    files: Arc<[FeedFile]>,
+    /// The file that is opened next.
+    next: usize,
     current: Option<(PathBuf, ParquetRecordBatchReader, u64)>,
     waiting: VecDeque<Lot>,
     /// The types of the first rows, which all others get, too.
@@ -73,7 +76,8 @@ impl OriginalIds {
         Ok(Self {
             fields: candidate_fields(&schema),
             schema,
-            files: files.iter().map(|file| file.path().to_path_buf()).collect(),
+            files,
+            next: 0,
             current: None,
             waiting: VecDeque::new(),
             types: None,
@@ -145,18 +149,19 @@ impl OriginalIds {
                 }
                 self.current = None;
             }
-            let Some(path) = self.files.pop_front() else {
+            let Some(file) = self.files.get(self.next) else {
                 let reason =
                     "fewer rows than a moment ago; do not change feeds while they are read";
                 return Err(Error::parquet(Path::new("feeds"), &reason));
             };
-            let footer = Footer::read(&path, &self.schema)?;
+            self.next += 1;
+            let (path, footer) = (file.path().to_owned(), file.footer(&self.schema)?);
             let fields: Vec<&str> =
                 self.fields.iter().map(String::as_str).chain(["position"]).collect();
             let columns = [("request_id", vec![]), ("user_id", vec![]), ("candidates", fields)];
             let projection = footer.projection(&columns);
             let rows = guarded(&path, || {
-                let file = footer.file.try_clone()?;
+                let file = footer.contents.try_clone()?;
                 ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.metadata.clone())
                     .with_projection(projection)
                     .with_batch_size(DECODED_FEEDS)

@@ -14,9 +14,10 @@ use parquet::arrow::arrow_reader::{
 };
 
 use super::original::candidate_fields;
+use crate::arrow_schema::{STANDS_TWICE, stands_twice};
 use crate::decode::{Place, Problem};
 use crate::error::Error;
-use crate::read::{check_extent, guarded, located};
+use crate::footer::{check_extent, guarded, located};
 use crate::values;
 
 /// The scores of candidates, found by request and ids. Holds 29 bytes per row and 4 per row and task.
@@ -77,6 +78,11 @@ impl ScoreTable {
             .chain(fields.iter().map(|(name, _)| name.clone()))
             .chain(schema.task.iter().map(Task::score_column))
             .collect();
+        let names: Vec<(&str, Vec<&str>)> =
+            wanted.iter().map(|name| (name.as_str(), vec![])).collect();
+        if let Some(field) = stands_twice(metadata.schema(), &names) {
+            return Err(Error::Column { path: path.into(), field, reason: STANDS_TWICE.into() });
+        }
         let leaves = metadata.parquet_schema().columns().iter().enumerate();
         let leaves = leaves.filter(|(_, leaf)| wanted.contains(&leaf.path().parts()[0]));
         let projection = ProjectionMask::leaves(metadata.parquet_schema(), leaves.map(|(i, _)| i));

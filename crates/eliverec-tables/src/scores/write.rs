@@ -18,9 +18,8 @@ use parquet::file::properties::WriterProperties;
 use super::original::{Originals, candidate_fields};
 use crate::directory::FeedDirectory;
 use crate::error::{Error, cannot_write};
-use crate::layout::Split;
+use crate::footer::guarded;
 use crate::partial::parent_of;
-use crate::read::guarded;
 
 /// Lists `[b]` by the name of their column.
 pub type NamedLists = Vec<(String, Vec<Vec<f32>>)>;
@@ -77,14 +76,10 @@ impl ScoreWriter {
         }
         let folder = parent_of(&path);
         fs_err::create_dir_all(&folder)?;
-        let place = fs_err::canonicalize(&folder)?;
-        for split in Split::ALL {
-            let split = fs_err::canonicalize(split.folder(feeds.path()));
-            if split.is_ok_and(|split| place.starts_with(split)) {
-                let reason =
-                    "lies among the feeds, where it would be read as one; choose another place";
-                return Err(Error::directory(&path, reason));
-            }
+        if feeds.holds(&folder)? {
+            let reason =
+                "lies among the feeds, where it would be read as one; choose another place";
+            return Err(Error::directory(&path, reason));
         }
         let partial = folder.join(format!(".{}.partial", name.display()));
         let file = fs_err::OpenOptions::new()

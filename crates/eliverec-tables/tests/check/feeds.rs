@@ -223,10 +223,10 @@ fn nothing_is_found_in_toy_feeds() {
     let checked = Set::new().check();
     assert_clean(&checked);
     let read: Vec<(&str, u64, u64)> =
-        checked.read.iter().map(|part| (part.name.as_str(), part.files, part.rows)).collect();
+        checked.read.parts.iter().map(|part| (part.name.as_str(), part.files, part.rows)).collect();
     let (train, later) = (TRAIN as u64, LATER as u64);
     assert_eq!(read, [("train", 1, train), ("validation", 1, later), ("test", 1, later)]);
-    assert!(checked.read.iter().all(|part| part.impressions > part.rows));
+    assert!(checked.read.parts.iter().all(|part| part.impressions > Some(part.rows)));
     assert!(checked.covers.iter().any(|text| text == "uniqueness of request_id: all requests"));
 }
 

@@ -221,8 +221,11 @@ fn nothing_is_found_in_a_log_as_it_should_be() {
     assert_eq!(checked.findings, []);
     let read: Vec<(&str, u64, u64, u64)> = checked
         .read
+        .parts
         .iter()
-        .map(|part| (part.name.as_str(), part.files, part.rows, part.impressions))
+        .map(|part| {
+            (part.name.as_str(), part.files, part.rows, part.impressions.unwrap_or_default())
+        })
         .collect();
     let events = log.events.len() as u64;
     assert_eq!(

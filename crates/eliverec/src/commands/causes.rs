@@ -14,7 +14,12 @@ impl Causes {
     /// Reads the truth of a log that `eliverec simulate` made.
     pub(super) fn read(logs: &Path) -> anyhow::Result<Self> {
         let mut causes: HashMap<_, Vec<_>> = HashMap::new();
-        for record in read_truth(&logs.join("truth.parquet"))? {
+        let path = logs.join("truth.parquet");
+        if !path.is_file() {
+            let reason = "no such file; the truth is known of logs that `eliverec simulate` made";
+            return Err(eliverec_run::Error::Run { path, reason: reason.into() }.into());
+        }
+        for record in read_truth(&path)? {
             let Truth::Cause { ts_ms, kind, user_id, channel_id, product_id, cause, .. } = record?
             else {
                 continue;

@@ -48,21 +48,24 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     Ok(if arguments.strict && found { exit::FAILED } else { exit::OK })
 }
 
-/// Whether it is to be read as a log: an address, or a directory with events and without splits.
+/// Whether it is to be read as a log: an address, or a directory with events, or a table of users, and without splits.
 fn is_log(path: &Path) -> bool {
     let is_address = path.to_str().is_some_and(|text| text.contains("://"));
     let has_splits = Split::ALL.iter().any(|split| path.join(split.name()).is_dir());
-    is_address || (path.join("events").is_dir() && !has_splits)
+    let of_log = ["events", "users.parquet"];
+    is_address
+        || (of_log.iter().any(|name| path.join(name).symlink_metadata().is_ok()) && !has_splits)
 }
 
 fn text(checked: &Checked) -> String {
     let mut table = plain_table();
     table.set_header(["read", "files", "rows", "impressions"]);
-    for part in &checked.read {
-        let counts = [part.files, part.rows, part.impressions].map(|count| count.to_string());
+    for part in &checked.read.parts {
+        let counts = [part.files, part.rows, part.impressions.unwrap_or_default()];
+        let counts = counts.map(|count| count.to_string());
         table.add_row(std::iter::once(part.name.clone()).chain(counts));
     }
-    let mut lines = vec![table.trim_fmt()];
+    let mut lines = vec![table.trim_fmt(), checked.read.to_string()];
     lines.extend(checked.covers.iter().cloned());
     let alike = |a: &Finding, b: &Finding| (a.level, a.check) == (b.level, b.check);
     for findings in checked.findings.chunk_by(alike) {

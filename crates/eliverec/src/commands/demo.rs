@@ -1,4 +1,4 @@
-//! `eliverec demo`: the whole way in one command, from a made-up platform's log to an explained request.
+//! `eliverec demo`: the whole way in one command, from a made-up platform's log to an explained request and a bundle.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ use super::{print, tell};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Runs the commands that it prints, on a small world: simulate, samples, train (eLiveRec and ETA, both domains), evaluate,
-explain. Everything stays under DIR. Stopped at any moment, the same command goes on where it was.
+explain, export. Everything stays under DIR. Stopped at any moment, the same command goes on where it was.
 
 Examples:
   eliverec demo
@@ -93,8 +93,11 @@ pub(crate) fn run(arguments: &Arguments, runner: Runner) -> anyhow::Result<u8> {
     let request = test.explained.to_string();
     let short = ["--request", &request, "--top", "5", "--events", "8", "--fields", FIELDS];
     step(runner, "explain", &[("--run", &run), ("--feeds", &feeds)], &short)?;
+    let bundle = out.join("bundle");
+    let paths = [("--run", &*run), ("--feeds", &feeds), ("--logs", &logs), ("--out", &bundle)];
+    step(runner, "export", &paths, &["--force"])?;
     tell(&format!(
-        "\n{} holds the log, the feeds and the runs; `eliverec --help` says what else there is",
+        "\n{} holds the log, the feeds, the runs and a bundle; `eliverec --help` says what else there is",
         out.display()
     ));
     Ok(crate::OK)

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use comfy_table::CellAlignment;
 use eliverec_run::{Error, Scorer};
+use eliverec_tables::check::promises;
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::disentangling::{Disentangling, measure};
 
 use super::causes::Causes;
-use super::{plain_table, print, print_json};
+use super::{plain_table, reading};
 
 /// Compare a run's intents with the truth of a simulated log
 #[derive(Debug, clap::Args)]
@@ -42,8 +43,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let causes = Causes::read(&arguments.logs)?;
     let scorer = Scorer::open(&arguments.run)?;
+    let split = arguments.split;
+    let checked = promises(&feeds, &[split], &[split])?;
     let is_shared = |behaviour| causes.is_shared(behaviour);
-    let measured = measure(&scorer, &arguments.run, &feeds, arguments.split, is_shared)?;
+    let measured = measure(&scorer, &arguments.run, &feeds, split, is_shared)?;
     if measured.is_empty() {
         return Err(Error::Run {
             path: arguments.run.clone(),
@@ -51,11 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         }
         .into());
     }
-    if arguments.json {
-        print_json(&measured)?;
-    } else {
-        print(&table(&measured))?;
-    }
+    reading::end(arguments.json, &checked, &measured, || Ok(table(&measured)))?;
     Ok(crate::OK)
 }
 

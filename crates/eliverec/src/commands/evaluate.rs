@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use eliverec_metrics::table::{Format, Layout, TableRow, render};
 use eliverec_metrics::{METRICS, Metric, Report, task_metrics};
 use eliverec_run::Scorer;
+use eliverec_tables::check::promises;
 use eliverec_tables::scores::ScoreTable;
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::{evaluate, evaluate_scores};
 use serde::Serialize;
 
-use super::{print, print_json, tell};
+use super::{reading, tell};
 
 /// Measure a run's best checkpoint, or the scores of any system
 #[derive(Debug, clap::Args)]
@@ -51,6 +52,7 @@ struct Measured {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let split = arguments.split;
+    let checked = promises(&feeds, &[split], &[split])?;
     let (name, report, of_file) = match (&arguments.run, &arguments.scores) {
         (Some(run), _) => {
             let scorer = Scorer::open(run)?;
@@ -77,18 +79,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         }
         (None, None) => unreachable!("one of the two is required"),
     };
-    if arguments.json {
-        let (rows_left_out, rows_told_by_order) = of_file.unzip();
-        print_json(&Measured { report, rows_left_out, rows_told_by_order })?;
-    } else {
-        let counts = format!(
-            "{} feeds, {} impressions, {} watched\n\n",
-            report.feeds, report.impressions, report.watched
-        );
+    let (rows_left_out, rows_told_by_order) = of_file.unzip();
+    let measured = Measured { report, rows_left_out, rows_told_by_order };
+    reading::end(arguments.json, &checked, &measured, || {
+        let Report { feeds, impressions, watched, .. } = &measured.report;
+        let counts = format!("{feeds} feeds, {impressions} impressions, {watched} watched\n\n");
         let name = format!("{name} {split}");
-        let metrics: Vec<Metric> = METRICS.iter().cloned().chain(task_metrics([&report])).collect();
-        let row = TableRow { name, reports: vec![report] };
-        print(&(counts + &render(&[row], &metrics, Layout::MetricsDown, Format::Text)))?;
-    }
+        let of_tasks = task_metrics([&measured.report]);
+        let metrics: Vec<Metric> = METRICS.iter().cloned().chain(of_tasks).collect();
+        let row = TableRow { name, reports: vec![measured.report.clone()] };
+        Ok(counts + &render(&[row], &metrics, Layout::MetricsDown, Format::Text))
+    })?;
     Ok(crate::OK)
 }

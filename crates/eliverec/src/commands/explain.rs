@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use eliverec_tables::FeedDirectory;
+use eliverec_tables::check::promises;
+use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::explain::{Candidate, Event, Explanation, TensorFile, explain};
 
-use super::{plain_table, print, print_json};
+use super::{plain_table, reading};
 
 /// Show what the model saw and did for one request
 #[derive(Debug, clap::Args)]
@@ -34,9 +35,9 @@ pub(crate) struct Arguments {
     /// Feed directory with the run's schema
     #[arg(long, value_name = "DIR")]
     feeds: PathBuf,
-    /// request_id of the feed
-    #[arg(long, value_name = "ID")]
-    request: u64,
+    /// request_id of the feed, as the feeds have it: a number, which may be negative, or text
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    request: String,
     /// Candidate whose attention the table shows, from 0; the likeliest if omitted
     #[arg(long, value_name = "N")]
     candidate: Option<usize>,
@@ -64,29 +65,42 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let regularisers = arguments.regularisers;
     let tensors = arguments.tensors.as_deref().map(|path| TensorFile { path, regularisers });
-    let explanation = explain(&arguments.run, &feeds, arguments.request, tensors)?;
-    if arguments.json {
-        print_json(&explanation)?;
-        return Ok(crate::OK);
-    }
+    let explanation = explain(&arguments.run, &feeds, &arguments.request, tensors)?;
+    arguments.check_fields(&explanation)?;
+    let checked = promises(&feeds, &Split::ALL, &[])?;
     let likeliest = || {
         let all = explanation.candidates.iter().enumerate();
         all.max_by(|a, b| a.1.probability.total_cmp(&b.1.probability)).map_or(0, |(i, _)| i)
     };
     let chosen = arguments.candidate.unwrap_or_else(likeliest);
     let count = explanation.candidates.len();
-    if chosen >= count {
+    if !arguments.json && chosen >= count {
         return Err(eliverec_run::Error::Run {
             path: arguments.feeds.clone(),
             reason: format!("request {} has candidates 0 to {}", arguments.request, count - 1),
         }
         .into());
     }
-    print(&arguments.tables(&explanation, chosen))?;
+    reading::end(arguments.json, &checked, &explanation, || {
+        Ok(arguments.tables(&explanation, chosen))
+    })?;
     Ok(crate::OK)
 }
 
 impl Arguments {
+    /// Refuses fields that no table has.
+    fn check_fields(&self, explanation: &Explanation) -> Result<(), eliverec_run::Error> {
+        let events = explanation.histories.values().flatten().map(|event| &event.fields);
+        let rows = explanation.candidates.iter().map(|candidate| &candidate.fields).chain(events);
+        let known: BTreeSet<&String> = rows.flat_map(BTreeMap::keys).collect();
+        let Some(unknown) = self.fields.iter().find(|name| !known.contains(name)) else {
+            return Ok(());
+        };
+        let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
+        let reason = format!("no table has the field {unknown}; there are {}", known.join(", "));
+        Err(eliverec_run::Error::Config { place: "--fields".into(), reason })
+    }
+
     fn tables(&self, explanation: &Explanation, chosen: usize) -> String {
         let Explanation { request_id, user_id, split, model, checkpoint, .. } = explanation;
         let mut text = format!(

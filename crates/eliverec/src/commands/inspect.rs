@@ -1,15 +1,14 @@
 //! `eliverec inspect`: Table I of any feed directory beside the paper's.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, Table};
 use eliverec_core::TableOne;
+use eliverec_tables::check::promises;
 use eliverec_tables::{FeedDirectory, Split, Statistics, statistics};
-use serde::Serialize;
 
-use super::{plain_table, print, print_json};
+use super::{plain_table, reading};
 
 /// Check a feed directory and print its Table I beside the paper's
 #[derive(Debug, clap::Args)]
@@ -22,7 +21,7 @@ Example:
 pub(crate) struct Arguments {
     /// Feed directory
     path: PathBuf,
-    /// Print one JSON object: a key per split, and `read`, what was read and passed over
+    /// Print one JSON object: a key per split, and what was read and found
     #[arg(long)]
     json: bool,
 }
@@ -37,57 +36,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         }
         .into());
     }
-    let read = Read::of(&directory, &statistics)?;
-    if arguments.json {
-        let splits = statistics.iter().map(|(split, s)| (split.name(), s)).collect();
-        print_json(&Json { splits, read })?;
-    } else {
-        print(&table(&statistics))?;
-        print(&read.to_string())?;
-    }
+    let checked = promises(&directory, &Split::ALL, &[])?;
+    let splits: BTreeMap<&str, &Statistics> =
+        statistics.iter().map(|(split, s)| (split.name(), s)).collect();
+    reading::end(arguments.json, &checked, &splits, || Ok(table(&statistics)))?;
     Ok(crate::OK)
-}
-
-#[derive(Serialize)]
-struct Json<'a> {
-    #[serde(flatten)]
-    splits: BTreeMap<&'static str, &'a Statistics>,
-    read: Read,
-}
-
-/// What was read, and what was passed over by its name.
-#[derive(Serialize)]
-struct Read {
-    files: u64,
-    rows: u64,
-    skipped: Vec<PathBuf>,
-}
-
-impl Read {
-    fn of(directory: &FeedDirectory, statistics: &[(Split, Statistics)]) -> anyhow::Result<Self> {
-        let rows = statistics.iter().map(|(_, s)| s.table.feeds).sum();
-        let mut read = Self { files: 0, rows, skipped: Vec::new() };
-        for split in Split::ALL {
-            let listing = directory.listing(split)?;
-            read.files += listing.read.len() as u64;
-            read.skipped.extend(listing.skipped);
-        }
-        Ok(read)
-    }
-}
-
-impl fmt::Display for Read {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { files, rows, skipped } = self;
-        write!(f, "read {files} files, {rows} rows")?;
-        if !skipped.is_empty() {
-            let names: Vec<String> =
-                skipped.iter().map(|path| path.display().to_string()).collect();
-            let (count, names) = (names.len(), names.join(", "));
-            write!(f, "; passed over {count} whose names begin with . or _: {names}")?;
-        }
-        Ok(())
-    }
 }
 
 /// A count and what it is called.

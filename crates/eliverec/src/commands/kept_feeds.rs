@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use eliverec_run::feeds_read::{FEEDS_READ_FILE, FeedsRead};
+use eliverec_tables::check::{Checked, promises};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::{Error, feeds_read};
 
@@ -15,14 +16,22 @@ pub(super) struct KeptFeeds {
     /// Of all splits and the schema.
     pub(super) fingerprint: String,
     file: PathBuf,
+    /// What the runs read.
+    pub(super) checked: Checked,
 }
 
 impl KeptFeeds {
-    /// Reads feeds whose results are kept in a folder.
-    pub(super) fn of(feeds: &FeedDirectory, results: &Path) -> Result<Self, Error> {
+    /// Reads feeds whose results are kept in a folder; training and the `measured` splits are what the runs read.
+    pub(super) fn of(
+        feeds: &FeedDirectory,
+        results: &Path,
+        measured: &[Split],
+    ) -> Result<Self, Error> {
+        let read = [&[Split::Train], measured].concat();
+        let checked = promises(feeds, &read, measured)?;
         let now = feeds_read(feeds, &Split::ALL)?;
         let fingerprint = fingerprint::of_feeds(feeds)?;
-        Ok(Self { now, fingerprint, file: results.join(FEEDS_READ_FILE) })
+        Ok(Self { now, fingerprint, file: results.join(FEEDS_READ_FILE), checked })
     }
 
     /// Refuses a result on other feeds; `what` begins the sentence, which names the file in which they differ.

@@ -1,6 +1,7 @@
 //! One file per command: its arguments, what it does, what it prints.
 
 pub(crate) mod bench;
+pub(crate) mod bundle;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -8,11 +9,13 @@ pub(crate) mod disentangling;
 pub(crate) mod evaluate;
 pub(crate) mod experiment;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod inspect;
 mod kept_feeds;
 pub(crate) mod replay;
 pub(crate) mod report;
+pub(crate) mod retrieval;
 pub(crate) mod samples;
 pub(crate) mod score;
 pub(crate) mod simulate;
@@ -22,6 +25,7 @@ pub(crate) mod tune;
 mod causes;
 mod fingerprint;
 mod queue;
+mod reading;
 
 use std::io::Write;
 use std::path::Path;

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use eliverec_samples::replay;
+use serde_json::json;
 
-use super::{print, tell};
+use super::{reading, tell};
 
 /// Replay a log event by event and compare every feature and label with its feeds
 #[derive(Debug, clap::Args)]
@@ -21,6 +22,9 @@ pub(crate) struct Arguments {
     /// Feeds that `eliverec samples` made of it
     #[arg(long, value_name = "DIR")]
     feeds: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
@@ -28,21 +32,26 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         tell(&format!("{requests} requests"));
     })?;
     let fates = found.fates;
-    print(&format!(
-        "{} events = {} used + {} late + {} duplicate\n{} requests, {} values compared, {} differ",
-        fates.admitted + fates.late + fates.duplicate,
-        fates.admitted,
-        fates.late,
-        fates.duplicate,
-        found.requests,
-        found.cells,
-        found.differing
-    ))?;
-    match found.first {
-        None => Ok(crate::OK),
-        Some(place) => {
-            print(&format!("the first: {place}"))?;
-            Ok(crate::FAILED)
-        }
-    }
+    let events = fates.admitted + fates.late + fates.duplicate;
+    let result = json!({
+        "events": {"used": fates.admitted, "late": fates.late, "duplicate": fates.duplicate},
+        "requests": found.requests,
+        "values": found.cells,
+        "differing": found.differing,
+        "first": found.first,
+    });
+    reading::end(arguments.json, &found.checked, &result, || {
+        let first = found.first.as_ref().map(|place| format!("\nthe first: {place}"));
+        Ok(format!(
+            "{events} events = {} used + {} late + {} duplicate\n{} requests, {} values compared, {} differ{}",
+            fates.admitted,
+            fates.late,
+            fates.duplicate,
+            found.requests,
+            found.cells,
+            found.differing,
+            first.unwrap_or_default()
+        ))
+    })?;
+    Ok(if found.first.is_none() { crate::OK } else { crate::FAILED })
 }

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use eliverec_features::FeatureConfig;
-use eliverec_samples::{Error, SampleConfig, SampleProgress, samples};
+use eliverec_samples::{DaySummary, SampleConfig, SampleProgress, samples};
 use eliverec_tables::FeedDirectory;
-use eliverec_tables::events::{Day, EventLog, Store};
+use eliverec_tables::events::Day;
+use serde::Serialize;
 
-use super::{inspect, print, tell};
+use super::{inspect, reading, tell};
 
 /// Make point-in-time feeds from an event log
 #[derive(Debug, clap::Args)]
@@ -15,6 +16,9 @@ use super::{inspect, print, tell};
 One file per day of requests: the last day is the test split, the one before it validation, earlier ones train. A day
 appears whole or not at all. A rerun makes the missing days, and those again for which files have come to the log since, or
 changed: labels arrive until the end of the day that follows. It keeps the others.
+
+FEEDS/samples.toml keeps the settings that the feeds depend on, all of which docs/logs.md lists; `eliverec replay` goes by
+them, and a rerun with others is refused.
 
 Example:
   eliverec samples --logs work/logs --out work/world")]
@@ -46,27 +50,61 @@ pub(crate) struct Arguments {
     /// Days for which clicks and watches count; all of them if it is not given
     #[arg(long, value_name = "DAYS")]
     history_age: Option<u32>,
+    /// Minutes after which an event that arrives is too late for features; labels and feeds take it still
+    #[arg(long, value_name = "MINUTES", default_value_t = (FeatureConfig::default().allowed_lateness_ms / MINUTE_MS) as u32)]
+    allowed_lateness: u32,
+    /// Watches of a user among which the affinity to an anchor counts, the newest
+    #[arg(long, value_name = "N", default_value_t = FeatureConfig::default().affinity_watches)]
+    affinity_watches: usize,
+    /// Products of a channel whose last switch, on sale or off, is known
+    #[arg(long, value_name = "N", default_value_t = FeatureConfig::default().bag_products)]
+    bag_products: usize,
+    /// Days of the log before --from that features may draw on; all there are if omitted
+    #[arg(long, value_name = "N", requires = "from")]
+    history_days: Option<u32>,
     /// Minutes after a request in which what a user began counts for it
     #[arg(long, value_name = "MINUTES", default_value_t = 30)]
     attribution_window: u32,
     /// Set rows that are no events aside and count them, instead of stopping at the first
     #[arg(long)]
     lenient: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
+
+/// What is printed as JSON.
+#[derive(Debug, Serialize)]
+struct Made<'a> {
+    /// Of the log.
+    rows: u64,
+    /// Events given to the features.
+    events_used: u64,
+    /// Of the log.
+    impressions: u64,
+    impressions_in_feeds: u64,
+    days: &'a [DaySummary],
+    notes: &'a [String],
+}
+
+const MINUTE_MS: i64 = 60_000;
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let config = SampleConfig {
         from: arguments.from,
         to: arguments.to,
+        history_days: arguments.history_days,
         memory_limit_bytes: arguments.memory.saturating_mul(1 << 20),
-        attribution_window_ms: i64::from(arguments.attribution_window) * 60_000,
+        attribution_window_ms: i64::from(arguments.attribution_window) * MINUTE_MS,
         lenient: arguments.lenient,
         features: FeatureConfig {
             stay_threshold_s: arguments.stay_threshold,
             product_history: arguments.product_history,
             channel_history: arguments.channel_history,
+            allowed_lateness_ms: i64::from(arguments.allowed_lateness) * MINUTE_MS,
+            affinity_watches: arguments.affinity_watches,
+            bag_products: arguments.bag_products,
             history_age_days: arguments.history_age,
-            ..FeatureConfig::default()
         },
         ..SampleConfig::default()
     };
@@ -79,33 +117,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
                 "{days_read} of {days_to_read} days read, {rows_read} rows, {feeds} feeds"
             ));
         }
-    });
-    let summary = summary.map_err(|error| first_in_the_log(arguments, error))?;
-    print(&summary.to_string())?;
-    let directory = FeedDirectory::open(&arguments.out)?;
-    print(&inspect::table(&eliverec_tables::statistics(&directory)?))?;
+    })?;
+    let result = Made {
+        rows: summary.rows_in,
+        events_used: summary.events_used,
+        impressions: summary.impressions_in,
+        impressions_in_feeds: summary.impressions(),
+        days: &summary.days,
+        notes: &summary.notes,
+    };
+    reading::end(arguments.json, &summary.checked, &result, || {
+        let directory = FeedDirectory::open(&arguments.out)?;
+        let table = inspect::table(&eliverec_tables::statistics(&directory)?);
+        Ok(format!("{summary}\n{table}"))
+    })?;
     Ok(crate::OK)
-}
-
-/// The error that is told of a run: several days are read at once, so of several bad rows and files any can be met first,
-/// and the first in the order of the log is the one to mend first.
-fn first_in_the_log(arguments: &Arguments, error: Error) -> anyhow::Error {
-    // The engine hands some errors on as text; those of the log begin with one of its files.
-    let text = match &error {
-        Error::Engine(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let of_the_log = text.starts_with(&*arguments.logs.to_string_lossy());
-    let first = || {
-        let log = EventLog::open(&Store::open(&arguments.logs).ok()?).ok()?;
-        // What happened on the last day may arrive on the next.
-        match arguments.to.and_then(|to| to.plus(1)) {
-            Some(last) => log.first_error(..=last, arguments.lenient),
-            None => log.first_error(.., arguments.lenient),
-        }
-    };
-    match of_the_log.then(first).flatten() {
-        Some(first) => first.into(),
-        None => error.into(),
-    }
 }

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use eliverec_run::Scorer;
+use eliverec_tables::check::promises;
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::score::score;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::{print, print_json};
+use super::reading;
 
 /// Write a run's scores of every candidate of a split
 #[derive(Debug, clap::Args)]
@@ -40,25 +41,25 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let Arguments { run, feeds, split, out, intents, json } = arguments;
     let feeds = FeedDirectory::open(feeds)?;
     let scorer = Scorer::open(run)?;
+    let checked = promises(&feeds, &[*split], &[*split])?;
     let bar = ProgressBar::new(feeds.feeds(*split)?);
     let scored =
         score(&scorer, run, &feeds, *split, out, *intents, |so_far| bar.set_position(so_far.feeds));
     bar.finish_and_clear();
     let scored = scored?;
-    if *json {
-        print_json(&json!({
-            "out": out, "split": split, "feeds": scored.feeds, "impressions": scored.impressions,
-            "model": scorer.config.model.name(), "checkpoint": scorer.commit.best,
-        }))?;
-    } else {
-        print(&format!(
-            "{} candidates of {} feeds of the {split} split scored by {} ({}): {}\n",
+    let result = json!({
+        "out": out, "split": split, "feeds": scored.feeds, "impressions": scored.impressions,
+        "model": scorer.config.model.name(), "checkpoint": scorer.commit.best,
+    });
+    reading::end(*json, &checked, &result, || {
+        Ok(format!(
+            "{} candidates of {} feeds of the {split} split scored by {} ({}): {}",
             scored.impressions,
             scored.feeds,
             scorer.config.model.name(),
             scorer.commit.best,
             out.display()
-        ))?;
-    }
+        ))
+    })?;
     Ok(crate::OK)
 }

@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use eliverec_run::checkpoint::Finish;
+use eliverec_tables::check::promises;
+use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::{Progress, TrainingEnd, TrainingOrder, train};
+use serde_json::json;
 
-use super::{print, read_config, tell};
+use super::{read_config, reading, tell};
 
 /// Train a model, or go on with a run
 #[derive(Debug, clap::Args)]
@@ -45,6 +48,9 @@ pub(crate) struct Arguments {
     /// No progress on standard error
     #[arg(long)]
     quiet: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
     /// Replaces a key of the config, for example training.epochs=2
     #[arg(value_name = "KEY=VALUE", requires = "config")]
     overrides: Vec<String>,
@@ -68,15 +74,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     } else {
         Progress::Lines(Box::new(std::io::stderr()))
     };
+    let feeds = FeedDirectory::open(&order.feeds)?;
+    let checked = promises(&feeds, &[Split::Train, Split::Validation], &[Split::Validation])?;
     let outcome = train(&order, progress, stop_on_interrupt()?)?;
     let run = arguments.out.display();
     let next = format!("eliverec evaluate --run {run} --feeds {}", arguments.feeds.display());
-    match outcome {
+    let (ended, words) = match outcome {
         TrainingEnd::Finished(finish) => {
-            print(&format!("{run}: finished, {}; next: {next}", reason(finish)))?;
+            ("finished", format!("finished, {}; next: {next}", reason(finish)))
         }
         TrainingEnd::AlreadyFinished(finish) => {
-            print(&format!("{run}: was finished already, {}; next: {next}", reason(finish)))?;
+            let words = format!("was finished already, {}; next: {next}", reason(finish));
+            ("finished_already", words)
         }
         TrainingEnd::Interrupted { step } => {
             tell(&format!(
@@ -84,7 +93,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             ));
             return Ok(crate::INTERRUPTED);
         }
-    }
+    };
+    let result = json!({"run": arguments.out, "ended": ended});
+    reading::end(arguments.json, &checked, &result, || Ok(format!("{run}: {words}")))?;
     Ok(crate::OK)
 }
 

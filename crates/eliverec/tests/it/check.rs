@@ -32,7 +32,10 @@ fn the_worst_is_told_first_and_fails_if_asked_to() {
     assert_eq!(worst["check"], "one_class");
     assert_eq!((&worst["level"], &worst["place"]), (&"severe".into(), &"train".into()));
     assert_eq!(worst["count"], worst["of"]);
-    assert_eq!((&told["read"][0]["name"], &told["read"][0]["rows"]), (&"train".into(), &50.into()));
+    assert_eq!(
+        (&told["read"]["parts"][0]["name"], &told["read"]["rows"]),
+        (&"train".into(), &50.into())
+    );
     assert!(told["covers"].as_array().is_some_and(|covers| !covers.is_empty()));
 }
 

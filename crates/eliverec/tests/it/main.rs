@@ -5,8 +5,12 @@
 #[path = "../../../eliverec-tables/tests/feed_files/mod.rs"]
 mod feed_files;
 
+mod as_written;
 mod bad_inputs;
+mod bench_ranker;
+mod bundle;
 mod check;
+mod errors;
 mod experiment;
 mod explain;
 mod interruption;
@@ -14,6 +18,7 @@ mod other_feeds;
 mod own_data;
 mod own_tasks;
 mod pipeline;
+mod retrieval;
 mod sandbox;
 mod score;
 mod tune;

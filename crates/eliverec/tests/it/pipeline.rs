@@ -99,10 +99,13 @@ fn early_stopping_keeps_the_best_checkpoint() {
     let log = fs_err::read_to_string(sandbox.path("run/metrics.jsonl")).unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let best = lines.iter().rfind(|line| line["best"] == true).unwrap();
-    let report: Value = serde_json::from_str(
+    let mut report: Value = serde_json::from_str(
         &sandbox.succeed("evaluate --run run --feeds feeds --split validation --json"),
     )
     .unwrap();
+    for of_reading in ["read", "covers", "findings"] {
+        assert!(report.as_object_mut().unwrap().remove(of_reading).is_some(), "{of_reading}");
+    }
     assert_eq!(report, best["report"]);
     assert_eq!(fs_err::read_dir(sandbox.path("run/checkpoints")).unwrap().count(), 2);
 }
@@ -200,18 +203,28 @@ fn the_demo_goes_from_nothing_to_an_explained_request_and_goes_on_where_it_was()
     let sandbox = Sandbox::new();
     let words = "demo --out demo --users 40 --days 4 --seed 3";
     let shown = sandbox.succeed(words);
-    for part in
-        ["$ eliverec simulate", "impressions per feed", "best reachable", "gAUC feed", "p_c"]
-    {
+    for part in [
+        "$ eliverec simulate",
+        "impressions per feed",
+        "best reachable",
+        "gAUC feed",
+        "p_c",
+        "$ eliverec export",
+    ] {
         assert!(shown.contains(part), "{part} is missing in {shown}");
     }
     let table = |shown: &str| {
         let start = shown.find("Test split").unwrap();
-        shown[start..].to_string()
+        // The bundle is made again, and says when.
+        let lines = shown[start..].lines().filter(|line| !line.starts_with(" made "));
+        lines.collect::<Vec<_>>().join("\n")
     };
     let again = sandbox.succeed(words);
     assert!(again.contains("finished already") && !again.contains("$ eliverec simulate"));
     assert_eq!(table(&again), table(&shown));
+    // Of a log, the bundle has everything that requests need.
+    let verified = sandbox.succeed("bundle verify demo/bundle");
+    assert!(verified.contains("it answers requests; 40 users"), "{verified}");
     let other = sandbox.fail("demo --out demo --users 41 --days 4 --seed 3", 2);
     assert!(other.contains("users = 40"), "{other}");
 }

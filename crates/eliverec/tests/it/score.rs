@@ -166,6 +166,11 @@ fn ids_as_text(path: &Path) {
 #[test]
 fn ids_come_out_as_they_went_in_and_feeds_need_no_labels() {
     let sandbox = Sandbox::new();
+    for split in Split::ALL {
+        let folder = sandbox.path("feeds").join(split.name());
+        let file = fs_err::read_dir(folder).unwrap().next().unwrap().unwrap();
+        ids_as_text(&file.path());
+    }
     sandbox.succeed(&format!("{TRAIN} training.epochs=1"));
     let mut writer = FeedWriter::create(&sandbox.path("asked"), &toy::schema()).unwrap();
     for mut feed in toy::feeds(20, 8) {

@@ -65,7 +65,7 @@ fn slope(actual: f32, at: impl Fn(f64) -> f64) -> f64 {
     let [below, here, above] = [-STEP, 0.0, STEP].map(at);
     let sides = [(here - below) / STEP, (above - here) / STEP];
     let [low, high] = [f64::min(sides[0], sides[1]), f64::max(sides[0], sides[1])];
-    if high - low > 1e-3 { f64::from(actual).clamp(low, high) } else { (low + high) / 2.0 }
+    if high - low > 1e-3 { f64::from(actual).clamp(low, high) } else { f64::midpoint(low, high) }
 }
 
 /// Compares values and gradients of `fused` with those of `naive`, and the untracked result with the tracked one.

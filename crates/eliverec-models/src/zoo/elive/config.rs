@@ -139,7 +139,7 @@ pub enum IntentScale {
 }
 
 impl IntentScale {
-    pub(super) fn factor(self, width: usize) -> f32 {
+    pub(crate) fn factor(self, width: usize) -> f32 {
         match self {
             Self::None => 1.0,
             Self::Width => 1.0 / (width as f32).sqrt(),

@@ -21,6 +21,7 @@ pub use config::{
     PrototypeSource,
 };
 pub use regularize::drawn_impressions;
+pub(crate) use side::age_bucket;
 
 use self::disentangle::{Disentangler, Prototypes};
 use self::regularize::{Regularizer, alignment_floor};

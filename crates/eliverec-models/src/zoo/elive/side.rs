@@ -16,6 +16,11 @@ use crate::trace::Trace;
 /// Buckets of the event's age: floor(log2(seconds)), 0 to 31.
 const RECENCY_BUCKETS: usize = 32;
 
+/// The bucket of an age in seconds.
+pub(crate) fn age_bucket(age_s: f32) -> u32 {
+    (age_s.max(1.0).log2() as u32).min(RECENCY_BUCKETS as u32 - 1)
+}
+
 /// From E to H, by one of the three of [`EncoderKind`]; the two domains never share weights.
 #[derive(Module, Debug)]
 pub(super) struct Side {
@@ -78,8 +83,7 @@ impl Side {
     ) -> Sequence {
         let mut history = history.clone();
         if let Some(recency) = &self.recency {
-            let buckets = history.age_s.iter().map(|age| age.max(1.0).log2() as u32);
-            let buckets = buckets.map(|bucket| bucket.min(RECENCY_BUCKETS as u32 - 1)).collect();
+            let buckets = history.age_s.iter().map(|age_s| age_bucket(*age_s)).collect();
             let vectors = recency.val().select(0, indices(buckets, &history.items.device()));
             history.items = history.items + vectors;
         }

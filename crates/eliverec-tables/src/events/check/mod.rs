@@ -16,9 +16,11 @@ use eliverec_core::{Dimensions, EventKind};
 
 use super::{EventLog, Row};
 use crate::check::finding::Findings;
-use crate::check::{Check, Checked, Part};
+use crate::check::{Check, Checked, Part, Read};
 use crate::error::Error;
 use family::Family;
+
+pub use tables::WithoutRow;
 
 /// The checks of event logs, in the order in which findings of one level stand.
 pub const CHECKS: &[&Check] = &[
@@ -38,6 +40,19 @@ pub const CHECKS: &[&Check] = &[
     &kinds::CLICKS_OF_ONE_DOMAIN,
 ];
 
+/// What was read of a log: some of its events, and its tables.
+pub fn read_of(log: &EventLog, events: Part, dimensions: &Dimensions) -> Read {
+    let Dimensions { users, products, channels } = dimensions;
+    let tables = TABLE_GROUPS.into_iter().zip([users, products, channels]);
+    let tables = tables.map(|(group, table)| Part {
+        name: format!("{}s", group.name()),
+        files: u64::from(!table.is_empty()),
+        rows: table.len() as u64,
+        impressions: None,
+    });
+    Read::of(std::iter::once(events).chain(tables).collect(), log.skipped().collect())
+}
+
 /// Looks through a log whose events may arrive this much after they happened before features leave them out.
 ///
 /// # Errors
@@ -51,24 +66,21 @@ pub fn log(log: &EventLog, allowed_lateness_ms: i64) -> Result<Checked, Error> {
         Box::new(tables::Tables::new(&dimensions)),
     ];
     let files = log.days().map(|day| log.files(day).len() as u64).sum();
-    let mut events = Part { name: "events".into(), files, ..Part::default() };
+    let (mut impressions, mut events) =
+        (0, Part { name: "events".into(), files, ..Part::default() });
     for row in log.read(..)? {
         events.rows += 1;
         match row? {
             Row::Event(event) => {
-                events.impressions += u64::from(event.kind == EventKind::Impression);
+                impressions += u64::from(event.kind == EventKind::Impression);
                 arrivals.event(&event);
                 others.iter_mut().for_each(|family| family.event(&event));
             }
             Row::Rejected(row) => arrivals.rejected(row),
         }
     }
-    let mut read = vec![events];
-    let Dimensions { users, products, channels } = &dimensions;
-    for (group, table) in TABLE_GROUPS.into_iter().zip([users, products, channels]) {
-        let (files, rows) = (u64::from(!table.is_empty()), table.len() as u64);
-        read.push(Part { name: format!("{}s", group.name()), files, rows, impressions: 0 });
-    }
+    events.impressions = Some(impressions);
+    let read = read_of(log, events, &dimensions);
     let (mut findings, mut covers) = (Findings::default(), Vec::new());
     arrivals.tell(&mut findings);
     covers.extend(arrivals.covers());

@@ -1,6 +1,7 @@
-//! `eliverec bench`: how fast this machine trains and makes samples.
+//! `eliverec bench`: how fast this machine trains, makes samples and scores requests.
 
 mod log;
+mod ranker;
 mod samples;
 mod train;
 
@@ -12,7 +13,9 @@ use clap::Subcommand;
 Examples:
   eliverec bench train
   eliverec bench train --json input.width=64 training.threads=1
-  eliverec bench samples --work work/bench 200000 2000000 10000000")]
+  eliverec bench samples --work work/bench 200000 2000000 10000000
+  eliverec bench ranker
+  eliverec bench ranker --run work/run --feeds work/ebnerd --json")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     what: What,
@@ -22,11 +25,13 @@ pub(crate) struct Arguments {
 enum What {
     Train(train::Arguments),
     Samples(samples::Arguments),
+    Ranker(ranker::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     match &arguments.what {
         What::Train(arguments) => train::run(arguments),
         What::Samples(arguments) => samples::run(arguments),
+        What::Ranker(arguments) => ranker::run(arguments),
     }
 }

@@ -7,12 +7,13 @@ mod schedule;
 use std::path::PathBuf;
 
 use eliverec_tables::FeedDirectory;
+use serde_json::json;
 
 use self::folder::Folder;
 use self::schedule::Schedule;
 use super::causes::Causes;
 use super::queue::Ended;
-use super::{tell, train};
+use super::{reading, tell, train};
 
 /// Run a folder of configs over seeds
 #[derive(Debug, clap::Args)]
@@ -47,6 +48,9 @@ pub(crate) struct Arguments {
     /// Keep every run directory under RESULTS/runs
     #[arg(long)]
     keep_runs: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
     /// Replaces a key of every config, for example training.epochs=2
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -68,10 +72,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             Ok(crate::INTERRUPTED)
         }
         Ended::Done { failures } if failures.is_empty() => {
-            super::print(&format!(
-                "{}: all runs are finished; next: eliverec report {0}",
-                arguments.out.display()
-            ))?;
+            let out = arguments.out.display();
+            reading::end(
+                arguments.json,
+                schedule.checked(),
+                &json!({"out": arguments.out}),
+                || Ok(format!("{out}: all runs are finished; next: eliverec report {out}")),
+            )?;
             Ok(crate::OK)
         }
         Ended::Done { failures } => {

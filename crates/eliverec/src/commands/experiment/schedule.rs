@@ -5,7 +5,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use eliverec_report::result::{self, file_name};
-use eliverec_tables::FeedDirectory;
+use eliverec_tables::check::Checked;
+use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::{Error, Progress, TrainingEnd, TrainingOrder, train};
 
 use super::folder::{Folder, Job};
@@ -21,6 +22,7 @@ pub(super) struct Schedule {
     all: usize,
     keeper: Keeper,
     keep_runs: bool,
+    kept: KeptFeeds,
     /// Held while this lives.
     _lock: fs_err::File,
 }
@@ -37,7 +39,7 @@ impl Schedule {
         let wrong =
             |reason: String| Error::Run(eliverec_run::Error::Run { path: results.into(), reason });
         let lock = queue::lock(results)?;
-        let kept = KeptFeeds::of(&feeds, results)?;
+        let kept = KeptFeeds::of(&feeds, results, &[Split::Validation, Split::Test])?;
         let all = folder.jobs.len();
         let mut left = Vec::new();
         for job in folder.jobs {
@@ -68,15 +70,20 @@ impl Schedule {
         let keeper = Keeper {
             experiment: folder.name,
             feeds,
-            data_fingerprint: kept.fingerprint,
+            data_fingerprint: kept.fingerprint.clone(),
             results: results.into(),
             causes,
         };
-        Ok(Self { left, all, keeper, keep_runs, _lock: lock })
+        Ok(Self { left, all, keeper, keep_runs, kept, _lock: lock })
+    }
+
+    /// What the runs read.
+    pub(super) const fn checked(&self) -> &Checked {
+        &self.kept.checked
     }
 
     /// Runs what is left, `workers` at a time.
-    pub(super) fn run(self, workers: usize, stop: &AtomicBool) -> Ended<Job> {
+    pub(super) fn run(&self, workers: usize, stop: &AtomicBool) -> Ended<Job> {
         queue::run(self.left.clone(), self.all, workers, stop, |job| self.one(job, stop))
     }
 

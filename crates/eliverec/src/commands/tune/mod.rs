@@ -11,12 +11,13 @@ use std::path::PathBuf;
 use eliverec_run::config::StopMetric;
 use eliverec_run::durable;
 use eliverec_tables::FeedDirectory;
+use serde_json::json;
 
 use self::chosen::Origin;
 use self::search::{Ranked, Search};
 use self::space::Space;
 use self::trials::{Base, value_of};
-use super::{plain_table, print, read_text, tell, train};
+use super::{plain_table, print, read_text, reading, tell, train};
 
 /// Search for a model's best settings
 #[derive(Debug, clap::Args)]
@@ -52,6 +53,9 @@ pub(crate) struct Arguments {
     /// Runs at a time; with more than one each has one thread
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
+    /// Print one JSON object; the tables of the rungs go to standard error then
+    #[arg(long)]
+    json: bool,
     /// Replaces a key of the base config, for example input.width=16
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -90,7 +94,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         let on = if last { 1 } else { space.survivors(ranking.len()).min(valued) };
         let marked = if last { "chosen" } else { "goes on" };
         let table = table(&search, &keys, &ranking, metric, on);
-        print(&format!("\n{place}, {budget} for each (* {marked})\n\n{table}"))?;
+        let text = format!("\n{place}, {budget} for each (* {marked})\n\n{table}");
+        if arguments.json {
+            tell(&text);
+        } else {
+            print(&text)?;
+        }
         let failed = match ranking.len() - valued {
             0 => String::new(),
             failed => format!(" ({failed} failed)"),
@@ -165,10 +174,13 @@ fn write(
         tell(&format!("wrote {}", path.display()));
     }
     let written = tuned.display();
-    print(&format!(
-        "{written}: config {}, validation {name} {value}; next: eliverec train --config {written} --feeds {} --out RUN",
-        trial + 1,
-        arguments.feeds.display()
-    ))?;
+    let result = json!({"out": tuned, "config": trial + 1, "metric": name, "value": value});
+    reading::end(arguments.json, &search.kept.checked, &result, || {
+        Ok(format!(
+            "{written}: config {}, validation {name} {value}; next: eliverec train --config {written} --feeds {} --out RUN",
+            trial + 1,
+            arguments.feeds.display()
+        ))
+    })?;
     Ok(crate::OK)
 }

@@ -87,7 +87,7 @@ impl Search {
             return Err(eliverec_run::Error::Run { path, reason }.into());
         }
         let lock = queue::lock(out)?;
-        let kept = KeptFeeds::of(&feeds, out)?;
+        let kept = KeptFeeds::of(&feeds, out, &[Split::Validation])?;
         let search = Self { rungs, trials, kept, feeds, out: out.into(), _lock: lock };
         for rung in 0..search.rungs.len() {
             for trial in 0..search.trials.len() {

@@ -1,0 +1,210 @@
+//! `eliverec export`: a run becomes a bundle, with what only feeds and logs can tell: settings of features, tables, golden requests,
+//! and how far fewer bits are from the run.
+
+use std::path::{Path, PathBuf};
+
+use eliverec_core::dimensions::TABLE_GROUPS;
+use eliverec_core::{Dimensions, FeedColumns};
+use eliverec_run::{RunDirectory, Scorer};
+use eliverec_samples::feature_settings;
+use eliverec_serve::BundleWriter;
+use eliverec_serve::bundle::{About, MadeOf, Manifest, OfflineMetrics, Precision};
+use eliverec_tables::events::{EventLog, Store, read_dimensions};
+use eliverec_tables::{FeedDirectory, Split};
+use eliverec_train::compare::compare;
+use eliverec_train::feeds_read;
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::{bundle, fingerprint, print, print_json, tell};
+
+/// Golden requests of a bundle: enough for every kind of request, few enough to be scored in moments.
+const GOLDEN_REQUESTS: u64 = 48;
+
+/// Make a bundle of a run: one verified directory that `eliverec serve` answers from
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The bundle appears whole or not at all. A split of the feeds is scored by the run and by the bundle: how far they are apart is
+printed, and kept in the bundle with the metrics and some requests that whoever opens it scores again (docs/serving.md).
+
+Examples:
+  eliverec export --run work/run --feeds work/ebnerd --out work/bundle
+  eliverec export --run demo/elive --feeds demo/feeds --logs demo/logs --rows float16 --out work/bundle --force")]
+pub(crate) struct Arguments {
+    /// Run directory
+    #[arg(long, value_name = "RUN")]
+    run: PathBuf,
+    /// Feed directory with the run's schema; its feeds need no labels
+    #[arg(long, value_name = "DIR")]
+    feeds: PathBuf,
+    /// Directory to make
+    #[arg(long, value_name = "BUNDLE")]
+    out: PathBuf,
+    /// The event log that the feeds were made of, for its tables of users, products and channels
+    #[arg(long, value_name = "LOGS")]
+    logs: Option<PathBuf>,
+    /// Embedding rows as float32 (as trained), float16 or int8
+    #[arg(long, value_name = "PRECISION", default_value = "float32")]
+    rows: Precision,
+    /// What is scored and what golden requests are taken from: train, validation or test
+    #[arg(long, default_value = "test")]
+    split: Split,
+    /// What the bundle is called in answers and logs; name and step of the run if omitted
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// Put it in the place of a bundle that is there, in one step
+    #[arg(long)]
+    force: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Exported<'a> {
+    out: &'a Path,
+    manifest: &'a Manifest,
+    metrics: &'a OfflineMetrics,
+    auc_change: Option<f64>,
+    /// What the bundle lacks, and in what its feeds are not the run's.
+    notes: &'a [String],
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let Arguments { run, out, split, .. } = arguments;
+    let feeds = FeedDirectory::open(&arguments.feeds)?;
+    let scorer = Scorer::open(run)?;
+    RunDirectory::at(run).check_schema(feeds.schema(), feeds.path())?;
+    let mut notes = Vec::new();
+    let mut writer = BundleWriter::create(out, arguments.force, &scorer, arguments.rows)?;
+    let rows = &writer.model().rows;
+    tell(&format!("{} rows written as {}", rows.rows(), arguments.rows.name()));
+
+    match feature_settings(feeds.path())? {
+        Some(features) => writer.write_features(&features)?,
+        None => notes.push(format!(
+            "{} was not made by `eliverec samples`: without settings of features the bundle scores feeds and answers no requests",
+            feeds.path().display()
+        )),
+    }
+    let tables = tables(arguments, &feeds)?;
+    match &tables {
+        Some((_, tables)) => writer.write_dimensions(tables)?,
+        None => notes.push(
+            "no tables of users, products and channels; --logs names a log that has them".into(),
+        ),
+    }
+    let metrics = measure(&scorer, &writer, &feeds, *split)?;
+    writer.write_metrics(&metrics)?;
+    tell(&format!("{} feeds of the {split} split scored twice", metrics.feeds));
+    let golden = golden(&feeds, *split)?;
+    tell(&format!("{} golden requests", golden.feeds()));
+    writer.write_golden(golden, split.name())?;
+
+    let other_feeds = other_feeds(run, &feeds)?;
+    notes.extend(other_feeds.iter().map(|difference| {
+        format!("these are other feeds than those that the run was trained on: {difference}")
+    }));
+    let folder = run.file_name().unwrap_or_default().display();
+    let step = scorer.commit.best.rsplit('-').next().unwrap_or_default();
+    let about = About {
+        version: arguments.name.clone().unwrap_or_else(|| format!("{folder}-{step}")),
+        created_ms: now_ms(),
+        program: concat!("eliverec ", env!("CARGO_PKG_VERSION")).into(),
+        made_of: MadeOf {
+            run: run.display().to_string(),
+            checkpoint: scorer.commit.best.clone(),
+            step: step.parse().unwrap_or_default(),
+            feeds: fingerprint::of_feeds(&feeds)?,
+            other_feeds,
+            tables: tables.map(|(place, _)| place),
+        },
+    };
+    let manifest = writer.publish(about)?;
+    notes.iter().for_each(|note| tell(&format!("note: {note}")));
+    if arguments.json {
+        let (auc_change, notes) = (metrics.auc_change(), &notes);
+        print_json(&Exported { out, manifest: &manifest, metrics: &metrics, auc_change, notes })?;
+    } else {
+        print(&bundle::table(out, &manifest, Some(&metrics)))?;
+    }
+    Ok(crate::OK)
+}
+
+/// The tables of the log, or those that lie beside the feeds as they would in a log, and where they were found.
+fn tables(
+    arguments: &Arguments,
+    feeds: &FeedDirectory,
+) -> anyhow::Result<Option<(String, Dimensions)>> {
+    let Some(logs) = &arguments.logs else {
+        let place = feeds.path();
+        let has = |name: String| place.join(name).is_file();
+        if !TABLE_GROUPS.iter().any(|group| has(format!("{}s.parquet", group.name()))) {
+            return Ok(None);
+        }
+        let tables = read_dimensions(&Store::local(place)?, feeds.schema())?;
+        return Ok(Some((place.display().to_string(), tables)));
+    };
+    let log = EventLog::open(&Store::open(logs)?)?;
+    let differences = feeds.schema().differences(log.schema());
+    if !differences.is_empty() {
+        let (expected, found) = (feeds.path().display().to_string(), logs.display().to_string());
+        let differences = differences.join("; ");
+        let error = eliverec_core::Error::SchemaMismatch { expected, found, differences };
+        return Err(eliverec_run::Error::from(error).into());
+    }
+    Ok(Some((logs.display().to_string(), log.dimensions()?)))
+}
+
+/// Scores a split by the run and by the bundle.
+fn measure(
+    scorer: &Scorer,
+    writer: &BundleWriter,
+    feeds: &FeedDirectory,
+    split: Split,
+) -> anyhow::Result<OfflineMetrics> {
+    let bar = ProgressBar::new(feeds.feeds(split)?);
+    let both = [&scorer.scoring(), &writer.model().scoring()];
+    let compared = compare(both, feeds, split, |feeds| bar.set_position(feeds));
+    bar.finish_and_clear();
+    let compared = compared?;
+    let [run, bundle] = compared.reports.map_or([None, None], |reports| reports.map(Some));
+    Ok(OfflineMetrics {
+        split: split.name().into(),
+        feeds: compared.feeds,
+        impressions: compared.impressions,
+        changes: compared.changes,
+        run,
+        bundle,
+    })
+}
+
+/// Requests from the whole split, evenly, without their labels.
+fn golden(feeds: &FeedDirectory, split: Split) -> anyhow::Result<FeedColumns> {
+    let all = feeds.feeds(split)?;
+    let taken = all.min(GOLDEN_REQUESTS);
+    let mut golden = FeedColumns::empty(feeds.schema());
+    for (i, feed) in (0_u64..).zip(feeds.read(split)?) {
+        let mut feed = feed?;
+        // The i-th of `all` is the next one to take if so many of `taken` come before it.
+        if i * taken / all == golden.feeds() as u64 {
+            feed.candidates.labels = None;
+            golden.push(feeds.schema(), &feed).map_err(eliverec_run::Error::from)?;
+        }
+    }
+    Ok(golden)
+}
+
+/// In what the feeds are not those that the run was trained on, if it kept which.
+fn other_feeds(run: &Path, feeds: &FeedDirectory) -> anyhow::Result<Option<String>> {
+    let Some(before) = RunDirectory::at(run).feeds_read()? else { return Ok(None) };
+    let now = feeds_read(feeds, &[Split::Train, Split::Validation])?;
+    Ok(before.difference(&now))
+}
+
+#[expect(clippy::disallowed_methods, reason = "only the binary reads the clock")]
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
