@@ -1,0 +1,144 @@
+//! How many requests are computed at once, how many may wait, and who is sent away before a queue grows.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::problem::{Code, Problem};
+
+/// Workers of one kind of work, and a bounded queue before them.
+#[derive(Debug)]
+pub struct Gate {
+    workers: usize,
+    permits: Semaphore,
+    waiting: AtomicUsize,
+    most_waiting: usize,
+    deadline: Duration,
+    /// What a worker took for a request lately: a moving mean of nanoseconds.
+    mean_ns: AtomicU64,
+}
+
+/// Leave to compute, given back when dropped.
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    gate: &'a Gate,
+    began: Instant,
+    /// How long the request has waited.
+    pub waited: Duration,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        let took = self.began.elapsed().as_nanos() as u64;
+        // A lost update between two requests moves a mean of many by nothing that matters.
+        let mean = self.gate.mean_ns.load(Ordering::Relaxed);
+        let mean = if mean == 0 { took } else { mean - mean / 16 + took / 16 };
+        self.gate.mean_ns.store(mean, Ordering::Relaxed);
+    }
+}
+
+/// Counts a request that waits, however its wait ends.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Gate {
+    /// `workers` at once, and at most `waiting` more per worker; nobody waits longer than `deadline`.
+    pub fn new(workers: usize, waiting: usize, deadline: Duration) -> Self {
+        Self {
+            workers,
+            permits: Semaphore::new(workers),
+            waiting: AtomicUsize::new(0),
+            most_waiting: waiting.saturating_mul(workers),
+            deadline,
+            mean_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// Leave to compute, as soon as a worker is free.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] at once where too many wait or the wait would pass the deadline, [`Code::Deadline`] where it did.
+    pub async fn enter(&self) -> Result<Admitted<'_>, Problem> {
+        let arrived = Instant::now();
+        let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting(&self.waiting);
+        let mean = Duration::from_nanos(self.mean_ns.load(Ordering::Relaxed));
+        let wait = mean.mul_f64(ahead as f64 / self.workers as f64);
+        if ahead >= self.most_waiting || wait > self.deadline {
+            let detail = format!("{ahead} requests wait already; try again");
+            let seconds = wait.as_secs_f64().ceil().max(1.0) as u32;
+            return Err(Problem::new(Code::Overloaded, detail).retry_after(seconds));
+        }
+        let late = || {
+            let detail = format!("no worker was free within {} ms", self.deadline.as_millis());
+            Problem::new(Code::Deadline, detail).retry_after(1)
+        };
+        let permit = tokio::time::timeout(self.deadline, self.permits.acquire());
+        let permit = permit.await.map_err(|_| late())?.map_err(|_| late())?;
+        drop(waiting);
+        let waited = arrived.elapsed();
+        Ok(Admitted { gate: self, began: Instant::now(), waited, _permit: permit })
+    }
+
+    /// Requests that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_queue_is_bounded_and_moves_on() {
+        let gate = Gate::new(1, 2, Duration::from_secs(60));
+        let first = gate.enter().await.unwrap();
+        let (mut second, mut third) = (Box::pin(gate.enter()), Box::pin(gate.enter()));
+        for waiting in [&mut second, &mut third] {
+            assert!(
+                std::future::poll_fn(|c| std::task::Poll::Ready(
+                    waiting.as_mut().poll(c).is_pending()
+                ))
+                .await
+            );
+        }
+        assert_eq!(gate.waiting(), 2);
+        let refused = gate.enter().await.unwrap_err();
+        assert_eq!((refused.code, refused.retry_after_s), (Code::Overloaded, Some(1)));
+        assert_eq!(gate.waiting(), 2, "who is refused does not wait");
+        drop(first);
+        drop(second.await.unwrap());
+        drop(third.await.unwrap());
+        assert_eq!(gate.waiting(), 0);
+        assert!(gate.enter().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_beyond_the_deadline() {
+        let gate = Gate::new(1, 2, Duration::from_millis(20));
+        let _busy = gate.enter().await.unwrap();
+        assert_eq!(gate.enter().await.unwrap_err().code, Code::Deadline);
+        assert_eq!(gate.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_does_not_stay_in_the_queue() {
+        let gate = Gate::new(1, 2, Duration::from_secs(60));
+        let _busy = gate.enter().await.unwrap();
+        let mut waiting = Box::pin(gate.enter());
+        assert!(
+            std::future::poll_fn(|c| std::task::Poll::Ready(waiting.as_mut().poll(c).is_pending()))
+                .await
+        );
+        drop(waiting);
+        assert_eq!(gate.waiting(), 0);
+    }
+}

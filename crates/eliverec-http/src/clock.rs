@@ -1,0 +1,97 @@
+//! What time it is: the machine's, or that of the callers, who then act out another time, a simulation or a log played again.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::problem::Problem;
+
+/// Where the moments of requests and arrivals come from.
+#[derive(Debug)]
+pub enum Clock {
+    /// The machine's clock; it does not go back within the life of a service.
+    Machine(AtomicI64),
+    /// `at` of requests and `available_at` of events; the newest is now.
+    Callers(AtomicI64),
+}
+
+impl Clock {
+    /// The machine's.
+    pub const fn machine() -> Self {
+        Self::Machine(AtomicI64::new(0))
+    }
+
+    /// That of the callers; nobody has told a time yet.
+    pub const fn callers() -> Self {
+        Self::Callers(AtomicI64::new(i64::MIN))
+    }
+
+    /// Milliseconds since 1970 UTC of a request that says `at`.
+    ///
+    /// # Errors
+    /// A moment given where the machine's clock counts, none where the callers' does, and one before the newest.
+    pub fn request_ms(&self, at: Option<i64>) -> Result<i64, Problem> {
+        self.moment("at", at)
+    }
+
+    /// The same of an event that says `available_at`.
+    ///
+    /// # Errors
+    /// As [`Clock::request_ms`].
+    pub fn arrival_ms(&self, available_at: Option<i64>) -> Result<i64, Problem> {
+        self.moment("available_at", available_at)
+    }
+
+    /// The newest moment that the clock has shown; the machine's is read.
+    pub fn now_ms(&self) -> i64 {
+        match self {
+            Self::Machine(newest) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                let now =
+                    now.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+                newest.fetch_max(now, Ordering::AcqRel).max(now)
+            }
+            Self::Callers(newest) => newest.load(Ordering::Acquire),
+        }
+    }
+
+    fn moment(&self, field: &'static str, given: Option<i64>) -> Result<i64, Problem> {
+        match (self, given) {
+            (Self::Machine(_), None) => Ok(self.now_ms()),
+            (Self::Machine(_), Some(_)) => Err(Problem::invalid(
+                field,
+                "this service goes by its own clock; leave it out, or start with --clock callers",
+            )),
+            (Self::Callers(newest), Some(moment)) => {
+                let before = newest.fetch_max(moment, Ordering::AcqRel);
+                if moment < before {
+                    let detail = format!("{moment} is before {before}, which was told already");
+                    return Err(Problem::invalid(field, detail));
+                }
+                Ok(moment)
+            }
+            (Self::Callers(_), None) => Err(Problem::invalid(
+                field,
+                "is missing; this service goes by the callers' clock (--clock callers)",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_clock_refuses_the_other_ones_moments() {
+        let machine = Clock::machine();
+        assert!(machine.request_ms(Some(1)).is_err());
+        let first = machine.request_ms(None).unwrap();
+        assert!(machine.arrival_ms(None).unwrap() >= first);
+        let callers = Clock::callers();
+        assert!(callers.request_ms(None).is_err());
+        assert_eq!(callers.request_ms(Some(10)).unwrap(), 10);
+        assert_eq!(callers.arrival_ms(Some(10)).unwrap(), 10);
+        assert!(callers.arrival_ms(Some(9)).is_err());
+        assert_eq!(callers.now_ms(), 10);
+    }
+}

@@ -1,0 +1,174 @@
+//! Bodies and queries, whose refusals are problems like all others.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use crate::problem::{Code, Problem};
+
+/// A JSON body.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+/// A JSON array, one object, or newline-delimited JSON: rows of a batch, with the field that a wrong one names.
+#[derive(Debug)]
+pub struct Batch<T>(pub Vec<T>);
+
+/// The parameters behind `?`.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+/// How a body is declared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Media {
+    Json,
+    Lines,
+}
+
+fn media(headers: &HeaderMap) -> Result<Media, Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = given.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" => Ok(Media::Json),
+        "application/x-ndjson" | "application/jsonl" => Ok(Media::Lines),
+        other if other.starts_with("application/") && other.ends_with("+json") => Ok(Media::Json),
+        _ => Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "send `Content-Type: application/json`, or application/x-ndjson for a batch",
+        )),
+    }
+}
+
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+        BytesRejection::FailedToBufferBody(failed)
+            if failed.status() == StatusCode::PAYLOAD_TOO_LARGE =>
+        {
+            Problem::new(Code::TooLarge, "the body is larger than this service takes")
+        }
+        _ => Problem::new(Code::Malformed, "the body ended early"),
+    })
+}
+
+/// Reads a value and nothing after it.
+fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let error = error.into_inner();
+        match error.classify() {
+            serde_json::error::Category::Data if path != "." => {
+                Problem::invalid(path, error.to_string())
+            }
+            serde_json::error::Category::Data => Problem::new(Code::Invalid, error.to_string()),
+            _ => Problem::new(Code::Malformed, format!("the body is no JSON: {error}")),
+        }
+    })?;
+    let rest = deserializer.end();
+    rest.map_err(|error| Problem::new(Code::Malformed, format!("the body is no JSON: {error}")))?;
+    Ok(value)
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if media(request.headers())? == Media::Lines {
+            let detail = "this call takes one JSON object; send `Content-Type: application/json`";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        }
+        parse(&bytes(request, state).await?).map(Self)
+    }
+}
+
+/// The first byte that is no white space.
+fn first(text: &[u8]) -> Option<u8> {
+    text.iter().copied().find(|byte| !byte.is_ascii_whitespace())
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Batch<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let media = media(request.headers())?;
+        let text = bytes(request, state).await?;
+        let rows = match (media, first(&text)) {
+            (Media::Lines, _) => {
+                let lines = text.split(|byte| *byte == b'\n').filter(|line| first(line).is_some());
+                let rows = lines
+                    .enumerate()
+                    .map(|(i, line)| parse(line).map_err(|problem: Problem| problem.at_row(i)));
+                rows.collect::<Result<Vec<T>, _>>()?
+            }
+            (Media::Json, Some(b'[')) => {
+                // One by one, so that a wrong one names its row.
+                let rows: Vec<Box<serde_json::value::RawValue>> = parse(&text)?;
+                let rows = rows.iter().enumerate().map(|(i, row)| {
+                    parse(row.get().as_bytes()).map_err(|problem: Problem| problem.at_row(i))
+                });
+                rows.collect::<Result<Vec<T>, _>>()?
+            }
+            (Media::Json, _) => vec![parse(&text)?],
+        };
+        Ok(Self(rows))
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|axum::extract::Query(value)| Self(value))
+            .map_err(|rejection| Problem::new(Code::Malformed, rejection.body_text()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Row {
+        n: u64,
+    }
+
+    async fn batch(kind: &str, text: &'static str) -> Result<Vec<Row>, Problem> {
+        let request = Request::builder().header(header::CONTENT_TYPE, kind);
+        let request = request.body(axum::body::Body::from(text)).unwrap();
+        Batch::from_request(request, &()).await.map(|Batch(rows)| rows)
+    }
+
+    #[tokio::test]
+    async fn batches_come_in_three_forms() {
+        let rows = vec![Row { n: 1 }, Row { n: 2 }];
+        assert_eq!(batch("application/json", r#"[{"n":1},{"n":2}]"#).await.unwrap(), rows);
+        assert_eq!(batch("application/x-ndjson", "{\"n\":1}\r\n\n{\"n\":2}").await.unwrap(), rows);
+        assert_eq!(
+            batch("application/json; charset=utf-8", " {\"n\":1} ").await.unwrap(),
+            rows[..1]
+        );
+        assert_eq!(batch("application/json", "[]").await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_row_is_named() {
+        let problem = batch("application/json", r#"[{"n":1},{"n":"x"}]"#).await.unwrap_err();
+        assert_eq!((problem.code, problem.row), (Code::Invalid, Some(1)));
+        assert_eq!(problem.field.as_deref(), Some("n"));
+        let problem = batch("application/x-ndjson", "{\"n\":1}\n{\"n\":").await.unwrap_err();
+        assert_eq!((problem.code, problem.row), (Code::Malformed, Some(1)));
+        let problem = batch("application/json", r#"{"n":1} 2"#).await.unwrap_err();
+        assert_eq!(problem.code, Code::Malformed);
+        let problem = batch("text/plain", "{}").await.unwrap_err();
+        assert_eq!(problem.code, Code::UnsupportedMediaType);
+        let problem = batch("application/json", r#"{"n":1,"m":2}"#).await.unwrap_err();
+        assert_eq!(problem.code, Code::Invalid);
+    }
+}

@@ -1,0 +1,70 @@
+//! Bundles: which one is in service, another in its place, the one before again.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::extract::Body;
+use crate::problem::{Problem, ProblemBody};
+use crate::service::Service;
+
+/// Which bundle to load.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Activation {
+    /// Its directory on the service's machine.
+    path: String,
+}
+
+/// The bundles of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Bundles {
+    /// The version in service.
+    pub active: Option<String>,
+    /// The one that a roll-back brings back.
+    pub previous: Option<String>,
+}
+
+/// What is in service.
+#[utoipa::path(get, path = "/v1/admin/bundles", tag = "admin", responses((status = 200, body = Bundles)))]
+pub(crate) async fn bundles(State(service): State<Arc<Service>>) -> Json<Bundles> {
+    Json(service.engine.bundles())
+}
+
+/// Loads a bundle, verifies it, scores its golden requests, and puts it in service; requests go on meanwhile. A bundle that
+/// fails is refused, and the one in service stays.
+#[utoipa::path(
+    post, path = "/v1/admin/bundles", tag = "admin", request_body = Activation,
+    responses((status = 200, body = Bundles), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
+)]
+pub(crate) async fn activate(
+    State(service): State<Arc<Service>>,
+    Body(activation): Body<Activation>,
+) -> Result<Json<Bundles>, Problem> {
+    let working = Arc::clone(&service);
+    let activated =
+        service.compute(move || working.engine.activate(activation.path.as_ref())).await??;
+    Ok(Json(in_service(&service, activated)))
+}
+
+/// Puts the bundle before this one in service again.
+#[utoipa::path(
+    post, path = "/v1/admin/bundles/rollback", tag = "admin",
+    responses((status = 200, body = Bundles), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
+)]
+pub(crate) async fn roll_back(
+    State(service): State<Arc<Service>>,
+) -> Result<Json<Bundles>, Problem> {
+    let bundles = service.engine.roll_back()?;
+    Ok(Json(in_service(&service, bundles)))
+}
+
+fn in_service(service: &Service, bundles: Bundles) -> Bundles {
+    if let Some(version) = &bundles.active {
+        service.telemetry.bundle(version);
+    }
+    bundles
+}

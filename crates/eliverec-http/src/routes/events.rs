@@ -1,0 +1,62 @@
+//! What happened, into the log and the features.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::extract::Batch;
+use crate::problem::{Problem, ProblemBody};
+use crate::service::Service;
+use crate::telemetry::Stage;
+use crate::wire::{WireEvent, at_most};
+
+/// A batch is on disk, and the features know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Acknowledgement {
+    /// Events that the features know now.
+    pub admitted: u64,
+    /// Events whose id was taken before: nothing was done.
+    pub duplicate: u64,
+    /// Events that arrived too long after they happened: logged, and left out of the features.
+    pub late: u64,
+    /// The newest event of the log.
+    pub log_position: u64,
+}
+
+/// Takes one event, an array of events, or newline-delimited events: all of a batch or none. The answer comes when they are
+/// on disk; sent again, an event is known by its `event_id`.
+#[utoipa::path(
+    post, path = "/v1/events", tag = "events", request_body = WireEvent,
+    responses((status = 200, body = Acknowledgement), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
+)]
+pub(crate) async fn events(
+    State(service): State<Arc<Service>>,
+    Batch(rows): Batch<WireEvent>,
+) -> Result<Json<Acknowledgement>, Problem> {
+    let arrived = Instant::now();
+    at_most(rows.len(), service.settings.batch, "events")?;
+    let context = service.engine.context_fields();
+    let events = rows.into_iter().enumerate().map(|(i, row)| {
+        let event = service.clock.arrival_ms(row.available_at());
+        let event = event.and_then(|arrival_ms| row.into_event(context, arrival_ms));
+        event.map_err(|problem| problem.at_row(i))
+    });
+    let events = events.collect::<Result<Vec<_>, Problem>>()?;
+    let admitted = service.ingesting.enter().await?;
+    let working = Arc::clone(&service);
+    let acknowledged = service.compute(move || working.engine.ingest(events)).await??;
+    drop(admitted);
+    service.telemetry.took(Stage::Ingest, arrived.elapsed());
+    for (fate, count) in [
+        ("admitted", acknowledged.admitted),
+        ("duplicate", acknowledged.duplicate),
+        ("late", acknowledged.late),
+    ] {
+        service.telemetry.events(fate, count);
+    }
+    Ok(Json(acknowledged))
+}

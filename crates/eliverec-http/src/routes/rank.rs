@@ -1,0 +1,201 @@
+//! Recommendations, and scores of the caller's own candidates.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::engine::{Answer, Asked};
+use crate::extract::Body;
+use crate::problem::{Problem, ProblemBody};
+use crate::service::Service;
+use crate::telemetry::Stage;
+use crate::wire::{Id, Values, at_most, scalars};
+
+/// Who asks for channels, and where.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecommendRequest {
+    /// Who.
+    user_id: Id,
+    /// The schema's context fields by name.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    context: Values,
+    /// How many channels at most.
+    #[serde(default = "ten")]
+    k: usize,
+    /// Ties the answer to impressions and what follows; drawn if it is not given.
+    #[serde(default)]
+    request_id: Option<Id>,
+    /// When, milliseconds since 1970 UTC, on a service whose clock the callers set.
+    #[serde(default)]
+    at: Option<i64>,
+}
+
+const fn ten() -> usize {
+    10
+}
+
+/// Who asks for the scores of which channels.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RankRequest {
+    /// Who.
+    user_id: Id,
+    /// The schema's context fields by name.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    context: Values,
+    /// The channels to score, each once.
+    channels: Vec<Id>,
+    /// Ties the answer to impressions and what follows; drawn if it is not given.
+    #[serde(default)]
+    request_id: Option<Id>,
+    /// When, milliseconds since 1970 UTC, on a service whose clock the callers set.
+    #[serde(default)]
+    at: Option<i64>,
+}
+
+/// Channels, the likeliest watch first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RankAnswer {
+    /// Of the request.
+    request_id: u64,
+    /// The bundle that scored.
+    model: String,
+    /// The moment whose features were used, milliseconds since 1970 UTC.
+    at: i64,
+    /// The event of the log before which the request stands.
+    log_position: u64,
+    /// The channels.
+    channels: Vec<RankedChannel>,
+}
+
+/// One channel with its scores.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RankedChannel {
+    /// As the caller gave it, or as the log has it.
+    channel_id: Id,
+    /// Probability of a watch.
+    p_watch: f32,
+    /// What the inter-channel tasks predict, by the schema's names; of something that happens or not its probability given a
+    /// watch.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
+    tasks: serde_json::Map<String, serde_json::Value>,
+    /// Which sources of retrieval gave it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<&'static str>,
+}
+
+/// Ranks live channels that retrieval finds for a user.
+#[utoipa::path(
+    post, path = "/v1/recommend", tag = "ranking", request_body = RecommendRequest,
+    responses((status = 200, body = RankAnswer), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
+)]
+pub(crate) async fn recommend(
+    State(service): State<Arc<Service>>,
+    Body(request): Body<RecommendRequest>,
+) -> Result<Json<RankAnswer>, Problem> {
+    let most = service.settings.candidates;
+    if request.k == 0 || request.k > most {
+        let detail = format!("is {}; write 1 to {most}", request.k);
+        return Err(Problem::invalid("k", detail));
+    }
+    let asked = asked(&service, &request.user_id, &request.context, request.at)?;
+    let request_id = request.request_id.as_ref().map(Id::value);
+    let k = request.k;
+    let answer = compute(&service, request_id, move |service| service.engine.recommend(&asked, k));
+    let (request_id, answer) = answer.await?;
+    let names = answer.channels.iter().map(|of| Id::Number(of.channel_id)).collect();
+    Ok(Json(told(request_id, answer, names)))
+}
+
+/// Scores the caller's own candidates.
+#[utoipa::path(
+    post, path = "/v1/rank", tag = "ranking", request_body = RankRequest,
+    responses((status = 200, body = RankAnswer), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
+)]
+pub(crate) async fn rank(
+    State(service): State<Arc<Service>>,
+    Body(request): Body<RankRequest>,
+) -> Result<Json<RankAnswer>, Problem> {
+    if request.channels.is_empty() {
+        return Err(Problem::invalid("channels", "is empty; name at least one channel"));
+    }
+    at_most(request.channels.len(), service.settings.candidates, "channels")?;
+    let mut given = HashMap::with_capacity(request.channels.len());
+    for (i, channel) in request.channels.into_iter().enumerate() {
+        let value = channel.value();
+        if let Some((first, _)) = given.insert(value, (i, channel)) {
+            let detail = format!("is the same channel as channels[{first}]; name each once");
+            return Err(Problem::invalid(format!("channels[{i}]"), detail));
+        }
+    }
+    let asked = asked(&service, &request.user_id, &request.context, request.at)?;
+    let request_id = request.request_id.as_ref().map(Id::value);
+    let mut channels: Vec<(usize, u64)> = given.iter().map(|(id, (i, _))| (*i, *id)).collect();
+    channels.sort_unstable();
+    let channels: Vec<u64> = channels.into_iter().map(|(_, id)| id).collect();
+    let answer =
+        compute(&service, request_id, move |service| service.engine.rank(&asked, &channels));
+    let (request_id, answer) = answer.await?;
+    let names = answer.channels.iter().map(|of| {
+        given.remove(&of.channel_id).map_or(Id::Number(of.channel_id), |(_, given)| given)
+    });
+    let names = names.collect();
+    Ok(Json(told(request_id, answer, names)))
+}
+
+fn asked(
+    service: &Service,
+    user: &Id,
+    context: &Values,
+    at: Option<i64>,
+) -> Result<Asked, Problem> {
+    let context = scalars(service.engine.context_fields(), context, "context")?;
+    Ok(Asked { user_id: user.value(), at_ms: service.clock.request_ms(at)?, context })
+}
+
+/// Computes an answer on a thread of its own when a worker is free, and keeps it for explanations.
+async fn compute(
+    service: &Arc<Service>,
+    request_id: Option<u64>,
+    work: impl FnOnce(&Service) -> Result<Answer, Problem> + Send + 'static,
+) -> Result<(u64, Arc<Answer>), Problem> {
+    let arrived = Instant::now();
+    let admitted = service.ranking.enter().await?;
+    service.telemetry.took(Stage::Wait, admitted.waited);
+    let working = Arc::clone(service);
+    let answer = service.compute(move || work(&working)).await??;
+    drop(admitted);
+    service.telemetry.took(Stage::Total, arrived.elapsed());
+    let request_id = request_id.unwrap_or_else(rand::random);
+    let answer = Arc::new(answer);
+    service.ledger.keep(request_id, Arc::clone(&answer));
+    Ok((request_id, answer))
+}
+
+fn told(request_id: u64, answer: Arc<Answer>, names: Vec<Id>) -> RankAnswer {
+    let channels = answer.channels.iter().zip(names).map(|(scored, channel_id)| {
+        let tasks = answer.tasks.iter().zip(&scored.tasks);
+        RankedChannel {
+            channel_id,
+            p_watch: scored.p_watch,
+            tasks: tasks.map(|(name, value)| (name.clone(), (*value).into())).collect(),
+            sources: scored.sources.clone(),
+        }
+    });
+    RankAnswer {
+        request_id,
+        model: answer.model.to_string(),
+        at: answer.at_ms,
+        log_position: answer.log_position,
+        channels: channels.collect(),
+    }
+}

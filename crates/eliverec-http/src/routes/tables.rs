@@ -1,0 +1,91 @@
+//! Rows of the tables of users, products and channels, which may change while the service runs.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use eliverec_core::schema::Group;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::engine::Row;
+use crate::extract::{Batch, Body};
+use crate::problem::{Code, Problem, ProblemBody};
+use crate::routes::events::Acknowledgement;
+use crate::service::Service;
+use crate::wire::{Id, Values, at_most, scalars};
+
+/// A row of a bulk call.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TableRow {
+    /// Whose.
+    id: Id,
+    /// The table's fields by name.
+    #[schema(value_type = Object)]
+    values: Values,
+}
+
+fn group_of(table: &str) -> Result<Group, Problem> {
+    match table {
+        "users" => Ok(Group::User),
+        "products" => Ok(Group::Product),
+        "channels" => Ok(Group::Channel),
+        _ => Err(Problem::new(
+            Code::NotFound,
+            format!("no table {table:?}; there are users, products, channels"),
+        )),
+    }
+}
+
+/// Sets the row of one user, product or channel: its fields by name, all of them.
+#[utoipa::path(
+    put, path = "/v1/{table}/{id}", tag = "tables",
+    params(("table" = String, Path, description = "users, products or channels"), ("id" = String, Path, description = "an integer, or text")),
+    request_body = Object,
+    responses((status = 200, body = Acknowledgement), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
+)]
+pub(crate) async fn put_row(
+    State(service): State<Arc<Service>>,
+    Path((table, id)): Path<(String, String)>,
+    Body(values): Body<Values>,
+) -> Result<Json<Acknowledgement>, Problem> {
+    let group = group_of(&table)?;
+    let fields = service.engine.table_fields(group);
+    let row = Row { id: Id::of_path(&id).value(), values: scalars(fields, &values, &table)? };
+    upsert(&service, group, vec![row]).await
+}
+
+/// Sets many rows: an array or newline-delimited JSON of `{"id", "values"}`; all of them or none.
+#[utoipa::path(
+    put, path = "/v1/{table}", tag = "tables",
+    params(("table" = String, Path, description = "users, products or channels")),
+    request_body = TableRow,
+    responses((status = 200, body = Acknowledgement), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
+)]
+pub(crate) async fn put_rows(
+    State(service): State<Arc<Service>>,
+    Path(table): Path<String>,
+    Batch(rows): Batch<TableRow>,
+) -> Result<Json<Acknowledgement>, Problem> {
+    let group = group_of(&table)?;
+    at_most(rows.len(), service.settings.batch, "rows")?;
+    let fields = service.engine.table_fields(group);
+    let rows = rows.into_iter().enumerate().map(|(i, row)| {
+        let values = scalars(fields, &row.values, "values").map_err(|problem| problem.at_row(i))?;
+        Ok(Row { id: row.id.value(), values })
+    });
+    upsert(&service, group, rows.collect::<Result<Vec<_>, Problem>>()?).await
+}
+
+async fn upsert(
+    service: &Arc<Service>,
+    group: Group,
+    rows: Vec<Row>,
+) -> Result<Json<Acknowledgement>, Problem> {
+    let admitted = service.ingesting.enter().await?;
+    let working = Arc::clone(service);
+    let acknowledged = service.compute(move || working.engine.upsert(group, rows)).await??;
+    drop(admitted);
+    Ok(Json(acknowledged))
+}

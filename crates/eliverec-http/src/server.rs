@@ -1,0 +1,136 @@
+//! The routes with their scopes, and the life of a server: listen, answer, end without losing a request.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderName, Response, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::IntoResponse;
+use tokio::net::TcpListener;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::access::Scope;
+use crate::error::Error;
+use crate::problem::{Code, Problem};
+use crate::routes::{admin, events, explain, health, rank, tables};
+use crate::service::Service;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "eliverec",
+    description = "Ranked live channels, and the events that make their features."
+))]
+struct Document;
+
+/// The routes, and the document that describes them.
+fn calls(service: &Arc<Service>) -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
+    let scoped = |scope: Scope, router: OpenApiRouter<Arc<Service>>| {
+        let service = Arc::clone(service);
+        router.route_layer(from_fn_with_state((service, scope), authorize))
+    };
+    let read = OpenApiRouter::new()
+        .routes(routes!(rank::recommend))
+        .routes(routes!(rank::rank))
+        .routes(routes!(explain::explain));
+    let ingest = OpenApiRouter::new()
+        .routes(routes!(events::events))
+        .routes(routes!(tables::put_rows))
+        .routes(routes!(tables::put_row));
+    let admin = OpenApiRouter::new()
+        .routes(routes!(admin::bundles, admin::activate))
+        .routes(routes!(admin::roll_back))
+        .routes(routes!(health::metrics));
+    let open = OpenApiRouter::new().routes(routes!(health::live)).routes(routes!(health::ready));
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(scoped(Scope::Read, read))
+        .merge(scoped(Scope::Ingest, ingest))
+        .merge(scoped(Scope::Admin, admin))
+        .merge(open)
+        .split_for_parts()
+}
+
+/// The whole service as a router.
+pub fn router(service: Arc<Service>) -> Router {
+    let (calls, document) = calls(&service);
+    // The document of a router does not change.
+    let document = Arc::new(document);
+    let request_id = HeaderName::from_static("x-request-id");
+    let body_bytes = service.settings.body_bytes;
+    calls
+        .route(
+            "/openapi.json",
+            axum::routing::get(move || async move { axum::Json((*document).clone()) }),
+        )
+        .fallback(|| async {
+            Problem::new(Code::NotFound, "no such call; /openapi.json lists them")
+        })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Code::MethodNotAllowed, "this path has other methods; see /openapi.json")
+        })
+        .layer(DefaultBodyLimit::max(body_bytes))
+        .layer(CatchPanicLayer::custom(|_| {
+            Problem::new(Code::Internal, "the call failed; the log of the service says where")
+                .into_response()
+        }))
+        .layer(from_fn_with_state(Arc::clone(&service), observe))
+        .layer(PropagateRequestIdLayer::new(request_id.clone()))
+        .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
+        .with_state(service)
+}
+
+async fn authorize(
+    State((service, scope)): State<(Arc<Service>, Scope)>,
+    request: Request,
+    next: Next,
+) -> Result<impl IntoResponse, Problem> {
+    service.tokens.authorize(request.headers(), scope)?;
+    Ok(next.run(request).await)
+}
+
+/// Counts answers and refusals, and writes a line of the log for each.
+async fn observe(
+    State(service): State<Arc<Service>>,
+    request: Request,
+    next: Next,
+) -> impl IntoResponse {
+    let call = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let call = call.unwrap_or_else(|| "none".into());
+    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
+    let id = id.unwrap_or_default().to_owned();
+    let began = std::time::Instant::now();
+    let response: Response<_> = next.run(request).await;
+    let status = response.status();
+    service.telemetry.answered(&call, status.as_u16());
+    let code = response.extensions().get::<Code>().map(|code| code.name());
+    if let Some(code) = code {
+        service.telemetry.refused(code);
+    }
+    let microseconds = began.elapsed().as_micros() as u64;
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::error!(%id, call, status = status.as_u16(), code, microseconds, "answered");
+    } else {
+        tracing::debug!(%id, call, status = status.as_u16(), code, microseconds, "answered");
+    }
+    response
+}
+
+/// Answers until `ended` is there; requests that have begun are answered, then the log is closed.
+///
+/// # Errors
+/// An address that others can reach without tokens, and a network that fails.
+pub async fn serve(
+    listener: TcpListener,
+    service: Arc<Service>,
+    ended: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Error> {
+    let address = listener.local_addr().map_err(Error::Network)?;
+    service.tokens.check_address(address)?;
+    let router = router(Arc::clone(&service));
+    axum::serve(listener, router).with_graceful_shutdown(ended).await.map_err(Error::Network)
+}

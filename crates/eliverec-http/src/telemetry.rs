@@ -1,0 +1,184 @@
+//! What a service tells of itself, for Prometheus. One registry per service, so that several can live in one process.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// A part of the way of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// For a free worker.
+    Wait,
+    /// The features of user and candidates.
+    Features,
+    /// Which channels to score.
+    Retrieval,
+    /// Their scores.
+    Rank,
+    /// From a batch's arrival to its acknowledgement.
+    Ingest,
+    /// From a request's arrival to its answer.
+    Total,
+}
+
+impl Stage {
+    /// All stages.
+    pub const ALL: [Self; 6] =
+        [Self::Wait, Self::Features, Self::Retrieval, Self::Rank, Self::Ingest, Self::Total];
+
+    /// Its name in the metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Features => "features",
+            Self::Retrieval => "retrieval",
+            Self::Rank => "rank",
+            Self::Ingest => "ingest",
+            Self::Total => "total",
+        }
+    }
+}
+
+impl EncodeLabelValue for Stage {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        encoder.write_str(self.name())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabel {
+    stage: Stage,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    call: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FateLabel {
+    fate: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BundleLabel {
+    version: String,
+}
+
+/// The counters and histograms of a service.
+#[derive(Debug)]
+pub struct Telemetry {
+    registry: Registry,
+    answered: Family<Answered, Counter>,
+    refused: Family<Refused, Counter>,
+    stages: Family<StageLabel, Histogram>,
+    events: Family<FateLabel, Counter>,
+    bundle: Family<BundleLabel, Gauge>,
+    waiting: Gauge,
+    freshness: Gauge<f64, std::sync::atomic::AtomicU64>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("eliverec");
+        let answered = Family::default();
+        registry.register("answers", "Answers by call and status", answered.clone());
+        let refused = Family::default();
+        registry.register("refusals", "Refusals by code", refused.clone());
+        // 50 microseconds to 1.6 seconds.
+        let histogram = || Histogram::new(exponential_buckets(50e-6, 2.0, 16));
+        let stages = Family::<StageLabel, Histogram>::new_with_constructor(histogram);
+        let help = "Time by stage";
+        registry.register_with_unit("stage", help, Unit::Seconds, stages.clone());
+        let events = Family::default();
+        registry.register("events", "Events by fate", events.clone());
+        let bundle = Family::default();
+        registry.register("bundle", "1 for the bundle in service", bundle.clone());
+        let waiting = Gauge::default();
+        registry.register("waiting", "Requests that wait for a worker", waiting.clone());
+        let freshness = Gauge::default();
+        let help = "Age of the newest event that the features know";
+        registry.register_with_unit("newest_event_age", help, Unit::Seconds, freshness.clone());
+        Self { registry, answered, refused, stages, events, bundle, waiting, freshness }
+    }
+}
+
+impl Telemetry {
+    /// An answer of a call.
+    pub fn answered(&self, call: &str, status: u16) {
+        self.answered.get_or_create(&Answered { call: call.into(), status }).inc();
+    }
+
+    /// A refusal.
+    pub fn refused(&self, code: &'static str) {
+        self.refused.get_or_create(&Refused { code }).inc();
+    }
+
+    /// Time that a stage took.
+    pub fn took(&self, stage: Stage, time: Duration) {
+        self.stages.get_or_create(&StageLabel { stage }).observe(time.as_secs_f64());
+    }
+
+    /// Events that met a fate.
+    pub fn events(&self, fate: &'static str, count: u64) {
+        self.events.get_or_create(&FateLabel { fate }).inc_by(count);
+    }
+
+    /// The bundle in service is now that one.
+    pub fn bundle(&self, version: &str) {
+        self.bundle.clear();
+        self.bundle.get_or_create(&BundleLabel { version: version.into() }).set(1);
+    }
+
+    /// Everything in the text form of Prometheus; `waiting` requests and the age of the newest event as of now.
+    pub fn text(&self, waiting: usize, newest_event_age_s: Option<f64>) -> String {
+        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.freshness.set(newest_event_age_s.unwrap_or(f64::NAN));
+        let mut text = String::new();
+        // Writing into a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_has_what_was_counted() {
+        let telemetry = Telemetry::default();
+        telemetry.answered("/v1/rank", 200);
+        telemetry.refused("overloaded");
+        telemetry.took(Stage::Rank, Duration::from_millis(2));
+        telemetry.events("admitted", 3);
+        telemetry.bundle("a");
+        telemetry.bundle("b");
+        let text = telemetry.text(4, Some(1.5));
+        for line in [
+            "eliverec_answers_total{call=\"/v1/rank\",status=\"200\"} 1",
+            "eliverec_refusals_total{code=\"overloaded\"} 1",
+            "eliverec_stage_seconds_count{stage=\"rank\"} 1",
+            "eliverec_events_total{fate=\"admitted\"} 3",
+            "eliverec_bundle{version=\"b\"} 1",
+            "eliverec_waiting 4",
+            "eliverec_newest_event_age_seconds 1.5",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("version=\"a\""), "the bundle that left is still told");
+    }
+}
