@@ -23,9 +23,9 @@ pub struct Activation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Bundles {
     /// The version in service.
-    pub active: Option<String>,
+    pub(crate) active: Option<String>,
     /// The one that a roll-back brings back.
-    pub previous: Option<String>,
+    pub(crate) previous: Option<String>,
 }
 
 /// What is in service.

@@ -16,7 +16,7 @@ use crate::wire::Id;
 /// Which answer.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Which {
+pub(crate) struct Which {
     /// The `request_id` of the answer.
     request_id: String,
 }

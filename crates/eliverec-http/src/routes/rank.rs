@@ -19,7 +19,7 @@ use crate::wire::{Id, Values, at_most, scalars};
 /// Who asks for channels, and where.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RecommendRequest {
+pub(crate) struct RecommendRequest {
     /// Who.
     user_id: Id,
     /// The schema's context fields by name.
@@ -44,7 +44,7 @@ const fn ten() -> usize {
 /// Who asks for the scores of which channels.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RankRequest {
+pub(crate) struct RankRequest {
     /// Who.
     user_id: Id,
     /// The schema's context fields by name.
@@ -63,7 +63,7 @@ pub struct RankRequest {
 
 /// Channels, the likeliest watch first.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RankAnswer {
+pub(crate) struct RankAnswer {
     /// Of the request.
     request_id: u64,
     /// The bundle that scored.
@@ -78,7 +78,7 @@ pub struct RankAnswer {
 
 /// One channel with its scores.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RankedChannel {
+pub(crate) struct RankedChannel {
     /// As the caller gave it, or as the log has it.
     channel_id: Id,
     /// Probability of a watch.

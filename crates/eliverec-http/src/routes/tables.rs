@@ -18,7 +18,7 @@ use crate::wire::{Id, Values, at_most, scalars};
 /// A row of a bulk call.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct TableRow {
+pub(crate) struct TableRow {
     /// Whose.
     id: Id,
     /// The table's fields by name.
