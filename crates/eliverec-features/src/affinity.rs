@@ -34,6 +34,11 @@ impl Affinity {
         watches.fold((0, None), |(count, _), (moment, _)| (count + 1, Some(*moment)))
     }
 
+    /// The anchors of the last watches from `oldest_ms` on, oldest first, repeats kept.
+    pub fn anchors(&self, oldest_ms: i64) -> impl Iterator<Item = u64> + '_ {
+        self.anchors.since(oldest_ms).iter().map(|(_, anchor)| *anchor)
+    }
+
     /// Whether no watch is of `oldest_ms` or later.
     pub fn is_before(&self, oldest_ms: i64) -> bool {
         self.anchors.is_before(oldest_ms)

@@ -1,10 +1,11 @@
-//! What is known of one user: both histories and the affinity to anchors.
+//! What is known of one user: both histories, the affinity to anchors, and whom they follow.
 
 use eliverec_core::event::Event;
 use serde::{Deserialize, Serialize};
 
 use crate::affinity::Affinity;
 use crate::config::FeatureConfig;
+use crate::follows::Follows;
 use crate::history::History;
 use crate::registry::FeatureId;
 use crate::snapshot::Snapshot;
@@ -14,6 +15,7 @@ use crate::snapshot::Snapshot;
 pub struct UserState {
     history: History,
     affinity: Affinity,
+    follows: Follows,
 }
 
 impl UserState {
@@ -21,6 +23,7 @@ impl UserState {
     pub fn apply(&mut self, event: &Event, anchor: Option<u64>, config: &FeatureConfig) {
         self.history.apply(event, config);
         self.affinity.apply(event, anchor, config);
+        self.follows.apply(event, anchor);
     }
 
     /// Both histories, for the feed's sequences.
@@ -31,6 +34,11 @@ impl UserState {
     /// The affinity to anchors.
     pub const fn affinity(&self) -> &Affinity {
         &self.affinity
+    }
+
+    /// The anchors followed.
+    pub const fn follows(&self) -> &Follows {
+        &self.follows
     }
 
     /// Writes the features of the user at `at_ms`.
@@ -51,6 +59,7 @@ impl UserState {
         self.history.products().is_before(oldest_ms)
             && self.history.channels().is_before(oldest_ms)
             && self.affinity.is_before(oldest_ms)
+            && self.follows.is_before(oldest_ms)
     }
 
     /// Writes the features of the user and a candidate's `anchor` at `at_ms`.
@@ -70,17 +79,19 @@ impl UserState {
     pub fn merge(&mut self, other: Self, config: &FeatureConfig) {
         self.history.merge(other.history, config);
         self.affinity.merge(other.affinity, config);
+        self.follows.merge(other.follows);
     }
 
     /// Bytes on the heap.
     pub const fn heap_bytes(&self) -> usize {
-        self.history.heap_bytes() + self.affinity.heap_bytes()
+        self.history.heap_bytes() + self.affinity.heap_bytes() + self.follows.heap_bytes()
     }
 }
 
 impl FeatureConfig {
     /// The most bytes that one user's state takes, itself included.
     pub fn user_bytes(&self) -> usize {
-        size_of::<UserState>() + History::heap_bytes_bound(self) + Affinity::heap_bytes_bound(self)
+        let folds = History::heap_bytes_bound(self) + Affinity::heap_bytes_bound(self);
+        size_of::<UserState>() + folds + Follows::heap_bytes_bound()
     }
 }

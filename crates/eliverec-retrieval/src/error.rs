@@ -24,6 +24,9 @@ pub enum Error {
     /// Vectors that cannot be searched.
     #[error("channel vectors: {0}")]
     Vectors(String),
+    /// A schema whose channels have no id.
+    #[error(transparent)]
+    Core(#[from] eliverec_core::Error),
     /// The file system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -33,7 +36,7 @@ impl Error {
     /// Whether the input or the request is at fault, which the command line answers with exit code 2.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Config { .. } => true,
+            Self::Config { .. } | Self::Core(_) => true,
             Self::Damaged { .. } | Self::Vectors(_) => false,
             Self::Io(error) => is_wrong_input(error),
         }

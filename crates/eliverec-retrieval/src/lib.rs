@@ -10,13 +10,16 @@
 //! - [`config`]: quotas and settings; [`merge`]: from lists to one; [`retrieval`]: all of it together.
 //! - [`neighbours`]: which channels the same users watch, counted in bounded memory; [`pairs`]: the counting.
 //! - [`vectors`]: channels' vectors and the exact scan of them; [`intents`]: a user's vectors to ask with.
+//! - [`fields`]: which fields of a schema sources need; `folds`: what they ask, from the states of the folds.
 //! - [`file`]: the form of index files.
 //!
 //! No engine, no clock, no file format of feeds or logs; a query's answer is a function of its arguments and its seed.
 
 pub mod config;
 pub mod error;
+pub mod fields;
 pub mod file;
+mod folds;
 pub mod intents;
 pub mod live;
 pub mod merge;

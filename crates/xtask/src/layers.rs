@@ -27,7 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("eliverec-report", &["eliverec-metrics"]),
-    ("eliverec-retrieval", &["eliverec-core"]),
+    ("eliverec-retrieval", &["eliverec-core", "eliverec-features"]),
     (
         "eliverec-run",
         &["eliverec-core", "eliverec-metrics", "eliverec-models", "eliverec-store", "burn"],

@@ -6,8 +6,8 @@ use eliverec_core::schema::Group;
 use eliverec_retrieval::{LiveChannel, Popularity};
 use eliverec_tables::{FeedDirectory, Split};
 
-use super::fields::{Fields, ids};
 use crate::error::Error;
+use eliverec_retrieval::fields::{Fields, ids};
 
 /// A channel that was shown in a request, or several shown with it.
 #[derive(Clone, Copy, Debug)]

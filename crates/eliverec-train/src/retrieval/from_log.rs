@@ -1,20 +1,19 @@
 //! A platform known by its log: events in the order of their arrival drive the same folds as a service's, and streams that have
 //! begun and not ended are live.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use eliverec_core::feed::Column;
-use eliverec_core::{Dimension, Dimensions, Event, EventKind};
+use eliverec_core::{Dimensions, Event, EventKind};
 use eliverec_features::{
-    Admission, ChannelState, FeatureConfig, FeatureId, FeatureState, Freshness, MAX_AGE_S, Snapshot,
+    Admission, ChannelState, FeatureConfig, FeatureState, Follows, Freshness, UserState,
 };
-use eliverec_retrieval::{LiveChannel, Popularity};
+use eliverec_retrieval::LiveChannel;
 use eliverec_tables::check::Checked;
 use eliverec_tables::events::{ArrivalOrder, EventLog};
 
-use super::fields::{Category, Fields};
 use crate::error::Error;
+use eliverec_retrieval::fields::{Category, Fields};
 
 /// Holds the state of all users and channels, and the events of one day.
 #[derive(Debug)]
@@ -25,7 +24,6 @@ pub(crate) struct LogPlatform<'a> {
     freshness: Freshness,
     state: FeatureState,
     live: BTreeSet<u64>,
-    followed: HashMap<u64, BTreeSet<u64>>,
 }
 
 impl<'a> LogPlatform<'a> {
@@ -42,7 +40,6 @@ impl<'a> LogPlatform<'a> {
             freshness: Freshness::new(&features),
             state: FeatureState::new(features)?,
             live: BTreeSet::new(),
-            followed: HashMap::new(),
         })
     }
 
@@ -70,45 +67,14 @@ impl<'a> LogPlatform<'a> {
                     self.live.remove(&channel);
                 }
             }
-            EventKind::Follow => {
-                if let (Some(user), Some(anchor)) =
-                    (event.user_id, self.dimensions.anchor_of(channel, known_ms))
-                {
-                    self.followed.entry(user).or_default().insert(anchor);
-                }
-            }
             _ => {}
         }
     }
 
     pub(crate) fn live(&self, at_ms: i64) -> Vec<LiveChannel> {
         let known = self.live.iter().filter_map(|id| Some((*id, self.state.channel(*id)?)));
-        known.map(|(channel_id, state)| self.channel(channel_id, state, at_ms)).collect()
-    }
-
-    fn channel(&self, channel_id: u64, state: &ChannelState, at_ms: i64) -> LiveChannel {
-        let mut snapshot = Snapshot::unknown();
-        state.snapshot(at_ms, &mut snapshot);
-        let number = |feature| snapshot.get(feature).unwrap_or(0.0);
-        let exposure_age_s = number(FeatureId::ExposureAgeS);
-        let names = self.category.as_ref().map(|category| &category.names);
-        let Dimensions { channels, products, .. } = &*self.dimensions;
-        let selling = state.bag().current();
-        LiveChannel {
-            channel_id,
-            anchor_id: self.dimensions.anchor_of(channel_id, at_ms),
-            category_id: names.and_then(|[name, _]| of_row(channels, name, channel_id, at_ms)),
-            selling_category_id: names
-                .zip(selling)
-                .and_then(|([_, name], product)| of_row(products, name, product, at_ms)),
-            popularity: Popularity {
-                last_10m: number(FeatureId::Entries10m) as u32,
-                last_60m: number(FeatureId::Entries60m) as u32,
-                last_24h: number(FeatureId::ChannelPopularity) as u32,
-            },
-            exposed_ms: (exposure_age_s < MAX_AGE_S)
-                .then(|| at_ms - (f64::from(exposure_age_s) * 1_000.0) as i64),
-        }
+        let (dimensions, category) = (&*self.dimensions, self.category.as_ref());
+        known.map(|(id, state)| LiveChannel::of(id, state, dimensions, category, at_ms)).collect()
     }
 
     /// What was read of the log so far.
@@ -119,12 +85,7 @@ impl<'a> LogPlatform<'a> {
 
     /// The anchors that a user follows.
     pub(crate) fn followed(&self, user_id: u64) -> Vec<u64> {
-        self.followed.get(&user_id).into_iter().flatten().copied().collect()
+        let follows = self.state.user(user_id).map(UserState::follows);
+        follows.into_iter().flat_map(Follows::anchors).collect()
     }
-}
-
-/// The value of a categorical column of a table.
-fn of_row(table: &Dimension, name: &str, id: u64, at_ms: i64) -> Option<u64> {
-    let Column::Ids(values) = table.column(name)? else { return None };
-    table.row_at(id, at_ms).map(|row| values[row])
 }

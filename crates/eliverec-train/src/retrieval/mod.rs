@@ -5,7 +5,6 @@
 //! - [`recall`]: request by request, what each source finds and what all together do.
 //! - `platform`: what was live, popular and exposed at a moment, by a log or by the feeds themselves.
 
-mod fields;
 mod from_feeds;
 mod from_log;
 pub mod neighbours;

@@ -7,8 +7,8 @@ use eliverec_retrieval::neighbours::Counted;
 use eliverec_retrieval::{NeighbourCounter, NeighbourSettings, Neighbours};
 use eliverec_tables::{FeedDirectory, Split};
 
-use super::fields::{Fields, ids};
 use crate::error::Error;
+use eliverec_retrieval::fields::{Fields, ids};
 
 /// Counts what the users of a split watched: the channels of their histories, and of the candidates those labelled as watched.
 /// Temporary files lie in `directory`.

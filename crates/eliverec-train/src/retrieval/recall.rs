@@ -16,7 +16,6 @@ use eliverec_tables::events::EventLog;
 use eliverec_tables::{FeedDirectory, Split};
 use serde::Serialize;
 
-use super::fields::Fields;
 use super::from_feeds::FeedPlatform;
 use super::from_log::LogPlatform;
 use super::neighbours::neighbours;
@@ -24,6 +23,7 @@ use super::platform::{Moment, Platform};
 use super::requests::{Request, Requests};
 use super::vectors::channel_vectors;
 use crate::error::Error;
+use eliverec_retrieval::fields::Fields;
 
 /// What is measured, and by what.
 #[derive(Clone, Debug)]

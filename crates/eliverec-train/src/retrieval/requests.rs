@@ -8,9 +8,9 @@ use eliverec_retrieval::User;
 use eliverec_run::Scorer;
 use eliverec_tables::{FeedDirectory, Split};
 
-use super::fields::{Fields, ids};
 use super::vectors::intents;
 use crate::error::Error;
+use eliverec_retrieval::fields::{Fields, ids};
 
 /// One request in which something was watched.
 #[derive(Clone, Debug)]

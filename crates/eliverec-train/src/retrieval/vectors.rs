@@ -12,8 +12,8 @@ use eliverec_retrieval::intents::pooled;
 use eliverec_run::{Prepared, RunDirectory, Scorer};
 use eliverec_tables::{FeedDirectory, Split};
 
-use super::fields::{Fields, ids};
 use crate::error::Error;
+use eliverec_retrieval::fields::{Fields, ids};
 
 /// Channels whose vectors are computed at a time.
 const CHANNELS: usize = 512;

@@ -7,30 +7,34 @@ use crate::error::Error;
 
 /// Places of fields within their groups.
 #[derive(Clone, Debug)]
-pub(crate) struct Fields {
+pub struct Fields {
     /// Of the channel group: the first categorical field.
-    pub(crate) channel: usize,
+    pub channel: usize,
     /// Of the channel group: `anchor_id`.
-    pub(crate) anchor: Option<usize>,
+    pub anchor: Option<usize>,
     /// The first field of a channel, but its id, that draws on the vocabulary of a field of products: their common words.
-    pub(crate) category: Option<Category>,
+    pub category: Option<Category>,
 }
 
 /// What channels and products have in common.
 #[derive(Clone, Debug)]
-pub(crate) struct Category {
+pub struct Category {
     /// Of the channel group.
-    pub(crate) channel: usize,
+    pub channel: usize,
     /// Of the product group.
-    pub(crate) product: usize,
+    pub product: usize,
     /// Of the target group: the first field of the same vocabulary, of what is on sale now.
-    pub(crate) selling: Option<usize>,
+    pub selling: Option<usize>,
     /// The names of the first two, by which a log's tables know them.
-    pub(crate) names: [String; 2],
+    pub names: [String; 2],
 }
 
 impl Fields {
-    pub(crate) fn of(schema: &Schema) -> Result<Self, Error> {
+    /// Of a schema.
+    ///
+    /// # Errors
+    /// A schema whose channels have no id.
+    pub fn of(schema: &Schema) -> Result<Self, Error> {
         let vocabulary = |field: &Field| match &field.kind {
             Kind::Categorical { vocabulary } => Some(vocabulary.clone()),
             Kind::Bucket { .. } | Kind::Dense { .. } | Kind::Multi { .. } => None,
@@ -60,7 +64,7 @@ impl Fields {
 }
 
 /// The ids of a categorical field; none of any other.
-pub(crate) fn ids(column: &Column) -> &[u64] {
+pub fn ids(column: &Column) -> &[u64] {
     match column {
         Column::Ids(ids) => ids,
         Column::Numbers(_) | Column::Lists { .. } => &[],
