@@ -27,7 +27,8 @@ pub enum Scope {
 struct Token {
     /// Who has it; told in the log in place of the token.
     name: String,
-    token: String,
+    #[serde(rename = "token")]
+    secret: String,
     scopes: Vec<Scope>,
 }
 
@@ -70,16 +71,16 @@ impl Tokens {
         }
         for (i, token) in file.token.iter().enumerate() {
             let name = &token.name;
-            if token.token.len() < SHORTEST {
+            if token.secret.len() < SHORTEST {
                 return Err(wrong(format!("the token of {name:?} has less than {SHORTEST} bytes")));
             }
-            if token.token.bytes().any(|byte| !byte.is_ascii_graphic()) {
+            if token.secret.bytes().any(|byte| !byte.is_ascii_graphic()) {
                 return Err(wrong(format!("the token of {name:?} has characters no header can")));
             }
             if token.scopes.is_empty() {
                 return Err(wrong(format!("the token of {name:?} has no scope")));
             }
-            if let Some(other) = file.token[..i].iter().find(|of| of.token == token.token) {
+            if let Some(other) = file.token[..i].iter().find(|of| of.secret == token.secret) {
                 return Err(wrong(format!("{:?} and {name:?} have the same token", other.name)));
             }
         }
@@ -119,7 +120,7 @@ impl Tokens {
         }
         let mut found = None;
         for (i, known) in self.0.iter().enumerate() {
-            let equal: Choice = known.token.as_bytes().ct_eq(token);
+            let equal: Choice = known.secret.as_bytes().ct_eq(token);
             if bool::from(equal) {
                 found = Some(i);
             }

@@ -1,7 +1,6 @@
 //! What time it is: the machine's, or that of the callers, who then act out another time, a simulation or a log played again.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::problem::Problem;
 
@@ -9,15 +8,20 @@ use crate::problem::Problem;
 #[derive(Debug)]
 pub enum Clock {
     /// The machine's clock; it does not go back within the life of a service.
-    Machine(AtomicI64),
+    Machine {
+        /// What the machine says, milliseconds since 1970 UTC.
+        read_ms: fn() -> i64,
+        /// The latest that it said.
+        newest: AtomicI64,
+    },
     /// `at` of requests and `available_at` of events; the newest is now.
     Callers(AtomicI64),
 }
 
 impl Clock {
-    /// The machine's.
-    pub const fn machine() -> Self {
-        Self::Machine(AtomicI64::new(0))
+    /// The machine's, which `read_ms` reads.
+    pub const fn machine(read_ms: fn() -> i64) -> Self {
+        Self::Machine { read_ms, newest: AtomicI64::new(0) }
     }
 
     /// That of the callers; nobody has told a time yet.
@@ -44,10 +48,8 @@ impl Clock {
     /// The newest moment that the clock has shown; the machine's is read.
     pub fn now_ms(&self) -> i64 {
         match self {
-            Self::Machine(newest) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH);
-                let now =
-                    now.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+            Self::Machine { read_ms, newest } => {
+                let now = read_ms();
                 newest.fetch_max(now, Ordering::AcqRel).max(now)
             }
             Self::Callers(newest) => newest.load(Ordering::Acquire),
@@ -56,8 +58,8 @@ impl Clock {
 
     fn moment(&self, field: &'static str, given: Option<i64>) -> Result<i64, Problem> {
         match (self, given) {
-            (Self::Machine(_), None) => Ok(self.now_ms()),
-            (Self::Machine(_), Some(_)) => Err(Problem::invalid(
+            (Self::Machine { .. }, None) => Ok(self.now_ms()),
+            (Self::Machine { .. }, Some(_)) => Err(Problem::invalid(
                 field,
                 "this service goes by its own clock; leave it out, or start with --clock callers",
             )),
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn each_clock_refuses_the_other_ones_moments() {
-        let machine = Clock::machine();
+        let machine = Clock::machine(|| 5);
         assert!(machine.request_ms(Some(1)).is_err());
         let first = machine.request_ms(None).unwrap();
         assert!(machine.arrival_ms(None).unwrap() >= first);

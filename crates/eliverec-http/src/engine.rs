@@ -1,109 +1,297 @@
-//! From a request to its answer.
+//! From a request to its answer, and from one bundle to the next.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use eliverec_core::Event;
-use eliverec_core::event::Scalar;
+use arc_swap::ArcSwap;
 use eliverec_core::schema::{Field, Group};
-use serde::Serialize;
-use utoipa::ToSchema;
+use eliverec_core::{Dimension, Dimensions, Event, Schema};
+use eliverec_features::{Candidate, Request};
+use eliverec_retrieval::RetrievalConfig;
+use eliverec_retrieval::merge::Given;
+use eliverec_state::{Opened, Row, State, StateConfig, Table};
 
-use crate::problem::Problem;
+use crate::answer::{Answer, Asked};
+use crate::background::quietly;
+use crate::error::Error;
+use crate::problem::{Code, Problem};
 use crate::routes::admin::Bundles;
 use crate::routes::events::Acknowledgement;
+use crate::served::Served;
+use crate::telemetry::{Stage, Telemetry};
 
-/// Who asks, when, and where.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Asked {
-    /// Who.
-    pub user_id: u64,
-    /// When, milliseconds since 1970 UTC.
-    pub at_ms: i64,
-    /// The schema's `context` fields, in its order.
-    pub context: Vec<Scalar>,
+/// What an engine is made of.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// The bundle to begin with.
+    pub bundle: PathBuf,
+    /// The directory of the state.
+    pub state: PathBuf,
+    /// Settings of the state but for those of the folds, which are the bundle's.
+    pub state_config: StateConfig,
+    /// Quotas and settings of the sources.
+    pub retrieval: RetrievalConfig,
+    /// What encoded sides of users may take, bytes.
+    pub cache_bytes: usize,
 }
 
-/// A row of a table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    /// Whose.
-    pub id: u64,
-    /// The table's fields, in the schema's order.
-    pub values: Vec<Scalar>,
-}
-
-/// Channels with scores.
+/// What answers: the state of all users and channels, and the bundle in service.
 #[derive(Debug)]
-pub struct Answer {
-    /// The bundle's version.
-    pub model: Arc<str>,
-    /// The moment whose features were used.
-    pub at_ms: i64,
-    /// The event of the log before which the request stands.
-    pub log_position: u64,
-    /// Names of the tasks.
-    pub tasks: Arc<[String]>,
-    /// The likeliest watch first.
-    pub channels: Vec<Scored>,
+pub struct Engine {
+    state: State,
+    /// By group of [`eliverec_core::dimensions::TABLE_GROUPS`].
+    tables: Vec<(Group, Vec<Field>)>,
+    bundles: ArcSwap<InService>,
+    retrieval: RetrievalConfig,
+    cache_bytes: usize,
+    /// One bundle is loaded at a time.
+    loading: Mutex<()>,
 }
 
-/// One channel with its scores.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Scored {
-    /// The channel.
-    pub channel_id: u64,
-    /// Probability of a watch.
-    pub p_watch: f32,
-    /// By task.
-    pub tasks: Vec<f32>,
-    /// Which sources of retrieval gave it.
-    pub sources: Vec<&'static str>,
-}
-
-/// Why an answer was what it was.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Explanation {}
-
-/// What answers.
+/// The bundle that answers, and the one before.
 #[derive(Debug)]
-pub struct Engine {}
+struct InService {
+    active: Arc<Served>,
+    previous: Option<Arc<Served>>,
+}
 
 impl Engine {
+    /// Opens the bundle and the state, which is new or goes on where it was; a new one begins with the bundle's tables.
+    ///
+    /// # Errors
+    /// A bundle that is refused, a state that cannot be opened, or one of another schema or other settings of the folds.
+    pub fn open(config: EngineConfig) -> Result<Self, Error> {
+        let EngineConfig { bundle, state, state_config, retrieval, cache_bytes } = config;
+        let served = Served::open(&bundle, &retrieval, cache_bytes)?;
+        let schema = Arc::clone(&served.bundle.model.schema);
+        let features = served.bundle.features.unwrap_or_default();
+        let dimensions = served.dimensions()?;
+        let state_config = StateConfig { features, ..state_config };
+        let state = State::open(&state, state_config, &schema, &dimensions)?;
+        let tables = eliverec_core::dimensions::TABLE_GROUPS
+            .map(|group| (group, Dimension::fields_of(&schema, group)));
+        let in_service = InService { active: Arc::new(served), previous: None };
+        Ok(Self {
+            state,
+            tables: tables.into(),
+            bundles: ArcSwap::from_pointee(in_service),
+            retrieval,
+            cache_bytes,
+            loading: Mutex::default(),
+        })
+    }
+
+    /// How the state was opened.
+    pub const fn opened(&self) -> &Opened {
+        self.state.opened()
+    }
+
+    /// The state, for whoever keeps house: snapshots, days that are over.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The schema of contexts and tables.
+    pub fn schema(&self) -> &Schema {
+        self.state.schema()
+    }
+
+    /// The tables of the bundle in service: what a new state begins with.
+    ///
+    /// # Errors
+    /// None for a schema that passes its check.
+    pub fn dimensions(&self) -> Result<Arc<Dimensions>, Error> {
+        self.bundles.load().active.dimensions()
+    }
+
+    /// The fields of a context.
     pub fn context_fields(&self) -> &[Field] {
-        &[]
+        self.schema().fields(Group::Context)
     }
-    pub fn table_fields(&self, _group: Group) -> &[Field] {
-        &[]
+
+    /// The fields of the table of a group, the id apart.
+    pub fn table_fields(&self, group: Group) -> &[Field] {
+        self.tables.iter().find(|(of, _)| *of == group).map_or(&[], |(_, fields)| fields)
     }
-    pub fn recommend(&self, _asked: &Asked, _k: usize) -> Result<Answer, Problem> {
-        unimplemented!()
+
+    /// The likeliest watches among the live channels that retrieval finds, at most `k`.
+    ///
+    /// # Errors
+    /// None for a request that fits the schema.
+    pub fn recommend(
+        &self,
+        asked: &Asked,
+        k: usize,
+        telemetry: &Telemetry,
+    ) -> Result<Answer, Problem> {
+        let served = Arc::clone(&self.bundles.load().active);
+        let begun = Instant::now();
+        let seed = asked.request_id;
+        let found = served.candidates(&self.state, asked.user_id, asked.at_ms, seed);
+        telemetry.took(Stage::Retrieval, begun.elapsed());
+        telemetry.candidates(&found);
+        let channels = found.into_iter().map(|found| (found.channel_id, found.given_by));
+        self.answer(&served, asked, channels.collect(), k, telemetry)
     }
-    pub fn rank(&self, _asked: &Asked, _channels: &[u64]) -> Result<Answer, Problem> {
-        unimplemented!()
+
+    /// Scores of the caller's own channels, each once.
+    ///
+    /// # Errors
+    /// None for a request that fits the schema.
+    pub fn rank(
+        &self,
+        asked: &Asked,
+        channels: &[u64],
+        telemetry: &Telemetry,
+    ) -> Result<Answer, Problem> {
+        let served = Arc::clone(&self.bundles.load().active);
+        let channels: Vec<_> = channels.iter().map(|channel| (*channel, Vec::new())).collect();
+        let k = channels.len();
+        self.answer(&served, asked, channels, k, telemetry)
     }
-    pub fn ingest(&self, _events: Vec<Event>) -> Result<Acknowledgement, Problem> {
-        unimplemented!()
+
+    fn answer(
+        &self,
+        served: &Arc<Served>,
+        asked: &Asked,
+        channels: Vec<(u64, Vec<Given>)>,
+        k: usize,
+        telemetry: &Telemetry,
+    ) -> Result<Answer, Problem> {
+        let begun = Instant::now();
+        let candidates = channels.iter().map(|(channel_id, _)| Candidate {
+            event_id: 0,
+            channel_id: *channel_id,
+            position: None,
+            outcome: None,
+        });
+        let mut request = Request {
+            request_id: asked.request_id,
+            user_id: asked.user_id,
+            ts_ms: asked.at_ms,
+            context: asked.context.clone(),
+            candidates: candidates.collect(),
+        };
+        let (feed, stand) = self.state.feed(&served.builder, &mut request, asked.at_ms);
+        telemetry.took(Stage::Features, begun.elapsed());
+        let begun = Instant::now();
+        let answer = Answer::of(served, feed, stand, channels, k)?;
+        telemetry.took(Stage::Rank, begun.elapsed());
+        Ok(answer)
     }
-    pub fn upsert(&self, _group: Group, _rows: Vec<Row>) -> Result<Acknowledgement, Problem> {
-        unimplemented!()
+
+    /// Takes events in: they are on disk and in the features when it returns.
+    ///
+    /// # Errors
+    /// Events that contradict the contract, a log that takes nothing in now.
+    pub fn ingest(&self, events: Vec<Event>, now_ms: i64) -> Result<Acknowledgement, Problem> {
+        self.state.ingest(events, now_ms).map(Into::into).map_err(of_state)
     }
-    pub fn explain(&self, _answer: &Answer) -> Result<Explanation, Problem> {
-        unimplemented!()
+
+    /// Gives rows of the table of `group` other values.
+    ///
+    /// # Errors
+    /// Rows that do not fit the table, a log that takes nothing in now.
+    pub fn upsert(
+        &self,
+        group: Group,
+        rows: Vec<Row>,
+        now_ms: i64,
+    ) -> Result<Acknowledgement, Problem> {
+        let table = match group {
+            Group::User => Table::Users,
+            Group::Product => Table::Products,
+            _ => Table::Channels,
+        };
+        self.state.upsert(table, rows, now_ms).map(Into::into).map_err(of_state)
     }
+
+    /// Why requests should go elsewhere; `None` while all is well.
     pub fn not_ready(&self) -> Option<String> {
-        None
+        self.state.stopped().map(|stopped| stopped.to_string())
     }
+
+    /// When the newest event that the features know happened, milliseconds since 1970 UTC.
     pub fn newest_event_ms(&self) -> Option<i64> {
-        None
+        self.state.newest_event_ms()
     }
+
+    /// The bundles in service.
     pub fn bundles(&self) -> Bundles {
-        unimplemented!()
+        let in_service = self.bundles.load();
+        Bundles {
+            active: in_service.active.version.to_string(),
+            previous: in_service.previous.as_ref().map(|previous| previous.version.to_string()),
+        }
     }
-    pub fn activate(&self, _path: &Path) -> Result<Bundles, Problem> {
-        unimplemented!()
+
+    /// How requests to the bundle in service are scored, and what its cache holds.
+    pub fn scorer_counts(&self) -> eliverec_serve::ScorerCounts {
+        self.bundles.load().active.scorer.counts()
     }
+
+    /// Loads the bundle at `path`, verified to the last byte and warmed up by its golden requests, and puts it in service.
+    ///
+    /// # Errors
+    /// A bundle that is refused, of another schema or of other settings of the folds; the one in service stays.
+    pub fn activate(&self, path: &Path) -> Result<Bundles, Problem> {
+        let loading = self.loading.try_lock();
+        let _loading = loading.map_err(|_| {
+            Problem::new(Code::Overloaded, "another bundle is being loaded").retry_after(5)
+        })?;
+        let served = quietly(|| Served::open(path, &self.retrieval, self.cache_bytes));
+        let refused = |detail: String| Problem::new(Code::BundleRefused, detail);
+        let served = served.map_err(|e| refused(e.to_string()))?;
+        let (model, features) = (&served.bundle.model, served.bundle.features);
+        let differences = self.schema().differences(&model.schema);
+        let refused = |reason: String| {
+            Err(refused(format!("{}: {reason}; the state here cannot serve it", path.display())))
+        };
+        if !differences.is_empty() {
+            return refused(format!("has another schema: {}", differences.join("; ")));
+        }
+        let expected = &self.state.config().features;
+        if features.as_ref() != Some(expected) {
+            return refused("was made with other settings of features".into());
+        }
+        let active = Arc::new(served);
+        self.bundles.rcu(|now| InService {
+            active: Arc::clone(&active),
+            previous: Some(Arc::clone(&now.active)),
+        });
+        Ok(self.bundles())
+    }
+
+    /// Puts the bundle before the one in service in its place.
+    ///
+    /// # Errors
+    /// There is none before.
     pub fn roll_back(&self) -> Result<Bundles, Problem> {
-        unimplemented!()
+        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.bundles.load_full();
+        let Some(previous) = &now.previous else {
+            return Err(Problem::new(Code::NotFound, "no bundle was in service before this one"));
+        };
+        let (active, previous) = (Arc::clone(previous), Some(Arc::clone(&now.active)));
+        self.bundles.store(Arc::new(InService { active, previous }));
+        Ok(self.bundles())
+    }
+}
+
+/// What the state refuses, for callers.
+fn of_state(error: eliverec_state::Error) -> Problem {
+    use eliverec_state::Error;
+    let is_disk_full = error.is_disk_full();
+    let detail = error.to_string();
+    match error {
+        Error::Event { index, reason, .. } => Problem::new(Code::Invalid, reason).at_row(index),
+        Error::Row { index, source, .. } => Problem::from(source).at_row(index),
+        Error::Batch { .. } => Problem::new(Code::TooLarge, detail),
+        Error::Busy { .. } | Error::KnownFull { .. } => {
+            Problem::new(Code::Overloaded, detail).retry_after(1)
+        }
+        _ if is_disk_full => Problem::new(Code::StorageFull, detail),
+        _ => Problem::new(Code::Unavailable, detail).retry_after(60),
     }
 }

@@ -1,6 +1,7 @@
 //! What keeps a service from starting.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Why the service does not start or stops.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +30,36 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A bundle that cannot answer requests, though it is what was exported.
+    #[error("{}: {reason}", path.display())]
+    Bundle {
+        /// The bundle.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// A bundle that is refused.
+    #[error(transparent)]
+    Serve(#[from] eliverec_serve::Error),
+    /// A state that cannot be opened.
+    #[error(transparent)]
+    State(#[from] eliverec_state::Error),
     /// The address is taken, or the network fails.
     #[error("the network: {0}")]
     Network(std::io::Error),
+}
+
+impl Error {
+    /// Whether the input or the request is at fault, which the command line answers with exit code 2.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Tokens { .. }
+            | Self::Open { .. }
+            | Self::Setting { .. }
+            | Self::Bundle { .. } => true,
+            Self::Serve(error) => error.is_bad_input(),
+            Self::State(error) => matches!(error, eliverec_state::Error::Directory { .. }),
+            Self::Network(error) => error.kind() == std::io::ErrorKind::AddrInUse,
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod admission;
+pub mod answer;
+pub mod background;
 pub mod clock;
 pub mod engine;
 pub mod error;
@@ -9,6 +11,7 @@ pub mod extract;
 pub mod ledger;
 pub mod problem;
 mod routes;
+mod served;
 pub mod server;
 pub mod service;
 pub mod settings;
@@ -16,7 +19,9 @@ pub mod telemetry;
 pub mod wire;
 
 pub use access::{Scope, Tokens};
+pub use engine::{Engine, EngineConfig};
 pub use error::Error;
 pub use problem::{Code, Problem};
+pub use served::NEIGHBOURS_FILE;
 pub use service::Service;
 pub use settings::Settings;

@@ -134,3 +134,20 @@ pub async fn serve(
     let router = router(Arc::clone(&service));
     axum::serve(listener, router).with_graceful_shutdown(ended).await.map_err(Error::Network)
 }
+
+/// Ends when the process is asked to: Ctrl-C, or SIGTERM where there are signals.
+pub async fn asked_to_end() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Without the right to signals the process ends as if there were no handler.
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

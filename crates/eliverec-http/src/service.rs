@@ -1,13 +1,16 @@
 //! What the calls of one service share.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::access::Tokens;
 use crate::admission::Gate;
+use crate::answer::Answer;
 use crate::clock::Clock;
-use crate::engine::{Answer, Engine};
+use crate::engine::Engine;
 use crate::ledger::Ledger;
 use crate::problem::{Code, Problem};
+use crate::routes::admin::Bundles;
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 
@@ -33,6 +36,33 @@ pub struct Service {
 }
 
 impl Service {
+    /// A service with its queues empty; `settings` have been checked.
+    pub fn new(settings: Settings, tokens: Tokens, clock: Clock, engine: Engine) -> Self {
+        let telemetry = Telemetry::default();
+        telemetry.bundle(&engine.bundles().active);
+        let deadline = settings.deadline();
+        Self {
+            ranking: Gate::new(settings.workers(), settings.waiting, deadline),
+            ingesting: Gate::new(settings.ingesting, 1, deadline),
+            ledger: Ledger::new(settings.explained),
+            settings,
+            tokens,
+            clock,
+            engine,
+            telemetry,
+        }
+    }
+
+    /// Puts the bundle at `path` in service, as [`Engine::activate`].
+    ///
+    /// # Errors
+    /// As [`Engine::activate`].
+    pub fn activate(&self, path: &Path) -> Result<Bundles, Problem> {
+        let bundles = self.engine.activate(path)?;
+        self.telemetry.bundle(&bundles.active);
+        Ok(bundles)
+    }
+
     /// Runs what needs a core, or waits for a disk, beside the threads that speak HTTP.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use eliverec_retrieval::{Candidate, SourceName};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -74,6 +75,11 @@ struct FateLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabel {
+    source: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BundleLabel {
     version: String,
 }
@@ -86,6 +92,7 @@ pub struct Telemetry {
     refused: Family<Refused, Counter>,
     stages: Family<StageLabel, Histogram>,
     events: Family<FateLabel, Counter>,
+    candidates: Family<SourceLabel, Counter>,
     bundle: Family<BundleLabel, Gauge>,
     waiting: Gauge,
     freshness: Gauge<f64, std::sync::atomic::AtomicU64>,
@@ -105,6 +112,9 @@ impl Default for Telemetry {
         registry.register_with_unit("stage", help, Unit::Seconds, stages.clone());
         let events = Family::default();
         registry.register("events", "Events by fate", events.clone());
+        let candidates = Family::default();
+        let help = "Candidates by the source that gave them first";
+        registry.register("candidates", help, candidates.clone());
         let bundle = Family::default();
         registry.register("bundle", "1 for the bundle in service", bundle.clone());
         let waiting = Gauge::default();
@@ -112,7 +122,7 @@ impl Default for Telemetry {
         let freshness = Gauge::default();
         let help = "Age of the newest event that the features know";
         registry.register_with_unit("newest_event_age", help, Unit::Seconds, freshness.clone());
-        Self { registry, answered, refused, stages, events, bundle, waiting, freshness }
+        Self { registry, answered, refused, stages, events, candidates, bundle, waiting, freshness }
     }
 }
 
@@ -135,6 +145,18 @@ impl Telemetry {
     /// Events that met a fate.
     pub fn events(&self, fate: &'static str, count: u64) {
         self.events.get_or_create(&FateLabel { fate }).inc_by(count);
+    }
+
+    /// Channels that retrieval found.
+    pub fn candidates(&self, found: &[Candidate]) {
+        for source in SourceName::ALL {
+            let first = |found: &&Candidate| {
+                found.given_by.first().is_some_and(|given| given.source == source)
+            };
+            let count = found.iter().filter(first).count() as u64;
+            let label = SourceLabel { source: source.name() };
+            self.candidates.get_or_create(&label).inc_by(count);
+        }
     }
 
     /// The bundle in service is now that one.

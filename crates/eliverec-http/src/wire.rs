@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use eliverec_core::Event;
+use eliverec_core::dimensions::Value;
 use eliverec_core::event::{EventKind, Scalar};
 use eliverec_core::id::text_id;
 use eliverec_core::schema::{Field, Kind};
@@ -100,7 +101,7 @@ pub type Values = BTreeMap<String, serde_json::Value>;
 ///
 /// # Errors
 /// A field without a value, a value of another kind, and a name that is no field; `within` stands before the field's name.
-pub fn scalars(fields: &[Field], values: &Values, within: &str) -> Result<Vec<Scalar>, Problem> {
+pub fn values(fields: &[Field], values: &Values, within: &str) -> Result<Vec<Value>, Problem> {
     let named = |name: &str| format!("{within}.{name}");
     if let Some(name) = values.keys().find(|name| fields.iter().all(|field| field.name != **name)) {
         let known: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
@@ -114,22 +115,41 @@ pub fn scalars(fields: &[Field], values: &Values, within: &str) -> Result<Vec<Sc
         let value = values.get(&field.name).ok_or_else(|| {
             Problem::invalid(named(&field.name), "is missing; the schema declares it")
         })?;
-        scalar(field, value).map_err(|detail| Problem::invalid(named(&field.name), detail))
+        value_of(field, value).map_err(|detail| Problem::invalid(named(&field.name), detail))
     });
     of_field.collect()
 }
 
-fn scalar(field: &Field, value: &serde_json::Value) -> Result<Scalar, String> {
+/// The values of a context's fields, which have one value each, as [`values`].
+///
+/// # Errors
+/// As [`values`], and a field of several values.
+pub fn scalars(fields: &[Field], given: &Values, within: &str) -> Result<Vec<Scalar>, Problem> {
+    let scalars = fields.iter().zip(values(fields, given, within)?);
+    let scalar = |(field, value): (&Field, Value)| match value {
+        Value::Id(id) => Ok(Scalar::Id(id)),
+        Value::Number(number) => Ok(Scalar::Number(number)),
+        Value::Ids(_) => {
+            let detail = "is a field of several values, which cannot be given here";
+            Err(Problem::invalid(format!("{within}.{}", field.name), detail))
+        }
+    };
+    scalars.map(scalar).collect()
+}
+
+fn value_of(field: &Field, value: &serde_json::Value) -> Result<Value, String> {
     match field.kind {
         Kind::Categorical { .. } => Id::deserialize(value)
-            .map(|id| Scalar::Id(id.value()))
+            .map(|id| Value::Id(id.value()))
             .map_err(|_| format!("{value} is no id: write an integer or text")),
         Kind::Bucket { .. } | Kind::Dense { .. } => {
             let number = value.as_f64().map(|number| number as f32);
             let number = number.filter(|number| number.is_finite());
-            number.map(Scalar::Number).ok_or_else(|| format!("{value} is not a finite number"))
+            number.map(Value::Number).ok_or_else(|| format!("{value} is not a finite number"))
         }
-        _ => Err("fields of several values cannot be given here".into()),
+        Kind::Multi { .. } => Vec::<Id>::deserialize(value)
+            .map(|ids| Value::Ids(ids.iter().map(Id::value).collect()))
+            .map_err(|_| format!("{value} is no array of ids")),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod config;
 pub mod device;
 pub mod durable;
 pub mod error;
+pub mod explained;
 pub mod feeds_read;
 pub mod overrides;
 pub mod presets;
@@ -24,5 +25,6 @@ pub mod tensor_file;
 
 pub use config::Config;
 pub use error::Error;
+pub use explained::Explained;
 pub use run::RunDirectory;
 pub use score::{Prepared, Scorer, Scores, Scoring};

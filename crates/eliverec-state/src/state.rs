@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use eliverec_core::event::check_context;
 use eliverec_core::{Day, Dimension, Dimensions, Event, Feed, Schema};
-use eliverec_features::{FeedBuilder, Request, Wanted};
+use eliverec_features::{ChannelState, FeedBuilder, Request, UserState, Wanted};
 
 use crate::config::StateConfig;
 use crate::error::Error;
@@ -236,6 +236,40 @@ impl State {
     /// The channels that are live now, in ascending order.
     pub fn live(&self) -> Arc<[u64]> {
         self.shared.store.live()
+    }
+
+    /// Hands the states of some channels to `each`, with the tables, each as it is when it comes to it: for what need not be of one
+    /// moment. Channels without a state are left out.
+    pub fn read_channels<T>(
+        &self,
+        channels: &[u64],
+        each: impl FnMut(u64, &ChannelState, &Dimensions) -> T,
+    ) -> Vec<T> {
+        self.shared.store.read_channels(channels, each)
+    }
+
+    /// Hands the state of a user to `with`, with the tables; `None` for a user of whom nothing is known.
+    pub fn read_user<T>(
+        &self,
+        user: u64,
+        with: impl FnOnce(&UserState, &Dimensions) -> T,
+    ) -> Option<T> {
+        self.shared.store.read_user(user, with)
+    }
+
+    /// When the newest event that was applied since the start happened, milliseconds since 1970 UTC.
+    pub fn newest_event_ms(&self) -> Option<i64> {
+        self.shared.store.newest_event_ms()
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &StateConfig {
+        &self.shared.config
+    }
+
+    /// The schema of its context and tables.
+    pub fn schema(&self) -> &Schema {
+        &self.shared.schema
     }
 
     /// The number of the last record that is applied, 0 if there is none.

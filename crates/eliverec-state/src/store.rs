@@ -5,6 +5,7 @@
 //! common do not wait for each other.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use eliverec_core::{Dimensions, EventKind, Feed};
@@ -80,6 +81,8 @@ pub(crate) struct FeatureStore {
     clock: Mutex<Clock>,
     /// In ascending order.
     live: RwLock<Arc<[u64]>>,
+    /// When the newest event that was applied happened; `i64::MIN` before the first.
+    newest_event_ms: AtomicI64,
 }
 
 impl FeatureStore {
@@ -104,6 +107,7 @@ impl FeatureStore {
             tables: RwLock::new(tables),
             clock: Mutex::new(Clock::new()),
             live: RwLock::new(live.into_iter().collect()),
+            newest_event_ms: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -162,6 +166,7 @@ impl FeatureStore {
         self.with_clock(|clock| clock.apply(stamp_ms, last));
         let mut switched = Vec::new();
         for (sequence, event) in events() {
+            self.newest_event_ms.fetch_max(event.ts_ms, Ordering::Relaxed);
             if let Some(id) = user_of(event)
                 && let Some(shard) = users.get_mut(self.users.number(id))
                 && sequence > shard.position
@@ -289,6 +294,37 @@ impl FeatureStore {
             request.ts_ms = features.stand.ts_ms;
             (builder.feed_from(dimensions, request, &features.values), features.stand)
         })
+    }
+
+    /// When the newest event that was applied since the start happened.
+    pub(crate) fn newest_event_ms(&self) -> Option<i64> {
+        Some(self.newest_event_ms.load(Ordering::Relaxed)).filter(|ms| *ms != i64::MIN)
+    }
+
+    /// The states of some channels, one at a time, with the tables; those without a state are left out.
+    pub(crate) fn read_channels<T>(
+        &self,
+        channels: &[u64],
+        mut each: impl FnMut(u64, &ChannelState, &Dimensions) -> T,
+    ) -> Vec<T> {
+        let mut read = Vec::with_capacity(channels.len());
+        for id in channels {
+            let shard = self.channels.read(self.channels.number(*id));
+            let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+            read.extend(shard.by_id.get(id).map(|state| each(*id, state, &tables.dimensions)));
+        }
+        read
+    }
+
+    /// The state of a user, with the tables.
+    pub(crate) fn read_user<T>(
+        &self,
+        user: u64,
+        with: impl FnOnce(&UserState, &Dimensions) -> T,
+    ) -> Option<T> {
+        let shard = self.users.read(self.users.number(user));
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        shard.by_id.get(&user).map(|user| with(&user.state, &tables.dimensions))
     }
 
     /// Forgets the users, channels and products of which no feature can tell anything from `at_ms` on, the last stamp. One shard is

@@ -1,15 +1,11 @@
 //! What the model saw and did for one request: intent weights and attention over both histories, and every intermediate.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use eliverec_core::feed::Column;
-use eliverec_core::schema::{Field, Group};
-use eliverec_core::{BatchBuilder, Feed, Schema};
-use eliverec_models::trace::{Recorded, Trace};
-use eliverec_run::{Prepared, RunDirectory, Scorer};
-use eliverec_tables::{FeedDirectory, Split, WrittenId, WrittenIds};
+use eliverec_core::{BatchBuilder, Feed};
+use eliverec_run::{Explained, Prepared, RunDirectory, Scorer};
+use eliverec_tables::{FeedDirectory, Split, WrittenId};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -39,41 +35,10 @@ pub struct Explanation {
     pub model: String,
     /// Which checkpoint of the run, relative to it.
     pub checkpoint: String,
-    /// `live` and, where the model has it, `product`: the events it saw, oldest first.
-    pub histories: BTreeMap<&'static str, Vec<Event>>,
-    /// The channels shown, in the order of the feed.
-    pub candidates: Vec<Candidate>,
+    /// What the model saw and did.
+    #[serde(flatten)]
+    pub explained: Explained,
 }
-
-/// One event of a history.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Event {
-    /// Its fields as the feed has them.
-    pub fields: BTreeMap<String, String>,
-    /// Seconds before the request.
-    pub age_s: f32,
-    /// Mean over the elements of p_c (Eq. 5), the consistent intent's share; absent for other models.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub intent: Option<f32>,
-}
-
-/// One channel shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Candidate {
-    /// Its fields as the feed has them.
-    pub fields: BTreeMap<String, String>,
-    /// Of being watched, as predicted.
-    pub probability: f32,
-    /// What happened; absent where the feed has no labels.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub watched: Option<bool>,
-    /// By domain and kind (`consistent_attention`, `specific_attention` of Eq. 7, or `attention`; `encoder_attention` where DIN's
-    /// unit encodes): a weight per event, mean over heads where there are several.
-    pub attention: BTreeMap<&'static str, BTreeMap<String, Vec<f32>>>,
-}
-
-/// Domains by name, with where their events stand in a feed.
-const DOMAINS: [(&str, Group); 2] = [("live", Group::Channel), ("product", Group::Product)];
 
 /// Explains the request `id`, written as the feeds write it, with the best checkpoint of the run at `path`; with `tensors`, writes all that the scores were computed
 /// from and by to that file, in which the tables of the file `explain_tensors.rs` say what is what.
@@ -99,9 +64,8 @@ pub fn explain(
     builder.push(&feed)?;
     let batch = builder.finish().expect("one feed was added");
     let prepared = Prepared::of(schema, batch);
-    let mut trace = Trace::in_detail();
-    let probabilities = scoring.trace(&prepared, &mut trace).p_watch;
-    let recorded = trace.into_recorded();
+    let ids = |group, field: &str, i| written.of(group, field, i).unwrap_or_default().join(" ");
+    let (explained, _, recorded) = Explained::of(&scoring, &feed, &prepared, &ids);
     if let Some(TensorFile { path, regularisers }) = tensors {
         let mut tensors = Tensors::of(&scorer, &prepared, &recorded);
         if regularisers {
@@ -109,34 +73,13 @@ pub fn explain(
         }
         tensors.write(path, &scorer)?;
     }
-    let batch = &prepared.batch;
-    let kept = [batch.channels.total(), batch.products.total()];
-    let histories = DOMAINS.iter().zip(kept).filter(|(_, kept)| *kept > 0);
-    let histories = histories
-        .map(|((name, group), kept)| {
-            let intention = recorded.get(&format!("{name}.intention"));
-            (*name, events(schema, (&feed, &written), *group, kept, intention))
-        })
-        .collect();
-    let candidates = (0..feed.impressions())
-        .map(|i| Candidate {
-            fields: [Group::Candidate, Group::Target, Group::Dynamic]
-                .into_iter()
-                .flat_map(|group| fields(schema, (&feed, &written), group, i))
-                .collect(),
-            probability: probabilities[i],
-            watched: feed.candidates.labels.as_ref().map(|labels| labels.watched[i]),
-            attention: attention(&recorded, i, kept),
-        })
-        .collect();
     Ok(Explanation {
         request_id: written.request_id(),
         user_id: written.user_id(),
         split,
         model: scorer.config.model.name().into(),
         checkpoint: scorer.commit.best.clone(),
-        histories,
-        candidates,
+        explained,
     })
 }
 
@@ -169,74 +112,4 @@ fn find(feeds: &FeedDirectory, written: &str) -> Result<(Split, u64, Feed), Erro
     }
     let reason = format!("no split holds request {written}; the request_id column lists them");
     Err(eliverec_run::Error::Run { path: feeds.path().into(), reason }.into())
-}
-
-/// The newest `kept` events of a history, with the mean of their rows of `intention` `[kept, d]` or `[kept, 1]`.
-fn events(
-    schema: &Schema,
-    (feed, written): (&Feed, &WrittenIds),
-    group: Group,
-    kept: usize,
-    intention: Option<&Recorded>,
-) -> Vec<Event> {
-    let ages = if group == Group::Channel { &feed.channels.age_s } else { &feed.products.age_s };
-    let first = ages.len() - kept;
-    let event_group =
-        if group == Group::Channel { Group::ChannelEvent } else { Group::ProductEvent };
-    let event = |i: usize| {
-        let of = |group| fields(schema, (feed, written), group, first + i);
-        let mut fields = of(group);
-        fields.extend(of(event_group));
-        let intent = intention.map(|p| {
-            let width = p.values.len() / kept;
-            p.values[i * width..(i + 1) * width].iter().sum::<f32>() / width as f32
-        });
-        Event { fields, age_s: ages[first + i], intent }
-    };
-    (0..kept).map(event).collect()
-}
-
-/// The values of a group's fields for entity `i`, ids as they are written.
-fn fields(
-    schema: &Schema,
-    (feed, written): (&Feed, &WrittenIds),
-    group: Group,
-    i: usize,
-) -> BTreeMap<String, String> {
-    let named = schema.fields(group).iter().zip(feed.columns(group));
-    let value = |(field, column): (&Field, &Column)| {
-        let value = match column {
-            Column::Numbers(numbers) => numbers[i].to_string(),
-            Column::Ids(_) | Column::Lists { .. } => {
-                written.of(group, &field.name, i).unwrap_or_default().join(" ")
-            }
-        };
-        (field.name.clone(), value)
-    };
-    named.map(value).collect()
-}
-
-/// The attention of candidate `i` in every recorded `DOMAIN.KIND` `[1, c, l]` or, with heads, `[1, h, c, l]`.
-fn attention(
-    recorded: &BTreeMap<String, Recorded>,
-    i: usize,
-    kept: [usize; 2],
-) -> BTreeMap<&'static str, BTreeMap<String, Vec<f32>>> {
-    let mut all: BTreeMap<&'static str, BTreeMap<String, Vec<f32>>> = BTreeMap::new();
-    for ((domain, _), kept) in DOMAINS.iter().zip(kept) {
-        for (name, tensor) in recorded {
-            let kind = name.strip_prefix(domain).and_then(|rest| rest.strip_prefix('.'));
-            let of_targets = |kind: &&str| kind.ends_with("attention") && !kind.contains('.');
-            let Some(kind) = kind.filter(|kind| of_targets(kind) && kept > 0) else {
-                continue;
-            };
-            let [.., candidates, events] = tensor.shape[..] else { continue };
-            let heads = tensor.values.len() / (candidates * events);
-            let at = |head: usize, e: usize| tensor.values[(head * candidates + i) * events + e];
-            let mean = |e| (0..heads).map(|head| at(head, e)).sum::<f32>() / heads as f32;
-            let weights = (0..kept).map(mean).collect();
-            all.entry(domain).or_default().insert(kind.into(), weights);
-        }
-    }
-    all
 }

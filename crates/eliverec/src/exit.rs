@@ -17,6 +17,7 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
         None.or_else(|| Some(cause.downcast_ref::<eliverec_train::Error>()?.is_bad_input()))
             .or_else(|| Some(cause.downcast_ref::<eliverec_run::Error>()?.is_bad_input()))
             .or_else(|| Some(cause.downcast_ref::<eliverec_serve::Error>()?.is_bad_input()))
+            .or_else(|| Some(cause.downcast_ref::<eliverec_http::Error>()?.is_bad_input()))
             .or_else(|| Some(cause.downcast_ref::<eliverec_samples::Error>()?.is_bad_input()))
             .or_else(|| Some(is_of_report(cause.downcast_ref()?)))
             .or_else(|| Some(cause.downcast_ref::<eliverec_tables::Error>()?.is_bad_input()))

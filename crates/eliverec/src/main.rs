@@ -28,6 +28,7 @@ Examples:
   eliverec evaluate --run work/run --feeds work/ebnerd --json
   eliverec score --run work/run --feeds work/ebnerd --out work/scores.parquet
   eliverec export --run work/run --feeds work/ebnerd --out work/bundle
+  eliverec serve --bundle demo/bundle --state work/state
 
 Exit codes:
   0    done
@@ -50,6 +51,7 @@ enum Command {
     Explain(commands::explain::Arguments),
     Export(commands::export::Arguments),
     Bundle(commands::bundle::Arguments),
+    Serve(commands::serve::Arguments),
     Experiment(commands::experiment::Arguments),
     Tune(commands::tune::Arguments),
     Report(commands::report::Arguments),
@@ -87,6 +89,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Explain(arguments) => commands::explain::run(&arguments),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Bundle(arguments) => commands::bundle::run(&arguments),
+        Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Experiment(arguments) => commands::experiment::run(&arguments),
         Command::Tune(arguments) => commands::tune::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),

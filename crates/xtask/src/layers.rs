@@ -11,6 +11,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("eliverec-archive", &["eliverec-core", "eliverec-state", "eliverec-tables"]),
     ("eliverec-core", &[]),
     ("eliverec-features", &["eliverec-core"]),
+    (
+        "eliverec-http",
+        &[
+            "eliverec-core",
+            "eliverec-features",
+            "eliverec-models",
+            "eliverec-retrieval",
+            "eliverec-run",
+            "eliverec-serve",
+            "eliverec-state",
+        ],
+    ),
     ("eliverec-metrics", &["eliverec-core"]),
     (
         "eliverec-samples",
@@ -65,8 +77,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "eliverec",
         &[
+            "eliverec-archive",
             "eliverec-core",
             "eliverec-features",
+            "eliverec-http",
             "eliverec-metrics",
             "eliverec-report",
             "eliverec-retrieval",
@@ -74,6 +88,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "eliverec-samples",
             "eliverec-serve",
             "eliverec-sim",
+            "eliverec-state",
             "eliverec-tables",
             "eliverec-train",
         ],

@@ -14,7 +14,7 @@ use crate::service::Service;
 /// Which bundle to load.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Activation {
+pub(crate) struct Activation {
     /// Its directory on the service's machine.
     path: String,
 }
@@ -23,9 +23,16 @@ pub struct Activation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Bundles {
     /// The version in service.
-    pub(crate) active: Option<String>,
+    pub(crate) active: String,
     /// The one that a roll-back brings back.
     pub(crate) previous: Option<String>,
+}
+
+impl Bundles {
+    /// The version in service.
+    pub fn active(&self) -> &str {
+        &self.active
+    }
 }
 
 /// What is in service.
@@ -45,9 +52,8 @@ pub(crate) async fn activate(
     Body(activation): Body<Activation>,
 ) -> Result<Json<Bundles>, Problem> {
     let working = Arc::clone(&service);
-    let activated =
-        service.compute(move || working.engine.activate(activation.path.as_ref())).await??;
-    Ok(Json(in_service(&service, activated)))
+    let activated = service.compute(move || working.activate(activation.path.as_ref())).await??;
+    Ok(Json(activated))
 }
 
 /// Puts the bundle before this one in service again.
@@ -59,12 +65,6 @@ pub(crate) async fn roll_back(
     State(service): State<Arc<Service>>,
 ) -> Result<Json<Bundles>, Problem> {
     let bundles = service.engine.roll_back()?;
-    Ok(Json(in_service(&service, bundles)))
-}
-
-fn in_service(service: &Service, bundles: Bundles) -> Bundles {
-    if let Some(version) = &bundles.active {
-        service.telemetry.bundle(version);
-    }
-    bundles
+    service.telemetry.bundle(&bundles.active);
+    Ok(Json(bundles))
 }

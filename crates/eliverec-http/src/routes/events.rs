@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
+use eliverec_state::Acknowledged;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -25,6 +26,13 @@ pub struct Acknowledgement {
     pub late: u64,
     /// The newest event of the log.
     pub log_position: u64,
+}
+
+impl From<Acknowledged> for Acknowledgement {
+    fn from(acknowledged: Acknowledged) -> Self {
+        let Acknowledged { sequence, applied, duplicates, late } = acknowledged;
+        Self { admitted: applied, duplicate: duplicates, late, log_position: sequence }
+    }
 }
 
 /// Takes one event, an array of events, or newline-delimited events: all of a batch or none. The answer comes when they are
@@ -48,7 +56,13 @@ pub(crate) async fn events(
     let events = events.collect::<Result<Vec<_>, Problem>>()?;
     let admitted = service.ingesting.enter().await?;
     let working = Arc::clone(&service);
-    let acknowledged = service.compute(move || working.engine.ingest(events)).await??;
+    let acknowledged = service
+        .compute(move || {
+            // A batch arrives as a whole, with the last of its events.
+            let now_ms = working.clock.now_ms();
+            working.engine.ingest(events, now_ms)
+        })
+        .await??;
     drop(admitted);
     service.telemetry.took(Stage::Ingest, arrived.elapsed());
     for (fate, count) in [

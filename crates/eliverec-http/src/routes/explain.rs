@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::engine::Explanation;
+use crate::answer::Explanation;
 use crate::extract::Query;
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::service::Service;
@@ -37,8 +37,7 @@ pub(crate) async fn explain(
         Problem::new(Code::NotFound, detail)
     })?;
     let admitted = service.ranking.enter().await?;
-    let working = Arc::clone(&service);
-    let explanation = service.compute(move || working.engine.explain(&answer)).await??;
+    let explanation = service.compute(move || answer.explain()).await??;
     drop(admitted);
     Ok(Json(explanation))
 }

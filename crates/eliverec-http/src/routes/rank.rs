@@ -9,7 +9,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::engine::{Answer, Asked};
+use crate::answer::{Answer, Asked, GivenBy};
 use crate::extract::Body;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::Service;
@@ -90,7 +90,7 @@ pub(crate) struct RankedChannel {
     tasks: serde_json::Map<String, serde_json::Value>,
     /// Which sources of retrieval gave it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    sources: Vec<&'static str>,
+    sources: Vec<GivenBy>,
 }
 
 /// Ranks live channels that retrieval finds for a user.
@@ -107,13 +107,15 @@ pub(crate) async fn recommend(
         let detail = format!("is {}; write 1 to {most}", request.k);
         return Err(Problem::invalid("k", detail));
     }
-    let asked = asked(&service, &request.user_id, &request.context, request.at)?;
-    let request_id = request.request_id.as_ref().map(Id::value);
-    let k = request.k;
-    let answer = compute(&service, request_id, move |service| service.engine.recommend(&asked, k));
-    let (request_id, answer) = answer.await?;
-    let names = answer.channels.iter().map(|of| Id::Number(of.channel_id)).collect();
-    Ok(Json(told(request_id, answer, names)))
+    let who = (request.request_id.as_ref(), &request.user_id);
+    let asked = asked(&service, who, &request.context, request.at)?;
+    let (request_id, k) = (asked.request_id, request.k);
+    let answer = compute(&service, request_id, move |service| {
+        service.engine.recommend(&asked, k, &service.telemetry)
+    });
+    let answer = answer.await?;
+    let names = answer.ids().collect();
+    Ok(Json(told(request_id, &answer, names)))
 }
 
 /// Scores the caller's own candidates.
@@ -137,37 +139,41 @@ pub(crate) async fn rank(
             return Err(Problem::invalid(format!("channels[{i}]"), detail));
         }
     }
-    let asked = asked(&service, &request.user_id, &request.context, request.at)?;
-    let request_id = request.request_id.as_ref().map(Id::value);
+    let who = (request.request_id.as_ref(), &request.user_id);
+    let asked = asked(&service, who, &request.context, request.at)?;
+    let request_id = asked.request_id;
     let mut channels: Vec<(usize, u64)> = given.iter().map(|(id, (i, _))| (*i, *id)).collect();
     channels.sort_unstable();
     let channels: Vec<u64> = channels.into_iter().map(|(_, id)| id).collect();
-    let answer =
-        compute(&service, request_id, move |service| service.engine.rank(&asked, &channels));
-    let (request_id, answer) = answer.await?;
+    let answer = compute(&service, request_id, move |service| {
+        service.engine.rank(&asked, &channels, &service.telemetry)
+    });
+    let answer = answer.await?;
     let names = answer.channels.iter().map(|of| {
         given.remove(&of.channel_id).map_or(Id::Number(of.channel_id), |(_, given)| given)
     });
     let names = names.collect();
-    Ok(Json(told(request_id, answer, names)))
+    Ok(Json(told(request_id, &answer, names)))
 }
 
 fn asked(
     service: &Service,
-    user: &Id,
+    (request, user): (Option<&Id>, &Id),
     context: &Values,
     at: Option<i64>,
 ) -> Result<Asked, Problem> {
     let context = scalars(service.engine.context_fields(), context, "context")?;
-    Ok(Asked { user_id: user.value(), at_ms: service.clock.request_ms(at)?, context })
+    let request_id = request.map_or_else(rand::random, Id::value);
+    let at_ms = service.clock.request_ms(at)?;
+    Ok(Asked { request_id, user_id: user.value(), at_ms, context })
 }
 
 /// Computes an answer on a thread of its own when a worker is free, and keeps it for explanations.
 async fn compute(
     service: &Arc<Service>,
-    request_id: Option<u64>,
+    request_id: u64,
     work: impl FnOnce(&Service) -> Result<Answer, Problem> + Send + 'static,
-) -> Result<(u64, Arc<Answer>), Problem> {
+) -> Result<Arc<Answer>, Problem> {
     let arrived = Instant::now();
     let admitted = service.ranking.enter().await?;
     service.telemetry.took(Stage::Wait, admitted.waited);
@@ -175,20 +181,19 @@ async fn compute(
     let answer = service.compute(move || work(&working)).await??;
     drop(admitted);
     service.telemetry.took(Stage::Total, arrived.elapsed());
-    let request_id = request_id.unwrap_or_else(rand::random);
     let answer = Arc::new(answer);
     service.ledger.keep(request_id, Arc::clone(&answer));
-    Ok((request_id, answer))
+    Ok(answer)
 }
 
-fn told(request_id: u64, answer: Arc<Answer>, names: Vec<Id>) -> RankAnswer {
+fn told(request_id: u64, answer: &Answer, names: Vec<Id>) -> RankAnswer {
     let channels = answer.channels.iter().zip(names).map(|(scored, channel_id)| {
         let tasks = answer.tasks.iter().zip(&scored.tasks);
         RankedChannel {
             channel_id,
             p_watch: scored.p_watch,
             tasks: tasks.map(|(name, value)| (name.clone(), (*value).into())).collect(),
-            sources: scored.sources.clone(),
+            sources: scored.sources.iter().copied().map(GivenBy::from).collect(),
         }
     });
     RankAnswer {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use eliverec_core::schema::Group;
+use eliverec_state::Row;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::engine::Row;
 use crate::extract::{Batch, Body};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::routes::events::Acknowledgement;
 use crate::service::Service;
-use crate::wire::{Id, Values, at_most, scalars};
+use crate::wire::{Id, Values, at_most, values};
 
 /// A row of a bulk call.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -48,11 +48,11 @@ fn group_of(table: &str) -> Result<Group, Problem> {
 pub(crate) async fn put_row(
     State(service): State<Arc<Service>>,
     Path((table, id)): Path<(String, String)>,
-    Body(values): Body<Values>,
+    Body(given): Body<Values>,
 ) -> Result<Json<Acknowledgement>, Problem> {
     let group = group_of(&table)?;
     let fields = service.engine.table_fields(group);
-    let row = Row { id: Id::of_path(&id).value(), values: scalars(fields, &values, &table)? };
+    let row = Row { id: Id::of_path(&id).value(), values: values(fields, &given, &table)? };
     upsert(&service, group, vec![row]).await
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn put_rows(
     at_most(rows.len(), service.settings.batch, "rows")?;
     let fields = service.engine.table_fields(group);
     let rows = rows.into_iter().enumerate().map(|(i, row)| {
-        let values = scalars(fields, &row.values, "values").map_err(|problem| problem.at_row(i))?;
+        let values = values(fields, &row.values, "values").map_err(|problem| problem.at_row(i))?;
         Ok(Row { id: row.id.value(), values })
     });
     upsert(&service, group, rows.collect::<Result<Vec<_>, Problem>>()?).await
@@ -85,7 +85,12 @@ async fn upsert(
 ) -> Result<Json<Acknowledgement>, Problem> {
     let admitted = service.ingesting.enter().await?;
     let working = Arc::clone(service);
-    let acknowledged = service.compute(move || working.engine.upsert(group, rows)).await??;
+    let acknowledged = service
+        .compute(move || {
+            let now_ms = working.clock.now_ms();
+            working.engine.upsert(group, rows, now_ms)
+        })
+        .await??;
     drop(admitted);
     Ok(Json(acknowledged))
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use eliverec_run::explained::{Candidate, Event};
 use eliverec_tables::check::promises;
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::explain::{Candidate, Event, Explanation, TensorFile, explain};
+use eliverec_train::explain::{Explanation, TensorFile, explain};
 
 use super::{plain_table, reading};
 
@@ -69,11 +70,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     arguments.check_fields(&explanation)?;
     let checked = promises(&feeds, &Split::ALL, &[])?;
     let likeliest = || {
-        let all = explanation.candidates.iter().enumerate();
+        let all = explanation.explained.candidates.iter().enumerate();
         all.max_by(|a, b| a.1.probability.total_cmp(&b.1.probability)).map_or(0, |(i, _)| i)
     };
     let chosen = arguments.candidate.unwrap_or_else(likeliest);
-    let count = explanation.candidates.len();
+    let count = explanation.explained.candidates.len();
     if !arguments.json && chosen >= count {
         return Err(eliverec_run::Error::Run {
             path: arguments.feeds.clone(),
@@ -90,8 +91,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
 impl Arguments {
     /// Refuses fields that no table has.
     fn check_fields(&self, explanation: &Explanation) -> Result<(), eliverec_run::Error> {
-        let events = explanation.histories.values().flatten().map(|event| &event.fields);
-        let rows = explanation.candidates.iter().map(|candidate| &candidate.fields).chain(events);
+        let events = explanation.explained.histories.values().flatten().map(|event| &event.fields);
+        let rows = explanation
+            .explained
+            .candidates
+            .iter()
+            .map(|candidate| &candidate.fields)
+            .chain(events);
         let known: BTreeSet<&String> = rows.flat_map(BTreeMap::keys).collect();
         let Some(unknown) = self.fields.iter().find(|name| !known.contains(name)) else {
             return Ok(());
@@ -106,13 +112,13 @@ impl Arguments {
         let mut text = format!(
             "request {request_id} of user {user_id} ({split} split), {model}, {checkpoint}\n\nCandidates\n"
         );
-        text += &self.candidates(&explanation.candidates);
-        for (domain, events) in &explanation.histories {
+        text += &self.candidates(&explanation.explained.candidates);
+        for (domain, events) in &explanation.explained.histories {
             let _ = write!(
                 text,
                 "\n\nHistory {domain}, oldest first; attention of candidate {chosen}\n"
             );
-            let attention = explanation.candidates[chosen].attention.get(domain);
+            let attention = explanation.explained.candidates[chosen].attention.get(domain);
             text += &self.history(events, attention.unwrap_or(&BTreeMap::new()));
         }
         text

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use eliverec_core::dimensions::TABLE_GROUPS;
 use eliverec_core::{Dimensions, FeedColumns};
+use eliverec_http::NEIGHBOURS_FILE;
+use eliverec_retrieval::NeighbourSettings;
 use eliverec_run::{RunDirectory, Scorer};
 use eliverec_samples::feature_settings;
 use eliverec_serve::BundleWriter;
@@ -13,10 +15,11 @@ use eliverec_tables::events::{EventLog, Store, read_dimensions};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::compare::compare;
 use eliverec_train::feeds_read;
+use eliverec_train::retrieval::neighbours;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{bundle, fingerprint, print, print_json, tell};
+use super::{bundle, fingerprint, now_ms, print, print_json, tell};
 
 /// Golden requests of a bundle: enough for every kind of request, few enough to be scored in moments.
 const GOLDEN_REQUESTS: u64 = 48;
@@ -94,6 +97,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         None => notes.push(
             "no tables of users, products and channels; --logs names a log that has them".into(),
         ),
+    }
+    if feeds.feeds(Split::Train)? > 0 {
+        let (settings, room) = (NeighbourSettings::default(), std::env::temp_dir());
+        let (neighbours, counted) = neighbours(&feeds, Split::Train, settings, &room)?;
+        writer.write(NEIGHBOURS_FILE, &neighbours.to_bytes())?;
+        tell(&format!("neighbours of {} channels, by {} users", counted.channels, counted.users));
+    } else {
+        notes.push("no train split: the bundle has no item-to-item neighbours".into());
     }
     let metrics = measure(&scorer, &writer, &feeds, *split)?;
     writer.write_metrics(&metrics)?;
@@ -201,10 +212,4 @@ fn other_feeds(run: &Path, feeds: &FeedDirectory) -> anyhow::Result<Option<Strin
     let Some(before) = RunDirectory::at(run).feeds_read()? else { return Ok(None) };
     let now = feeds_read(feeds, &[Split::Train, Split::Validation])?;
     Ok(before.difference(&now))
-}
-
-#[expect(clippy::disallowed_methods, reason = "only the binary reads the clock")]
-fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

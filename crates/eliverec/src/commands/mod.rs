@@ -18,6 +18,7 @@ pub(crate) mod report;
 pub(crate) mod retrieval;
 pub(crate) mod samples;
 pub(crate) mod score;
+pub(crate) mod serve;
 pub(crate) mod simulate;
 pub(crate) mod train;
 pub(crate) mod tune;
@@ -71,4 +72,11 @@ fn read_config(path: &Path, overrides: &[String]) -> Result<Config, Error> {
     let config = Config::parse(&read_text(path)?, &path.display().to_string(), overrides)?;
     overrides.iter().for_each(|assignment| tell(&format!("override {assignment}")));
     Ok(config)
+}
+
+/// Milliseconds since 1970 UTC.
+#[expect(clippy::disallowed_methods, reason = "only the binary reads the clock")]
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

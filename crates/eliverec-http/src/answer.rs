@@ -1,0 +1,223 @@
+//! What is asked, what is answered, and why.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use eliverec_core::Feed;
+use eliverec_core::event::Scalar;
+use eliverec_core::schema::Group;
+use eliverec_models::fast::Wanted;
+use eliverec_retrieval::merge::Given;
+use eliverec_run::{Explained, Prepared, explained};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::problem::{Code, Problem};
+use crate::served::Served;
+use crate::wire::Id;
+
+/// Who asks, when, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// Ties the answer to impressions and what follows.
+    pub request_id: u64,
+    /// Who.
+    pub user_id: u64,
+    /// When, milliseconds since 1970 UTC.
+    pub at_ms: i64,
+    /// The schema's `context` fields, in its order.
+    pub context: Vec<Scalar>,
+}
+
+/// Channels with scores.
+#[derive(Debug)]
+pub struct Answer {
+    /// The bundle's version.
+    pub model: Arc<str>,
+    /// The moment whose features were used.
+    pub at_ms: i64,
+    /// The record of the log after which the request stands.
+    pub log_position: u64,
+    /// Names of the tasks.
+    pub tasks: Arc<[String]>,
+    /// The likeliest watch first.
+    pub channels: Vec<Scored>,
+    /// What was known, of all that was scored.
+    pub(crate) feed: Feed,
+    /// The bundle while it is loaded.
+    pub(crate) served: Weak<Served>,
+    /// By candidate of the feed.
+    pub(crate) p_watch: Vec<f32>,
+}
+
+/// One channel with its scores.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scored {
+    /// The channel.
+    pub channel_id: u64,
+    /// Probability of a watch.
+    pub p_watch: f32,
+    /// By task.
+    pub tasks: Vec<f32>,
+    /// Which sources of retrieval gave it.
+    pub sources: Vec<Given>,
+}
+
+/// That a source of retrieval gave a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+pub struct GivenBy {
+    /// Its name.
+    source: &'static str,
+    /// Place in its list, from 0.
+    rank: u32,
+    /// What it orders by.
+    score: f32,
+    /// How likely it was to be drawn, of a source that draws.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    propensity: Option<f64>,
+}
+
+impl From<Given> for GivenBy {
+    fn from(given: Given) -> Self {
+        let Given { source, rank, score, propensity } = given;
+        Self { source: source.name(), rank, score, propensity }
+    }
+}
+
+/// Why an answer was what it was, computed again from the features that it was computed from.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Explanation {
+    /// The request.
+    request_id: u64,
+    /// Who asked.
+    user_id: u64,
+    /// The bundle that scored.
+    model: String,
+    /// The moment whose features were used, milliseconds since 1970 UTC.
+    at: i64,
+    /// The record of the log after which the request stands.
+    log_position: u64,
+    /// The largest difference between a probability as answered and as computed again, by the model's own forward.
+    largest_difference: f32,
+    /// Features of the user and of the request's context.
+    #[schema(value_type = Object)]
+    user: BTreeMap<String, String>,
+    /// By domain, `live` and `product`: the events that the model saw, oldest first, each with its share of the consistent intent.
+    #[schema(value_type = Object)]
+    histories: BTreeMap<&'static str, Vec<explained::Event>>,
+    /// All channels that were scored, in the order in which retrieval found them: features, probability, attention to the events.
+    #[schema(value_type = Vec<Object>)]
+    candidates: Vec<explained::Candidate>,
+    /// By channel answered, what found it.
+    #[schema(value_type = Object)]
+    sources: BTreeMap<String, Vec<GivenBy>>,
+}
+
+impl Answer {
+    /// Scores the candidates of a feed whose channels are `channels`, the likeliest watch first, at most `k` of them.
+    pub(crate) fn of(
+        served: &Arc<Served>,
+        feed: Feed,
+        stand: eliverec_state::Stand,
+        channels: Vec<(u64, Vec<Given>)>,
+        k: usize,
+    ) -> Result<Self, Problem> {
+        let model = &served.bundle.model;
+        let (tasks, p_watch) = if channels.is_empty() {
+            (None, Vec::new())
+        } else {
+            let batch = served.batch(&feed)?;
+            let scores = served.scorer.score(&model.scoring(), batch, Wanted::All, |_| ());
+            (scores.tasks, scores.p_watch)
+        };
+        let mut scored: Vec<Scored> = channels
+            .into_iter()
+            .enumerate()
+            .map(|(i, (channel_id, sources))| {
+                let tasks = tasks.iter().flatten().map(|task| task[i]).collect();
+                Scored { channel_id, p_watch: p_watch[i], tasks, sources }
+            })
+            .collect();
+        scored.sort_by(|a, b| b.p_watch.total_cmp(&a.p_watch));
+        scored.truncate(k);
+        Ok(Self {
+            model: Arc::clone(&served.version),
+            at_ms: stand.ts_ms,
+            log_position: stand.position,
+            tasks: Arc::clone(&served.tasks),
+            channels: scored,
+            feed,
+            served: Arc::downgrade(served),
+            p_watch,
+        })
+    }
+
+    /// Why it is what it is.
+    ///
+    /// # Errors
+    /// A bundle that is not loaded any more.
+    pub(crate) fn explain(&self) -> Result<Explanation, Problem> {
+        let served = self.served.upgrade().ok_or_else(|| {
+            let detail = format!("bundle {:?}, which answered, is not loaded any more", self.model);
+            Problem::new(Code::NotFound, detail)
+        })?;
+        let model = &served.bundle.model;
+        let scoring = model.scoring();
+        let ids = |group, field: &str, i| written(&self.feed, &model.schema, group, field, i);
+        let (explained, again) = if self.p_watch.is_empty() {
+            (Explained { histories: BTreeMap::new(), candidates: Vec::new() }, Vec::new())
+        } else {
+            let prepared = Prepared::of(&model.schema, served.batch(&self.feed)?);
+            let (explained, scores, _) = Explained::of(&scoring, &self.feed, &prepared, &ids);
+            (explained, scores.p_watch)
+        };
+        let differences = self.p_watch.iter().zip(&again).map(|(a, b)| (a - b).abs());
+        let mut user = explained::fields(&model.schema, (&self.feed, &ids), Group::User, 0);
+        user.extend(explained::fields(&model.schema, (&self.feed, &ids), Group::Context, 0));
+        let sources = self.channels.iter().map(|scored| {
+            let given = scored.sources.iter().copied().map(GivenBy::from);
+            (scored.channel_id.to_string(), given.collect())
+        });
+        Ok(Explanation {
+            request_id: self.feed.request_id,
+            user_id: self.feed.user_id,
+            model: self.model.to_string(),
+            at: self.at_ms,
+            log_position: self.log_position,
+            largest_difference: differences.fold(0.0, f32::max),
+            user,
+            histories: explained.histories,
+            candidates: explained.candidates,
+            sources: sources.collect(),
+        })
+    }
+}
+
+/// The ids of a field of an entity, as numbers.
+fn written(
+    feed: &Feed,
+    schema: &eliverec_core::Schema,
+    group: Group,
+    field: &str,
+    i: usize,
+) -> String {
+    use eliverec_core::feed::Column;
+    let place = schema.fields(group).iter().position(|of| of.name == field);
+    let ids: &[u64] = match place.map(|place| &feed.columns(group)[place]) {
+        Some(Column::Ids(ids)) => &ids[i..=i],
+        Some(Column::Lists { ends, ids }) => {
+            let start = i.checked_sub(1).map_or(0, |before| ends[before] as usize);
+            &ids[start..ends[i] as usize]
+        }
+        _ => &[],
+    };
+    let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    texts.join(" ")
+}
+
+/// The channels' ids of an answer.
+impl Answer {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + '_ {
+        self.channels.iter().map(|scored| Id::Number(scored.channel_id))
+    }
+}

@@ -1,0 +1,137 @@
+//! What a service does beside requests, on a thread that stands back: snapshots, days that are over, another bundle.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use eliverec_http::Service;
+use eliverec_http::background::stand_back;
+use eliverec_serve::bundle::manifest::MANIFEST_FILE;
+
+/// How often there is a look at whether something is to be done.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The thread; it ends when it is told to.
+#[derive(Debug)]
+pub(super) struct Housekeeping {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Keeper {
+    service: Arc<Service>,
+    logs: PathBuf,
+    /// The bundle that is watched, with the manifest that was seen last.
+    watched: Option<(PathBuf, Option<Vec<u8>>)>,
+    snapshot_every: Duration,
+    snapshot_at: Instant,
+    snapshot: u64,
+    /// What failed last, so that it is told once and not every second.
+    failed: String,
+}
+
+impl Housekeeping {
+    /// Begins. `watched` is the bundle that may get another in its place.
+    pub(super) fn begin(
+        service: Arc<Service>,
+        logs: PathBuf,
+        watched: Option<PathBuf>,
+        snapshot_s: u64,
+    ) -> std::io::Result<Self> {
+        let snapshot = service.engine.state().position();
+        let watched = watched.map(|path| (manifest(&path), path)).map(|(seen, path)| (path, seen));
+        let mut keeper = Keeper {
+            service,
+            logs,
+            watched,
+            snapshot_every: Duration::from_secs(snapshot_s),
+            snapshot_at: Instant::now(),
+            snapshot,
+            failed: String::new(),
+        };
+        let (stop, stopped) = channel();
+        let thread = std::thread::Builder::new().name("eliverec-housekeeping".into());
+        let thread = thread.spawn(move || {
+            stand_back();
+            while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                keeper.look();
+            }
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends when what is being done is done.
+    pub(super) fn end(self) {
+        // It may have ended by a panic, which its message has told.
+        let _ = self.stop.send(());
+        let _ = self.thread.join();
+    }
+}
+
+impl Keeper {
+    fn look(&mut self) {
+        let results = [self.archive(), self.take_snapshot(), self.watch()];
+        let failed: Vec<String> = results.into_iter().filter_map(Result::err).collect();
+        let failed = failed.join("; ");
+        if failed != self.failed && !failed.is_empty() {
+            tracing::error!(failed, "housekeeping failed, and is tried again");
+        }
+        self.failed = failed;
+    }
+
+    fn archive(&self) -> Result<(), String> {
+        let now_ms = self.service.clock.now_ms();
+        if now_ms == i64::MIN {
+            // A clock of callers who have told no time yet.
+            return Ok(());
+        }
+        let state = self.service.engine.state();
+        let archived = eliverec_archive::archive(state, &self.logs, now_ms);
+        let archived = archived.map_err(|e| e.to_string())?;
+        for (day, events) in archived.days {
+            tracing::info!(%day, events, rows = archived.rows, "a day has become a folder");
+        }
+        Ok(())
+    }
+
+    fn take_snapshot(&mut self) -> Result<(), String> {
+        let state = self.service.engine.state();
+        let due = self.snapshot_at.elapsed() >= self.snapshot_every;
+        if !due || state.position() == self.snapshot {
+            return Ok(());
+        }
+        self.snapshot_at = Instant::now();
+        self.snapshot = state.snapshot().map_err(|e| e.to_string())?;
+        tracing::info!(position = self.snapshot, took = ?self.snapshot_at.elapsed(), "snapshot");
+        Ok(())
+    }
+
+    fn watch(&mut self) -> Result<(), String> {
+        let Some((path, seen)) = &mut self.watched else { return Ok(()) };
+        let now = manifest(path);
+        if now.is_none() || now == *seen {
+            return Ok(());
+        }
+        *seen = now;
+        match self.service.activate(path) {
+            Ok(bundles) => {
+                tracing::info!(active = bundles.active(), "another bundle is in service")
+            }
+            Err(refused) => {
+                tracing::error!(
+                    reason = refused.detail,
+                    "a bundle was refused; the one before stays"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a bundle's manifest, which differ between any two bundles.
+fn manifest(path: &Path) -> Option<Vec<u8>> {
+    fs_err::read(path.join(MANIFEST_FILE)).ok()
+}

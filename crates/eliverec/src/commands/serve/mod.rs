@@ -1,0 +1,126 @@
+//! `eliverec serve`: a bundle in service over HTTP, with the state of all users and channels and its durable log.
+
+mod config;
+mod housekeeping;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use eliverec_http::clock::Clock;
+use eliverec_http::{Engine, EngineConfig, Service, Tokens, server};
+
+use super::{now_ms, print, read_text, tell};
+use config::ServeConfig;
+use housekeeping::Housekeeping;
+
+/// Answer requests for ranked channels over HTTP
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+What was acknowledged is on disk in the state's directory and known to every request that begins afterwards; a restart goes on there.
+Days that are over become folders of an event log, from which `eliverec samples` computes the features that requests saw.
+GET /openapi.json describes the calls, docs/serving.md the rest.
+
+Examples:
+  eliverec serve --bundle demo/bundle --state work/state
+  eliverec serve --bundle demo/bundle --state work/state --listen 0.0.0.0:8088 --tokens tokens.toml --watch
+  curl -s localhost:8088/v1/recommend -H 'content-type: application/json' -d '{\"user_id\": 1, \"context\": {\"hour\": 20}, \"k\": 5}'")]
+pub(crate) struct Arguments {
+    /// Bundle to serve
+    #[arg(long, value_name = "BUNDLE")]
+    bundle: PathBuf,
+    /// Directory of the state, made if it is not there; the first bundle's tables are what it begins with
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// Where days that are over go, a log as `eliverec samples` reads it; days/ in the state's directory if omitted
+    #[arg(long, value_name = "DIR")]
+    logs: Option<PathBuf>,
+    /// Address and port; port 0 takes one that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8088")]
+    listen: SocketAddr,
+    /// TOML file of tokens with scopes; without it only this machine may call
+    #[arg(long, value_name = "FILE", env = "ELIVEREC_TOKENS")]
+    tokens: Option<PathBuf>,
+    /// TOML file of limits, retrieval and state (docs/serving.md)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Whose clock counts: callers' moments act out another time, for simulations and tests
+    #[arg(long, value_name = "WHOSE", default_value = "machine")]
+    clock: WhoseClock,
+    /// Put another bundle in service when one takes the place of --bundle, as `eliverec export --force` does
+    #[arg(long)]
+    watch: bool,
+    /// Least severe lines of the log on standard error; debug has one per answer
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: tracing::Level,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum WhoseClock {
+    Machine,
+    Callers,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let config = match &arguments.config {
+        Some(path) => ServeConfig::parse(&read_text(path)?, path)?,
+        None => ServeConfig::default(),
+    };
+    let tokens = match &arguments.tokens {
+        Some(path) => Tokens::parse(&read_text(path)?, &path.display().to_string())?,
+        None => Tokens::default(),
+    };
+    tokens.check_address(arguments.listen)?;
+    let listener = TcpListener::bind(arguments.listen)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .map_err(eliverec_http::Error::Network)
+        .with_context(|| arguments.listen.to_string())?;
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(arguments.log_level)
+        .with_writer(std::io::stderr)
+        .init();
+
+    let engine = Engine::open(EngineConfig {
+        bundle: arguments.bundle.clone(),
+        state: arguments.state.clone(),
+        state_config: config.state.into(),
+        retrieval: config.retrieval.clone(),
+        cache_bytes: config.cache_mib << 20,
+    })?;
+    let opened = engine.opened();
+    opened.passed_over.iter().for_each(|what| tell(&format!("note: snapshot passed over: {what}")));
+    let from = opened.snapshot.map_or("the log".into(), |number| format!("snapshot {number}"));
+    tell(&format!(
+        "state: {from} and {} records after it, in {:.2} s; position {}",
+        opened.replayed,
+        opened.took.as_secs_f64(),
+        engine.state().position()
+    ));
+    let logs = arguments.logs.clone().unwrap_or_else(|| arguments.state.join("days"));
+    eliverec_archive::begin(&logs, engine.schema(), &*engine.dimensions()?)?;
+    let clock = match arguments.clock {
+        WhoseClock::Machine => Clock::machine(now_ms),
+        WhoseClock::Callers => Clock::callers(),
+    };
+    let service = Arc::new(Service::new(config.limits, tokens, clock, engine));
+    let watched = arguments.watch.then(|| arguments.bundle.clone());
+    let housekeeping = Housekeeping::begin(Arc::clone(&service), logs, watched, config.snapshot_s)?;
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        print(&format!("listening on http://{}", listener.local_addr()?))?;
+        server::serve(listener, Arc::clone(&service), server::asked_to_end()).await?;
+        anyhow::Ok(())
+    })?;
+    drop(runtime);
+    housekeeping.end();
+    // The next start then has nothing to replay.
+    service.engine.state().snapshot()?;
+    tell("ended; everything that was acknowledged is on disk");
+    Ok(crate::OK)
+}
