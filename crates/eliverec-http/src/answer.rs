@@ -152,6 +152,11 @@ impl Answer {
         })
     }
 
+    /// The channels' ids.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + '_ {
+        self.channels.iter().map(|scored| Id::Number(scored.channel_id))
+    }
+
     /// Why it is what it is.
     ///
     /// # Errors
@@ -163,7 +168,7 @@ impl Answer {
         })?;
         let model = &served.bundle.model;
         let scoring = model.scoring();
-        let ids = |group, field: &str, i| written(&self.feed, &model.schema, group, field, i);
+        let ids = explained::plain_ids(&model.schema, &self.feed);
         let (explained, again) = if self.p_watch.is_empty() {
             (Explained { histories: BTreeMap::new(), candidates: Vec::new() }, Vec::new())
         } else {
@@ -190,34 +195,5 @@ impl Answer {
             candidates: explained.candidates,
             sources: sources.collect(),
         })
-    }
-}
-
-/// The ids of a field of an entity, as numbers.
-fn written(
-    feed: &Feed,
-    schema: &eliverec_core::Schema,
-    group: Group,
-    field: &str,
-    i: usize,
-) -> String {
-    use eliverec_core::feed::Column;
-    let place = schema.fields(group).iter().position(|of| of.name == field);
-    let ids: &[u64] = match place.map(|place| &feed.columns(group)[place]) {
-        Some(Column::Ids(ids)) => &ids[i..=i],
-        Some(Column::Lists { ends, ids }) => {
-            let start = i.checked_sub(1).map_or(0, |before| ends[before] as usize);
-            &ids[start..ends[i] as usize]
-        }
-        _ => &[],
-    };
-    let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    texts.join(" ")
-}
-
-/// The channels' ids of an answer.
-impl Answer {
-    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + '_ {
-        self.channels.iter().map(|scored| Id::Number(scored.channel_id))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use eliverec_core::feed::Column;
+use eliverec_core::no_row::{NO_ROW_ID, is_no_number};
 use eliverec_core::schema::{Field, Group};
 use eliverec_core::{Feed, Schema};
 use eliverec_models::trace::{Recorded, Trace};
@@ -49,8 +50,28 @@ pub struct Candidate {
 /// Domains by name, with where their events stand in a feed.
 const DOMAINS: [(&str, Group); 2] = [("live", Group::Channel), ("product", Group::Product)];
 
+/// What is written for a value that no table has.
+const NONE: &str = "none";
+
 /// How the ids of a categorical or multi-valued field of an entity are written.
 pub type WriteIds<'a> = dyn Fn(Group, &str, usize) -> String + 'a;
+
+/// Writes the ids of a feed as numbers.
+pub fn plain_ids(schema: &Schema, feed: &Feed) -> impl Fn(Group, &str, usize) -> String {
+    |group, field, i| {
+        let place = schema.fields(group).iter().position(|of| of.name == field);
+        let ids: &[u64] = match place.map(|place| &feed.columns(group)[place]) {
+            Some(Column::Ids(ids)) => &ids[i..=i],
+            Some(Column::Lists { ends, ids }) => {
+                let start = i.checked_sub(1).map_or(0, |before| ends[before] as usize);
+                &ids[start..ends[i] as usize]
+            }
+            _ => &[],
+        };
+        let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        texts.join(" ")
+    }
+}
 
 impl Explained {
     /// Explains the only feed of `prepared`, which is `feed` read for the model, and everything that was recorded on the way.
@@ -122,7 +143,9 @@ pub fn fields(
     let named = schema.fields(group).iter().zip(feed.columns(group));
     let value = |(field, column): (&Field, &Column)| {
         let value = match column {
+            Column::Numbers(numbers) if is_no_number(numbers[i]) => NONE.into(),
             Column::Numbers(numbers) => numbers[i].to_string(),
+            Column::Ids(of) if of[i] == NO_ROW_ID => NONE.into(),
             Column::Ids(_) | Column::Lists { .. } => ids(group, &field.name, i),
         };
         (field.name.clone(), value)

@@ -163,9 +163,14 @@ fn asked(
     at: Option<i64>,
 ) -> Result<Asked, Problem> {
     let context = scalars(service.engine.context_fields(), context, "context")?;
-    let request_id = request.map_or_else(rand::random, Id::value);
+    let request_id = request.map_or_else(drawn, Id::value);
     let at_ms = service.clock.request_ms(at)?;
     Ok(Asked { request_id, user_id: user.value(), at_ms, context })
+}
+
+/// A request's id that a caller's numbers, which may be of 53 bits, hold.
+fn drawn() -> u64 {
+    rand::random::<u64>() >> 11
 }
 
 /// Computes an answer on a thread of its own when a worker is free, and keeps it for explanations.

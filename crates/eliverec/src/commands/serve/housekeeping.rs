@@ -73,7 +73,8 @@ impl Housekeeping {
 
 impl Keeper {
     fn look(&mut self) {
-        let results = [self.archive(), self.take_snapshot(), self.watch()];
+        self.watch();
+        let results = [self.archive(), self.take_snapshot()];
         let failed: Vec<String> = results.into_iter().filter_map(Result::err).collect();
         let failed = failed.join("; ");
         if failed != self.failed && !failed.is_empty() {
@@ -109,16 +110,16 @@ impl Keeper {
         Ok(())
     }
 
-    fn watch(&mut self) -> Result<(), String> {
-        let Some((path, seen)) = &mut self.watched else { return Ok(()) };
+    fn watch(&mut self) {
+        let Some((path, seen)) = &mut self.watched else { return };
         let now = manifest(path);
         if now.is_none() || now == *seen {
-            return Ok(());
+            return;
         }
         *seen = now;
         match self.service.activate(path) {
             Ok(bundles) => {
-                tracing::info!(active = bundles.active(), "another bundle is in service")
+                tracing::info!(active = bundles.active(), "another bundle is in service");
             }
             Err(refused) => {
                 tracing::error!(
@@ -127,7 +128,6 @@ impl Keeper {
                 );
             }
         }
-        Ok(())
     }
 }
 

@@ -1,0 +1,103 @@
+//! What is answered follows from what was sent just before.
+
+use serde_json::{Value, json};
+
+use super::server::{Server, context, now_ms, world};
+
+fn event(id: u64, kind: &str, fields: Value) -> Value {
+    let mut event = json!({"event_id": id, "ts": now_ms(), "kind": kind});
+    let Value::Object(fields) = fields else { panic!("fields by name") };
+    event.as_object_mut().unwrap().extend(fields);
+    event
+}
+
+#[test]
+fn an_event_changes_the_features_of_the_very_next_request() {
+    let sandbox = world(60);
+    let server = Server::begin(&sandbox, "");
+    let ask = json!({"user_id": 1, "k": 4, "context": context()});
+    assert_eq!(server.get("/readyz"), (200, "ready\n".into()));
+    let nothing_live = server.posted("/v1/recommend", &ask);
+    assert_eq!(nothing_live["channels"], json!([]));
+    let begin = |channel: u64| event(channel, "stream_start", json!({"channel_id": channel}));
+    let began = server.posted("/v1/events", &(1..=20).map(begin).collect());
+    assert_eq!((&began["admitted"], &began["log_position"]), (&json!(20), &json!(20)));
+    let answer = server.posted("/v1/recommend", &ask);
+    assert_eq!(answer["channels"].as_array().unwrap().len(), 4);
+    let p = |i: usize| answer["channels"][i]["p_watch"].as_f64().unwrap();
+    assert!((1..4).all(|i| p(i - 1) >= p(i)), "{answer}");
+
+    // A watch of channel 5 is in the history of the next request, and anchors bring it back.
+    let before = server.get(&format!("/v1/explain?request_id={}", answer["request_id"])).1;
+    assert_eq!(before["histories"], json!({}));
+    let watch = event(101, "watch", json!({"user_id": 1, "channel_id": 5}));
+    let leave = event(102, "leave", json!({"user_id": 1, "channel_id": 5, "value": 75.0}));
+    server.posted("/v1/events", &json!([watch, leave]));
+    let next = server.posted("/v1/recommend", &ask);
+    let why = server.get(&format!("/v1/explain?request_id={}", next["request_id"])).1;
+    let fields = &why["histories"]["live"][0]["fields"];
+    assert_eq!((&fields["channel_id"], &fields["stay"]), (&json!("5"), &json!("75")));
+    assert!(why["largest_difference"].as_f64().unwrap() < 1e-5, "{why}");
+    assert!(next["channels"].to_string().contains("\"source\":\"anchors\""), "{next}");
+    assert_eq!(next["log_position"], 22);
+    assert_eq!(why["candidates"].as_array().unwrap().len(), 20);
+
+    // Sent again it is known; a row that changes is in the next request, too.
+    let again = server.posted("/v1/events", &json!([watch, leave]));
+    assert_eq!((&again["duplicate"], &again["admitted"]), (&json!(2), &json!(0)));
+    let (status, _) = server.put("/v1/channels/5", &json!({"anchor_id": 77, "category_id": 3}));
+    assert_eq!(status, 200);
+    let ranked = json!({"user_id": 1, "context": context(), "channels": [5, 6], "request_id": 9});
+    let ranked = server.posted("/v1/rank", &ranked);
+    assert_eq!(ranked["request_id"], 9);
+    assert_eq!(ranked["channels"][0]["tasks"].as_object().unwrap().len(), 3, "{ranked}");
+    let why = server.get("/v1/explain?request_id=9").1;
+    assert_eq!(why["candidates"][0]["fields"]["anchor_id"], "77");
+
+    let (status, metrics) = server.get("/metrics");
+    let metrics = metrics.as_str().unwrap();
+    assert_eq!(status, 200);
+    for line in
+        ["eliverec_bundle{version=\"run-0000000", "stage=\"retrieval\"", "fate=\"duplicate\"} 2"]
+    {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    server.end();
+}
+
+#[test]
+fn what_is_wrong_is_said_with_field_and_row() {
+    let sandbox = world(60);
+    let server = Server::begin(&sandbox, "");
+    let asked = |body: Value| server.post("/v1/recommend", &body);
+    let mut context = context();
+    for (body, status, field) in [
+        (json!({"user_id": 1}), 422, "context.hour"),
+        (json!({"context": context}), 422, "user_id"),
+        (json!({"user_id": 1, "context": context, "k": 0}), 422, "k"),
+        (json!({"user_id": 1, "context": context, "at": 5}), 422, "at"),
+        (json!({"user_id": 1, "context": context, "K": 5}), 422, "K"),
+    ] {
+        let (got, problem) = asked(body.clone());
+        assert_eq!(got, status, "{body}: {problem}");
+        assert!(problem.to_string().contains(field), "{body}: {problem}");
+    }
+    context["nobody"] = json!(1);
+    let (_, problem) = asked(json!({"user_id": 1, "context": context}));
+    assert_eq!(problem["field"], "context.nobody");
+    let good = event(1, "stream_start", json!({"channel_id": 1}));
+    let bad = event(2, "stream_start", json!({}));
+    let (status, problem) = server.post("/v1/events", &json!([good, bad]));
+    assert_eq!((status, &problem["row"]), (422, &json!(1)), "{problem}");
+    // Nothing of the batch was taken.
+    let taken = server.posted("/v1/events", &json!([good]));
+    assert_eq!((&taken["admitted"], &taken["duplicate"]), (&json!(1), &json!(0)));
+    let (status, problem) = server.get("/v1/explain?request_id=5");
+    assert_eq!((status, &problem["code"]), (404, &json!("not_found")));
+    let (status, document) = server.get("/openapi.json");
+    assert_eq!(status, 200);
+    let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
+    for path in ["/v1/recommend", "/v1/rank", "/v1/events", "/v1/explain", "/v1/{table}/{id}"] {
+        assert!(paths.iter().any(|known| *known == path), "{path}: {paths:?}");
+    }
+}

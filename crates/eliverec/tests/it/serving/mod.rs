@@ -1,0 +1,8 @@
+//! `eliverec serve`: a real server, called over HTTP.
+
+mod access;
+mod answers;
+mod bundles;
+mod parity;
+mod restarts;
+mod server;
