@@ -22,7 +22,7 @@ use crate::source_name::SourceName;
 pub struct RetrievalConfig {
     /// The most channels of an answer.
     pub candidates: usize,
-    /// Whether places that no quota fills go to trending channels beyond its quota.
+    /// Whether places that no quota fills go to trending channels beyond its quota, in the end to those that nobody entered.
     pub fill: bool,
     /// Whether channels that the user watched before are left out. Live viewing repeats, so by default they are not.
     pub drop_watched: bool,

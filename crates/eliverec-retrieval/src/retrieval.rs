@@ -101,9 +101,10 @@ impl Retrieval {
             .collect();
         let mut candidates = merged(query.live, &lists, limit);
         if self.config.fill && candidates.len() < limit {
-            let quota = self.config.trending.quota.min(limit);
-            // Of those beyond the quota fewer than are candidates already can be known.
-            let all = TrendingSource.find(query, quota + limit);
+            let trending = lists.iter().find(|(name, _)| *name == SourceName::Trending);
+            let quota = trending.map_or(0, |(_, list)| list.len());
+            // Of those beyond the list fewer than are candidates already can be known.
+            let all: Vec<Found> = TrendingSource::ordered(query).take(quota + limit).collect();
             // What the quota gave stays where it is; of the rest as many as are lacking are new.
             let mut known = vec![false; query.live.channels().len()];
             lists.iter().flat_map(|(_, list)| list).for_each(|f| known[f.place as usize] = true);

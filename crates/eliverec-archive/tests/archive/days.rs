@@ -18,7 +18,7 @@ const BEGIN_MS: i64 = 20_000 * 24 * HOUR_MS;
 const BATCH: u64 = 30;
 
 fn open(path: &Path) -> State {
-    let schema = Schema::default();
+    let schema = Schema::parse(eliverec_sim::SCHEMA).unwrap();
     let dimensions = Dimensions::empty(&schema).unwrap();
     begin(&path.join("logs"), &schema, &dimensions).unwrap();
     let config = StateConfig { gather_ms: 0, segment_records: 200, ..StateConfig::default() };

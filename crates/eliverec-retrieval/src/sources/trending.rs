@@ -13,11 +13,16 @@ impl Source for TrendingSource {
     }
 
     fn find(&self, query: &Query<'_>, quota: usize) -> Vec<Found> {
+        let found = Self::ordered(query).take_while(|found| found.score > 0.0);
+        found.take(quota).collect()
+    }
+}
+
+impl TrendingSource {
+    /// All that the query may find, those that nobody entered at the end.
+    pub(crate) fn ordered<'a>(query: &'a Query<'_>) -> impl Iterator<Item = Found> + 'a {
         let live = query.live;
-        let entered = live.trending().iter().take_while(|place| live.trend(**place) > 0.0);
-        let allowed = entered.filter(|place| query.allows(**place)).take(quota);
-        let found =
-            |place: &u32| Found { place: *place, score: live.trend(*place), propensity: None };
-        allowed.map(found).collect()
+        let allowed = live.trending().iter().filter(|place| query.allows(**place));
+        allowed.map(|place| Found { place: *place, score: live.trend(*place), propensity: None })
     }
 }

@@ -114,6 +114,20 @@ const TABLE: &[(&str, i32, &str)] = &[
     ("retrieval --feeds feeds --run empty", 2, "empty: holds no run"),
     ("retrieval --feeds unwatched", 2, "unwatched: no feeds in the test split"),
     (
+        "serve --bundle empty --state out --listen 0.0.0.0:0",
+        2,
+        "0.0.0.0:0 can be reached from other",
+    ),
+    ("serve --bundle empty --state out --listen 127.0.0.1:0", 2, "empty: holds no bundle"),
+    ("serve --bundle nowhere --state out --listen 127.0.0.1:0", 2, "nowhere: holds no bundle"),
+    ("serve --bundle empty --state out --config nowhere", 2, "nowhere: cannot be read"),
+    ("serve --bundle empty --state out --config mine.txt", 2, "mine.txt: "),
+    (
+        "serve --bundle empty --state out --tokens mine.txt",
+        2,
+        "mine.txt: line 1: no [[token]] tables",
+    ),
+    (
         "samples --logs empty --out out",
         2,
         "empty: is empty; expected schema.toml and folders events",

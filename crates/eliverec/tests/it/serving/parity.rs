@@ -64,6 +64,15 @@ fn context(schema: &Schema, event: &Event) -> Value {
     Value::Object(names.zip(values).collect::<Map<_, _>>())
 }
 
+/// Sends what waits, in batches; how much that was.
+fn send(server: &Server, waiting: &mut Vec<Value>) -> usize {
+    let events = std::mem::take(waiting);
+    events.chunks(500).for_each(|batch| {
+        server.posted("/v1/events", &batch.into());
+    });
+    events.len()
+}
+
 /// What an explanation tells of a request, of a feed of it instead; histories of at most so many events.
 fn of_feed(schema: &Schema, feed: &Feed, kept: [usize; 2]) -> [Value; 3] {
     let ids = plain_ids(schema, feed);
@@ -78,7 +87,7 @@ fn of_feed(schema: &Schema, feed: &Feed, kept: [usize; 2]) -> [Value; 3] {
     for ((name, groups, ages), kept) in both.into_iter().zip(kept) {
         let event = |i: usize| {
             let fields: BTreeMap<_, _> = groups.iter().flat_map(|group| of(*group, i)).collect();
-            json!({"fields": fields, "age_s": ages[i]})
+            json!({"fields": fields, "age_s": ages[i].to_string()})
         };
         let events: Vec<Value> = (ages.len().saturating_sub(kept)..ages.len()).map(event).collect();
         if !events.is_empty() {
@@ -98,7 +107,11 @@ fn of_explanation(explanation: &Value) -> [Value; 3] {
     let mut histories = explanation["histories"].clone();
     let events = histories.as_object_mut().unwrap().values_mut();
     for event in events.flat_map(|events| events.as_array_mut().unwrap()) {
-        event.as_object_mut().unwrap().remove("intent");
+        let event = event.as_object_mut().unwrap();
+        event.remove("intent");
+        // Of 32 bits, as the feed has it.
+        let age_s = event["age_s"].as_f64().unwrap() as f32;
+        event["age_s"] = json!(age_s.to_string());
     }
     let candidates = explanation["candidates"].as_array().unwrap().iter();
     let candidates = candidates.map(|candidate| candidate["fields"].clone()).collect();
@@ -121,7 +134,7 @@ fn what_the_server_used_is_what_samples_compute_from_its_log() {
     for (place, (at_ms, call)) in calls.iter().enumerate() {
         if place == half {
             // In the middle of it all the process dies.
-            server.posted("/v1/events", &std::mem::take(&mut waiting).into());
+            sent += send(&server, &mut waiting);
             server.kill();
             server = Server::begin(&sandbox, "--clock callers --config serve.toml");
         }
@@ -129,11 +142,7 @@ fn what_the_server_used_is_what_samples_compute_from_its_log() {
         match call {
             Call::Event(event) => waiting.push(wire(&schema, event, last_ms)),
             Call::Request(shown) => {
-                if !waiting.is_empty() {
-                    let events = Value::from(std::mem::take(&mut waiting));
-                    sent += events.as_array().unwrap().len();
-                    server.posted("/v1/events", &events);
-                }
+                sent += send(&server, &mut waiting);
                 let channels: Vec<_> = shown.iter().map(|event| event.channel_id).collect();
                 let answer = server.posted(
                     "/v1/rank",
@@ -159,8 +168,7 @@ fn what_the_server_used_is_what_samples_compute_from_its_log() {
     let end = json!({"event_id": 1_u64 << 40, "ts": last_ms + 3 * 86_400_000, "available_at": last_ms + 3 * 86_400_000,
         "kind": "stream_end", "channel_id": 1});
     waiting.push(end);
-    sent += waiting.len();
-    server.posted("/v1/events", &waiting.into());
+    sent += send(&server, &mut waiting);
     let day = eliverec_core::Day::of(last_ms).unwrap();
     let folder = sandbox.path(&format!("state/days/events/date={day}"));
     until("the last day's folder", || folder.is_dir());
