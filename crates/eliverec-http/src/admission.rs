@@ -99,7 +99,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_queue_is_bounded_and_moves_on() {
-        let gate = Gate::new(1, 2, Duration::from_secs(60));
+        let gate = Gate::new(1, 2, Duration::from_mins(1));
         let first = gate.enter().await.unwrap();
         let (mut second, mut third) = (Box::pin(gate.enter()), Box::pin(gate.enter()));
         for waiting in [&mut second, &mut third] {
@@ -131,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_gives_up_does_not_stay_in_the_queue() {
-        let gate = Gate::new(1, 2, Duration::from_secs(60));
+        let gate = Gate::new(1, 2, Duration::from_mins(1));
         let _busy = gate.enter().await.unwrap();
         let mut waiting = Box::pin(gate.enter());
         assert!(

@@ -9,6 +9,7 @@ use eliverec_core::schema::Group;
 use eliverec_models::fast::Wanted;
 use eliverec_retrieval::merge::Given;
 use eliverec_run::{Explained, Prepared, explained};
+use eliverec_state::Acknowledged;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -81,6 +82,42 @@ impl From<Given> for GivenBy {
     fn from(given: Given) -> Self {
         let Given { source, rank, score, propensity } = given;
         Self { source: source.name(), rank, score, propensity }
+    }
+}
+
+/// A batch is on disk, and the features know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Acknowledgement {
+    /// Events that the features know now.
+    pub admitted: u64,
+    /// Events whose id was taken before: nothing was done.
+    pub duplicate: u64,
+    /// Events that arrived too long after they happened: logged, and left out of the features.
+    pub late: u64,
+    /// The newest event of the log.
+    pub log_position: u64,
+}
+
+impl From<Acknowledged> for Acknowledgement {
+    fn from(acknowledged: Acknowledged) -> Self {
+        let Acknowledged { sequence, applied, duplicates, late } = acknowledged;
+        Self { admitted: applied, duplicate: duplicates, late, log_position: sequence }
+    }
+}
+
+/// The bundles of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Bundles {
+    /// The version in service.
+    pub(crate) active: String,
+    /// The one that a roll-back brings back.
+    pub(crate) previous: Option<String>,
+}
+
+impl Bundles {
+    /// The version in service.
+    pub fn active(&self) -> &str {
+        &self.active
     }
 }
 

@@ -12,12 +12,10 @@ use eliverec_retrieval::RetrievalConfig;
 use eliverec_retrieval::merge::Given;
 use eliverec_state::{Opened, Row, State, StateConfig, Table};
 
-use crate::answer::{Answer, Asked};
+use crate::answer::{Acknowledgement, Answer, Asked, Bundles};
 use crate::background::quietly;
 use crate::error::Error;
 use crate::problem::{Code, Problem};
-use crate::routes::admin::Bundles;
-use crate::routes::events::Acknowledgement;
 use crate::served::Served;
 use crate::telemetry::{Stage, Telemetry};
 

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use crate::access::Tokens;
 use crate::admission::Gate;
-use crate::answer::Answer;
+use crate::answer::{Answer, Bundles};
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::ledger::Ledger;
 use crate::problem::{Code, Problem};
-use crate::routes::admin::Bundles;
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 

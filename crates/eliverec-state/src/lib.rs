@@ -1,6 +1,7 @@
 //! What a service knows, and the durable log that it follows from.
 //!
-//! - [`State`]: opened from a directory, fed with events and rows, asked for features, saved.
+//! - [`State`]: opened from a directory, fed with events and rows, asked for features, saved; `shared`: what it has in common with the
+//!   thread that writes.
 //! - `ingest`: one thread writes what many callers bring, group by group: log, store, acknowledgement.
 //! - `clock`: the one order of stamps and requests. `known`: copies.
 //! - `store`, `shards`: the folds of `eliverec-features` and the tables, sharded.
@@ -37,6 +38,7 @@ mod record;
 mod recover;
 mod segment;
 mod shards;
+mod shared;
 mod snapshot;
 mod snapshot_files;
 mod state;

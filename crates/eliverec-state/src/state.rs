@@ -1,8 +1,8 @@
 //! The state of a service: opened, fed, asked, saved.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,13 @@ use eliverec_features::{ChannelState, FeedBuilder, Request, UserState, Wanted};
 use crate::config::StateConfig;
 use crate::error::Error;
 use crate::files::{create_directory, replace};
-use crate::ingest::{Acknowledged, Batch, Queue, Writer};
+use crate::ingest::{Acknowledged, Batch, Queue};
 use crate::known::Known;
 use crate::log::Log;
 use crate::record::{Record, Table, Upsert};
 use crate::recover::{lock, newest, replay};
-use crate::snapshot::{Loaded, Snapshots, Sources};
+use crate::shared::{LEFT_FILE, Shared};
+use crate::snapshot::{Loaded, Snapshots};
 use crate::store::{FeatureStore, Features, Stand};
 
 /// New values of a row, as a caller brings them.
@@ -77,21 +78,6 @@ pub struct State {
     // Held until everything else is closed.
     _lock: std::fs::File,
 }
-
-#[derive(Debug)]
-struct Shared {
-    config: StateConfig,
-    schema: Schema,
-    queue: Queue,
-    known: Mutex<Known>,
-    log: Mutex<Log>,
-    store: FeatureStore,
-    snapshots: Mutex<Snapshots>,
-    left: PathBuf,
-}
-
-/// The day up to which all days stand elsewhere.
-const LEFT_FILE: &str = "left";
 
 impl State {
     /// Opens the state in a directory: the newest snapshot that is whole, and the records of the log after it. A directory that has
@@ -362,54 +348,5 @@ impl Drop for State {
             // A panic there was told when it happened.
             let _ = writer.join();
         }
-    }
-}
-
-impl Shared {
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) {
-        let writer = Writer {
-            queue: &self.queue,
-            known: &self.known,
-            known_ids: self.config.known_ids,
-            log: &self.log,
-            store: &self.store,
-            gather: Duration::from_millis(self.config.gather_ms),
-        };
-        writer.run();
-    }
-
-    fn snapshot(&self) -> Result<u64, Error> {
-        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-        let position = snapshots.write(&Sources { store: &self.store, known: &self.known })?;
-        drop(snapshots);
-        self.remove_left()?;
-        Ok(position)
-    }
-
-    /// The day up to which all days stand elsewhere.
-    fn left(&self) -> Result<Option<Day>, Error> {
-        let text = match fs_err::read_to_string(&self.left) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e.into()),
-        };
-        let day =
-            text.trim().parse().map_err(|reason: String| Error::directory(&self.left, reason))?;
-        Ok(Some(day))
-    }
-
-    fn remove_left(&self) -> Result<usize, Error> {
-        let Some(left) = self.left()? else { return Ok(0) };
-        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(oldest) = snapshots.positions()?.first().copied() else { return Ok(0) };
-        self.log().leave(left, oldest + 1)
     }
 }

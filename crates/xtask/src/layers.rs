@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "eliverec-run",
             "eliverec-serve",
             "eliverec-state",
+            "axum",
         ],
     ),
     ("eliverec-metrics", &["eliverec-core"]),

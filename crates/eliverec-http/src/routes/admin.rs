@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::answer::Bundles;
 use crate::extract::Body;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::Service;
@@ -17,22 +18,6 @@ use crate::service::Service;
 pub(crate) struct Activation {
     /// Its directory on the service's machine.
     path: String,
-}
-
-/// The bundles of a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Bundles {
-    /// The version in service.
-    pub(crate) active: String,
-    /// The one that a roll-back brings back.
-    pub(crate) previous: Option<String>,
-}
-
-impl Bundles {
-    /// The version in service.
-    pub fn active(&self) -> &str {
-        &self.active
-    }
 }
 
 /// What is in service.

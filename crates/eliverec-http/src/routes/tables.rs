@@ -9,9 +9,9 @@ use eliverec_state::Row;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::answer::Acknowledgement;
 use crate::extract::{Batch, Body};
 use crate::problem::{Code, Problem, ProblemBody};
-use crate::routes::events::Acknowledgement;
 use crate::service::Service;
 use crate::wire::{Id, Values, at_most, values};
 

@@ -23,6 +23,8 @@ token = "0123456789abcdef-admin"
 scopes = ["admin"]
 "#;
 
+type Call<'a> = &'a dyn Fn(&Server, &str) -> u16;
+
 #[test]
 fn every_call_has_its_scope() {
     let sandbox = world(60);
@@ -31,7 +33,7 @@ fn every_call_has_its_scope() {
     let body = json!({});
     let post = |server: &Server, path: &str| server.post(path, &body).0;
     let get = |server: &Server, path: &str| server.get(path).0;
-    let calls: [(&str, &str, &dyn Fn(&Server, &str) -> u16); 8] = [
+    let calls: [(&str, &str, Call<'_>); 8] = [
         ("read", "/v1/recommend", &post),
         ("read", "/v1/rank", &post),
         ("read", "/v1/explain?request_id=1", &get),

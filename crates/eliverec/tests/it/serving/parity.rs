@@ -1,6 +1,7 @@
 //! What the server used for a request is what `samples` computes from the log that the server wrote.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use eliverec_core::schema::Group;
 use eliverec_core::{Event, EventKind, Feed, Schema};
@@ -198,5 +199,6 @@ fn what_the_server_used_is_what_samples_compute_from_its_log() {
     }
     assert_eq!(compared, used.len(), "every request is a feed");
     assert!(compared > 100 && events > compared && sent > 1_000, "{compared} {events} {sent}");
-    println!("{compared} requests, {sent} events sent, 0 differing cells");
+    let told = format!("parity: {compared} requests, {sent} events sent, 0 differing cells\n");
+    std::io::stderr().write_all(told.as_bytes()).unwrap();
 }

@@ -112,7 +112,7 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+        assert!(begun.elapsed() < Duration::from_mins(1), "{what}: not within a minute");
         std::thread::yield_now();
     }
 }

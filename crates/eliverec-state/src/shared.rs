@@ -1,0 +1,80 @@
+//! What the callers of a state and the thread that writes share.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use eliverec_core::{Day, Schema};
+
+use crate::config::StateConfig;
+use crate::error::Error;
+use crate::ingest::{Queue, Writer};
+use crate::known::Known;
+use crate::log::Log;
+use crate::snapshot::{Snapshots, Sources};
+use crate::store::FeatureStore;
+
+/// The day up to which all days stand elsewhere.
+pub(crate) const LEFT_FILE: &str = "left";
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: StateConfig,
+    pub(crate) schema: Schema,
+    pub(crate) queue: Queue,
+    pub(crate) known: Mutex<Known>,
+    pub(crate) log: Mutex<Log>,
+    pub(crate) store: FeatureStore,
+    pub(crate) snapshots: Mutex<Snapshots>,
+    pub(crate) left: PathBuf,
+}
+
+impl Shared {
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) {
+        let writer = Writer {
+            queue: &self.queue,
+            known: &self.known,
+            known_ids: self.config.known_ids,
+            log: &self.log,
+            store: &self.store,
+            gather: Duration::from_millis(self.config.gather_ms),
+        };
+        writer.run();
+    }
+
+    pub(crate) fn snapshot(&self) -> Result<u64, Error> {
+        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = snapshots.write(&Sources { store: &self.store, known: &self.known })?;
+        drop(snapshots);
+        self.remove_left()?;
+        Ok(position)
+    }
+
+    /// The day up to which all days stand elsewhere.
+    pub(crate) fn left(&self) -> Result<Option<Day>, Error> {
+        let text = match fs_err::read_to_string(&self.left) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        let day =
+            text.trim().parse().map_err(|reason: String| Error::directory(&self.left, reason))?;
+        Ok(Some(day))
+    }
+
+    pub(crate) fn remove_left(&self) -> Result<usize, Error> {
+        let Some(left) = self.left()? else { return Ok(0) };
+        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(oldest) = snapshots.positions()?.first().copied() else { return Ok(0) };
+        self.log().leave(left, oldest + 1)
+    }
+}
