@@ -105,8 +105,8 @@ impl Default for Telemetry {
         registry.register("answers", "Answers by call and status", answered.clone());
         let refused = Family::default();
         registry.register("refusals", "Refusals by code", refused.clone());
-        // 50 microseconds to 1.6 seconds.
-        let histogram = || Histogram::new(exponential_buckets(50e-6, 2.0, 16));
+        // 10 microseconds to 2.9 seconds.
+        let histogram = || Histogram::new(exponential_buckets(10e-6, 1.25, 57));
         let stages = Family::<StageLabel, Histogram>::new_with_constructor(histogram);
         let help = "Time by stage";
         registry.register_with_unit("stage", help, Unit::Seconds, stages.clone());

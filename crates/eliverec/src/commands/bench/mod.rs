@@ -1,8 +1,9 @@
-//! `eliverec bench`: how fast this machine trains, makes samples and scores requests.
+//! `eliverec bench`: how fast this machine trains, makes samples, scores requests and serves them.
 
 mod log;
 mod ranker;
 mod samples;
+mod serve;
 mod train;
 
 use clap::Subcommand;
@@ -15,7 +16,8 @@ Examples:
   eliverec bench train --json input.width=64 training.threads=1
   eliverec bench samples --work work/bench 200000 2000000 10000000
   eliverec bench ranker
-  eliverec bench ranker --run work/run --feeds work/ebnerd --json")]
+  eliverec bench ranker --run work/run --feeds work/ebnerd --json
+  eliverec bench serve --url http://127.0.0.1:8088 --feeds demo/feeds --rate 200")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     what: What,
@@ -26,6 +28,7 @@ enum What {
     Train(train::Arguments),
     Samples(samples::Arguments),
     Ranker(ranker::Arguments),
+    Serve(serve::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
@@ -33,5 +36,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         What::Train(arguments) => train::run(arguments),
         What::Samples(arguments) => samples::run(arguments),
         What::Ranker(arguments) => ranker::run(arguments),
+        What::Serve(arguments) => serve::run(arguments),
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod answers;
 mod bundles;
+mod malformed;
 mod parity;
 mod restarts;
 mod server;

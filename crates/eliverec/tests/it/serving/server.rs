@@ -72,6 +72,18 @@ impl Server {
         answer(self.agent.put(format!("{}{path}", self.address)).send_json(body).unwrap())
     }
 
+    /// A call as it is given, right or wrong.
+    pub(crate) fn send(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Answer {
+        let request = ureq::http::Request::builder().method(method);
+        let request = request.uri(format!("{}{path}", self.address)).header("content-type", kind);
+        let answered = if method == "GET" {
+            self.agent.run(request.body(()).unwrap())
+        } else {
+            self.agent.run(request.body(body).unwrap())
+        };
+        answer(answered.unwrap())
+    }
+
     /// The body of a call that succeeds.
     pub(crate) fn posted(&self, path: &str, body: &Value) -> Value {
         let (status, answer) = self.post(path, body);

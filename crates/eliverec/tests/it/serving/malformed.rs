@@ -1,0 +1,155 @@
+//! Whatever is sent, no answer is a fault of the service's own.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use eliverec_core::seed::Random;
+use serde_json::{Value, json};
+
+use super::server::{Server, context, now_ms, world};
+
+/// Calls as they should be: method, path, body.
+fn good() -> Vec<(&'static str, String, Vec<u8>)> {
+    let event = json!({"event_id": 5, "ts": now_ms(), "kind": "impression", "user_id": 1, "channel_id": 2, "request_id": 3,
+        "position": 0, "context": context()});
+    let leave = json!({"event_id": 6, "ts": now_ms(), "kind": "leave", "user_id": "ä", "channel_id": -2, "value": 1.5});
+    let bytes = |value: &Value| serde_json::to_vec(value).unwrap();
+    vec![
+        (
+            "POST",
+            "/v1/recommend".into(),
+            bytes(&json!({"user_id": 1, "k": 3, "context": context()})),
+        ),
+        (
+            "POST",
+            "/v1/rank".into(),
+            bytes(
+                &json!({"user_id": "u", "request_id": 3, "channels": [1, "x", -4], "context": context()}),
+            ),
+        ),
+        ("POST", "/v1/events".into(), bytes(&json!([event, leave]))),
+        ("POST", "/v1/events".into(), bytes(&event)),
+        ("PUT", "/v1/channels/7".into(), bytes(&json!({"anchor_id": 7, "category_id": 2}))),
+        (
+            "PUT",
+            "/v1/channels".into(),
+            bytes(&json!([{"id": 7, "values": {"anchor_id": 7, "category_id": 2}}])),
+        ),
+        ("POST", "/v1/admin/bundles".into(), bytes(&json!({"path": "nowhere"}))),
+        ("POST", "/v1/admin/bundles/rollback".into(), bytes(&json!({}))),
+        ("GET", "/v1/explain?request_id=3".into(), Vec::new()),
+    ]
+}
+
+const PIECES: &[&str] = &[
+    "null",
+    "-1",
+    "1e400",
+    "18446744073709551615",
+    "18446744073709551616",
+    "-9223372036854775808",
+    "0.5",
+    "NaN",
+    "\"\"",
+    "\"\\u0000\"",
+    "\"\\ud800\"",
+    "[]",
+    "{}",
+    "[[[[",
+    "}",
+    ",",
+    ":",
+    "true",
+    "\u{feff}",
+    "\n",
+    "9999999999999999",
+    "1e-400",
+];
+
+fn below(random: &mut Random, n: usize) -> usize {
+    (random.uniform() * n as f64) as usize % n.max(1)
+}
+
+/// Changes bytes, cuts, doubles, or puts in what JSON and numbers stumble over.
+fn mutated(mut bytes: Vec<u8>, random: &mut Random) -> Vec<u8> {
+    for _ in 0..below(random, 4) {
+        let at = below(random, bytes.len() + 1);
+        match below(random, 5) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << below(random, 8),
+            1 => bytes.truncate(at),
+            2 => {
+                let again = bytes[at..].to_vec();
+                bytes.extend(again);
+            }
+            3 => {
+                let piece = PIECES[below(random, PIECES.len())].bytes();
+                bytes.splice(at..at, piece);
+            }
+            _ => {
+                // A value in the place of another.
+                let piece = PIECES[below(random, PIECES.len())].bytes();
+                let end = bytes[at..].iter().position(|b| matches!(b, b',' | b'}' | b']'));
+                let start = bytes[..at]
+                    .iter()
+                    .rposition(|b| matches!(b, b':' | b'['))
+                    .map_or(at, |i| i + 1);
+                bytes.splice(start..end.map_or(at, |end| at + end).max(start), piece);
+            }
+        }
+    }
+    bytes
+}
+
+/// A path of visible characters, which is all that a client can send.
+fn path(path: &str, random: &mut Random) -> String {
+    if random.uniform() < 0.8 {
+        return path.into();
+    }
+    let visible = mutated(path.as_bytes().to_vec(), random).into_iter();
+    let visible =
+        visible.filter(|b| b.is_ascii_graphic() && !b"\"<>`{}[]\\^|#".contains(b)).map(char::from);
+    format!("/{}", visible.skip_while(|c| *c == '/').collect::<String>())
+}
+
+/// `ELIVEREC_CALLS` makes more of them.
+#[test]
+fn no_call_makes_a_fault() {
+    const THREADS: u64 = 4;
+    let calls: u64 =
+        std::env::var("ELIVEREC_CALLS").map_or(100_000, |calls| calls.parse().unwrap());
+    let sandbox = world(60);
+    fs_err::write(sandbox.path("serve.toml"), "[state]\ngather_ms = 0\n[limits]\nworkers = 4\n")
+        .unwrap();
+    let server = Server::begin(&sandbox, "--config serve.toml");
+    let start = json!({"event_id": 1, "ts": now_ms(), "kind": "stream_start", "channel_id": 2});
+    server.posted("/v1/events", &start);
+    let (answered, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (server, answered, refused) = (&server, &answered, &refused);
+            scope.spawn(move || {
+                let mut random = Random::new(thread);
+                let good = good();
+                for _ in 0..calls / THREADS {
+                    let (method, of, body) = &good[below(&mut random, good.len())];
+                    let (path, body) = (path(of, &mut random), mutated(body.clone(), &mut random));
+                    let kinds = ["application/json", "application/x-ndjson", "text/plain", "*"];
+                    let kind =
+                        if random.uniform() < 0.9 { 0 } else { below(&mut random, kinds.len()) };
+                    let (status, answer) = server.send(method, &path, kinds[kind], &body);
+                    let what = || format!("{method} {path} {}", String::from_utf8_lossy(&body));
+                    assert!(status != 500, "{answer}\n{}", what());
+                    if status < 400 {
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    } else {
+                        assert!(answer["code"].is_string(), "{status} {answer}\n{}", what());
+                        refused.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(server.get("/readyz").0, 200);
+    let both = [&answered, &refused].map(|count| count.load(Ordering::Relaxed));
+    assert!(both.iter().all(|count| *count > calls / 20), "{both:?} answered and refused");
+    server.end();
+}
