@@ -25,7 +25,7 @@ use crate::error::Error;
 use crate::footer::located;
 use crate::values;
 
-pub(super) fn file_name(group: Group) -> String {
+pub(crate) fn file_name(group: Group) -> String {
     format!("{}s.parquet", group.name())
 }
 
