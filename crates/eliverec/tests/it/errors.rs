@@ -41,6 +41,7 @@ fn write_of_one_class(sandbox: &Sandbox, name: &str, watched: bool) {
 
 /// The command, its exit code, and with what its last line begins.
 const TABLE: &[(&str, i32, &str)] = &[
+    ("bench ranker --run empty --feeds feeds", 2, "empty: holds no run"),
     ("bench samples --work file", 2, "bench: "),
     ("bench train --config nowhere", 2, "nowhere: cannot be read"),
     ("bundle verify empty", 2, "empty: holds no bundle"),
@@ -76,6 +77,21 @@ const TABLE: &[(&str, i32, &str)] = &[
         "--fields: no table has the field age; there are",
     ),
     (
+        "explain --run run --feeds feeds --request 3 --tensors t.safetensors --fields age",
+        2,
+        "--fields: no table has the field age; there are",
+    ),
+    (
+        "explain --run run --feeds feeds --request 3 --tensors t.safetensors --candidate 99",
+        2,
+        "feeds: request 3 has candidates 0 to",
+    ),
+    (
+        "explain --run run --feeds feeds --request 3 --tensors nowhere/t.safetensors",
+        2,
+        "nowhere/t.safetensors: nowhere is no folder; make it or choose another name",
+    ),
+    (
         "explain --run run --feeds feeds --request 3 --tensors empty",
         2,
         "empty: is there and no file of tensors",
@@ -103,7 +119,7 @@ const TABLE: &[(&str, i32, &str)] = &[
         2,
         "empty: is empty; expected schema.toml and folders events",
     ),
-    ("replay --logs logs --feeds feeds", 2, ""),
+    ("replay --logs logs --feeds feeds", 2, "schema: user.user: the table has no such column"),
     ("report empty", 2, "empty: holds no results"),
     ("report file", 2, "file: holds no results"),
     ("retrieval --feeds empty", 2, "empty: is empty; expected schema.toml"),
@@ -147,8 +163,17 @@ const TABLE: &[(&str, i32, &str)] = &[
         "world/samples.toml: the feeds there were made with other settings (allowed_lateness_ms = 600000)",
     ),
     ("score --run empty --feeds feeds --out s.parquet", 2, "empty: holds no run"),
-    ("score --run run --feeds feeds --out empty", 2, ""),
-    ("score --run run --feeds feeds --out mine.txt", 2, ""),
+    (
+        "score --run run --feeds feeds --out empty",
+        2,
+        "empty: is no name for a score file; give one",
+    ),
+    ("score --run run --feeds feeds --out mine.txt", 2, "mine.txt: is there and no score file"),
+    (
+        "score --run run --feeds feeds --out feeds/s.parquet",
+        2,
+        "feeds/s.parquet: lies among the feeds",
+    ),
     (
         "simulate --out file --users 5 --days 2 --seed 1",
         2,
@@ -223,7 +248,10 @@ fn errors_have_their_code_and_text_every_time_and_leave_nothing() {
             let lines = text(&output.stderr);
             assert_eq!(output.status.code(), Some(*code), "{words}: {lines}");
             assert_eq!(lines.matches("error: ").count(), 1, "{words}: {lines}");
-            lines.lines().last().unwrap_or_default().to_owned()
+            // Where links are followed, messages name the place in full.
+            let root = fs_err::canonicalize(sandbox.path("")).unwrap();
+            let last = lines.lines().last().unwrap_or_default();
+            last.replace(&format!("{}/", root.display()), "")
         };
         let told: Vec<String> = (0..2).map(told).collect();
         assert!(told[0].starts_with(&format!("error: {begins}")), "{words}: {}", told[0]);
@@ -249,6 +277,30 @@ fn names(folder: &Path) -> Vec<String> {
     }
     names.sort();
     names
+}
+
+/// One cause has one code, whichever command meets it: the split of one class is bad input of `train`, `experiment` and `tune`.
+#[test]
+fn what_is_bad_input_of_a_run_is_that_of_many() {
+    let sandbox = site();
+    fs_err::create_dir(sandbox.path("configs")).unwrap();
+    fs_err::copy(sandbox.path("config.toml"), sandbox.path("configs/a.toml")).unwrap();
+    let space = "seed = 1\nconfigurations = 2\neta = 2\nupdates = [2]\n[range]\ninput.width = { values = [4, 8] }\n";
+    fs_err::write(sandbox.path("space.toml"), space).unwrap();
+    let reason = "unwatched: no candidate of the train split was watched";
+    let folder = |split: &str| sandbox.path("unwatched").join(split).join("part-00000.parquet");
+    fs_err::create_dir_all(folder("validation").parent().unwrap()).unwrap();
+    fs_err::copy(folder("train"), folder("validation")).unwrap();
+    for words in [
+        "train --config config.toml --feeds unwatched --out out/a",
+        "experiment configs --feeds unwatched --out results --seeds 1",
+        "tune space.toml --config config.toml --feeds unwatched --out tuned",
+    ] {
+        let output = sandbox.run(words);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words}: {told}");
+        assert!(told.contains(reason), "{words}: {told}");
+    }
 }
 
 #[test]
