@@ -21,6 +21,7 @@ mod pipeline;
 mod retrieval;
 mod sandbox;
 mod score;
+mod told;
 mod tune;
 mod warm_start;
 mod what_is_read;

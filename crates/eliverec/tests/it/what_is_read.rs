@@ -181,33 +181,6 @@ fn an_import_tells_what_it_made() {
     assert_eq!(json["events"]["watch"], 10);
 }
 
-/// The list of the page is that of the commands that take feeds, and of those that take a place which may hold them.
-#[test]
-fn the_page_lists_every_command_that_reads_feeds() {
-    let sandbox = Sandbox::new();
-    let help = sandbox.succeed("--help");
-    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let commands = commands.take_while(|line| !line.is_empty());
-    let takes_feeds = |command: &&str| {
-        let help = sandbox.succeed(&format!("{command} --help"));
-        help.contains("--feeds <DIR>") || help.contains("Feed directory")
-    };
-    let mut commands: Vec<&str> = commands
-        .filter_map(|line| line.split_whitespace().next())
-        // `samples` makes feeds, of a log that it tells of.
-        .filter(|name| !["help", "completions", "samples"].contains(name))
-        .filter(takes_feeds)
-        .collect();
-    commands.sort_unstable();
-    let page = format!("{}/../../docs/feeds.md", env!("CARGO_MANIFEST_DIR"));
-    let page = fs_err::read_to_string(page).unwrap();
-    let (_, list) = page.split_once("*Each command* is each that reads feeds:").unwrap();
-    let (list, _) = list.split_once('.').unwrap();
-    let mut listed: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
-    listed.sort_unstable();
-    assert_eq!(listed, commands);
-}
-
 #[test]
 fn commands_that_read_a_log_tell_of_it_and_of_their_feeds() {
     let sandbox = Sandbox::new();
