@@ -13,13 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use eliverec_tables::events::{Day, EventLog, Marks};
+use eliverec_tables::layout::SAMPLES_FILES;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::text_file::{read, write};
 
 /// What the feeds of a directory were made of.
-pub const MADE_OF_FILE: &str = "samples-log.toml";
+pub const MADE_OF_FILE: &str = SAMPLES_FILES[1];
 
 const HEAD: &str = "\
 # What the feeds of these days were made of, as `eliverec samples` found it: the log's tables, and its files by day of arrival.

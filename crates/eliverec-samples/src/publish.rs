@@ -14,6 +14,7 @@ use eliverec_core::Schema;
 use eliverec_features::FeatureConfig;
 use eliverec_tables::events::Day;
 use eliverec_tables::events::rejected::REJECTED_FOLDER;
+use eliverec_tables::layout::SAMPLES_FILES;
 use eliverec_tables::layout::SCHEMA_FILE;
 use eliverec_tables::{EncodedFeeds, FeedFileWriter, Split};
 
@@ -24,7 +25,7 @@ use crate::summary::{DaySummary, Made};
 use crate::text_file::{read, sync, write};
 
 /// The settings that the feeds of a directory were made with.
-pub const RECIPE_FILE: &str = "samples.toml";
+pub const RECIPE_FILE: &str = SAMPLES_FILES[0];
 
 /// A directory of feeds.
 #[derive(Debug)]

@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use eliverec_core::batch::Lengths;
+use eliverec_core::dimensions::TABLE_GROUPS;
+use eliverec_core::schema::Group;
 use eliverec_core::{Normalization, Schema};
 use rayon::prelude::*;
 
 use crate::batches::{Batches, Order};
 use crate::error::Error;
+use crate::events::dimensions::file_name;
+use crate::events::rejected::REJECTED_FOLDER;
 use crate::id_types::{IdTypes, id_columns};
-use crate::layout::{SCHEMA_FILE, Split};
-use crate::listing::{Entry, Files, LEADS_NOWHERE, is_hidden, leads_nowhere, walk};
+use crate::layout::{SAMPLES_FILES, SCHEMA_FILE, Split};
+use crate::listing::{Entry, Files, LEADS_NOWHERE, beside, is_hidden, leads_nowhere, walk};
 use crate::read::{FeedFile, FeedReader, row_groups};
 use crate::shuffle::{Shuffle, ShuffledFeeds};
 
@@ -29,6 +33,8 @@ const WATCHED: &str = "candidates.watched";
 pub struct FeedDirectory {
     path: PathBuf,
     schema: Arc<Schema>,
+    /// What lies beside the splits and is passed over.
+    beside: Arc<[PathBuf]>,
     /// The files of each split that was asked for, by [`Split::ALL`]: a directory is what it was then.
     files: Arc<[OnceLock<Arc<[FeedFile]>>; 3]>,
 }
@@ -43,7 +49,8 @@ impl FeedDirectory {
     /// Opens a feed directory by its schema; files are opened, and checked against it, as they are asked for.
     ///
     /// # Errors
-    /// No such directory, an empty one, one without `schema.toml`, and a schema that cannot be used.
+    /// No such directory, an empty one, one without `schema.toml`, a schema that cannot be used, and Parquet files beside the
+    /// splits, by name.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let schema_path = path.join(SCHEMA_FILE);
@@ -57,7 +64,13 @@ impl FeedDirectory {
         };
         let schema = Schema::parse(&text)
             .map_err(|source| Error::Schema { path: schema_path.clone(), source })?;
-        Ok(Self { path: path.into(), schema: Arc::new(schema), files: Arc::default() })
+        let beside = beside_splits(path)?;
+        Ok(Self { path: path.into(), schema: Arc::new(schema), beside, files: Arc::default() })
+    }
+
+    /// Files and folders beside the splits that are no part of the feeds, and are passed over.
+    pub fn beside(&self) -> &[PathBuf] {
+        &self.beside
     }
 
     /// Where it is.
@@ -225,18 +238,22 @@ impl FeedDirectory {
     pub fn id_kinds(&self) -> BTreeMap<String, String> {
         let mut types = IdTypes::new(id_columns(&self.schema));
         for split in Split::ALL {
-            // What is wrong with a split is told when it is read.
-            let listing = self.listing(split).map(|listing| listing.read).into_iter().flatten();
-            let mut files = listing.filter_map(|path| FeedFile::open(path, &self.schema).ok());
-            if let Some(file) = files.find(|file| file.feeds() > 0) {
+            if let Some(file) = self.first_with_rows(split) {
                 types.learn(file.path(), file.id_types());
             }
         }
         types.kinds()
     }
 
-    /// Refuses files that write ids as integers where others write text: those of the split, and the first of each
-    /// other split, which stands for all of it.
+    /// The first file with rows of a split that is perhaps not read: what is wrong with it is told when it is.
+    fn first_with_rows(&self, split: Split) -> Option<FeedFile> {
+        let listing = self.listing(split).map(|listing| listing.read).into_iter().flatten();
+        let mut files = listing.filter_map(|path| FeedFile::open(path, &self.schema).ok());
+        files.find(|file| file.feeds() > 0)
+    }
+
+    /// Refuses files that write ids as integers where others write text: those of the split, and the first with rows of
+    /// each other split, which stands for all of it.
     fn check_id_types(&self, split: Split, files: &[FeedFile]) -> Result<(), Error> {
         let mut types = IdTypes::new(id_columns(&self.schema));
         for other in Split::ALL {
@@ -247,11 +264,7 @@ impl FeedDirectory {
                 }
                 continue;
             }
-            // What is wrong with another split is told when it is read.
-            let listing = self.listing(other).map(|listing| listing.read);
-            let first = listing.into_iter().flatten().next();
-            let file = first.and_then(|path| FeedFile::open(path, &self.schema).ok());
-            if let Some(file) = file.filter(|file| file.feeds() > 0) {
+            if let Some(file) = self.first_with_rows(other) {
                 types.check(file.path(), file.id_types())?;
                 types.learn(file.path(), file.id_types());
             }
@@ -281,6 +294,38 @@ fn listed(folder: &str, entry: &fs_err::DirEntry) -> Result<Entry<PathBuf>, Erro
     // Of what a link leads to.
     let file = (!path.is_dir()).then_some(path);
     Ok(Entry { name: format!("{folder}/{name}"), file })
+}
+
+/// Whether a name in the root is that of a part of feeds, or of what `eliverec samples` and `export` keep and find there.
+fn is_part(name: &str) -> bool {
+    let is_table = |group: &Group| name == file_name(*group);
+    [SCHEMA_FILE, REJECTED_FOLDER].contains(&name)
+        || SAMPLES_FILES.contains(&name)
+        || Split::ALL.iter().any(|split| name == split.name())
+        || TABLE_GROUPS.iter().any(is_table)
+}
+
+/// What lies beside the splits and is passed over.
+fn beside_splits(root: &Path) -> Result<Arc<[PathBuf]>, Error> {
+    let mut list = |folder: &str| {
+        // What cannot be looked into, or not be named, is told as passed over.
+        let entries = fs_err::read_dir(root.join(folder)).into_iter().flatten().flatten();
+        let entry = |entry: fs_err::DirEntry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let name = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            // A link leads into a folder from the root, and from below it perhaps back.
+            let is_folder = if folder.is_empty() {
+                entry.path().is_dir()
+            } else {
+                entry.file_type().is_ok_and(|kind| kind.is_dir())
+            };
+            Entry { name, file: (!is_folder).then_some(()) }
+        };
+        Ok(entries.map(entry).collect())
+    };
+    let refuse = |name: &str, reason: &str| Error::directory(&root.join(name), reason);
+    let names = beside(&is_part, &mut list, &refuse)?;
+    Ok(names.into_iter().map(|name| root.join(name)).collect())
 }
 
 /// Tells why there is no schema file to read.

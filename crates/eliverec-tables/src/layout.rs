@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Name of the schema file in a feed directory.
 pub const SCHEMA_FILE: &str = "schema.toml";
 
+/// What `eliverec samples` keeps beside feeds: the settings that they were made with, and the log that they were made of.
+pub const SAMPLES_FILES: [&str; 2] = ["samples.toml", "samples-log.toml"];
+
 /// A part of a data set. Test comes after validation, and validation after train, by time or by order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

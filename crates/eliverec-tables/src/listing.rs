@@ -1,5 +1,8 @@
 //! Which files of a folder are read: one rule for the splits of feed directories and the days of event logs.
 //!
+//! Beside them, in the root, lie parts that have names of their own; what looks like data there and has none of these is refused
+//! by name, and other files and folders are passed over.
+//!
 //! Names that begin with `.` or `_` are passed over, as writers and query engines mean them; Parquet files are read, and
 //! so are the files of partition folders (`name=value`, within one another, too), in the order of their names. Whatever
 //! else lies there is refused by name: nobody can tell whether it was meant to be read.
@@ -7,6 +10,7 @@
 use std::path::Path;
 
 use crate::error::Error;
+use crate::layout::SCHEMA_FILE;
 
 /// How deep partition folders may lie within one another; more are links that lead back.
 const DEEPEST: usize = 16;
@@ -89,6 +93,64 @@ pub(crate) fn walk<F>(
     let mut files = Files { read: Vec::new(), skipped: Vec::new() };
     enter(folder, 0, list, refuse, &mut files)?;
     Ok(files)
+}
+
+/// What lies in the root of feeds or of a log beside the parts that have their names there (`is_part`): the names that are passed
+/// over. A folder with a schema of its own is another directory of data, and is passed over, too.
+///
+/// # Errors
+/// A Parquet file, and a folder that holds one: nobody can tell whether it was meant to be read.
+pub(crate) fn beside<F>(
+    is_part: &dyn Fn(&str) -> bool,
+    list: &mut List<'_, F>,
+    refuse: &dyn Fn(&str, &str) -> Error,
+) -> Result<Vec<String>, Error> {
+    let mut entries = list("")?;
+    entries.retain(|entry| !is_part(&entry.name));
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    for Entry { name, file } in &entries {
+        let is_folder = file.is_none();
+        if is_hidden(name) {
+            continue;
+        }
+        if !is_folder && fate(name, is_folder) == Fate::Read {
+            return Err(refuse(
+                name,
+                "lies beside the parts that are read, and would not be; move it where it belongs or away, or begin its name \
+                 with _ to have it passed over",
+            ));
+        }
+        if is_folder && is_data(name, list)? {
+            return Err(refuse(
+                name,
+                "holds Parquet files and is none of the folders that are read; rename it or move it away, or begin its name \
+                 with _ to have it passed over",
+            ));
+        }
+    }
+    Ok(entries.into_iter().map(|entry| entry.name).collect())
+}
+
+/// Whether a folder holds a Parquet file at any depth, and is no directory with a schema of its own.
+fn is_data<F>(folder: &str, list: &mut List<'_, F>) -> Result<bool, Error> {
+    let mut ahead = vec![(folder.to_owned(), 0)];
+    while let Some((folder, depth)) = ahead.pop() {
+        let entries = list(&folder)?;
+        let is_schema = |entry: &Entry<F>| last_part(&entry.name) == SCHEMA_FILE;
+        if entries.iter().any(is_schema) {
+            continue;
+        }
+        for Entry { name, file } in entries {
+            match file {
+                _ if is_hidden(&name) => {}
+                Some(_) if fate(&name, false) == Fate::Read => return Ok(true),
+                // Deeper ones are links that lead back.
+                None if depth < DEEPEST => ahead.push((name, depth + 1)),
+                Some(_) | None => {}
+            }
+        }
+    }
+    Ok(false)
 }
 
 fn enter<F>(

@@ -61,6 +61,27 @@ fn a_file() -> impl Strategy<Value = File> {
     )
 }
 
+/// What lies beside the splits: refused, told as passed over, or a part that has its name there.
+fn beside_the_splits() -> impl Strategy<Value = Vec<(&'static str, Option<bool>)>> {
+    let told = prop::sample::select(vec![
+        ("notes.txt", Some(false)),
+        ("run/schema.toml", Some(false)),
+        (".cache/x.parquet", Some(false)),
+        ("_old.parquet", Some(false)),
+        ("empty/a.txt", Some(false)),
+        ("users.parquet", None),
+        ("rejected/part-00000.parquet", None),
+        ("samples.toml", None),
+    ]);
+    let refused = prop::sample::select(vec![
+        ("x.parquet", Some(true)),
+        ("val/x.parquet", Some(true)),
+        ("train2/a=1/b/x.parquet", Some(true)),
+    ]);
+    let one = prop_oneof![12 => told, 1 => refused];
+    prop::collection::btree_set(one, 0..3).prop_map(|all| all.into_iter().collect())
+}
+
 impl File {
     fn path(&self) -> String {
         [&[self.split.name()], self.folders.as_slice(), &[self.name]].concat().join("/")
@@ -155,8 +176,7 @@ fn expected(split: Split, files: &[File], feeds: &[Feed]) -> Result<Vec<(u64, u6
         return Err(named());
     }
     let others = Split::ALL.into_iter().filter(|other| *other != split);
-    let firsts = others.filter_map(|other| of(other).ok()?.first().copied());
-    let firsts = firsts.filter(|file| file.rows > 0);
+    let firsts = others.filter_map(|other| of(other).ok()?.into_iter().find(|file| file.rows > 0));
     let mut kinds = with_rows.iter().map(|file| file.text).chain(firsts.map(|file| file.text));
     let first = kinds.next();
     if kinds.any(|kind| Some(kind) != first) {
@@ -171,7 +191,10 @@ fn expected(split: Split, files: &[File], feeds: &[Feed]) -> Result<Vec<(u64, u6
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(160) })]
     #[test]
-    fn what_is_read_is_what_the_documents_say(files in prop::collection::vec(a_file(), 0..7)) {
+    fn what_is_read_is_what_the_documents_say(
+        files in prop::collection::vec(a_file(), 0..7),
+        beside in beside_the_splits(),
+    ) {
         let feeds = toy::feeds(FEEDS, 1);
         let (_folder, directory) = toy_directory(FEEDS);
         let rows = rows_of(&first_file(&directory));
@@ -180,6 +203,30 @@ proptest! {
             files.into_iter().map(|file| (file.path(), file)).collect();
         let files: Vec<File> = files.into_values().collect();
         files.iter().for_each(|file| file.write(&directory, &rows));
+        let mut refused = Vec::new();
+        let mut told = Vec::new();
+        for (name, is_refused) in &beside {
+            let path = directory.path().join(name);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::copy(directory.path().join("schema.toml"), path).unwrap();
+            let first = name.split('/').next().unwrap();
+            match is_refused {
+                Some(true) => refused.push(first),
+                Some(false) => told.push(directory.path().join(first)),
+                None => {}
+            }
+        }
+        told.sort();
+        let directory = match FeedDirectory::open(directory.path()) {
+            Ok(directory) => directory,
+            Err(error) => {
+                let error = error.to_string();
+                prop_assert!(refused.iter().any(|name| error.contains(name)), "{error}: {refused:?}");
+                return Ok(());
+            }
+        };
+        prop_assert_eq!(&refused, &[""; 0]);
+        prop_assert_eq!(directory.beside(), told);
         for split in Split::ALL {
             let read = directory.read(split).and_then(Iterator::collect::<Result<Vec<Feed>, _>>);
             match (read, expected(split, &files, &feeds)) {

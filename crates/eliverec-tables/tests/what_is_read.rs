@@ -11,6 +11,7 @@ use arrow::array::{ArrayRef, AsArray, ListArray};
 use arrow::datatypes::{DataType, Field};
 use eliverec_core::no_row::{NO_ROW_ID, is_no_number};
 use eliverec_core::toy;
+use eliverec_tables::scores::ScoreWriter;
 use eliverec_tables::{Error, FeedDirectory, FeedEncoder, FeedFileWriter, Split, check, events};
 use feed_files::{cast, changed, first_file, read_all, rows_of, toy_directory, write_foreign};
 
@@ -90,6 +91,64 @@ fn what_is_neither_read_nor_passed_over_is_refused_by_name() {
     }
 }
 
+/// Nobody can tell whether what looks like feeds beside the splits was meant to be read.
+#[test]
+fn data_beside_the_splits_is_refused_and_the_rest_is_told() {
+    for (name, told) in [
+        ("x.parquet", "x.parquet: lies beside the parts that are read"),
+        ("val/part-0.parquet", "val: holds Parquet files and is none of the folders that are read"),
+        ("train2/a=1/part-0.parquet", "train2: holds Parquet files"),
+        ("old/2024/05/part-0.parquet", "old: holds Parquet files"),
+        ("events/date=2024-05-31/part-0.parquet", "events: holds Parquet files"),
+    ] {
+        let (_folder, directory) = toy_directory(3);
+        let path = directory.path().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::copy(first_file(&directory), &path).unwrap();
+        let error = FeedDirectory::open(directory.path()).unwrap_err();
+        assert!(matches!(error, Error::Directory { .. }), "{error}");
+        assert!(error.to_string().contains(told), "{error}");
+        let hidden = path.strip_prefix(directory.path()).unwrap().iter().next().unwrap();
+        let hidden = format!("_{}", hidden.to_string_lossy());
+        let first = name.split('/').next().unwrap();
+        fs_err::rename(directory.path().join(first), directory.path().join(&hidden)).unwrap();
+        let again = FeedDirectory::open(directory.path()).unwrap();
+        assert_eq!(again.beside(), [directory.path().join(hidden)]);
+    }
+    // What `samples` and `export` know there is a part, and what holds no data, or has a schema of its own, is told.
+    let (_folder, directory) = toy_directory(3);
+    let file = first_file(&directory);
+    for name in [
+        "users.parquet",
+        "products.parquet",
+        "channels.parquet",
+        "samples.toml",
+        "samples-log.toml",
+        "rejected/part-0.parquet",
+        "notes.txt",
+        "notes/more/a.txt",
+        "run/schema.toml",
+        "run/rows/part-0.parquet",
+        ".git/x.parquet",
+    ] {
+        let path = directory.path().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::copy(&file, path).unwrap();
+    }
+    let again = FeedDirectory::open(directory.path()).unwrap();
+    let told = [".git", "notes", "notes.txt", "run"].map(|name| directory.path().join(name));
+    assert_eq!(again.beside(), told);
+    let checked = check::promises(&again, &[Split::Train], &[]).unwrap();
+    assert_eq!(checked.read.skipped, told);
+    let line = checked.read.to_string();
+    assert!(line.contains("; passed over 1 whose names begin with . or _: "), "{line}");
+    assert!(line.contains("; passed over 3 that are no part of the data: "), "{line}");
+    assert_eq!(check::feeds(&again).unwrap().read.skipped, told);
+    let scores = directory.path().join("scores.parquet");
+    let error = ScoreWriter::create(&scores, &again).unwrap_err().to_string();
+    assert!(error.contains("lies among the feeds, where it would be taken for one"), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn links_that_lead_back_are_refused() {
@@ -164,6 +223,26 @@ fn ids_that_are_integers_here_and_text_there_are_refused() {
         as_text(&file, &file, column);
         assert_eq!(read_all(&directory).unwrap().len(), 20);
         assert_eq!(directory.read(Split::Test).unwrap().count(), 20);
+    }
+}
+
+/// Of another split the first file with rows stands for all, wherever it is, and the split is compared whichever is read.
+#[test]
+fn a_file_without_rows_hides_no_other() {
+    let (_folder, directory) = toy_directory(20);
+    let file = first_file(&directory);
+    let none = rows_of(&file).slice(0, 0);
+    fs_err::create_dir(directory.path().join("test")).unwrap();
+    as_text(&file, &directory.path().join("test/part-0.parquet"), &["candidates", "channel_id"]);
+    // The first of either split is empty.
+    write_foreign(&directory.path().join("train/part-0.parquet"), &none, 128);
+    write_foreign(&directory.path().join("test/part-.parquet"), &none, 128);
+    for split in [Split::Train, Split::Test] {
+        let error = directory.read(split).unwrap_err().to_string();
+        assert!(error.contains("column candidates.channel_id: its ids are text here"), "{error}");
+        assert!(error.contains("test/part-0.parquet"), "{error}");
+        let error = check::promises(&directory, &[split], &[]).unwrap_err().to_string();
+        assert!(error.contains("column candidates.channel_id: its ids are text here"), "{error}");
     }
 }
 

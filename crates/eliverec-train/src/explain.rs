@@ -41,15 +41,17 @@ pub struct Explanation {
 }
 
 /// Explains the request `id`, written as the feeds write it, with the best checkpoint of the run at `path`; with `tensors`, writes all that the scores were computed
-/// from and by to that file, in which the tables of the file `explain_tensors.rs` say what is what.
+/// from and by to that file, in which the tables of the file `explain_tensors.rs` say what is what, unless
+/// `accept` refuses the explanation.
 ///
 /// # Errors
-/// [`Error::Run`] if no split of `feeds` holds the request; what opening the run or reading the feeds gives.
+/// [`Error::Run`] if no split of `feeds` holds the request; what `accept` says; what opening the run or reading the feeds gives.
 pub fn explain(
     path: &Path,
     feeds: &FeedDirectory,
     id: &str,
     tensors: Option<TensorFile<'_>>,
+    accept: impl FnOnce(&Explanation) -> Result<(), eliverec_run::Error>,
 ) -> Result<Explanation, Error> {
     if let Some(TensorFile { path, .. }) = tensors {
         refuse_other_files(path)?;
@@ -66,6 +68,15 @@ pub fn explain(
     let prepared = Prepared::of(schema, batch);
     let ids = |group, field: &str, i| written.of(group, field, i).unwrap_or_default().join(" ");
     let (explained, _, recorded) = Explained::of(&scoring, &feed, &prepared, &ids);
+    let explanation = Explanation {
+        request_id: written.request_id(),
+        user_id: written.user_id(),
+        split,
+        model: scorer.config.model.name().into(),
+        checkpoint: scorer.commit.best.clone(),
+        explained,
+    };
+    accept(&explanation)?;
     if let Some(TensorFile { path, regularisers }) = tensors {
         let mut tensors = Tensors::of(&scorer, &prepared, &recorded);
         if regularisers {
@@ -73,18 +84,16 @@ pub fn explain(
         }
         tensors.write(path, &scorer)?;
     }
-    Ok(Explanation {
-        request_id: written.request_id(),
-        user_id: written.user_id(),
-        split,
-        model: scorer.config.model.name().into(),
-        checkpoint: scorer.commit.best.clone(),
-        explained,
-    })
+    Ok(explanation)
 }
 
 /// A file of tensors may be replaced, no other one: a header in JSON follows the eight bytes of its length.
 fn refuse_other_files(path: &Path) -> Result<(), Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let reason = format!("{} is no folder; make it or choose another name", folder.display());
+        return Err(eliverec_run::Error::Run { path: path.into(), reason }.into());
+    }
     let mut start = Vec::new();
     if path.is_file() {
         fs_err::File::open(path)?.take(9).read_to_end(&mut start)?;

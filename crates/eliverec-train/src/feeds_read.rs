@@ -35,7 +35,7 @@ pub fn feeds_read(feeds: &FeedDirectory, splits: &[Split]) -> Result<FeedsRead, 
 ///
 /// # Errors
 /// The differing fields, or the column and both kinds.
-pub(crate) fn check_fit(run: &RunDirectory, feeds: &FeedDirectory) -> Result<(), Error> {
+pub fn check_fit(run: &RunDirectory, feeds: &FeedDirectory) -> Result<(), Error> {
     run.check_schema(feeds.schema(), feeds.path())?;
     let kept = run.feeds_read()?.unwrap_or_default();
     let Some((column, here)) = kept.other_ids(&feeds.id_kinds()).map(|(column, now, kept)| {

@@ -7,6 +7,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::sample::ONE_IN;
+use crate::listing::is_hidden;
+
+/// What is said of requests that could not be compared.
+pub(super) const NOT_COMPARED: &str = "not compared, for they cannot be read";
+
 /// Something that can be found.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Check {
@@ -103,7 +109,8 @@ pub struct Read {
     pub rows: u64,
     /// Splits of feeds, events and tables of a log.
     pub parts: Vec<Part>,
-    /// Files and folders that were passed over, for their names begin with `.` or `_`.
+    /// Files and folders that were passed over, for their names begin with `.` or `_`, or for they lie beside what is read and
+    /// hold no data.
     pub skipped: Vec<PathBuf>,
     /// Rows that were read and not used, by reason.
     pub left_out: BTreeMap<String, u64>,
@@ -134,11 +141,18 @@ impl fmt::Display for Read {
             let reasons = self.left_out.iter().map(|(reason, rows)| format!("{reason} {rows}"));
             write!(f, "; left out: {}", reasons.collect::<Vec<_>>().join(", "))?;
         }
-        if !self.skipped.is_empty() {
-            let names: Vec<String> =
-                self.skipped.iter().map(|path| path.display().to_string()).collect();
-            let (count, names) = (names.len(), names.join(", "));
-            write!(f, "; passed over {count} whose names begin with . or _: {names}")?;
+        let is_hidden =
+            |path: &&PathBuf| is_hidden(&path.file_name().unwrap_or_default().to_string_lossy());
+        let (hidden, others): (Vec<&PathBuf>, Vec<&PathBuf>) =
+            self.skipped.iter().partition(is_hidden);
+        for (paths, why) in
+            [(hidden, "whose names begin with . or _"), (others, "that are no part of the data")]
+        {
+            if !paths.is_empty() {
+                let names: Vec<String> =
+                    paths.iter().map(|path| path.display().to_string()).collect();
+                write!(f, "; passed over {} {why}: {}", names.len(), names.join(", "))?;
+            }
         }
         Ok(())
     }
@@ -184,6 +198,11 @@ impl Checked {
         self.findings.extend(other.findings);
         self.findings.sort_by_key(|finding| Reverse(finding.level));
         self
+    }
+
+    /// Of what the checks cover, that which they do not wholly.
+    pub fn partly_covered(&self) -> impl Iterator<Item = &String> {
+        self.covers.iter().filter(|line| line.contains(ONE_IN) || line.contains(NOT_COMPARED))
     }
 
     /// The worst level; `None` if nothing was found.

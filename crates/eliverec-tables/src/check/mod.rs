@@ -80,7 +80,7 @@ pub fn feeds(directory: &FeedDirectory) -> Result<Checked, Error> {
         Box::new(histories::Histories::new(schema)),
         Box::new(fields::Fields::new(schema)),
     ];
-    let (mut read, mut skipped) = (Vec::new(), Vec::new());
+    let (mut read, mut skipped) = (Vec::new(), directory.beside().to_vec());
     for split in Split::ALL {
         let (mut impressions, mut part) = (
             0,

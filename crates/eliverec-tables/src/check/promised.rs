@@ -5,7 +5,7 @@ use arrow::array::{Array, StructArray};
 use arrow::util::display::array_value_to_string;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::finding::{Check, Checked, Findings, Level, Part, Read, percent};
+use super::finding::{Check, Checked, Findings, Level, NOT_COMPARED, Part, Read, percent};
 use super::histories::{Disordered, NOT_OLDEST_FIRST};
 use super::sample::SampledIds;
 use crate::decode::{Place, Problem, list_of_structs};
@@ -66,7 +66,7 @@ pub(super) struct Promised {
 #[derive(Debug, Default)]
 struct Seen {
     /// How often, in each split.
-    times: [u8; Split::ALL.len()],
+    times: [u32; Split::ALL.len()],
     /// The file in which it stood first, of the last split that has it.
     file: u32,
 }
@@ -86,11 +86,16 @@ struct OfSplit {
 
 impl Default for Promised {
     fn default() -> Self {
-        Self { ids: SampledIds::new(MOST_REQUESTS), splits: Default::default() }
+        Self::remembering(MOST_REQUESTS)
     }
 }
 
 impl Promised {
+    /// Remembers at most so many requests.
+    fn remembering(most: usize) -> Self {
+        Self { ids: SampledIds::new(most), splits: Default::default() }
+    }
+
     /// Takes in a request of a file, by its number in the split; those of earlier splits come first. Gives the file in which the
     /// request stood before, if it is one that is remembered.
     pub(super) fn add(
@@ -205,8 +210,19 @@ pub fn promises(
     read: &[Split],
     measured: &[Split],
 ) -> Result<Checked, Error> {
-    let (mut promised, mut disordered) = (Promised::default(), Disordered::new(directory.schema()));
-    let (mut parts, mut skipped, mut covers) = (Vec::new(), Vec::new(), Vec::new());
+    promises_remembering(MOST_REQUESTS, directory, read, measured)
+}
+
+fn promises_remembering(
+    most_requests: usize,
+    directory: &FeedDirectory,
+    read: &[Split],
+    measured: &[Split],
+) -> Result<Checked, Error> {
+    let mut promised = Promised::remembering(most_requests);
+    let mut disordered = Disordered::new(directory.schema());
+    let (mut parts, mut covers) = (Vec::new(), Vec::new());
+    let mut skipped = directory.beside().to_vec();
     for split in Split::ALL {
         let mut pass = Pass {
             directory,
@@ -218,8 +234,8 @@ pub fn promises(
         if !read.contains(&split) {
             // What is wrong with another split is told when that is read.
             let of_others = directory.files(split).and_then(|files| pass.files(&files));
-            if of_others.is_err() {
-                covers.push(format!("requests of {split}: not compared, for they cannot be read"));
+            if let Err(error) = of_others {
+                covers.push(format!("requests of {split}: {NOT_COMPARED}: {error}"));
             }
             continue;
         }
@@ -322,4 +338,51 @@ impl Pass<'_> {
 fn ages(structs: &StructArray, name: &str, starts: &[usize]) -> Result<Vec<f32>, Problem> {
     let place = Place::List(name, starts);
     place.read(structs.column_by_name("age_s"), "age_s", values::known_numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use eliverec_core::toy;
+
+    use super::*;
+    use crate::FeedWriter;
+
+    /// Feeds of the training split, each written as often as it says.
+    fn feeds(times: impl Fn(usize) -> usize, count: usize) -> (tempfile::TempDir, FeedDirectory) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = FeedWriter::create(&folder.path().join("feeds"), &toy::schema()).unwrap();
+        for (i, feed) in toy::feeds(count, 3).iter().enumerate() {
+            (0..times(i)).for_each(|_| writer.push(Split::Train, feed).unwrap());
+        }
+        writer.finish().unwrap();
+        let directory = FeedDirectory::open(folder.path().join("feeds")).unwrap();
+        (folder, directory)
+    }
+
+    #[test]
+    fn one_request_in_hundreds_of_feeds_is_counted_to_the_end() {
+        let (_folder, directory) = feeds(|_| 596, 1);
+        let checked = promises(&directory, &[Split::Train], &[]).unwrap();
+        let twice = checked.findings.iter().find(|found| found.check == "request_twice").unwrap();
+        assert_eq!((twice.count, twice.of), (595, 596));
+        assert!(twice.says.starts_with("595 of 596 feeds repeat"), "{}", twice.says);
+        assert_eq!(checked.partly_covered().count(), 0);
+    }
+
+    /// Beyond the requests that are remembered a part of them stands for all, and is told.
+    #[test]
+    fn beyond_what_is_remembered_a_part_stands_for_all() {
+        let (_folder, directory) = feeds(|i| 1 + i % 2, 2_000);
+        let of = |most: usize, measured: &[Split]| {
+            promises_remembering(most, &directory, &[Split::Train], measured)
+        };
+        let checked = of(200, &[]).unwrap();
+        let twice = checked.findings.iter().find(|found| found.check == "request_twice").unwrap();
+        assert_eq!(twice.of, 3_000);
+        assert!((800..1_200).contains(&twice.count), "{}", twice.says);
+        let partly: Vec<&String> = checked.partly_covered().collect();
+        assert_eq!(partly, ["uniqueness of request_id: one in 16 requests, chosen by hash"]);
+        assert!(matches!(of(200, &[Split::Train]), Err(Error::Repeated { .. })));
+        assert_eq!(of(2_000, &[]).unwrap().partly_covered().count(), 0);
+    }
 }

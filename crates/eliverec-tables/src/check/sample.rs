@@ -8,6 +8,9 @@ use std::collections::HashMap;
 
 use eliverec_core::id::{IdHash, mix};
 
+/// How the words begin for a part that is kept.
+pub(super) const ONE_IN: &str = "one in ";
+
 /// Keeps this hash apart from those that others take of the same ids.
 const KEY: u64 = 0x5bd1_e995_9d2c_5680;
 
@@ -72,7 +75,7 @@ impl<V: Default> SampledIds<V> {
     pub(crate) fn part(&self, of: &str) -> String {
         match self.one_in() {
             1 => format!("all {of}"),
-            one_in => format!("one in {one_in} {of}, chosen by hash"),
+            one_in => format!("{ONE_IN}{one_in} {of}, chosen by hash"),
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::values;
 /// From when a row is known.
 const AVAILABLE_AT: &str = "available_at";
 
-pub(super) fn file_name(group: Group) -> String {
+pub(crate) fn file_name(group: Group) -> String {
     format!("{}s.parquet", group.name())
 }
 

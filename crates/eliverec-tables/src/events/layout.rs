@@ -83,6 +83,9 @@ pub(crate) fn check_schema(schema: &Schema, path: &Path) -> Result<(), Error> {
 /// The folder of the days' folders: what a query engine opens as one table.
 pub const EVENTS_FOLDER: &str = "events";
 
+/// What `eliverec simulate` writes beside a log: what drove its events.
+pub const TRUTH_FILE: &str = "truth.parquet";
+
 /// The folder of a day.
 pub(crate) fn day_folder(day: Day) -> String {
     format!("{EVENTS_FOLDER}/{PARTITION}={day}")

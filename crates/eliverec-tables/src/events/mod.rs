@@ -52,8 +52,9 @@ pub use write::{EventWriter, Written};
 use crate::error::Error;
 use crate::id_types::{self, IdTypes};
 use crate::layout::SCHEMA_FILE;
-use crate::listing::{Entry, is_hidden, walk};
-use layout::{EVENTS_FOLDER, day_of_folder};
+use crate::listing::{Entry, beside, is_hidden, walk};
+use layout::{EVENTS_FOLDER, TRUTH_FILE, day_of_folder};
+use rejected::REJECTED_FOLDER;
 use source::ParquetSource;
 use store::StoredFile;
 
@@ -82,8 +83,8 @@ impl EventLog {
     /// Opens a log by its schema and the names of its files; the files are opened as they are read.
     ///
     /// # Errors
-    /// No log there, an unusable schema, what lies below `events` and is neither read nor passed over (see
-    /// docs/logs.md), by name, and what the store refuses.
+    /// No log there, an unusable schema, what lies below `events`, or beside it, and is neither read nor passed
+    /// over (see docs/logs.md), by name, and what the store refuses.
     pub fn open(store: &Store) -> Result<Self, Error> {
         let schema = Self::read_schema(store)?;
         store.refuse_broken_links(EVENTS_FOLDER)?;
@@ -113,6 +114,17 @@ impl EventLog {
                 days.insert(day, inside.read);
             }
         }
+        let mut list = |folder: &str| {
+            let (folders, files) = store.list(folder)?;
+            let folders = folders.into_iter().map(|name| Entry { name, file: None });
+            let files =
+                files.into_iter().map(|StoredFile { name, .. }| Entry { name, file: Some(()) });
+            Ok(folders.chain(files).collect())
+        };
+        // A directory without events is no log, which says more than what else is there.
+        if !days.is_empty() {
+            skipped.extend(beside(&is_part, &mut list, &refuse)?);
+        }
         let id_types = Arc::new(id_types(store, &schema, days.values().flatten()));
         Ok(Self { store: store.clone(), schema: Arc::new(schema), days, skipped, id_types })
     }
@@ -138,7 +150,8 @@ impl EventLog {
         files.iter().map(|file| self.store.path(&file.name)).collect()
     }
 
-    /// Files and folders below `events` that are passed over, because their names begin with `.` or `_`.
+    /// Files and folders that are passed over: below `events` because their names begin with `.` or `_`, and beside it what is no
+    /// part of a log.
     pub fn skipped(&self) -> impl Iterator<Item = PathBuf> + '_ {
         self.skipped.iter().map(|name| self.store.path(name))
     }
@@ -208,6 +221,12 @@ impl EventLog {
         layout::check_schema(&schema, &path)?;
         Ok(schema)
     }
+}
+
+/// Whether a name in the root is that of a part of a log, or of what is written beside it: the truth of a simulation, rows set aside.
+fn is_part(name: &str) -> bool {
+    [SCHEMA_FILE, EVENTS_FOLDER, TRUTH_FILE, REJECTED_FOLDER].contains(&name)
+        || TABLE_GROUPS.iter().any(|group| name == dimensions::file_name(*group))
 }
 
 /// What lies right in a folder of a store, for the rule of what is read.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use eliverec_core::{Event, Feed, Schema};
+use serde::Serialize;
 
 use crate::events::EventWriter;
 use crate::{Error, Split};
@@ -24,7 +25,7 @@ impl Default for Options {
 }
 
 /// What became of the rows of a set: `rows_in` is the sum of `feeds` and `dropped`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Imported {
     /// Rows of the source that could become a request.
     pub rows_in: u64,
@@ -93,7 +94,7 @@ const fn split_index(split: Split) -> usize {
 }
 
 /// What a set's log holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ImportedLog {
     /// Events by the name of their kind.
     pub events: BTreeMap<&'static str, u64>,

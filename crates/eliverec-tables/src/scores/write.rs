@@ -76,9 +76,9 @@ impl ScoreWriter {
         }
         let folder = parent_of(&path);
         fs_err::create_dir_all(&folder)?;
-        if feeds.holds(&folder)? {
+        if fs_err::canonicalize(&folder)?.starts_with(fs_err::canonicalize(feeds.path())?) {
             let reason =
-                "lies among the feeds, where it would be read as one; choose another place";
+                "lies among the feeds, where it would be taken for one; choose another place";
             return Err(Error::directory(&path, reason));
         }
         let partial = folder.join(format!(".{}.partial", name.display()));

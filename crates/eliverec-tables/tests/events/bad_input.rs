@@ -312,6 +312,32 @@ fn schemas_that_a_log_cannot_have_are_refused() {
 }
 
 #[test]
+fn data_beside_the_events_is_refused_and_the_rest_is_told() {
+    for (name, told) in [
+        ("x.parquet", "x.parquet: lies beside the parts that are read"),
+        ("users/part-0.parquet", "users: holds Parquet files and is none of the folders"),
+        ("events_more/date=2024-05-31/part-0.parquet", "events_more: holds Parquet files"),
+    ] {
+        let (_folder, store) = on_disk();
+        write(&store, &events(10, 1));
+        let path = store.root().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, "x").unwrap();
+        let error = EventLog::open(&store).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+    let (_folder, store) = on_disk();
+    write(&store, &events(10, 1));
+    for name in ["truth.parquet", "feeds/schema.toml", "feeds/train/x.parquet", "notes/a.txt"] {
+        let path = store.root().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, "x").unwrap();
+    }
+    let told = ["feeds", "notes"].map(|name| store.root().join(name));
+    assert_eq!(EventLog::open(&store).unwrap().skipped().collect::<Vec<_>>(), told);
+}
+
+#[test]
 fn hidden_names_are_passed_over_and_partitions_are_read() {
     let (_folder, store) = on_disk();
     write(&store, &events(10, 1));

@@ -10,7 +10,7 @@ use eliverec_retrieval::neighbours::Counted;
 use eliverec_retrieval::{
     Indexes, Live, NeighbourSettings, Query, Retrieval, RetrievalConfig, SourceName, State,
 };
-use eliverec_run::Scorer;
+use eliverec_run::{RunDirectory, Scorer};
 use eliverec_tables::check::{Checked, promises};
 use eliverec_tables::events::EventLog;
 use eliverec_tables::{FeedDirectory, Split};
@@ -23,6 +23,7 @@ use super::platform::{Moment, Platform};
 use super::requests::{Request, Requests};
 use super::vectors::channel_vectors;
 use crate::error::Error;
+use crate::feeds_read::check_fit;
 use eliverec_retrieval::fields::Fields;
 
 /// What is measured, and by what.
@@ -124,6 +125,9 @@ pub fn recall(
     if let Some((log, _)) = log {
         check_log(log, feeds)?;
     }
+    if let Some((_, path)) = run {
+        check_fit(&RunDirectory::at(path), feeds)?;
+    }
     // Neighbours are of the training split; vectors, and a platform known by its feeds, are of all that they know.
     let is_read = |other: &Split| {
         *other == Split::Train
@@ -136,7 +140,7 @@ pub fn recall(
     let fields = Fields::of(feeds.schema())?;
     let settings = measurement.neighbours;
     let (neighbours, counted) = neighbours(feeds, Split::Train, settings, &std::env::temp_dir())?;
-    let vectors = run.map(|(scorer, path)| channel_vectors(scorer, path, feeds)).transpose()?;
+    let vectors = run.map(|(scorer, _)| channel_vectors(scorer, feeds)).transpose()?;
     let scorer = run.map(|(scorer, _)| scorer);
     let mut requests = Requests::read(feeds, split, &fields, scorer, &mut progress)?;
     let left_out = no_embeddings(scorer, &requests);

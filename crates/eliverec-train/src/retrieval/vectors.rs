@@ -1,7 +1,6 @@
 //! A run's vectors: e_vt of channels, and the intents of users before any target is known.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
 
 use eliverec_core::feed::Candidates;
 use eliverec_core::offsets::Offsets;
@@ -9,7 +8,7 @@ use eliverec_core::{BatchBuilder, Feed, Schema};
 use eliverec_models::trace::{Recorded, Trace};
 use eliverec_retrieval::ChannelVectors;
 use eliverec_retrieval::intents::pooled;
-use eliverec_run::{Prepared, RunDirectory, Scorer};
+use eliverec_run::{Prepared, Scorer};
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
@@ -18,16 +17,14 @@ use eliverec_retrieval::fields::{Fields, ids};
 /// Channels whose vectors are computed at a time.
 const CHANNELS: usize = 512;
 
-/// e_vt of every channel that feeds show, by `scorer`, of the run at `path`: of its fields as they were when it was first shown.
+/// e_vt of every channel that feeds which fit the run show, by `scorer`: of its fields as they were when it was first shown.
 ///
 /// # Errors
-/// A schema that differs from the run's, feeds that break the contract, weights that give no numbers.
-pub fn channel_vectors(
+/// Feeds that break the contract, weights that give no numbers.
+pub(crate) fn channel_vectors(
     scorer: &Scorer,
-    path: &Path,
     feeds: &FeedDirectory,
 ) -> Result<ChannelVectors, Error> {
-    RunDirectory::at(path).check_schema(feeds.schema(), feeds.path())?;
     let fields = Fields::of(feeds.schema())?;
     let Some((moment, channels)) = first_shown(feeds, &fields)? else {
         let reason = "no split holds a feed; `eliverec import` makes feed directories".into();

@@ -14,7 +14,7 @@ impl Causes {
     /// Reads the truth of a log that `eliverec simulate` made.
     pub(super) fn read(logs: &Path) -> anyhow::Result<Self> {
         let mut causes: HashMap<_, Vec<_>> = HashMap::new();
-        let path = logs.join("truth.parquet");
+        let path = logs.join(eliverec_tables::events::layout::TRUTH_FILE);
         if !path.is_file() {
             let reason = "no such file; the truth is known of logs that `eliverec simulate` made";
             return Err(eliverec_run::Error::Run { path, reason: reason.into() }.into());

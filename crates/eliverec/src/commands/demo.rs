@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &Arguments, runner: Runner) -> anyhow::Result<u8> {
         rows.push(TableRow { name: name.into(), reports: vec![report] });
     }
     let test = TestSplit::read(&directory)?;
-    let ceiling = test.ceiling(&logs.join("truth.parquet"))?;
+    let ceiling = test.ceiling(&logs.join(eliverec_tables::events::layout::TRUTH_FILE))?;
     rows.push(TableRow { name: "best reachable".into(), reports: vec![ceiling] });
     let metrics: Vec<&Metric> = SHOWN.into_iter().filter_map(metric).collect();
     let table = render(&rows, metrics, Layout::NamesDown, Format::Text);

@@ -66,22 +66,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let regularisers = arguments.regularisers;
     let tensors = arguments.tensors.as_deref().map(|path| TensorFile { path, regularisers });
-    let explanation = explain(&arguments.run, &feeds, &arguments.request, tensors)?;
-    arguments.check_fields(&explanation)?;
+    let explanation =
+        explain(&arguments.run, &feeds, &arguments.request, tensors, |explanation| {
+            arguments.check_fields(explanation)?;
+            arguments.check_candidate(explanation)
+        })?;
     let checked = promises(&feeds, &Split::ALL, &[])?;
     let likeliest = || {
         let all = explanation.explained.candidates.iter().enumerate();
         all.max_by(|a, b| a.1.probability.total_cmp(&b.1.probability)).map_or(0, |(i, _)| i)
     };
     let chosen = arguments.candidate.unwrap_or_else(likeliest);
-    let count = explanation.explained.candidates.len();
-    if !arguments.json && chosen >= count {
-        return Err(eliverec_run::Error::Run {
-            path: arguments.feeds.clone(),
-            reason: format!("request {} has candidates 0 to {}", arguments.request, count - 1),
-        }
-        .into());
-    }
     reading::end(arguments.json, &checked, &explanation, || {
         Ok(arguments.tables(&explanation, chosen))
     })?;
@@ -105,6 +100,16 @@ impl Arguments {
         let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
         let reason = format!("no table has the field {unknown}; there are {}", known.join(", "));
         Err(eliverec_run::Error::Config { place: "--fields".into(), reason })
+    }
+
+    /// Refuses a candidate that the request has not.
+    fn check_candidate(&self, explanation: &Explanation) -> Result<(), eliverec_run::Error> {
+        let count = explanation.explained.candidates.len();
+        if self.candidate.is_none_or(|chosen| chosen < count) {
+            return Ok(());
+        }
+        let reason = format!("request {} has candidates 0 to {}", self.request, count - 1);
+        Err(eliverec_run::Error::Run { path: self.feeds.clone(), reason })
     }
 
     fn tables(&self, explanation: &Explanation, chosen: usize) -> String {

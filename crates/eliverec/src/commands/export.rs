@@ -11,15 +11,16 @@ use eliverec_run::{RunDirectory, Scorer};
 use eliverec_samples::feature_settings;
 use eliverec_serve::BundleWriter;
 use eliverec_serve::bundle::{About, MadeOf, Manifest, OfflineMetrics, Precision};
+use eliverec_tables::check::promises;
 use eliverec_tables::events::{EventLog, Store, read_dimensions};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::compare::compare;
-use eliverec_train::feeds_read;
 use eliverec_train::retrieval::neighbours;
+use eliverec_train::{check_fit, feeds_read};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{bundle, fingerprint, now_ms, print, print_json, tell};
+use super::{bundle, fingerprint, now_ms, reading, tell};
 
 /// Golden requests of a bundle: enough for every kind of request, few enough to be scored in moments.
 const GOLDEN_REQUESTS: u64 = 48;
@@ -78,7 +79,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let Arguments { run, out, split, .. } = arguments;
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let scorer = Scorer::open(run)?;
-    RunDirectory::at(run).check_schema(feeds.schema(), feeds.path())?;
+    check_fit(&RunDirectory::at(run), &feeds)?;
+    let checked = promises(&feeds, &[*split], &[*split])?;
     let mut notes = Vec::new();
     let mut writer = BundleWriter::create(out, arguments.force, &scorer, arguments.rows)?;
     let rows = &writer.model().rows;
@@ -134,12 +136,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     };
     let manifest = writer.publish(about)?;
     notes.iter().for_each(|note| tell(&format!("note: {note}")));
-    if arguments.json {
-        let (auc_change, notes) = (metrics.auc_change(), &notes);
-        print_json(&Exported { out, manifest: &manifest, metrics: &metrics, auc_change, notes })?;
-    } else {
-        print(&bundle::table(out, &manifest, Some(&metrics)))?;
-    }
+    let (auc_change, notes) = (metrics.auc_change(), &notes);
+    let exported = Exported { out, manifest: &manifest, metrics: &metrics, auc_change, notes };
+    reading::end(arguments.json, &checked, &exported, || {
+        Ok(bundle::table(out, &manifest, Some(&metrics)))
+    })?;
     Ok(crate::OK)
 }
 

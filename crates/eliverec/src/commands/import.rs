@@ -1,14 +1,16 @@
 //! `eliverec import`: a published data set becomes a feed directory or an event log.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
-use eliverec_tables::FeedDirectory;
+use eliverec_tables::check::promises;
 use eliverec_tables::events::Store;
 use eliverec_tables::import::{IMPORTERS, Imported, ImportedLog, Options, find};
+use eliverec_tables::{FeedDirectory, Split};
+use serde::Serialize;
 
-use super::{inspect, print};
+use super::{inspect, print, print_json, reading};
 
 /// Turn a published data set into feeds, or into an event log
 #[derive(Debug, clap::Args)]
@@ -32,6 +34,9 @@ pub(crate) struct Arguments {
     /// Events of each domain that a feed keeps, the newest; of a log, see `eliverec samples`
     #[arg(long, value_name = "N", default_value_t = Options::default().history, conflicts_with = "log")]
     history: usize,
+    /// Print one JSON object: what became of the rows and, of feeds, what was written and found
+    #[arg(long)]
+    json: bool,
 }
 
 fn after_help() -> String {
@@ -54,15 +59,31 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     if arguments.log {
         let log = Store::open(&arguments.out)?;
         let imported = importer.run_log(&arguments.from, &log, arguments.seed)?;
-        print(&events(&imported))?;
+        if arguments.json {
+            print_json(&imported)?;
+        } else {
+            print(&events(&imported))?;
+        }
         return Ok(crate::OK);
     }
     let options = Options { seed: arguments.seed, history: arguments.history };
     let imported = importer.run(&arguments.from, &arguments.out, options)?;
-    print(&account(&imported))?;
     let directory = FeedDirectory::open(&arguments.out)?;
-    print(&inspect::table(&eliverec_tables::statistics(&directory)?))?;
+    let checked = promises(&directory, &Split::ALL, &[])?;
+    let result = Made { out: &arguments.out, imported: &imported };
+    reading::end(arguments.json, &checked, &result, || {
+        let statistics = eliverec_tables::statistics(&directory)?;
+        Ok(account(&imported) + &inspect::table(&statistics))
+    })?;
     Ok(crate::OK)
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Made<'a> {
+    out: &'a Path,
+    #[serde(flatten)]
+    imported: &'a Imported,
 }
 
 /// What became of the rows: in = feeds + dropped, reason by reason.

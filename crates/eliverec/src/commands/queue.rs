@@ -11,6 +11,7 @@ use eliverec_run::Error;
 use indicatif::HumanDuration;
 
 use super::tell;
+use crate::exit;
 
 /// How running ended.
 pub(super) enum Ended<J> {
@@ -18,7 +19,7 @@ pub(super) enum Ended<J> {
     /// Every run was tried.
     Done {
         /// Those that failed, and why.
-        failures: Vec<(J, String)>,
+        failures: Vec<(J, anyhow::Error)>,
     },
 }
 
@@ -27,7 +28,7 @@ struct Progressing<J> {
     waiting: VecDeque<J>,
     finished: usize,
     seconds: Vec<f64>,
-    failures: Vec<(J, String)>,
+    failures: Vec<(J, anyhow::Error)>,
 }
 
 /// Makes the runs that are `left` of `all`, `workers` at a time. `make` makes one and returns `false` if `stop` interrupted it.
@@ -93,8 +94,8 @@ fn work<J: Display>(
                 ));
             }
             Err(error) => {
-                tell(&format!("{job}: failed: {error:#}"));
-                progressing.failures.push((job, format!("{error:#}")));
+                tell(&format!("{job}: failed: {}", exit::line(&error)));
+                progressing.failures.push((job, error));
             }
         }
     }

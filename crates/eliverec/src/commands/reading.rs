@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{print, print_json, tell};
 
-/// Prints the result of a command and what it read: one JSON object, or `text` and a line. What was found is told on standard
+/// Prints the result of a command and what it read: one JSON object, or `text`, what the checks cover in part only, and a line. What was found is told on standard
 /// error, too, a line each.
 pub(super) fn end(
     json: bool,
@@ -18,7 +18,10 @@ pub(super) fn end(
         print_json(&Ending { result, checked })?;
     } else {
         let text = text()?;
-        print(&format!("{}\n{}", text.trim_end(), checked.read))?;
+        let mut lines = vec![text.trim_end().to_owned()];
+        lines.extend(checked.partly_covered().map(|part| format!("covered in part: {part}")));
+        lines.push(checked.read.to_string());
+        print(&lines.join("\n"))?;
     }
     checked.findings.iter().for_each(|finding| tell(&finding.to_string()));
     Ok(())

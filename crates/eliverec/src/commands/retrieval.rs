@@ -7,6 +7,7 @@ use comfy_table::CellAlignment;
 use eliverec_features::FeatureConfig;
 use eliverec_retrieval::{NeighbourSettings, RetrievalConfig};
 use eliverec_run::Scorer;
+use eliverec_samples::feature_settings;
 use eliverec_tables::events::{EventLog, Store};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::retrieval::{LiveFrom, Measured, Measurement, RecallRow, recall};
@@ -50,9 +51,9 @@ pub(crate) struct Arguments {
     /// Without --logs: minutes for which a channel is live after it was shown
     #[arg(long, value_name = "MINUTES", default_value_t = 30, conflicts_with = "logs")]
     window: u32,
-    /// With --logs: seconds from which a stay is a watch, as samples had it
-    #[arg(long, value_name = "SECONDS", default_value_t = FeatureConfig::default().stay_threshold_s)]
-    stay_threshold: f64,
+    /// With --logs: seconds from which a stay is a watch; as `samples` made the feeds if omitted
+    #[arg(long, value_name = "SECONDS")]
+    stay_threshold: Option<f64>,
     /// Of the draws of exploration
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -73,8 +74,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         Some(logs) => Some(EventLog::open(&Store::open(logs)?)?),
         None => None,
     };
-    let features =
-        FeatureConfig { stay_threshold_s: arguments.stay_threshold, ..FeatureConfig::default() };
+    // What the sources know of the log has to be what the feeds knew: with the same lateness, windows and watches.
+    let mut features: FeatureConfig = feature_settings(feeds.path())?.unwrap_or_default();
+    if let Some(seconds) = arguments.stay_threshold {
+        features.stay_threshold_s = seconds;
+    }
     let mut k: Vec<usize> = arguments.k.iter().map(|k| usize::from(*k)).collect();
     k.sort_unstable();
     k.dedup();

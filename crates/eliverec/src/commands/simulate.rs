@@ -57,7 +57,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         config.start_ms + i64::from(config.days.saturating_sub(MEASURED_DAYS)) * DAY_MS;
     let mut log = FileLog {
         events: EventWriter::create(log_files.store(), &schema)?,
-        truth: TruthWriter::create(&log_files.path().join("truth.parquet"))?,
+        truth: TruthWriter::create(
+            &log_files.path().join(eliverec_tables::events::layout::TRUTH_FILE),
+        )?,
         table: TableOneBuilder::from(measured_from_ms),
         ceiling: Ceiling::new(),
         measured_from_ms,

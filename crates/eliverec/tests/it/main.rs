@@ -22,6 +22,7 @@ mod retrieval;
 mod sandbox;
 mod score;
 mod serving;
+mod told;
 mod tune;
 mod warm_start;
 mod what_is_read;

@@ -92,6 +92,13 @@ fn a_log_tells_which_streams_are_live() {
     assert!(recall(&measured["together"], 20) > recall(&measured["random"], 20), "{measured}");
     assert!(recall(row(&measured, "anchors"), 20) > 0.0);
 
+    // What a watch is stands with the feeds.
+    sandbox.succeed("samples --logs logs --out longer --stay-threshold 60");
+    let words = "--feeds longer --logs logs --k 20";
+    let of_feeds = measure(&sandbox, words);
+    assert_eq!(measure(&sandbox, &format!("{words} --stay-threshold 60")), of_feeds);
+    assert_ne!(measure(&sandbox, &format!("{words} --stay-threshold 3")), of_feeds);
+
     let message = sandbox.fail("retrieval --feeds feeds --logs logs", 2);
     assert!(message.contains("differs from that of the log"), "{message}");
 }

@@ -1,5 +1,6 @@
 //! What was read is told, what cannot be read ends with one code and one text.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -127,6 +128,10 @@ fn every_command_ends_by_telling_what_it_read() {
         ("score --run run --feeds feeds --split train --out scores.parquet", 1, 120, false),
         ("evaluate --scores scores.parquet --feeds feeds --split train", 1, 120, false),
         ("explain --run run --feeds feeds --request 7", 3, 180, true),
+        ("export --run run --feeds feeds --out bundle --force", 1, 30, false),
+        ("export --run run --feeds feeds --out bundle --force --split validation", 1, 30, true),
+        ("retrieval --feeds feeds --k 5 --split train", 1, 120, false),
+        ("retrieval --feeds feeds --k 5 --run run", 3, 180, true),
         ("inspect feeds", 3, 180, true),
         ("check feeds", 3, 180, true),
         (
@@ -152,6 +157,28 @@ fn every_command_ends_by_telling_what_it_read() {
     }
     let told = sandbox.succeed(&TRAIN.replace("out run", "out run2"));
     assert_eq!(told.lines().last().unwrap().split(" (").next(), Some("read 2 files, 150 rows"));
+}
+
+/// What an import wrote is told in the same words, and what became of the rows of the set.
+#[test]
+fn an_import_tells_what_it_made() {
+    let sandbox = Sandbox::new();
+    fs_err::create_dir(sandbox.path("set")).unwrap();
+    let rows = "user_id,room_id,ts_s,split\n0,0,0,train\n1,1,60,train\n1,1,60,train\n2,0,120,train\n1,0,180,train\n\
+                0,1,430000,train\n1,0,430060,train\n0,0,430120,train\n2,0,600000,test\n3,1,600060,test\n2,1,600120,test\n";
+    let file = fs_err::File::create(sandbox.path("set/events.csv.gz")).unwrap();
+    let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    packed.write_all(rows.as_bytes()).unwrap();
+    packed.finish().unwrap();
+    let (json, _) = json_of(&sandbox, "import driver-live --from set --out made");
+    assert_eq!((&json["rows_in"], counts(&json)), (&11.into(), (3, 4)));
+    assert_eq!(json["feeds"], serde_json::json!([2, 1, 1]));
+    let told = sandbox.succeed("import driver-live --from set --out made2");
+    assert!(told.starts_with("11 rows in = 4 feeds (2 train, 1 validation, 1 test) + 7 dropped\n"));
+    let last = told.lines().last();
+    assert_eq!(last, Some("read 3 files, 4 rows (train 2, validation 1, test 1)"), "{told}");
+    let (json, _) = json_of(&sandbox, "import driver-live --from set --out log --log");
+    assert_eq!(json["events"]["watch"], 10);
 }
 
 #[test]
@@ -209,6 +236,8 @@ fn a_request_of_two_files_is_refused_where_it_is_measured() {
         "evaluate --run run --feeds feeds",
         "evaluate --scores scores.parquet --feeds feeds",
         "score --run run --feeds feeds --out scores.parquet",
+        "export --run run --feeds feeds --out bundle",
+        "retrieval --feeds feeds",
         "experiment folder --feeds feeds --out results",
     ] {
         // By name, a partition comes before the file beside it.
@@ -270,7 +299,10 @@ fn broken_promises_are_told_by_the_command_that_reads() {
     assert_eq!((found(&json, "not_oldest_first").len(), counts(&json)), (0, (2, 150)));
     fs_err::write(sandbox.path("feeds/test/part-00000.parquet"), "torn").unwrap();
     let (json, _) = json_of(&sandbox, &TRAIN.replace("out run", "out run3"));
-    assert_eq!(json["covers"][1], "requests of test: not compared, for they cannot be read");
+    let partly = "requests of test: not compared, for they cannot be read: feeds/test/part-00000.parquet: not a";
+    assert!(json["covers"][1].as_str().unwrap().starts_with(partly), "{json}");
+    let told = sandbox.succeed(&TRAIN.replace("out run", "out run4"));
+    assert!(told.contains(&format!("\ncovered in part: {partly}")), "{told}");
 }
 
 /// Of two faults the first in the order of the rows is told, though ids are looked at before the rest.
@@ -309,6 +341,8 @@ fn feeds_whose_ids_are_of_another_kind_are_not_scored() {
         "evaluate --run run --feeds feeds",
         "score --run run --feeds feeds --out scores.parquet",
         "explain --run run --feeds feeds --request 150",
+        "export --run run --feeds feeds --out bundle",
+        "retrieval --run run --feeds feeds",
     ] {
         let told = sandbox.fail(words, 2);
         let expected = "error: feeds: column candidates.channel_id: its ids are text here and integers in the feeds that \

@@ -14,12 +14,13 @@ use self::schedule::Schedule;
 use super::causes::Causes;
 use super::queue::Ended;
 use super::{reading, tell, train};
+use crate::exit;
 
 /// Run a folder of configs over seeds
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 RESULTS gets one JSON file per row and seed. Finished runs are not repeated, a killed one goes on from its last checkpoint, a
-failed one does not stop the others (exit code 1 at the end). Results with another config are made anew; other feeds are
+failed one does not stop the others (exit code 2 at the end if all that failed is bad input, else 1). Results with another config are made anew; other feeds are
 refused.
 
 Examples:
@@ -82,11 +83,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             Ok(crate::OK)
         }
         Ended::Done { failures } => {
-            for (run, reason) in &failures {
-                tell(&format!("failed: {run}: {reason}"));
+            for (run, error) in &failures {
+                tell(&format!("failed: {run}: {}", exit::line(error)));
             }
             tell(&format!("{} runs failed, the others are finished", failures.len()));
-            Ok(crate::FAILED)
+            // What alone would be bad input is that here, too, unless something else failed besides.
+            let codes = failures.iter().map(|(_, error)| exit::code(error));
+            Ok(codes.min().unwrap_or(crate::FAILED))
         }
     }
 }

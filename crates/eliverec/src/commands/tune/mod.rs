@@ -18,6 +18,7 @@ use self::search::{Ranked, Search};
 use self::space::Space;
 use self::trials::{Base, value_of};
 use super::{plain_table, print, read_text, reading, tell, train};
+use crate::exit;
 
 /// Search for a model's best settings
 #[derive(Debug, clap::Args)]
@@ -77,19 +78,26 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         let last = rung + 1 == space.rungs.len();
         let place = format!("rung {} of {}", rung + 1, space.rungs.len());
         tell(&format!("{place}: {} configurations, {budget} for each", going.len()));
-        let Some(ranking) = search.rung(rung, &going, usize::from(arguments.jobs), stop)? else {
+        let Some(mut ranking) = search.rung(rung, &going, usize::from(arguments.jobs), stop)?
+        else {
             tell("interrupted; the same command goes on");
             return Ok(crate::INTERRUPTED);
         };
         let valued = ranking.iter().filter(|ranked| ranked.outcome.is_ok()).count();
         best = match &ranking[0] {
             Ranked { trial, outcome: Ok(value) } => (*trial, *value),
-            Ranked { trial, outcome: Err(reason) } => anyhow::bail!(
-                "{place}: all {} configurations failed, config {} with: {reason}; nothing is chosen, see the base config and the ranges of {}",
-                ranking.len(),
-                trial + 1,
-                space.place
-            ),
+            Ranked { trial, outcome: Err(error) } => {
+                let told = format!(
+                    "{place}: all {} configurations failed, config {} with: {}; nothing is chosen, see the base config and the ranges of {}",
+                    ranking.len(),
+                    trial + 1,
+                    exit::line(error),
+                    space.place
+                );
+                // Its cause says whose fault it is.
+                let Err(error) = ranking.swap_remove(0).outcome else { unreachable!("it failed") };
+                return Err(error.context(told));
+            }
         };
         let on = if last { 1 } else { space.survivors(ranking.len()).min(valued) };
         let marked = if last { "chosen" } else { "goes on" };

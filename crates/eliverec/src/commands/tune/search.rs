@@ -50,7 +50,7 @@ pub(super) struct Ranked {
     /// From 0.
     pub(super) trial: usize,
     /// The best validation value, larger being better, or why there is none.
-    pub(super) outcome: Result<f64, String>,
+    pub(super) outcome: anyhow::Result<f64>,
 }
 
 /// What stays of a finished run.
@@ -116,14 +116,14 @@ impl Search {
         let ended =
             queue::run(left, trials.len(), workers, stop, |job| self.make(*job, workers, stop));
         let Ended::Done { failures } = ended else { return Ok(None) };
-        let mut failures: HashMap<usize, String> =
-            failures.into_iter().map(|(job, reason)| (job.trial, reason)).collect();
+        let mut failures: HashMap<usize, anyhow::Error> =
+            failures.into_iter().map(|(job, error)| (job.trial, error)).collect();
         let mut ranking = Vec::new();
         for &trial in trials {
             let outcome = match self.known(Job { rung, trial })?.map(|tried| tried.verdict) {
                 Some(Verdict::Validation(value)) => Ok(value),
-                Some(Verdict::Diverged(reason)) => Err(reason),
-                None => Err(failures.remove(&trial).unwrap_or_default()),
+                Some(Verdict::Diverged(reason)) => Err(anyhow::Error::msg(reason)),
+                None => Err(failures.remove(&trial).expect("every trial was made or has failed")),
             };
             ranking.push(Ranked { trial, outcome });
         }
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn ranks_are_by_value_then_number_with_failures_last() {
         let outcomes = [Err("no"), Ok(-0.4), Ok(-0.2), Err("no"), Ok(-0.2)];
-        let outcomes = outcomes.map(|outcome| outcome.map_err(str::to_string));
+        let outcomes = outcomes.map(|outcome| outcome.map_err(anyhow::Error::msg));
         let mut ranking: Vec<Ranked> = outcomes
             .into_iter()
             .enumerate()

@@ -74,14 +74,18 @@ impl Server {
 
     /// A call as it is given, right or wrong.
     pub(crate) fn send(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Answer {
-        let request = ureq::http::Request::builder().method(method);
-        let request = request.uri(format!("{}{path}", self.address)).header("content-type", kind);
-        let answered = if method == "GET" {
-            self.agent.run(request.body(()).unwrap())
-        } else {
-            self.agent.run(request.body(body).unwrap())
+        let once = || {
+            let request = ureq::http::Request::builder().method(method);
+            let request = request.uri(format!("{}{path}", self.address));
+            let request = request.header("content-type", kind);
+            if method == "GET" {
+                self.agent.run(request.body(()).unwrap())
+            } else {
+                self.agent.run(request.body(body).unwrap())
+            }
         };
-        answer(answered.unwrap())
+        // A refusal whose body was not read ends the connection, which a client notices with its next call.
+        answer(once().or_else(|_| once()).unwrap())
     }
 
     /// The body of a call that succeeds.
