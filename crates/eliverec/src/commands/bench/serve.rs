@@ -111,9 +111,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let answered_per_s = latency.count as f64 / took;
     let measured = Measured { rate, answered_per_s, statuses, calibration, latency, stages };
     if arguments.json {
-        print_json(&measured)?
+        print_json(&measured)?;
     } else {
-        print(&text(&measured))?
+        print(&text(&measured))?;
     }
     Ok(crate::OK)
 }
