@@ -7,7 +7,7 @@ use crate::moment::Moment;
 use crate::recent::Recent;
 
 /// Follows that are kept, the newest.
-const MOST: usize = 128;
+const MOST: usize = 32;
 
 /// The last follows of a user.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -21,6 +21,7 @@
 //! | --- | --- | --- |
 //! | [`history`] | last product clicks and watches, per user | 3.6 KB |
 //! | [`affinity`] | how often the user watched an anchor, per user | 3 KB |
+//! | [`follows`] | the anchors that the user followed last, per user; for the sources of candidates | 0.8 KB |
 //! | [`channel`] | [`windows`], goods [`bag`], live or not, last exposure, per channel | 38 KB, if all of it is used |
 //! | [`popularity`] | clicks or watches of 24 hours, per product and channel | 512 bytes |
 //! | [`freshness`] | ids that may come again, per log | about 40 bytes per event of the last 21 minutes |

@@ -35,6 +35,6 @@ fn state_stays_within_its_bounds() {
     assert!((6_000..=config.user_bytes()).contains(&user_bytes), "{user_bytes}");
     assert!((35_000..=config.channel_bytes()).contains(&channel_bytes), "{channel_bytes}");
     // As the docs of the crate say.
-    assert!(config.user_bytes() <= 6_800, "{}", config.user_bytes());
+    assert!(config.user_bytes() <= 7_700, "{}", config.user_bytes());
     assert!(config.channel_bytes() <= 38_500, "{}", config.channel_bytes());
 }

@@ -57,7 +57,9 @@ proptest! {
                 prop_assert!(!given_by.is_empty());
                 let given = given_by.iter().find(|given| given.source == name);
                 let rank = ranks.get(channel_id);
-                if let Some(given) = given {
+                if let Some(given) = given.filter(|given| filled && given.score == 0.0) {
+                    prop_assert!(rank.is_none() && given.rank as usize >= found.len());
+                } else if let Some(given) = given {
                     prop_assert_eq!(Some(&(given.rank as usize)), rank);
                     prop_assert_eq!(given.score, found[given.rank as usize].score);
                     prop_assert_eq!(given.propensity, found[given.rank as usize].propensity);
@@ -69,10 +71,9 @@ proptest! {
                 prop_assert!(ranks.keys().all(|id| ids.contains(id)), "a draw was cut");
             }
         }
-        // Places are left only where the sources have no more.
-        if fill && answer.len() < candidates {
-            let entered = live.channels().iter().filter(|c| c.popularity.last_24h > 0);
-            prop_assert!(entered.into_iter().all(|channel| ids.contains(&channel.channel_id)));
+        // Places are left only where no more is live.
+        if fill {
+            prop_assert_eq!(answer.len(), candidates.min(live.channels().len()));
         }
     }
 }
