@@ -15,7 +15,6 @@ use utoipa::ToSchema;
 
 use crate::problem::{Code, Problem};
 use crate::served::Served;
-use crate::wire::Id;
 
 /// Who asks, when, and where.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,11 +186,6 @@ impl Answer {
             served: Arc::downgrade(served),
             p_watch,
         })
-    }
-
-    /// The channels' ids.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + '_ {
-        self.channels.iter().map(|scored| Id::Number(scored.channel_id))
     }
 
     /// Why it is what it is.

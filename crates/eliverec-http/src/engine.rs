@@ -15,9 +15,11 @@ use eliverec_state::{Opened, Row, State, StateConfig, Table};
 use crate::answer::{Acknowledgement, Answer, Asked, Bundles};
 use crate::background::quietly;
 use crate::error::Error;
+use crate::names::Names;
 use crate::problem::{Code, Problem};
 use crate::served::Served;
 use crate::telemetry::{Stage, Telemetry};
+use crate::wire::Id;
 
 /// What an engine is made of.
 #[derive(Clone, Debug)]
@@ -38,6 +40,7 @@ pub struct EngineConfig {
 #[derive(Debug)]
 pub struct Engine {
     state: State,
+    names: Names,
     /// By group of [`eliverec_core::dimensions::TABLE_GROUPS`].
     tables: Vec<(Group, Vec<Field>)>,
     bundles: ArcSwap<InService>,
@@ -66,12 +69,16 @@ impl Engine {
         let features = served.bundle.features.unwrap_or_default();
         let dimensions = served.dimensions()?;
         let state_config = StateConfig { features, ..state_config };
-        let state = State::open(&state, state_config, &schema, &dimensions)?;
+        let directory = state;
+        let state = State::open(&directory, state_config, &schema, &dimensions)?;
+        // Behind the lock of the state, so no other process has it open.
+        let names = Names::open(&directory.join("names.redb"))?;
         let tables = eliverec_core::dimensions::TABLE_GROUPS
             .map(|group| (group, Dimension::fields_of(&schema, group)));
         let in_service = InService { active: Arc::new(served), previous: None };
         Ok(Self {
             state,
+            names,
             tables: tables.into(),
             bundles: ArcSwap::from_pointee(in_service),
             retrieval,
@@ -177,6 +184,20 @@ impl Engine {
         let answer = Answer::of(served, feed, stand, channels, k)?;
         telemetry.took(Stage::Rank, begun.elapsed());
         Ok(answer)
+    }
+
+    /// Keeps how callers write these channels.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn learn_channels<'a>(&self, ids: impl Iterator<Item = &'a Id>) -> Result<(), Problem> {
+        let learnt = self.names.learn(ids);
+        learnt.map_err(|e| Problem::new(Code::Unavailable, e.to_string()).retry_after(60))
+    }
+
+    /// A channel as callers write it.
+    pub fn name_of(&self, channel_id: u64) -> Id {
+        self.names.of(channel_id)
     }
 
     /// Takes events in: they are on disk and in the features when it returns.

@@ -44,6 +44,14 @@ pub enum Error {
     /// A state that cannot be opened.
     #[error(transparent)]
     State(#[from] eliverec_state::Error),
+    /// The file of channels' names cannot be read or written.
+    #[error("{}: {reason}; restore it from a backup, or remove it and lose the names", path.display())]
+    Names {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        reason: String,
+    },
     /// The address is taken, or the network fails.
     #[error("the network: {0}")]
     Network(std::io::Error),
@@ -59,6 +67,7 @@ impl Error {
             | Self::Bundle { .. } => true,
             Self::Serve(error) => error.is_bad_input(),
             Self::State(error) => matches!(error, eliverec_state::Error::Directory { .. }),
+            Self::Names { .. } => false,
             Self::Network(error) => error.kind() == std::io::ErrorKind::AddrInUse,
         }
     }

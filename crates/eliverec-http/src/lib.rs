@@ -9,6 +9,7 @@ pub mod engine;
 pub mod error;
 pub mod extract;
 pub mod ledger;
+mod names;
 pub mod problem;
 mod routes;
 mod served;

@@ -197,6 +197,11 @@ impl WireEvent {
         self.available_at
     }
 
+    /// In which channel it happened.
+    pub const fn channel(&self) -> Option<&Id> {
+        self.channel_id.as_ref()
+    }
+
     /// The event that has arrived at `available_at_ms`, checked.
     ///
     /// # Errors

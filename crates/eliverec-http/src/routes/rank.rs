@@ -114,7 +114,7 @@ pub(crate) async fn recommend(
         service.engine.recommend(&asked, k, &service.telemetry)
     });
     let answer = answer.await?;
-    let names = answer.ids().collect();
+    let names = answer.channels.iter().map(|of| service.engine.name_of(of.channel_id)).collect();
     Ok(Json(told(request_id, &answer, names)))
 }
 

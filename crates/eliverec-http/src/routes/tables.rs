@@ -52,8 +52,9 @@ pub(crate) async fn put_row(
 ) -> Result<Json<Acknowledgement>, Problem> {
     let group = group_of(&table)?;
     let fields = service.engine.table_fields(group);
-    let row = Row { id: Id::of_path(&id).value(), values: values(fields, &given, &table)? };
-    upsert(&service, group, vec![row]).await
+    let id = Id::of_path(&id);
+    let row = Row { id: id.value(), values: values(fields, &given, &table)? };
+    upsert(&service, group, vec![id], vec![row]).await
 }
 
 /// Sets many rows: an array or newline-delimited JSON of `{"id", "values"}`; all of them or none.
@@ -71,22 +72,27 @@ pub(crate) async fn put_rows(
     let group = group_of(&table)?;
     at_most(rows.len(), service.settings.batch, "rows")?;
     let fields = service.engine.table_fields(group);
+    let ids = rows.iter().map(|row| row.id.clone()).collect();
     let rows = rows.into_iter().enumerate().map(|(i, row)| {
         let values = values(fields, &row.values, "values").map_err(|problem| problem.at_row(i))?;
         Ok(Row { id: row.id.value(), values })
     });
-    upsert(&service, group, rows.collect::<Result<Vec<_>, Problem>>()?).await
+    upsert(&service, group, ids, rows.collect::<Result<Vec<_>, Problem>>()?).await
 }
 
 async fn upsert(
     service: &Arc<Service>,
     group: Group,
+    ids: Vec<Id>,
     rows: Vec<Row>,
 ) -> Result<Json<Acknowledgement>, Problem> {
     let admitted = service.ingesting.enter().await?;
     let working = Arc::clone(service);
     let acknowledged = service
         .compute(move || {
+            if group == Group::Channel {
+                working.engine.learn_channels(ids.iter())?;
+            }
             let now_ms = working.clock.now_ms();
             working.engine.upsert(group, rows, now_ms)
         })

@@ -54,6 +54,17 @@ fn an_event_changes_the_features_of_the_very_next_request() {
     let why = server.get("/v1/explain?request_id=9").1;
     assert_eq!(why["candidates"][0]["fields"]["anchor_id"], "77");
 
+    // A channel whose id is text comes back as text, after a restart, too.
+    let follow = event(103, "follow", json!({"user_id": 2, "channel_id": "sofa"}));
+    let row = json!({"anchor_id": "anna", "category_id": 3});
+    assert_eq!(server.put("/v1/channels/sofa", &row).0, 200);
+    let start = event(104, "stream_start", json!({"channel_id": "sofa"}));
+    server.posted("/v1/events", &json!([follow, start]));
+    let ask = json!({"user_id": 2, "k": 30, "context": context()});
+    let has_sofa =
+        |answer: &Value| answer["channels"].to_string().contains("\"channel_id\":\"sofa\"");
+    assert!(has_sofa(&server.posted("/v1/recommend", &ask)));
+
     let (status, metrics) = server.get("/metrics");
     let metrics = metrics.as_str().unwrap();
     assert_eq!(status, 200);
@@ -63,6 +74,8 @@ fn an_event_changes_the_features_of_the_very_next_request() {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
     server.end();
+    let server = Server::begin(&sandbox, "");
+    assert!(has_sofa(&server.posted("/v1/recommend", &ask)));
 }
 
 #[test]

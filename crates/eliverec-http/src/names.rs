@@ -1,0 +1,99 @@
+//! How callers write the ids of channels that are text to them: features and scores know their hash alone.
+//!
+//! A name is on disk before the first event that has it is. Memory: the names of all channels.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+
+use crate::error::Error;
+use crate::wire::Id;
+
+const TABLE: TableDefinition<'_, u64, &str> = TableDefinition::new("channels");
+
+/// Texts by their hash.
+#[derive(Debug)]
+pub(crate) struct Names {
+    path: PathBuf,
+    database: Mutex<Database>,
+    known: RwLock<HashMap<u64, String>>,
+}
+
+impl Names {
+    /// Those in the file at `path`, which is made if it is not there.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let failed =
+            |error: redb::Error| Error::Names { path: path.into(), reason: error.to_string() };
+        let read = || -> Result<(Database, HashMap<u64, String>), redb::Error> {
+            let database = Database::create(path)?;
+            let write = database.begin_write()?;
+            write.open_table(TABLE)?;
+            write.commit()?;
+            let mut known = HashMap::new();
+            for entry in database.begin_read()?.open_table(TABLE)?.iter()? {
+                let (id, text) = entry?;
+                known.insert(id.value(), text.value().to_owned());
+            }
+            Ok((database, known))
+        };
+        let (database, known) = read().map_err(failed)?;
+        Ok(Self { path: path.into(), database: Mutex::new(database), known: RwLock::new(known) })
+    }
+
+    /// Puts the texts among `ids` on disk, those that are new.
+    pub(crate) fn learn<'a>(&self, ids: impl Iterator<Item = &'a Id>) -> Result<(), Error> {
+        let new: Vec<(u64, &str)> = {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            let texts = ids.filter_map(|id| match id {
+                Id::Text(text) => Some((id.value(), text.as_str())),
+                Id::Number(_) => None,
+            });
+            texts.filter(|(id, _)| !known.contains_key(id)).collect()
+        };
+        if new.is_empty() {
+            return Ok(());
+        }
+        let write = || -> Result<(), redb::Error> {
+            let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+            let write = database.begin_write()?;
+            {
+                let mut table = write.open_table(TABLE)?;
+                for (id, text) in &new {
+                    table.insert(id, *text)?;
+                }
+            }
+            write.commit()?;
+            Ok(())
+        };
+        write().map_err(|e| Error::Names { path: self.path.clone(), reason: e.to_string() })?;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.extend(new.into_iter().map(|(id, text)| (id, text.to_owned())));
+        Ok(())
+    }
+
+    /// A channel as callers write it.
+    pub(crate) fn of(&self, channel_id: u64) -> Id {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(&channel_id).map_or(Id::Number(channel_id), |text| Id::Text(text.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("names.redb");
+        let ids = [Id::Text("c7".into()), Id::Number(7), Id::Text("c8".into())];
+        Names::open(&path).unwrap().learn(ids.iter()).unwrap();
+        let names = Names::open(&path).unwrap();
+        names.learn(ids.iter()).unwrap();
+        for id in &ids {
+            assert_eq!(names.of(id.value()), *id);
+        }
+    }
+}
