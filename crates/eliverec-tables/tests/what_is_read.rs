@@ -181,6 +181,15 @@ fn as_text(from: &Path, to: &Path, column: &[&str]) {
     write_foreign(to, &rows, 128);
 }
 
+/// The columns of toy feeds whose ids are those of this one.
+fn alike<'a>(column: &'a [&'a str]) -> Vec<&'a [&'a str]> {
+    match column {
+        [_, "channel_id"] => vec![&["channels", "channel_id"], &["candidates", "channel_id"]],
+        ["candidates", "on_sale"] => vec![&["products", "product_id"], column],
+        _ => vec![column],
+    }
+}
+
 fn text(ids: &ArrayRef) -> ArrayRef {
     let Some(lists) = ids.as_list_opt::<i32>() else { return cast(ids, &DataType::Utf8) };
     let values = text(lists.values());
@@ -220,9 +229,41 @@ fn ids_that_are_integers_here_and_text_there_are_refused() {
             let error = directory.read(split).unwrap_err();
             assert_refused(error, "test/x.parquet", "train/part-00000.parquet");
         }
-        as_text(&file, &file, column);
+        for column in alike(column) {
+            as_text(&file, &file, column);
+        }
+        fs_err::copy(&file, directory.path().join("test/x.parquet")).unwrap();
         assert_eq!(read_all(&directory).unwrap().len(), 20);
         assert_eq!(directory.read(Split::Test).unwrap().count(), 20);
+    }
+}
+
+/// Each column may be written alike everywhere, and its ids still never meet those of another column of their vocabulary.
+#[test]
+fn columns_of_one_vocabulary_that_are_integers_and_text_are_refused() {
+    for (column, other, vocabulary) in [
+        ("candidates.channel_id", "channels.channel_id", "channel"),
+        ("channels.channel_id", "candidates.channel_id", "channel"),
+        ("products.category_id", "channels.category_id", "category"),
+        ("candidates.on_sale", "products.product_id", "product"),
+    ] {
+        let (_folder, directory) = toy_directory(20);
+        let file = first_file(&directory);
+        let path: Vec<&str> = column.split('.').collect();
+        as_text(&file, &file, &path);
+        let told = read_all(&directory).unwrap_err().to_string();
+        assert!(told.contains(column) && told.contains(other), "{told}");
+        assert!(told.contains(&format!("{}: column ", file.display())), "{told}");
+        let expected =
+            format!("in {}, where the same id of vocabulary {vocabulary}", file.display());
+        assert!(told.contains(&expected) && told.contains("write both columns alike"), "{told}");
+        // In files of two splits, too, where each alone has one of the columns as text.
+        let (_folder, directory) = toy_directory(20);
+        let file = first_file(&directory);
+        let test = directory.path().join("test/x.parquet");
+        as_text(&file, &test, &path);
+        let told = directory.read(Split::Train).unwrap_err().to_string();
+        assert!(told.contains("test/x.parquet: column ") && told.contains("its ids are"), "{told}");
     }
 }
 
