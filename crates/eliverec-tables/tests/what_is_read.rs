@@ -159,6 +159,41 @@ fn links_that_lead_back_are_refused() {
     assert!(text.contains("again=1: lies too deep; does a link lead back?"), "{text}");
 }
 
+/// Opening a pipe would wait for someone to write into it.
+#[cfg(unix)]
+#[test]
+fn pipes_are_refused_by_name() {
+    let pipe = |path: &Path| {
+        let _ = fs_err::remove_file(path);
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    let expected = |name: &str| format!("{name}: is no regular file but a pipe");
+    let (_folder, directory) = toy_directory(3);
+    pipe(&directory.path().join("train/_passed_over"));
+    assert_eq!(read_all(&directory).unwrap().len(), 3);
+    pipe(&directory.path().join("train/part-9.parquet"));
+    let text = read_all(&directory).unwrap_err().to_string();
+    assert!(text.contains(&expected("train/part-9.parquet")), "{text}");
+    pipe(&directory.path().join("schema.toml"));
+    let text = FeedDirectory::open(directory.path()).unwrap_err().to_string();
+    assert!(text.contains(&expected("schema.toml")), "{text}");
+    // Alike in a log.
+    let log = directory.path().join("log");
+    let store = events::Store::local(&log).unwrap();
+    fs_err::create_dir_all(log.join("events/date=2024-05-31")).unwrap();
+    fs_err::write(log.join("schema.toml"), toy::schema().to_toml()).unwrap();
+    for name in ["events/date=2024-05-31/part-9.parquet", "events/x", "schema.toml"] {
+        pipe(&log.join(name));
+        let text = events::EventLog::open(&store).unwrap_err().to_string();
+        assert!(text.contains(&expected(name)), "{text}");
+        fs_err::remove_file(log.join(name)).unwrap();
+        fs_err::write(log.join("schema.toml"), toy::schema().to_toml()).unwrap();
+    }
+    pipe(&log.join("users.parquet"));
+    let text = events::read_dimensions(&store, &toy::schema()).unwrap_err().to_string();
+    assert!(text.contains(&expected("users.parquet")), "{text}");
+}
+
 #[test]
 fn a_file_for_a_folder_and_a_folder_for_a_file() {
     let (_folder, directory) = toy_directory(3);
@@ -322,7 +357,11 @@ fn the_promises_name_checks_that_there_are() {
                 "split_empty",
             ][..],
         ),
-        ("logs", events::check::CHECKS, &["ids_without_row", "events_late", "event_twice"]),
+        (
+            "logs",
+            events::check::CHECKS,
+            &["ids_without_row", "ids_not_kept", "events_late", "event_twice"],
+        ),
     ] {
         let path = format!("{}/../../docs/{page}.md", env!("CARGO_MANIFEST_DIR"));
         let page = fs_err::read_to_string(path).unwrap();

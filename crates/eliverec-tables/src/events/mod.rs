@@ -88,7 +88,7 @@ impl EventLog {
     /// over (see docs/logs.md), by name, tables that write the ids of a vocabulary in two ways, and what the store refuses.
     pub fn open(store: &Store) -> Result<Self, Error> {
         let schema = Self::read_schema(store)?;
-        store.refuse_broken_links(EVENTS_FOLDER)?;
+        store.refuse_unreadable_in(EVENTS_FOLDER)?;
         if store.is_local() && store.path(EVENTS_FOLDER).is_file() {
             let reason = format!("is a file, where a folder should be; {EXPECTED}");
             return Err(Error::directory(&store.path(EVENTS_FOLDER), reason));
@@ -204,7 +204,7 @@ impl EventLog {
 
     pub(crate) fn read_schema(store: &Store) -> Result<Schema, Error> {
         let path = store.path(SCHEMA_FILE);
-        store.refuse_broken_link(SCHEMA_FILE)?;
+        store.refuse_unreadable(SCHEMA_FILE)?;
         if store.is_local() && path.is_dir() {
             return Err(Error::directory(&path, "is a folder, where a file should be"));
         }
@@ -232,7 +232,7 @@ fn is_part(name: &str) -> bool {
 
 /// What lies right in a folder of a store, for the rule of what is read.
 fn entries(store: &Store, folder: &str) -> Result<Vec<Entry<StoredFile>>, Error> {
-    store.refuse_broken_links(folder)?;
+    store.refuse_unreadable_in(folder)?;
     let (folders, files) = store.list(folder)?;
     let folders = folders.into_iter().map(|name| Entry { name, file: None });
     let files = files.into_iter().map(|file| Entry { name: file.name.clone(), file: Some(file) });

@@ -257,6 +257,21 @@ fn rare_ids_are_no_finding_where_they_share_a_row() {
     assert!(of(&set.check(), "ids_seen_once").is_empty());
 }
 
+/// Microseconds among milliseconds: the value that is told is the wrong one, which is not the smallest.
+#[test]
+fn the_time_that_is_told_is_one_of_the_wrong_ones() {
+    let mut set = Set::new();
+    let feed = set.of(Split::Train).nth(5).unwrap();
+    feed.ts_ms *= 1_000;
+    let wrong_ms = feed.ts_ms;
+    let checked = set.check();
+    let found = &of(&checked, "time_unit")[0];
+    let expected = format!(
+        "1 of {TRAIN} requests are outside the years 1990 to 2100; the first is {wrong_ms} ms"
+    );
+    assert!(found.says.starts_with(&expected), "{}", found.says);
+}
+
 /// The history that fits does not hide the one that does not, and two that do not fit are two findings.
 #[test]
 fn each_history_is_compared_with_the_candidates_by_itself() {
