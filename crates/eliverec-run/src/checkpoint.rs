@@ -16,7 +16,7 @@ use crate::checksums::Checksums;
 use crate::config::Config;
 use crate::durable;
 use crate::error::Error;
-use crate::run::RunDirectory;
+use crate::run::{DENSE_FILE, RunDirectory};
 use crate::tensor_file;
 
 /// Where training is: everything that the loop knows besides weights, accumulators and rows. Seeds are derived from it.
@@ -258,9 +258,6 @@ const STORE: &str = "store";
 const WEIGHT: &str = "weight/";
 const ACCUMULATOR: &str = "accumulator/";
 const WEIGHTING: &str = "weighting/";
-
-/// The file of a checkpoint that holds all but rows.
-pub(crate) const DENSE_FILE: &str = "dense.safetensors";
 
 fn dense_file(checkpoint: &Path) -> PathBuf {
     checkpoint.join(DENSE_FILE)

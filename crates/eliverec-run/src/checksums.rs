@@ -8,9 +8,8 @@ use std::path::Path;
 use eliverec_core::checksum::Checksum;
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::DENSE_FILE;
 use crate::error::Error;
-use crate::run::{RunDirectory, SETTLED_FILES};
+use crate::run::{DENSE_FILE, RunDirectory, SETTLED_FILES};
 
 /// Size and checksum of files by their names below the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -23,6 +23,9 @@ use crate::feeds_read::{FEEDS_READ_FILE, FeedsRead};
 /// What stands in a run from its beginning and decides about its numbers.
 pub(crate) const SETTLED_FILES: [&str; 3] = ["config.toml", "schema.toml", "normalization.json"];
 
+/// The file of a checkpoint that holds all but rows.
+pub(crate) const DENSE_FILE: &str = "dense.safetensors";
+
 /// The paths of a run.
 #[derive(Clone, Debug)]
 pub struct RunDirectory {
