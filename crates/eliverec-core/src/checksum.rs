@@ -2,7 +2,12 @@
 //!
 //! It finds accidents, not forgery. Word by word it runs at memory speed, which a byte-wise hash does not.
 
+use std::io::{BufRead, BufReader, Read};
+
 use crate::id::mix;
+
+/// What is read at a time.
+const READ_BYTES: usize = 1 << 20;
 
 /// Checksum of a stream of words.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +18,25 @@ pub struct Checksum {
 }
 
 impl Checksum {
+    /// Of all that a reader gives, and how many bytes that is: the last word is filled up with zeros, which the size tells apart.
+    ///
+    /// # Errors
+    /// What the reader says.
+    pub fn of(reader: impl Read) -> std::io::Result<(u64, Self)> {
+        let mut reader = BufReader::with_capacity(READ_BYTES, reader);
+        let (mut checksum, mut size) = (Self::default(), 0);
+        loop {
+            let bytes = reader.fill_buf()?;
+            let read = bytes.len();
+            if read == 0 {
+                return Ok((size, checksum));
+            }
+            checksum.update(bytes);
+            size += read as u64;
+            reader.consume(read);
+        }
+    }
+
     /// Takes in the next bytes of the stream.
     pub fn update(&mut self, mut bytes: &[u8]) {
         if self.filled > 0 {
@@ -69,5 +93,7 @@ mod tests {
             assert_ne!(of(&[&changed]), whole);
         }
         assert_ne!(of(&[&[0; 8]]), of(&[&[0; 16]]));
+        let (size, read) = Checksum::of(bytes.as_slice()).unwrap();
+        assert_eq!((size, read.value()), (61, whole));
     }
 }

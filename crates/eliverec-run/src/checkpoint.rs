@@ -12,10 +12,11 @@ use eliverec_models::trace::Recorded;
 use eliverec_store::{MappedStore, Store};
 use serde::{Deserialize, Serialize};
 
+use crate::checksums::Checksums;
 use crate::config::Config;
 use crate::durable;
 use crate::error::Error;
-use crate::run::RunDirectory;
+use crate::run::{DENSE_FILE, RunDirectory};
 use crate::tensor_file;
 
 /// Where training is: everything that the loop knows besides weights, accumulators and rows. Seeds are derived from it.
@@ -79,12 +80,41 @@ pub struct Commit {
     pub metrics_bytes: u64,
     /// Feeds of the training split, to notice other data.
     pub training_feeds: u64,
+    /// Of weights, moments and settings; `None` for a run of a program that did not keep them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksums: Option<Checksums>,
 }
 
 /// The version that this code writes.
 pub const VERSION: u32 = 1;
 
 impl Commit {
+    /// Takes over the checksums of the commit that it follows, and those of files that have come since.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn sealed(self, run: &RunDirectory, previous: Option<&Self>) -> Result<Self, Error> {
+        let before = previous.and_then(|previous| previous.checksums.as_ref());
+        let checksums = Checksums::of(run, before, &[&self.current, &self.best])?;
+        Ok(Self { checksums: Some(checksums), ..self })
+    }
+
+    /// Compares the files of the run, and of these of its checkpoints, with their checksums, if it keeps any.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] names the file that has changed.
+    pub fn check_files(&self, run: &RunDirectory, checkpoints: &[&str]) -> Result<(), Error> {
+        self.checksums.as_ref().map_or(Ok(()), |checksums| checksums.check(run, checkpoints))
+    }
+
+    /// What a person is told if the run keeps no checksums.
+    pub fn unchecked(&self, run: &RunDirectory) -> Option<String> {
+        let path = run.path().display();
+        self.checksums.is_none().then(|| {
+            format!("{path}: this run keeps no checksums; whether its weights and settings are whole is not checked")
+        })
+    }
+
     /// Makes it the commit point of a run.
     ///
     /// # Errors
@@ -172,9 +202,16 @@ pub fn adopt(
     copy(checkpoint, &directory)?;
     durable::sync_directory(&run.checkpoints())?;
     let best = current.clone();
-    let commit =
-        Commit { version: VERSION, current, best, position, metrics_bytes: 0, training_feeds };
-    commit.write(run)
+    let commit = Commit {
+        version: VERSION,
+        current,
+        best,
+        position,
+        metrics_bytes: 0,
+        training_feeds,
+        checksums: None,
+    };
+    commit.sealed(run, None)?.write(run)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
@@ -223,7 +260,7 @@ const ACCUMULATOR: &str = "accumulator/";
 const WEIGHTING: &str = "weighting/";
 
 fn dense_file(checkpoint: &Path) -> PathBuf {
-    checkpoint.join("dense.safetensors")
+    checkpoint.join(DENSE_FILE)
 }
 
 /// Reads weights and accumulators of a checkpoint.
@@ -292,6 +329,7 @@ mod tests {
             },
             metrics_bytes: 12,
             training_feeds: 3,
+            checksums: None,
         }
     }
 

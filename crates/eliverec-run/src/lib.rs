@@ -3,12 +3,13 @@
 //!
 //! - [`config`]: the experiment file; [`overrides`]: `key=value`; [`presets`]: values for what neither sets; [`tasks`]: its
 //!   `[tasks]` table.
-//! - [`run`]: the run directory and its lock; [`checkpoint`]: what is kept and the one commit point; [`feeds_read`]: what
-//!   it was made of.
+//! - [`run`]: the run directory and its lock; [`checkpoint`]: what is kept and the one commit point, with [`checksums`];
+//!   [`feeds_read`]: what it was made of.
 //! - [`score`]: from a batch to every output of a model; [`device`]: where it computes.
 //! - [`durable`], [`tensor_file`]: files that survive a kill.
 
 pub mod checkpoint;
+pub mod checksums;
 pub mod config;
 pub mod device;
 pub mod durable;

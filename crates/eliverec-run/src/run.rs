@@ -7,7 +7,7 @@
 //! RUN/feeds.toml           the files that it was trained on, so that it goes on with no others
 //! RUN/metrics.jsonl        one line per update and evaluation
 //! RUN/checkpoints/step-*/  weights, accumulators, rows
-//! RUN/checkpoint.json      names the current and the best checkpoint: the one commit point
+//! RUN/checkpoint.json      names the current and the best checkpoint, with checksums of what is not rows: the one commit point
 //! RUN/lock                 held while training
 //! ```
 
@@ -19,6 +19,12 @@ use crate::config::Config;
 use crate::durable;
 use crate::error::Error;
 use crate::feeds_read::{FEEDS_READ_FILE, FeedsRead};
+
+/// What stands in a run from its beginning and decides about its numbers.
+pub(crate) const SETTLED_FILES: [&str; 3] = ["config.toml", "schema.toml", "normalization.json"];
+
+/// The file of a checkpoint that holds all but rows.
+pub(crate) const DENSE_FILE: &str = "dense.safetensors";
 
 /// The paths of a run.
 #[derive(Clone, Debug)]

@@ -188,6 +188,7 @@ impl Scorer {
     }
 
     fn load(run: &RunDirectory, commit: Commit) -> Result<Self, Error> {
+        commit.check_files(run, &[&commit.best])?;
         let (config, schema) = (run.config()?, Arc::new(run.schema()?));
         let device = device::open(config.training.device)?;
         let checkpoint = run.path().join(&commit.best);

@@ -3,7 +3,7 @@
 //!
 //! The feeds of a day are a function of the folders of the log up to that of the day after ([`crate::scan`] leaves out what
 //! arrives later). So a day stays as it is while those folders have the files that it was made of, and is made again when one of
-//! them has come, changed or gone. This is the rule for the days whose labels are still arriving, too: the folder of
+//! them has come, changed or gone, and when its own file is not the one that was written. This is the rule for the days whose labels are still arriving, too: the folder of
 //! the day after comes or grows, and they are made again until it is followed by another. Folders that the log has dropped at its
 //! beginning change nothing; the days made of them stay.
 //!
@@ -12,6 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use eliverec_core::checksum::Checksum;
+use eliverec_tables::check::{Finding, Level};
 use eliverec_tables::events::{Day, EventLog, Marks};
 use eliverec_tables::layout::SAMPLES_FILES;
 use serde::{Deserialize, Serialize};
@@ -24,7 +26,8 @@ pub const MADE_OF_FILE: &str = SAMPLES_FILES[1];
 
 const HEAD: &str = "\
 # What the feeds of these days were made of, as `eliverec samples` found it: the log's tables, and its files by day of arrival.
-# A day is made again when a file up to the day after it has come, changed or gone.
+# A day is made again when a file up to the day after it has come, changed or gone, or when its own file of feeds is not the one that
+# was written.
 ";
 
 /// The files of a log.
@@ -75,8 +78,8 @@ fn difference(now: &Marks, before: &Marks) -> Option<String> {
 /// Days of feeds, and the files that they were made of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct MadeOf {
-    /// Those whose feeds are what the files give.
-    pub(crate) days: BTreeSet<Day>,
+    /// Those whose feeds are what the files give, and what their own files are known by.
+    pub(crate) days: BTreeMap<Day, String>,
     pub(crate) files: LogFiles,
 }
 
@@ -89,12 +92,20 @@ pub(crate) struct Verdict {
     pub(crate) again: BTreeSet<Day>,
     /// What there is to say about it.
     pub(crate) notes: Vec<String>,
+    /// What concerns the numbers in the feeds.
+    pub(crate) findings: Vec<Finding>,
 }
 
-/// Judges the days that are `there`. The log has the files `now` and is read from day `from` on; feeds are `asked` for on
+/// By what a file of feeds is known.
+pub(crate) fn mark_of(path: &Path) -> Result<String, Error> {
+    let (bytes, checksum) = Checksum::of(fs_err::File::open(path)?)?;
+    Ok(format!("{bytes} bytes, content {:016x}", checksum.value()))
+}
+
+/// Judges the days that are `there`, with what their files are known by now. The log has the files `now` and is read from day `from` on; feeds are `asked` for on
 /// some days.
 pub(crate) fn judge(
-    there: &BTreeSet<Day>,
+    there: &BTreeMap<Day, String>,
     before: Option<&MadeOf>,
     now: &LogFiles,
     from: Option<Day>,
@@ -102,47 +113,53 @@ pub(crate) fn judge(
 ) -> Verdict {
     let change = before.and_then(|before| now.first_change(&before.files, from));
     let (mut verdict, mut dropped, mut left) = (Verdict::default(), Vec::new(), Vec::new());
-    for &day in there {
-        let known = before.is_some_and(|before| before.days.contains(&day));
-        let touched = change.as_ref().is_some_and(|(changed, _)| {
+    let mut again = Vec::new();
+    let was_first = before.and_then(|before| before.files.first());
+    // Arrivals before the first day are no more there to make a day of.
+    let shortened = was_first < now.first() || before.is_none();
+    for (&day, mark) in there {
+        let made = before.and_then(|before| before.days.get(&day));
+        let known = made == Some(mark);
+        let touched = change.as_ref().filter(|(changed, _)| {
             // Arrivals of the day after have labels of the day.
             day.plus(1).is_none_or(|next| *changed <= next)
         });
-        // Its arrivals are no more there to make it of.
-        let was_first = before.and_then(|before| before.files.first());
-        let shortened = was_first < now.first() || before.is_none();
-        if known && !touched {
+        let why = match (touched, before) {
+            (Some((_, why)), _) => why.clone(),
+            (None, Some(_)) if made.is_some() => OTHER_FILE.to_owned(),
+            (None, Some(_)) => format!("{MADE_OF_FILE} does not have them"),
+            (None, None) => format!("{MADE_OF_FILE} is not there to tell what they were made of"),
+        };
+        if known && touched.is_none() {
             verdict.valid.insert(day);
         } else if shortened && now.first().is_none_or(|first| day < first) {
             if known {
                 verdict.valid.insert(day);
             }
-            dropped.push(day);
+            dropped.push((day, why));
         } else if asked(day) {
             verdict.again.insert(day);
+            again.push((day, why));
         } else {
-            left.push(day);
+            left.push((day, why));
         }
     }
-    let why = match (&change, before) {
-        (Some((_, why)), _) => why.clone(),
-        (None, Some(_)) => format!("{MADE_OF_FILE} does not have them"),
-        (None, None) => format!("{MADE_OF_FILE} is not there to tell what they were made of"),
-    };
-    let again: Vec<Day> = verdict.again.iter().copied().collect();
-    let mut note = |days: &[Day], text: String| {
-        if let Some(span) = span(days) {
-            verdict.notes.push(format!("{span}: {text}"));
+    let mut note = |days: &[(Day, String)], text: &dyn Fn(&str) -> String| {
+        for of_one_cause in days.chunk_by(|(_, a), (_, b)| a == b) {
+            let days: Vec<Day> = of_one_cause.iter().map(|(day, _)| *day).collect();
+            if let (Some(span), Some((_, why))) = (span(&days), of_one_cause.first()) {
+                verdict.notes.push(format!("{span}: {}", text(why)));
+            }
         }
     };
-    note(&again, format!("made again, for {why}"));
-    note(
-        &left,
+    note(&again, &|why| format!("made again, for {why}"));
+    note(&left, &|why| {
         format!(
             "kept, though not what the log gives now, for {why}; ask for these days to have them made again"
-        ),
-    );
-    note(&dropped, format!("kept, though the log has dropped their arrivals and {why}"));
+        )
+    });
+    note(&dropped, &|why| format!("kept, though the log has dropped their arrivals and {why}"));
+    verdict.findings.extend(shorter(&verdict.again, there.len(), (was_first, now.first()), from));
     if let Some(why) = before.and_then(|before| difference(&now.tables, &before.files.tables))
         && let Some(span) = span(&verdict.valid.iter().copied().collect::<Vec<_>>())
     {
@@ -152,6 +169,33 @@ pub(crate) fn judge(
         ));
     }
     verdict
+}
+
+/// What is said of a day whose file has been replaced or damaged since.
+const OTHER_FILE: &str = "its file of feeds is not the one that was written";
+
+/// What is found of days made again of a log that begins later than it did, where features draw on days that are gone.
+fn shorter(
+    again: &BTreeSet<Day>,
+    there: usize,
+    (was_first, first): (Option<Day>, Option<Day>),
+    from: Option<Day>,
+) -> Option<Finding> {
+    let drawn_on = |first: Day| from.map_or(first, |from| first.max(from));
+    let (began, begins) = (drawn_on(was_first?), drawn_on(first?));
+    let days: Vec<Day> = again.iter().copied().filter(|_| began < begins).collect();
+    Some(Finding {
+        check: "log_shortened",
+        level: Level::Warning,
+        place: span(&days)?,
+        says: format!(
+            "made again of a log whose first day is {begins}, and was {began} before: histories and counters know less than those \
+             of the days that are kept"
+        ),
+        count: days.len() as u64,
+        of: there as u64,
+        advice: "keep the folders of a log as long as features draw on them",
+    })
 }
 
 /// Days in words.
@@ -164,8 +208,8 @@ fn span(days: &[Day]) -> Option<String> {
 }
 
 impl MadeOf {
-    /// Reads it; `None` if it is not there.
-    pub(crate) fn read(path: &Path) -> Result<Option<Self>, Error> {
+    /// Reads it; `None` if it is not there. Days without a mark get that of the file that is `there`.
+    pub(crate) fn read(path: &Path, there: &BTreeMap<Day, String>) -> Result<Option<Self>, Error> {
         let Some(text) = read(path)? else { return Ok(None) };
         let wrong = |reason: String| Error::Feeds {
             path: path.into(),
@@ -178,16 +222,21 @@ impl MadeOf {
         for (of, files) in file.files {
             days.insert(day(&of)?, files);
         }
-        Ok(Some(Self {
-            days: file.days.iter().map(|text| day(text)).collect::<Result<_, _>>()?,
-            files: LogFiles { tables: file.tables, days },
-        }))
+        // A program before did not mark them: what is there is taken for what was written.
+        let mut made = BTreeMap::new();
+        for text in file.days {
+            let of = day(&text)?;
+            let mark = file.feeds.get(&text).or_else(|| there.get(&of)).cloned();
+            made.extend(mark.map(|mark| (of, mark)));
+        }
+        Ok(Some(Self { days: made, files: LogFiles { tables: file.tables, days } }))
     }
 
     /// Puts it on disk, whole.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
         let text = Text {
-            days: self.days.iter().map(Day::to_string).collect(),
+            days: self.days.keys().map(Day::to_string).collect(),
+            feeds: self.days.iter().map(|(day, mark)| (day.to_string(), mark.clone())).collect(),
             tables: self.files.tables.clone(),
             files: self.files.days.iter().map(|(day, of)| (day.to_string(), of.clone())).collect(),
         };
@@ -204,6 +253,9 @@ impl MadeOf {
 #[serde(deny_unknown_fields)]
 struct Text {
     days: Vec<String>,
+    /// By day.
+    #[serde(default)]
+    feeds: Marks,
     #[serde(default)]
     tables: Marks,
     #[serde(default)]
@@ -231,10 +283,15 @@ mod tests {
         of.iter().map(|of| day(*of)).collect()
     }
 
+    /// Files of feeds as they were written.
+    fn made(of: &[i32]) -> BTreeMap<Day, String> {
+        of.iter().map(|of| (day(*of), format!("feeds {of}"))).collect()
+    }
+
     #[test]
     fn a_day_is_made_again_until_the_day_after_the_next_has_come() {
-        let before = MadeOf { days: days(&[0, 1, 2]), files: files(&[0, 1, 2]) };
-        let judged = |now: &LogFiles| judge(&days(&[0, 1, 2]), Some(&before), now, None, |_| true);
+        let before = MadeOf { days: made(&[0, 1, 2]), files: files(&[0, 1, 2]) };
+        let judged = |now: &LogFiles| judge(&made(&[0, 1, 2]), Some(&before), now, None, |_| true);
         let same = judged(&files(&[0, 1, 2]));
         assert_eq!(same, Verdict { valid: days(&[0, 1, 2]), ..Verdict::default() });
         let grown = judged(&files(&[0, 1, 2, 3]));
@@ -254,23 +311,56 @@ mod tests {
 
     #[test]
     fn what_a_log_drops_at_its_beginning_changes_nothing() {
-        let before = MadeOf { days: days(&[0, 1, 2]), files: files(&[0, 1, 2]) };
-        let judged = judge(&days(&[0, 1, 2]), Some(&before), &files(&[2, 3]), None, |_| true);
+        let before = MadeOf { days: made(&[0, 1, 2]), files: files(&[0, 1, 2]) };
+        let judged = judge(&made(&[0, 1, 2]), Some(&before), &files(&[2, 3]), None, |_| true);
         assert_eq!((judged.valid, judged.again), (days(&[0, 1]), days(&[2])));
+        let [found] = &judged.findings[..] else { panic!("{:?}", judged.findings) };
+        assert_eq!((found.check, found.place.as_str()), ("log_shortened", "2024-06-02"));
+        let told = "made again of a log whose first day is 2024-06-02, and was 2024-05-31 before";
+        assert!(found.says.starts_with(told), "{}", found.says);
+        // Nothing that features draw on is gone.
+        let limited =
+            judge(&made(&[0, 1, 2]), Some(&before), &files(&[2, 3]), Some(day(2)), |_| true);
+        assert_eq!((limited.again, limited.findings), (days(&[2]), vec![]));
+    }
+
+    #[test]
+    fn a_day_whose_file_is_another_is_made_again() {
+        let before = MadeOf { days: made(&[0, 1, 2]), files: files(&[0, 1, 2]) };
+        let mut there = made(&[0, 1, 2]);
+        there.insert(day(1), "another".into());
+        let judged = judge(&there, Some(&before), &files(&[0, 1, 2]), None, |_| true);
+        assert_eq!((judged.valid, judged.again), (days(&[0, 2]), days(&[1])));
+        let told = "2024-06-01: made again, for its file of feeds is not the one that was written";
+        assert_eq!(judged.notes, [told]);
+        // The log has no more what it could be made of.
+        there.insert(day(0), "another".into());
+        let judged = judge(&there, Some(&before), &files(&[1, 2]), None, |_| true);
+        assert_eq!((&judged.valid, &judged.again), (&days(&[2]), &days(&[1])));
+        assert!(judged.notes[1].contains("kept, though the log has dropped"), "{judged:?}");
+    }
+
+    #[test]
+    fn days_of_a_program_that_did_not_mark_them_are_taken_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(MADE_OF_FILE);
+        fs_err::write(&path, "days = [\"2024-05-31\", \"2024-06-01\"]").unwrap();
+        let read = MadeOf::read(&path, &made(&[0])).unwrap().unwrap();
+        assert_eq!(read.days, made(&[0]));
     }
 
     #[test]
     fn days_not_asked_for_stay_and_are_told() {
-        let before = MadeOf { days: days(&[0, 1]), files: files(&[0, 1]) };
+        let before = MadeOf { days: made(&[0, 1]), files: files(&[0, 1]) };
         let asked = |of| of == day(1);
         let mut now = files(&[0, 1]);
         now.days.get_mut(&day(0)).unwrap().insert("file 0".into(), "otherwise".into());
         now.tables.insert("users.parquet".into(), "otherwise".into());
-        let judged = judge(&days(&[0, 1]), Some(&before), &now, None, asked);
+        let judged = judge(&made(&[0, 1]), Some(&before), &now, None, asked);
         assert_eq!((&judged.valid, &judged.again), (&days(&[]), &days(&[1])));
         assert_eq!(judged.notes.len(), 2, "{judged:?}");
         assert!(judged.notes[1].starts_with("2024-05-31: kept, though not what"), "{judged:?}");
-        let unknown = judge(&days(&[0]), None, &files(&[0, 1]), None, |_| true);
+        let unknown = judge(&made(&[0]), None, &files(&[0, 1]), None, |_| true);
         assert_eq!(unknown.again, days(&[0]));
         assert!(unknown.notes[0].contains("samples-log.toml is not there"), "{unknown:?}");
     }
@@ -279,12 +369,12 @@ mod tests {
     fn the_file_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(MADE_OF_FILE);
-        assert_eq!(MadeOf::read(&path).unwrap(), None);
-        let made_of = MadeOf { days: days(&[0, 1]), files: files(&[0, 1, 2]) };
+        assert_eq!(MadeOf::read(&path, &BTreeMap::new()).unwrap(), None);
+        let made_of = MadeOf { days: made(&[0, 1]), files: files(&[0, 1, 2]) };
         made_of.write(&path).unwrap();
-        assert_eq!(MadeOf::read(&path).unwrap(), Some(made_of));
+        assert_eq!(MadeOf::read(&path, &BTreeMap::new()).unwrap(), Some(made_of));
         fs_err::write(&path, "days = [1]").unwrap();
-        let message = MadeOf::read(&path).unwrap_err().to_string();
+        let message = MadeOf::read(&path, &BTreeMap::new()).unwrap_err().to_string();
         assert!(message.contains("remove the file, and all days are made again"), "{message}");
     }
 }

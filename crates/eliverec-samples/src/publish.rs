@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use eliverec_core::Schema;
 use eliverec_features::FeatureConfig;
+use eliverec_tables::check::Finding;
 use eliverec_tables::events::Day;
 use eliverec_tables::events::rejected::REJECTED_FOLDER;
 use eliverec_tables::layout::SAMPLES_FILES;
@@ -20,7 +21,7 @@ use eliverec_tables::{EncodedFeeds, FeedFileWriter, Split};
 
 use crate::config::{Recipe, SampleConfig};
 use crate::error::Error;
-use crate::made_of::{self, LogFiles, MADE_OF_FILE, MadeOf};
+use crate::made_of::{self, LogFiles, MADE_OF_FILE, MadeOf, mark_of};
 use crate::summary::{DaySummary, Made};
 use crate::text_file::{read, sync, write};
 
@@ -37,6 +38,8 @@ pub(crate) struct FeedDays {
     /// Those of them that are made again, until they have been.
     again: BTreeSet<Day>,
     made_of: MadeOf,
+    /// What there is to find about days that are made again.
+    findings: Vec<Finding>,
     /// Whether the directory is one that this run has made.
     is_new: bool,
     /// The directory, locked: the lock ends with the process, however it ends.
@@ -102,7 +105,8 @@ impl FeedDays {
         }
         let (path, schema) = (path.into(), schema.clone());
         let (again, made_of) = (BTreeSet::new(), MadeOf::default());
-        Ok(Self { path, schema, there, again, made_of, is_new, _lock: lock })
+        let findings = Vec::new();
+        Ok(Self { path, schema, there, again, made_of, findings, is_new, _lock: lock })
     }
 
     /// Finds out which days would come out otherwise now that the log has these files; gives what there is to say about them.
@@ -113,17 +117,26 @@ impl FeedDays {
         config: &SampleConfig,
     ) -> Result<Vec<String>, Error> {
         let path = self.path.join(MADE_OF_FILE);
-        let before = MadeOf::read(&path)?;
-        let there = self.there.keys().copied().collect();
+        let mark =
+            |(day, split): (&Day, &Split)| Ok((*day, mark_of(&file_of(&self.path, *day, *split))?));
+        let there = self.there.iter().map(mark).collect::<Result<BTreeMap<_, _>, Error>>()?;
+        let before = MadeOf::read(&path, &there)?;
         let asked = |day| config.asks_for(day);
         let verdict = made_of::judge(&there, before.as_ref(), &files, recipe.first_day(), asked);
         self.again = verdict.again;
-        self.made_of = MadeOf { days: verdict.valid, files };
+        self.findings = verdict.findings;
+        let valid = there.into_iter().filter(|(day, _)| verdict.valid.contains(day));
+        self.made_of = MadeOf { days: valid.collect(), files };
         // Before the first of them is made again, so that a killed run leaves no day that seems to be what it is not.
         if before.as_ref() != Some(&self.made_of) {
             self.made_of.write(&path)?;
         }
         Ok(verdict.notes)
+    }
+
+    /// What was found of days that are made again.
+    pub(crate) fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// The days whose feeds stay as they are.
@@ -191,7 +204,7 @@ impl FeedDays {
         let DaySummary { day: of, split, .. } = day.summary;
         self.there.insert(of, split);
         self.again.remove(&of);
-        self.made_of.days.insert(of);
+        self.made_of.days.insert(of, mark_of(&file_of(&self.path, of, split))?);
         self.made_of.write(&self.path.join(MADE_OF_FILE))?;
         Ok(day.summary)
     }
@@ -302,15 +315,22 @@ fn check_recipe(path: &Path, recipe: &Recipe) -> Result<(), Error> {
         None => write(path, &text),
         Some(there) if there == text => Ok(()),
         Some(there) => {
-            let of_ours = |line: &&str| !text.lines().any(|ours| ours == *line);
-            let theirs: Vec<&str> = there.lines().filter(of_ours).collect();
             let reason = format!(
                 "the feeds there were made with other settings ({}); choose another directory",
-                theirs.join(", ")
+                other_settings(&there, &text).join(", ")
             );
             Err(Error::Feeds { path: path.into(), reason })
         }
     }
+}
+
+/// The lines of settings that feeds were made with and are others now, and the names of those that they were made without.
+fn other_settings(there: &str, now: &str) -> Vec<String> {
+    let name = |line: &str| line.split_once(" = ").map(|(name, _)| name.to_owned());
+    let has = |text: &str, of: &str| text.lines().any(|line| name(line).is_some_and(|n| n == of));
+    let others = there.lines().filter(|line| !now.lines().any(|of_now| of_now == *line));
+    let without = now.lines().filter_map(name).filter(|of| !has(there, of));
+    others.map(str::to_owned).chain(without.map(|of| format!("no {of}"))).collect()
 }
 
 /// The settings of the folds that the feeds of a directory were made with; `None` if they were not made by

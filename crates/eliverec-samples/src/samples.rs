@@ -10,7 +10,7 @@ use eliverec_core::Dimensions;
 use eliverec_features::FeatureId;
 use eliverec_tables::Split;
 use eliverec_tables::check::Part;
-use eliverec_tables::events::check::read_of;
+use eliverec_tables::events::check::{ids_not_kept, read_of};
 use eliverec_tables::events::rejected::REJECTED_FOLDER;
 use eliverec_tables::events::{Day, EventLog, RejectedWriter, Store};
 use futures::StreamExt;
@@ -55,7 +55,7 @@ pub fn samples(
         return Err(Error::Feeds { path: feeds.into(), reason: reason.into() });
     }
     let mut days = FeedDays::open(feeds, &schema, &recipe)?;
-    let notes = days.judge(LogFiles::of(&log)?, &recipe, config)?;
+    let mut notes = days.judge(LogFiles::of(&log)?, &recipe, config)?;
     let exposures = maker.wanted().channel.contains(&FeatureId::ExposureAgeS);
     let source = source(log, &dimensions, exposures, &days, feeds, config)?;
     let context = Arc::new(Context {
@@ -89,6 +89,12 @@ pub fn samples(
     let waiting =
         std::mem::replace(&mut *lock(&context.source.rejected), RejectedRows::new(None, &[]));
     waiting.finish()?;
+    if !config.lenient && feeds.join(REJECTED_FOLDER).exists() {
+        fs_err::remove_dir_all(feeds.join(REJECTED_FOLDER))?;
+        notes.push(format!(
+            "{REJECTED_FOLDER}: removed, for every row that was read is an event now"
+        ));
+    }
     if of_days.is_empty() {
         let reason = match (of_log.first(), of_log.last()) {
             (Some(first), Some(last)) => format!(
@@ -103,6 +109,8 @@ pub fn samples(
     let events = |rows| Part { name: "events".into(), files, rows, impressions: None };
     let mut summary =
         counters.summary(of_days, notes, |rows| read_of(log, events(rows), dimensions));
+    summary.checked.findings.extend_from_slice(days.findings());
+    summary.checked.findings.extend(ids_not_kept(log, of_log.iter().copied())?);
     summary.notes.extend(summary.too_late(config.features.allowed_lateness_ms));
     Ok(summary)
 }

@@ -17,7 +17,7 @@ use crate::events::dimensions::file_name;
 use crate::events::rejected::REJECTED_FOLDER;
 use crate::id_types::{IdTypes, id_columns};
 use crate::layout::{SAMPLES_FILES, SCHEMA_FILE, Split};
-use crate::listing::{Entry, Files, LEADS_NOWHERE, beside, is_hidden, leads_nowhere, walk};
+use crate::listing::{Entry, Files, beside, is_hidden, unreadable, walk};
 use crate::read::{FeedFile, FeedReader, row_groups};
 use crate::shuffle::{Shuffle, ShuffledFeeds};
 
@@ -54,6 +54,9 @@ impl FeedDirectory {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let schema_path = path.join(SCHEMA_FILE);
+        if let Some(why) = unreadable(&schema_path) {
+            return Err(Error::directory(&schema_path, why));
+        }
         let text = match fs_err::read_to_string(&schema_path) {
             Ok(text) => text,
             Err(e) if e.kind() == ErrorKind::InvalidData => {
@@ -168,11 +171,13 @@ impl FeedDirectory {
     /// What is neither read nor passed over, by name (see docs/feeds.md), and what the file system refuses.
     pub fn listing(&self, split: Split) -> Result<Listing, Error> {
         let mut list = |folder: &str| match fs_err::read_dir(self.path.join(folder)) {
-            Err(_) if leads_nowhere(&self.path.join(folder)) => {
-                Err(Error::directory(&self.path.join(folder), LEADS_NOWHERE))
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let wrong = unreadable(&self.path.join(folder));
+                wrong.map_or(Ok(Vec::new()), |why| {
+                    Err(Error::directory(&self.path.join(folder), why))
+                })
             }
             Ok(entries) => entries.map(|entry| listed(folder, &entry?)).collect(),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(Vec::new()),
             Err(e) if e.kind() == ErrorKind::NotADirectory => {
                 let reason = "is a file; expected a folder with Parquet files";
                 Err(Error::directory(&self.path.join(folder), reason))
@@ -288,8 +293,8 @@ fn listed(folder: &str, entry: &fs_err::DirEntry) -> Result<Entry<PathBuf>, Erro
     let name = entry.file_name().into_string().map_err(|_| {
         Error::directory(&path, "its name is not Unicode; rename it or move it away")
     })?;
-    if !is_hidden(&name) && leads_nowhere(&path) {
-        return Err(Error::directory(&path, LEADS_NOWHERE));
+    if let Some(why) = unreadable(&path).filter(|_| !is_hidden(&name)) {
+        return Err(Error::directory(&path, why));
     }
     // Of what a link leads to.
     let file = (!path.is_dir()).then_some(path);
@@ -331,9 +336,6 @@ fn beside_splits(root: &Path) -> Result<Arc<[PathBuf]>, Error> {
 /// Tells why there is no schema file to read.
 fn no_schema(path: &Path, error: std::io::Error) -> Error {
     let schema = path.join(SCHEMA_FILE);
-    if leads_nowhere(&schema) {
-        return Error::directory(&schema, LEADS_NOWHERE);
-    }
     if schema.is_dir() {
         return Error::directory(&schema, "is a folder, where a file should be");
     }

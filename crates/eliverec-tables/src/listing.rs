@@ -15,12 +15,13 @@ use crate::layout::SCHEMA_FILE;
 /// How deep partition folders may lie within one another; more are links that lead back.
 const DEEPEST: usize = 16;
 
-/// What is told of a link without a file or folder at its end.
-pub(crate) const LEADS_NOWHERE: &str = "is a link that leads nowhere; mend it or remove it";
-
-/// Whether a path of the local disk is a link without a file or folder at its end.
-pub(crate) fn leads_nowhere(path: &Path) -> bool {
-    path.is_symlink() && !path.exists()
+/// Why a path of the local disk that is there is neither a file nor a folder, or no link to one: opening a pipe would wait forever.
+pub(crate) fn unreadable(path: &Path) -> Option<&'static str> {
+    match fs_err::metadata(path) {
+        Ok(of) if of.is_file() || of.is_dir() => None,
+        Ok(_) => Some("is no regular file but a pipe, a socket or a device; move it away"),
+        Err(_) => path.is_symlink().then_some("is a link that leads nowhere; mend it or remove it"),
+    }
 }
 
 /// The files below a folder, by what the rule says of them.

@@ -36,7 +36,7 @@ impl FeedFile {
         let footer = Footer::read(&path, schema)?;
         let groups = footer.metadata.metadata().row_groups().iter();
         let row_groups = groups.map(|group| group.num_rows().max(0) as u64).collect();
-        let id_types = id_types::of_file(&id_columns(schema), footer.metadata.schema());
+        let id_types = id_types::of_file(&id_columns(schema), None, footer.metadata.schema());
         let labelled = footer.labelled;
         // A file that is open would stay so; thousands may not.
         let footer = Some(footer).filter(|footer| footer.bytes().is_some());

@@ -159,6 +159,43 @@ fn links_that_lead_back_are_refused() {
     assert!(text.contains("again=1: lies too deep; does a link lead back?"), "{text}");
 }
 
+/// Opening a pipe would wait for someone to write into it.
+#[cfg(unix)]
+#[test]
+fn pipes_are_refused_by_name() {
+    let pipe = |path: &Path| {
+        let _ = fs_err::remove_file(path);
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    let expected = |name: &str| format!("{name}: is no regular file but a pipe");
+    let (_folder, directory) = toy_directory(3);
+    pipe(&directory.path().join("train/_passed_over"));
+    assert_eq!(read_all(&directory).unwrap().len(), 3);
+    pipe(&directory.path().join("train/part-9.parquet"));
+    // A directory that is open has its files.
+    let again = FeedDirectory::open(directory.path()).unwrap();
+    let text = read_all(&again).unwrap_err().to_string();
+    assert!(text.contains(&expected("train/part-9.parquet")), "{text}");
+    pipe(&directory.path().join("schema.toml"));
+    let text = FeedDirectory::open(directory.path()).unwrap_err().to_string();
+    assert!(text.contains(&expected("schema.toml")), "{text}");
+    // Alike in a log.
+    let log = directory.path().join("log");
+    let store = events::Store::local(&log).unwrap();
+    fs_err::create_dir_all(log.join("events/date=2024-05-31")).unwrap();
+    fs_err::write(log.join("schema.toml"), toy::schema().to_toml()).unwrap();
+    for name in ["events/date=2024-05-31/part-9.parquet", "events/x", "schema.toml"] {
+        pipe(&log.join(name));
+        let text = events::EventLog::open(&store).unwrap_err().to_string();
+        assert!(text.contains(&expected(name)), "{text}");
+        fs_err::remove_file(log.join(name)).unwrap();
+        fs_err::write(log.join("schema.toml"), toy::schema().to_toml()).unwrap();
+    }
+    pipe(&log.join("users.parquet"));
+    let text = events::read_dimensions(&store, &toy::schema()).unwrap_err().to_string();
+    assert!(text.contains(&expected("users.parquet")), "{text}");
+}
+
 #[test]
 fn a_file_for_a_folder_and_a_folder_for_a_file() {
     let (_folder, directory) = toy_directory(3);
@@ -179,6 +216,15 @@ fn as_text(from: &Path, to: &Path, column: &[&str]) {
     fs_err::create_dir_all(to.parent().unwrap()).unwrap();
     let rows = changed(&rows_of(from), column, &|array| Some(text(&array)));
     write_foreign(to, &rows, 128);
+}
+
+/// The columns of toy feeds whose ids are those of this one.
+fn alike<'a>(column: &'a [&'a str]) -> Vec<&'a [&'a str]> {
+    match column {
+        [_, "channel_id"] => vec![&["channels", "channel_id"], &["candidates", "channel_id"]],
+        ["candidates", "on_sale"] => vec![&["products", "product_id"], column],
+        _ => vec![column],
+    }
 }
 
 fn text(ids: &ArrayRef) -> ArrayRef {
@@ -220,9 +266,41 @@ fn ids_that_are_integers_here_and_text_there_are_refused() {
             let error = directory.read(split).unwrap_err();
             assert_refused(error, "test/x.parquet", "train/part-00000.parquet");
         }
-        as_text(&file, &file, column);
+        for column in alike(column) {
+            as_text(&file, &file, column);
+        }
+        fs_err::copy(&file, directory.path().join("test/x.parquet")).unwrap();
         assert_eq!(read_all(&directory).unwrap().len(), 20);
         assert_eq!(directory.read(Split::Test).unwrap().count(), 20);
+    }
+}
+
+/// Each column may be written alike everywhere, and its ids still never meet those of another column of their vocabulary.
+#[test]
+fn columns_of_one_vocabulary_that_are_integers_and_text_are_refused() {
+    for (column, other, vocabulary) in [
+        ("candidates.channel_id", "channels.channel_id", "channel"),
+        ("channels.channel_id", "candidates.channel_id", "channel"),
+        ("products.category_id", "channels.category_id", "category"),
+        ("candidates.on_sale", "products.product_id", "product"),
+    ] {
+        let (_folder, directory) = toy_directory(20);
+        let file = first_file(&directory);
+        let path: Vec<&str> = column.split('.').collect();
+        as_text(&file, &file, &path);
+        let told = read_all(&directory).unwrap_err().to_string();
+        assert!(told.contains(column) && told.contains(other), "{told}");
+        assert!(told.contains(&format!("{}: column ", file.display())), "{told}");
+        let expected =
+            format!("in {}, where the same id of vocabulary {vocabulary}", file.display());
+        assert!(told.contains(&expected) && told.contains("write both columns alike"), "{told}");
+        // In files of two splits, too, where each alone has one of the columns as text.
+        let (_folder, directory) = toy_directory(20);
+        let file = first_file(&directory);
+        let test = directory.path().join("test/x.parquet");
+        as_text(&file, &test, &path);
+        let told = directory.read(Split::Train).unwrap_err().to_string();
+        assert!(told.contains("test/x.parquet: column ") && told.contains("its ids are"), "{told}");
     }
 }
 
@@ -281,7 +359,11 @@ fn the_promises_name_checks_that_there_are() {
                 "split_empty",
             ][..],
         ),
-        ("logs", events::check::CHECKS, &["ids_without_row", "events_late", "event_twice"]),
+        (
+            "logs",
+            events::check::CHECKS,
+            &["ids_without_row", "ids_not_kept", "events_late", "event_twice"],
+        ),
     ] {
         let path = format!("{}/../../docs/{page}.md", env!("CARGO_MANIFEST_DIR"));
         let page = fs_err::read_to_string(path).unwrap();

@@ -45,8 +45,11 @@ pub fn warm(
     from: &Path,
 ) -> Result<(), Error> {
     let source = RunDirectory::existing(from)?;
-    check_fit(&source, feeds)?;
     let wrong = |reason: String| eliverec_run::Error::Run { path: from.into(), reason };
+    let commit = checkpoint::read_commit(&source)?
+        .ok_or_else(|| wrong("has no checkpoint yet; train it first".into()))?;
+    commit.check_files(&source, &[&commit.best])?;
+    check_fit(&source, feeds)?;
     let free = |key: &str| {
         key.starts_with("training.")
             || key.starts_with("store.") && !key.starts_with("store.init_std")
@@ -60,8 +63,6 @@ pub fn warm(
         );
         return Err(wrong(reason).into());
     }
-    let commit = checkpoint::read_commit(&source)?
-        .ok_or_else(|| wrong("has no checkpoint yet; train it first".into()))?;
     let step = checkpoint::step_of(&commit.best)
         .ok_or_else(|| wrong(format!("names a checkpoint {:?} without a number", commit.best)))?;
     let position = TrainingPosition {

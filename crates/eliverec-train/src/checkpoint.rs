@@ -62,8 +62,8 @@ pub fn save(
         checkpoint::write(&run.path().join(&current), &saved.dense(), saved.store)?;
         durable::sync_directory(&run.checkpoints())?;
     }
-    let best = match previous {
-        Some(previous) if !best => previous.best,
+    let best = match &previous {
+        Some(previous) if !best => previous.best.clone(),
         _ => current.clone(),
     };
     let commit = Commit {
@@ -73,7 +73,9 @@ pub fn save(
         position: saved.position.clone(),
         metrics_bytes: log.commit()?,
         training_feeds: saved.training_feeds,
+        checksums: None,
     };
+    let commit = commit.sealed(run, previous.as_ref())?;
     commit.write(run)?;
     checkpoint::remove_leftovers(run, Some(&commit))?;
     Ok(commit)

@@ -1,6 +1,5 @@
 //! What the feeds of a directory are known again by ([`FeedsRead`]). Reads them all, files on as many threads as there are.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use eliverec_core::checksum::Checksum;
@@ -10,9 +9,6 @@ use eliverec_tables::{FeedDirectory, Split};
 use rayon::prelude::*;
 
 use crate::error::Error;
-
-/// What is read of a file at a time, bytes.
-const READ_BYTES: usize = 1 << 20;
 
 /// The files of some splits.
 ///
@@ -52,25 +48,17 @@ pub fn check_fit(run: &RunDirectory, feeds: &FeedDirectory) -> Result<(), Error>
 
 /// Size and checksum.
 fn content(path: &Path) -> Result<(u64, u64), Error> {
-    let mut file = BufReader::with_capacity(READ_BYTES, fs_err::File::open(path)?);
-    let (mut checksum, mut size) = (Checksum::default(), 0_u64);
-    loop {
-        let bytes = file.fill_buf()?;
-        if bytes.is_empty() {
-            // The last word is filled up with zeros, which the size tells apart.
-            checksum.update(&size.to_le_bytes());
-            return Ok((size, checksum.value()));
-        }
-        checksum.update(bytes);
-        let read = bytes.len();
-        size += read as u64;
-        file.consume(read);
-    }
+    let (size, mut checksum) = Checksum::of(fs_err::File::open(path)?)?;
+    checksum.update(&size.to_le_bytes());
+    Ok((size, checksum.value()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// More than is read of a file at a time.
+    const READ_BYTES: usize = 1 << 20;
 
     #[test]
     fn every_byte_and_the_size_count() {

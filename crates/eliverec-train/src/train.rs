@@ -44,6 +44,11 @@ pub fn train(
     if feeds.holds(run.path())? {
         return Err(wrong("lies among the feeds; choose another --out".into()));
     }
+    let commit = if run.exists() { read_commit(&run)? } else { None };
+    if let Some(commit) = commit.as_ref().filter(|_| order.resume) {
+        // Before anything is read that a damage could have changed.
+        commit.check_files(&run, &[&commit.current, &commit.best])?;
+    }
     let config = match (&order.config, run.exists()) {
         (Some(config), false) => config.clone(),
         (_, true) if !order.resume => {
@@ -68,6 +73,7 @@ pub fn train(
     pool.install(|| {
         let (read, unknown) = training_split::read(&run, &feeds)?;
         let mut lines = Vec::from_iter(unknown);
+        lines.extend(commit.and_then(|commit| commit.unchecked(&run)));
         if !run.exists() {
             lines.extend(training_split::check_labels(&feeds, &config)?);
             let notes = order.overrides.iter().map(|override_| format!("override: {override_}"));

@@ -66,6 +66,15 @@ fn lenient_runs_set_wrong_rows_aside() {
         made.remove(rejected.unwrap());
         assert!(made == clean);
     }
+    // The rows of an earlier run are gone when no row is set aside any more, by a run that may, and by one that may not.
+    let folder = site.feeds().join("rejected");
+    let mended = Site::new(&events(SHAPE, 1));
+    for config in [lenient, config()] {
+        fs_err::create_dir_all(&folder).unwrap();
+        fs_err::write(folder.join("part-00000.parquet"), "rows of a run before").unwrap();
+        samples(&mended.logs(), &site.feeds(), &config, |_| ()).unwrap();
+        assert!(!folder.exists());
+    }
 }
 
 #[test]

@@ -162,6 +162,27 @@ fn count_files(folder: &std::path::Path) -> usize {
     entries.map(|path| if path.is_dir() { count_files(&path) } else { 1 }).sum()
 }
 
+/// Feeds of another directory, with the same name and perhaps the same size, are not those of this log.
+#[test]
+fn a_day_whose_file_is_another_is_made_again() {
+    let site = Site::new(&events(SHAPE, 5));
+    site.run(&config());
+    let whole = files(&site.feeds());
+    let day_file = |name: &str| site.feeds().join(format!("train/{name}.parquet"));
+    let first = day(0).to_string();
+    let bytes = fs_err::read(day_file(&first)).unwrap();
+    let mut flipped = bytes.clone();
+    flipped[bytes.len() / 2] ^= 1;
+    fs_err::write(day_file(&first), flipped).unwrap();
+    let summary = site.run(&config());
+    let told =
+        format!("{first}: made again, for its file of feeds is not the one that was written");
+    assert_eq!(summary.notes[0], told);
+    let again: Vec<_> = summary.days.iter().filter(|of| of.made == Made::Again).collect();
+    assert_eq!(again.iter().map(|of| of.day).collect::<Vec<_>>(), [day(0)]);
+    assert!(files(&site.feeds()) == whole);
+}
+
 #[test]
 fn other_feeds_are_refused() {
     let site = Site::new(&events(SHAPE, 6));
@@ -171,6 +192,14 @@ fn other_feeds_are_refused() {
     };
     let message = fails(&SampleConfig { attribution_window_ms: 5, ..config() });
     assert!(message.contains("other settings (attribution_window_ms = 1800000)"), "{message}");
+    // A setting that they were made without is named, too, and so is one that is left out.
+    let limited = SampleConfig { from: Some(day(1)), history_days: Some(1), ..config() };
+    let message = fails(&limited);
+    assert!(message.contains("other settings (no history_days, no from); choose"), "{message}");
+    let other = site.other("limited");
+    site.run_to(&other, &limited);
+    let message = samples(&site.logs(), &other, &config(), |_| ()).unwrap_err().to_string();
+    assert!(message.contains("(history_days = 1, from = \"2024-06-01\")"), "{message}");
     fs_err::write(site.feeds().join("train/part-00000.parquet"), b"?").unwrap();
     let message = fails(&config());
     assert!(message.contains("part-00000.parquet: no day's feeds"), "{message}");

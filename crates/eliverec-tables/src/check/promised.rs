@@ -80,6 +80,8 @@ struct OfSplit {
     /// Of requests before the end of the splits before.
     early: u64,
     strange_time: u64,
+    /// The first of these times.
+    first_strange_ms: Option<i64>,
     /// The first request that stands twice, and where.
     first_repeat: Option<String>,
 }
@@ -111,7 +113,10 @@ impl Promised {
         of.first_ms = Some(of.first_ms.map_or(ts_ms, |first| first.min(ts_ms)));
         of.last_ms = of.last_ms.max(Some(ts_ms));
         of.early += u64::from(end_ms.is_some_and(|end| ts_ms < end));
-        of.strange_time += u64::from(!YEARS_MS.contains(&ts_ms));
+        if !YEARS_MS.contains(&ts_ms) {
+            of.strange_time += 1;
+            of.first_strange_ms.get_or_insert(ts_ms);
+        }
         let seen = self.ids.entry(request_id)?;
         let times = &mut seen.times[split as usize];
         *times = times.saturating_add(1);
@@ -189,7 +194,7 @@ impl Promised {
                     "{} of {} requests are outside the years 1990 to 2100; the first is {} ms from 1970",
                     seen.strange_time,
                     seen.feeds,
-                    seen.first_ms.unwrap_or_default()
+                    seen.first_strange_ms.unwrap_or_default()
                 );
                 let counts = (seen.strange_time, seen.feeds);
                 findings.add(&TIME_UNIT, level, format!("{split}: ts"), counts, says);

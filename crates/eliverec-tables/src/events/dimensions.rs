@@ -90,7 +90,7 @@ fn read(store: &Store, schema: &Schema, group: Group) -> Result<Dimension, Error
     let fields = Dimension::fields_of(schema, group);
     let (name, id) = (file_name(group), id_column(group));
     let path = store.path(&name);
-    store.refuse_broken_link(&name)?;
+    store.refuse_unreadable(&name)?;
     let (folders, files) = store.list("")?;
     let Some(file) = files.into_iter().find(|file| file.name == name) else {
         if folders.contains(&name) {

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field as ArrowField, Schema as ArrowSchema, SchemaRef, TimeUnit};
+use eliverec_core::dimensions::TABLE_GROUPS;
 use eliverec_core::schema::Kind;
-use eliverec_core::{Day, Schema};
+use eliverec_core::{Day, Dimension, Schema};
 
 use crate::error::Error;
-use crate::id_types::holds_ids;
+use crate::id_types::{IdColumn, holds_ids};
 
 /// The columns that every log has, in order; the schema's `context` fields follow.
 pub const COLUMNS: [&str; 11] = [
@@ -56,10 +57,18 @@ pub fn event_columns(schema: &Schema) -> SchemaRef {
 }
 
 /// The columns that hold ids, of events and of the tables beside them.
-pub(crate) fn id_columns(schema: &Schema) -> Vec<String> {
-    let ids = ["user_id", "channel_id", "product_id", "request_id"].map(String::from);
+pub(crate) fn id_columns(schema: &Schema) -> Vec<IdColumn> {
+    let own = ["event_id", "request_id"].map(IdColumn::own);
+    let ids = TABLE_GROUPS.map(|group| IdColumn::of_id(schema, group, None));
     let context = schema.context.iter().filter(|field| holds_ids(field));
-    ids.into_iter().chain(context.map(|field| field.name.clone())).collect()
+    let context = context.map(|field| IdColumn::of_field(field.name.clone(), None, field));
+    let tables = TABLE_GROUPS.into_iter().flat_map(|group| {
+        let fields = Dimension::fields_of(schema, group).into_iter().filter(holds_ids);
+        let fields =
+            fields.map(move |field| IdColumn::of_field(field.name.clone(), Some(group), &field));
+        std::iter::once(IdColumn::of_id(schema, group, Some(group))).chain(fields)
+    });
+    own.into_iter().chain(ids).chain(context).chain(tables).collect()
 }
 
 /// Refuses a schema whose `context` fields cannot be columns of a log.

@@ -36,7 +36,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use eliverec_core::Day;
-use eliverec_core::dimensions::{TABLE_GROUPS, id_column};
+use eliverec_core::dimensions::TABLE_GROUPS;
 use eliverec_core::{Dimensions, Schema};
 
 pub use arrival_order::ArrivalOrder;
@@ -84,10 +84,10 @@ impl EventLog {
     ///
     /// # Errors
     /// No log there, an unusable schema, what lies below `events`, or beside it, and is neither read nor passed
-    /// over (see docs/logs.md), by name, and what the store refuses.
+    /// over (see docs/logs.md), by name, tables that write the ids of a vocabulary in two ways, and what the store refuses.
     pub fn open(store: &Store) -> Result<Self, Error> {
         let schema = Self::read_schema(store)?;
-        store.refuse_broken_links(EVENTS_FOLDER)?;
+        store.refuse_unreadable_in(EVENTS_FOLDER)?;
         if store.is_local() && store.path(EVENTS_FOLDER).is_file() {
             let reason = format!("is a file, where a folder should be; {EXPECTED}");
             return Err(Error::directory(&store.path(EVENTS_FOLDER), reason));
@@ -125,7 +125,7 @@ impl EventLog {
         if !days.is_empty() {
             skipped.extend(beside(&is_part, &mut list, &refuse)?);
         }
-        let id_types = Arc::new(id_types(store, &schema, days.values().flatten()));
+        let id_types = Arc::new(id_types(store, &schema, days.values().flatten())?);
         Ok(Self { store: store.clone(), schema: Arc::new(schema), days, skipped, id_types })
     }
 
@@ -203,7 +203,7 @@ impl EventLog {
 
     pub(crate) fn read_schema(store: &Store) -> Result<Schema, Error> {
         let path = store.path(SCHEMA_FILE);
-        store.refuse_broken_link(SCHEMA_FILE)?;
+        store.refuse_unreadable(SCHEMA_FILE)?;
         if store.is_local() && path.is_dir() {
             return Err(Error::directory(&path, "is a folder, where a file should be"));
         }
@@ -231,7 +231,7 @@ fn is_part(name: &str) -> bool {
 
 /// What lies right in a folder of a store, for the rule of what is read.
 fn entries(store: &Store, folder: &str) -> Result<Vec<Entry<StoredFile>>, Error> {
-    store.refuse_broken_links(folder)?;
+    store.refuse_unreadable_in(folder)?;
     let (folders, files) = store.list(folder)?;
     let folders = folders.into_iter().map(|name| Entry { name, file: None });
     let files = files.into_iter().map(|file| Entry { name: file.name.clone(), file: Some(file) });
@@ -239,11 +239,14 @@ fn entries(store: &Store, folder: &str) -> Result<Vec<Entry<StoredFile>>, Error>
 }
 
 /// How the tables of a log and its first files write ids; files that cannot be read tell nothing here.
+///
+/// # Errors
+/// Tables that do not write the ids of a vocabulary alike. Files of events are compared as they are read.
 fn id_types<'a>(
     store: &Store,
     schema: &Schema,
     files: impl Iterator<Item = &'a StoredFile>,
-) -> IdTypes {
+) -> Result<IdTypes, Error> {
     let mut types = IdTypes::new(layout::id_columns(schema));
     let tables = store.list("").map(|(_, files)| files).unwrap_or_default();
     for group in TABLE_GROUPS {
@@ -254,12 +257,9 @@ fn id_types<'a>(
         if let Ok(source) = ParquetSource::open(store, file.clone())
             && source.has_rows()
         {
-            let of_table = id_types::of_file(types.columns(), source.columns());
-            // A field of a table may have the name of another's id.
-            let own = types.columns().iter().map(|column| *column == id_column(group));
-            let own: Vec<_> =
-                of_table.into_iter().zip(own).map(|(t, own)| t.filter(|_| own)).collect();
-            types.learn(source.path(), &own);
+            let of_table = id_types::of_file(types.columns(), Some(group), source.columns());
+            types.check(source.path(), &of_table)?;
+            types.learn(source.path(), &of_table);
         }
     }
     for file in files.take(FILES_ASKED) {
@@ -269,10 +269,11 @@ fn id_types<'a>(
         if let Ok(source) = ParquetSource::open(store, file.clone())
             && source.has_rows()
         {
-            types.learn(source.path(), &id_types::of_file(types.columns(), source.columns()));
+            let of_file = id_types::of_file(types.columns(), None, source.columns());
+            types.learn(source.path(), &of_file);
         }
     }
-    types
+    Ok(types)
 }
 
 /// Tells why there is no log.

@@ -108,8 +108,11 @@ impl EventReader {
             let no_rows = RecordBatch::new_empty(Arc::clone(source.columns()));
             EventBatch::new(&self.schema, no_rows, source.path())?;
             if source.has_rows() {
-                let of_file = id_types::of_file(self.id_types.columns(), source.columns());
+                let of_file = id_types::of_file(self.id_types.columns(), None, source.columns());
                 self.id_types.check(source.path(), &of_file)?;
+                if !self.id_types.are_known() {
+                    Arc::make_mut(&mut self.id_types).learn(source.path(), &of_file);
+                }
             }
             self.current = Some(OpenFile {
                 day,

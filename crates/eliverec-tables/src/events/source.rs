@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use bytes::{Buf, Bytes};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -12,7 +12,9 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::statistics::Statistics;
 
 use super::store::{Store, StoredFile};
 use crate::arrow_schema::{STANDS_TWICE, stands_twice};
@@ -75,6 +77,28 @@ impl ParquetSource {
     /// Its columns.
     pub(super) fn columns(&self) -> &SchemaRef {
         self.metadata.schema()
+    }
+
+    /// Whether a column of signed integers, or of lists of them, has values below 0, as far as the footer says.
+    pub(super) fn is_negative(&self, column: &str) -> bool {
+        let is_signed = |kind: &DataType| match kind {
+            DataType::List(element) => element.data_type().is_signed_integer(),
+            kind => kind.is_signed_integer(),
+        };
+        let signed =
+            self.columns().field_with_name(column).is_ok_and(|of| is_signed(of.data_type()));
+        let least = |statistics: &Statistics| match statistics {
+            Statistics::Int32(values) => values.min_opt().map(|least| i64::from(*least)),
+            Statistics::Int64(values) => values.min_opt().copied(),
+            _ => None,
+        };
+        let groups = self.metadata.metadata().row_groups().iter();
+        let mut leaves = groups.flat_map(RowGroupMetaData::columns);
+        signed
+            && leaves.any(|leaf| {
+                leaf.column_path().parts().first().is_some_and(|name| name == column)
+                    && leaf.statistics().and_then(least).is_some_and(|least| least < 0)
+            })
     }
 
     /// Whether it has any rows.

@@ -18,7 +18,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
 use super::layout::EVENTS_FOLDER;
 use crate::error::Error;
-use crate::listing::{LEADS_NOWHERE, is_hidden, leads_nowhere};
+use crate::listing::{is_hidden, unreadable};
 
 /// A directory of the local disk, or a prefix of an object store. Clones share connections.
 #[derive(Clone, Debug)]
@@ -186,30 +186,31 @@ impl Store {
         Ok((folders, files))
     }
 
-    /// Refuses links of the local disk that lead nowhere, right in a folder, unless their names have them passed over: listing
-    /// tells nothing of them.
-    pub(crate) fn refuse_broken_links(&self, folder: &str) -> Result<(), Error> {
+    /// Refuses links of the local disk that lead nowhere, pipes and devices, right in a folder, unless their names have them passed
+    /// over: listing tells nothing of them.
+    pub(crate) fn refuse_unreadable_in(&self, folder: &str) -> Result<(), Error> {
         if !self.local {
             return Ok(());
         }
         let path = self.path(folder);
-        let Ok(entries) = fs_err::read_dir(&path) else { return self.refuse_broken_link(folder) };
+        let Ok(entries) = fs_err::read_dir(&path) else { return self.refuse_unreadable(folder) };
         for entry in entries {
             let entry = entry?;
-            if !is_hidden(&entry.file_name().to_string_lossy()) && leads_nowhere(&entry.path()) {
-                return Err(Error::directory(&entry.path(), LEADS_NOWHERE));
+            let why = unreadable(&entry.path());
+            if let Some(why) = why.filter(|_| !is_hidden(&entry.file_name().to_string_lossy())) {
+                return Err(Error::directory(&entry.path(), why));
             }
         }
         Ok(())
     }
 
-    /// Refuses a name that is a link of the local disk which leads nowhere.
-    pub(crate) fn refuse_broken_link(&self, name: &str) -> Result<(), Error> {
+    /// Refuses a name that is a link of the local disk which leads nowhere, or a pipe or device.
+    pub(crate) fn refuse_unreadable(&self, name: &str) -> Result<(), Error> {
         let path = self.path(name);
-        if self.local && leads_nowhere(&path) {
-            return Err(Error::directory(&path, LEADS_NOWHERE));
+        match unreadable(&path).filter(|_| self.local) {
+            Some(why) => Err(Error::directory(&path, why)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Replaces a small file as a whole.

@@ -257,6 +257,45 @@ fn rare_ids_are_no_finding_where_they_share_a_row() {
     assert!(of(&set.check(), "ids_seen_once").is_empty());
 }
 
+/// Microseconds among milliseconds: the value that is told is the wrong one, which is not the smallest.
+#[test]
+fn the_time_that_is_told_is_one_of_the_wrong_ones() {
+    let mut set = Set::new();
+    let feed = set.of(Split::Train).nth(5).unwrap();
+    feed.ts_ms *= 1_000;
+    let wrong_ms = feed.ts_ms;
+    let checked = set.check();
+    let found = &of(&checked, "time_unit")[0];
+    let expected = format!(
+        "1 of {TRAIN} requests are outside the years 1990 to 2100; the first is {wrong_ms} ms"
+    );
+    assert!(found.says.starts_with(&expected), "{}", found.says);
+}
+
+/// The history that fits does not hide the one that does not, and two that do not fit are two findings.
+#[test]
+fn each_history_is_compared_with_the_candidates_by_itself() {
+    for (of_products, of_channels) in [(true, false), (false, true), (true, true)] {
+        let mut set = Set::new();
+        set.each(|i, feed| {
+            let category = |column: &mut Column, away: bool| {
+                let all = ids(column).iter_mut().enumerate();
+                let shift = if away { 1 << 40 } else { 0 };
+                all.for_each(|(at, id)| *id = ((i + 7 * at) % 40) as u64 + shift);
+            };
+            category(&mut feed.products.entity[1], of_products);
+            category(&mut feed.channels.entity[1], of_channels);
+            category(&mut feed.candidates.channel[1], false);
+        });
+        let checked = set.check();
+        let found = of(&checked, "ids_never_meet");
+        let says: Vec<&str> = found.iter().map(|finding| finding.says.as_str()).collect();
+        let told =
+            |history: &str| says.iter().any(|says| says.contains(&format!("ids in {history} ")));
+        assert_eq!((told("product"), told("channel")), (of_products, of_channels), "{says:?}");
+    }
+}
+
 #[test]
 fn a_clock_that_starts_at_0_is_a_note() {
     let mut set = Set::new();

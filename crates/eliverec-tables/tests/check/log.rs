@@ -1,7 +1,9 @@
 //! Faults of event logs.
 
-use arrow::array::AsArray;
-use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 use eliverec_core::event::Scalar;
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
@@ -137,7 +139,7 @@ macro_rules! planted {
 
         #[test]
         fn every_check_is_planted() {
-            assert_all_planted(CHECKS, &["rows_rejected", $(stringify!($check)),*]);
+            assert_all_planted(CHECKS, &["rows_rejected", "ids_not_kept", $(stringify!($check)),*]);
         }
     };
 }
@@ -211,6 +213,36 @@ fn rows_rejected() {
     for part in ["1 of ", "missing", "part-00000.parquet", "impression needs it"] {
         assert!(says.contains(part), "no {part:?} in {says}");
     }
+}
+
+#[test]
+fn ids_not_kept() {
+    let (_folder, store) = Log::new().write();
+    let after = |change: &dyn Fn(&ArrayRef) -> ArrayRef, column: &str| {
+        for folder in fs_err::read_dir(store.root().join("events")).unwrap() {
+            let path = folder.unwrap().path().join("part-00000.parquet");
+            write_foreign(&path, &changed(&rows_of(&path), &[column], &|a| Some(change(&a))), 100);
+        }
+        log_events(&EventLog::open(&store).unwrap(), LATENESS_MS).unwrap()
+    };
+    // Ids in the upper half of 64 bits without a sign are no negative ones.
+    let large = |ids: &ArrayRef| {
+        let ids = ids.as_primitive::<UInt64Type>();
+        Arc::new(ids.unary::<_, UInt64Type>(|id| id | 1 << 63)) as ArrayRef
+    };
+    assert!(of(&after(&large, "request_id"), "ids_not_kept").is_empty());
+    // The same bits with a sign.
+    let signed = |ids: &ArrayRef| {
+        let ids = ids.as_primitive::<UInt64Type>();
+        Arc::new(ids.unary::<_, Int64Type>(|id| id as i64)) as ArrayRef
+    };
+    let checked = after(&signed, "request_id");
+    assert_found(&checked, "ids_not_kept", Level::Note, "ids");
+    let says = &of(&checked, "ids_not_kept")[0].says;
+    assert!(says.starts_with("request_id: negative numbers here, the same 64 bits"), "{says}");
+    let checked = after(&|ids| cast(ids, &DataType::Utf8), "request_id");
+    let says = &of(&checked, "ids_not_kept")[0].says;
+    assert_eq!(says, "request_id: text here, their 64-bit hash in feeds, scores and explanations");
 }
 
 #[test]

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, AsArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    TimestampMillisecondArray,
+    TimestampMillisecondArray, UInt64Array,
 };
 use arrow::datatypes::{DataType, TimestampMillisecondType};
 use eliverec_core::Dimensions;
+use eliverec_core::schema::Kind;
 use eliverec_core::seed::Random;
 use eliverec_tables::Error;
 use eliverec_tables::events::{
@@ -384,7 +385,7 @@ fn the_first_error_is_the_first_in_the_order_of_the_files() {
 #[test]
 fn ids_that_are_integers_here_and_text_there_are_refused() {
     let text = |array: ArrayRef| Some(cast(&array, &DataType::Utf8));
-    for column in ["user_id", "channel_id", "product_id", "request_id", "hour"] {
+    for column in ["event_id", "user_id", "channel_id", "product_id", "request_id", "hour"] {
         let (_folder, store) = on_disk();
         write(&store, &events(400, 1));
         let log = EventLog::open(&store).unwrap();
@@ -425,6 +426,41 @@ fn ids_of_tables_are_of_the_type_of_the_events_ids() {
     assert!(text.contains(expected) && text.contains("products.parquet"), "{text}");
     write_foreign(&table, &rows_of_table(&cast(&ids, &DataType::Int64)), 10);
     assert_eq!(read_strictly(&store).unwrap().len(), 100);
+}
+
+/// The tables of a log and its events have columns of one vocabulary, whatever their names are.
+#[test]
+fn columns_of_one_vocabulary_that_are_integers_and_text_are_refused() {
+    let table = |id: &str, category: &ArrayRef| {
+        let ids: ArrayRef = Arc::new(UInt64Array::from(vec![7, 8]));
+        RecordBatch::try_from_iter([(id, ids), ("category_id", Arc::clone(category))]).unwrap()
+    };
+    let (integers, text): (ArrayRef, ArrayRef) =
+        (Arc::new(UInt64Array::from(vec![1, 2])), Arc::new(StringArray::from(vec!["1", "2"])));
+    let (_folder, store) = on_disk();
+    write(&store, &events(100, 1));
+    write_dimensions(&Dimensions::empty(&schema()).unwrap(), &store).unwrap();
+    let [products, channels] =
+        ["products.parquet", "channels.parquet"].map(|n| store.root().join(n));
+    write_foreign(&products, &table("product_id", &integers), 10);
+    write_foreign(&channels, &table("channel_id", &text), 10);
+    let told = message(&EventLog::open(&store).map(|_| ()).unwrap_err());
+    let expected = "channels.parquet: column category_id: its ids are text here and integers in";
+    assert!(told.contains(expected) && told.contains("products.parquet, where"), "{told}");
+    write_foreign(&channels, &table("channel_id", &integers), 10);
+    assert_eq!(read_strictly(&store).unwrap().len(), 100);
+    // A column of the events against a field of a table.
+    let mut of_hours = schema();
+    of_hours.context[0].kind = Kind::Categorical { vocabulary: "category".into() };
+    fs_err::write(store.root().join("schema.toml"), of_hours.to_toml()).unwrap();
+    for path in [&products, &channels] {
+        let id = if path == &products { "product_id" } else { "channel_id" };
+        write_foreign(path, &table(id, &text), 10);
+    }
+    let told = message(&read_strictly(&store).unwrap_err());
+    let expected = "column hour: its ids are integers here and those of column category_id text in";
+    assert!(told.contains(expected) && told.contains("products.parquet, where"), "{told}");
+    assert!(told.contains("vocabulary category would never be met"), "{told}");
 }
 
 fn rows_of_table(ids: &ArrayRef) -> RecordBatch {

@@ -8,12 +8,12 @@ use eliverec_core::Feed;
 use eliverec_metrics::report::metric;
 use eliverec_metrics::table::{Format, Layout, TableRow, render};
 use eliverec_metrics::{Metric, Report};
-use eliverec_run::{Error, Scorer, durable};
+use eliverec_run::{Error, durable};
 use eliverec_sim::{Ceiling, Truth, read_truth};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::evaluate;
 
-use super::{print, tell};
+use super::{open_run, print, tell};
 
 /// Simulate a platform, train two models on it, compare them and explain a request
 #[derive(Debug, clap::Args)]
@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &Arguments, runner: Runner) -> anyhow::Result<u8> {
         if code != crate::OK {
             return Ok(code);
         }
-        let report = evaluate(&Scorer::open(&run)?, &run, &directory, Split::Test)?.report;
+        let report = evaluate(&open_run(&run)?, &run, &directory, Split::Test)?.report;
         rows.push(TableRow { name: name.into(), reports: vec![report] });
     }
     let test = TestSplit::read(&directory)?;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use comfy_table::CellAlignment;
-use eliverec_run::{Error, Scorer};
+use eliverec_run::Error;
 use eliverec_tables::check::promises;
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::disentangling::{Disentangling, measure};
 
 use super::causes::Causes;
-use super::{plain_table, reading};
+use super::{open_run, plain_table, reading};
 
 /// Compare a run's intents with the truth of a simulated log
 #[derive(Debug, clap::Args)]
@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let causes = Causes::read(&arguments.logs)?;
-    let scorer = Scorer::open(&arguments.run)?;
+    let scorer = open_run(&arguments.run)?;
     let split = arguments.split;
     let checked = promises(&feeds, &[split], &[split])?;
     let is_shared = |behaviour| causes.is_shared(behaviour);

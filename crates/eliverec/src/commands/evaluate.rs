@@ -4,14 +4,13 @@ use std::path::PathBuf;
 
 use eliverec_metrics::table::{Format, Layout, TableRow, render};
 use eliverec_metrics::{METRICS, Metric, Report, task_metrics};
-use eliverec_run::Scorer;
 use eliverec_tables::check::promises;
 use eliverec_tables::scores::ScoreTable;
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::{evaluate, evaluate_scores};
 use serde::Serialize;
 
-use super::{reading, tell};
+use super::{open_run, reading, tell};
 
 /// Measure a run's best checkpoint, or the scores of any system
 #[derive(Debug, clap::Args)]
@@ -55,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let checked = promises(&feeds, &[split], &[split])?;
     let (name, report, of_file) = match (&arguments.run, &arguments.scores) {
         (Some(run), _) => {
-            let scorer = Scorer::open(run)?;
+            let scorer = open_run(run)?;
             let report = evaluate(&scorer, run, &feeds, split)?.report;
             (scorer.config.model.name().to_owned(), report, None)
         }

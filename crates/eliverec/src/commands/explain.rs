@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use eliverec_run::RunDirectory;
+use eliverec_run::checkpoint::read_commit;
 use eliverec_run::explained::{Candidate, Event};
 use eliverec_tables::check::promises;
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::explain::{Explanation, TensorFile, explain};
 
-use super::{plain_table, reading};
+use super::{plain_table, reading, tell_unchecked};
 
 /// Show what the model saw and did for one request
 #[derive(Debug, clap::Args)]
@@ -71,6 +73,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             arguments.check_fields(explanation)?;
             arguments.check_candidate(explanation)
         })?;
+    if let Some(commit) = read_commit(&RunDirectory::at(&arguments.run))? {
+        tell_unchecked(&arguments.run, &commit);
+    }
     let checked = promises(&feeds, &Split::ALL, &[])?;
     let likeliest = || {
         let all = explanation.explained.candidates.iter().enumerate();

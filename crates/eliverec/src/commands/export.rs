@@ -20,7 +20,7 @@ use eliverec_train::{check_fit, feeds_read};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{bundle, fingerprint, now_ms, reading, tell};
+use super::{bundle, fingerprint, now_ms, open_run, reading, tell};
 
 /// Golden requests of a bundle: enough for every kind of request, few enough to be scored in moments.
 const GOLDEN_REQUESTS: u64 = 48;
@@ -78,7 +78,7 @@ struct Exported<'a> {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let Arguments { run, out, split, .. } = arguments;
     let feeds = FeedDirectory::open(&arguments.feeds)?;
-    let scorer = Scorer::open(run)?;
+    let scorer = open_run(run)?;
     check_fit(&RunDirectory::at(run), &feeds)?;
     let checked = promises(&feeds, &[*split], &[*split])?;
     let mut notes = Vec::new();

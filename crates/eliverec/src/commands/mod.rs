@@ -33,7 +33,8 @@ use std::path::Path;
 
 use anyhow::Context;
 use comfy_table::{Table, TableStyle};
-use eliverec_run::{Config, Error};
+use eliverec_run::checkpoint::Commit;
+use eliverec_run::{Config, Error, RunDirectory, Scorer};
 use serde::Serialize;
 
 /// Prints text that ends a command to standard output.
@@ -50,6 +51,20 @@ fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 fn tell(sentence: &str) {
     // A closed standard error must not stop the work.
     let _ = writeln!(std::io::stderr(), "{sentence}");
+}
+
+/// Opens a run's best checkpoint, and tells if it keeps no checksums.
+fn open_run(path: &Path) -> Result<Scorer, Error> {
+    let scorer = Scorer::open(path)?;
+    tell_unchecked(path, &scorer.commit);
+    Ok(scorer)
+}
+
+/// Tells if nothing says whether a run's files are whole.
+fn tell_unchecked(path: &Path, commit: &Commit) {
+    if let Some(line) = commit.unchecked(&RunDirectory::at(path)) {
+        tell(&line);
+    }
 }
 
 /// A table without lines, for a terminal.

@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use comfy_table::CellAlignment;
 use eliverec_features::FeatureConfig;
 use eliverec_retrieval::{NeighbourSettings, RetrievalConfig};
-use eliverec_run::Scorer;
 use eliverec_samples::feature_settings;
 use eliverec_tables::events::{EventLog, Store};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::retrieval::{LiveFrom, Measured, Measurement, RecallRow, recall};
 use indicatif::ProgressBar;
 
-use super::{plain_table, read_text, reading};
+use super::{open_run, plain_table, read_text, reading};
 
 /// Measure the recall of retrieval: per source and together
 #[derive(Debug, clap::Args)]
@@ -69,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             .map_err(eliverec_train::Error::from)?,
         None => RetrievalConfig::default(),
     };
-    let scorer = arguments.run.as_ref().map(|run| Scorer::open(run)).transpose()?;
+    let scorer = arguments.run.as_ref().map(|run| open_run(run)).transpose()?;
     let log = match &arguments.logs {
         Some(logs) => Some(EventLog::open(&Store::open(logs)?)?),
         None => None,

@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use eliverec_run::Scorer;
 use eliverec_tables::check::promises;
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::score::score;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::reading;
+use super::{open_run, reading};
 
 /// Write a run's scores of every candidate of a split
 #[derive(Debug, clap::Args)]
@@ -40,7 +39,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let Arguments { run, feeds, split, out, intents, json } = arguments;
     let feeds = FeedDirectory::open(feeds)?;
-    let scorer = Scorer::open(run)?;
+    let scorer = open_run(run)?;
     let checked = promises(&feeds, &[*split], &[*split])?;
     let bar = ProgressBar::new(feeds.feeds(*split)?);
     let scored =

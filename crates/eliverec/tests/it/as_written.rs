@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::UInt64Type;
+use arrow::datatypes::{DataType, UInt64Type};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use crate::feed_files::{changed, rows_of, write_foreign};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, text};
 
 fn write_with(path: &Path, rows: &RecordBatch, compression: Compression) {
     let properties = WriterProperties::builder().set_compression(compression).build();
@@ -53,6 +53,34 @@ fn feeds_and_logs_of_every_codec_are_read() {
     }
 }
 
+/// What feeds made of a log do not keep of its ids is told, once.
+#[test]
+fn samples_say_which_ids_they_do_not_keep() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed("simulate --out logs --users 60 --days 3 --seed 1");
+    let samples = "samples --logs logs --out";
+    let output = sandbox.run(&format!("{samples} integers"));
+    assert!(!text(&output.stderr).contains("ids_not_kept"));
+    for day in fs_err::read_dir(sandbox.path("logs/events")).unwrap() {
+        for file in fs_err::read_dir(day.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let rows = changed(&rows_of(&path), &["request_id"], &|ids| {
+                Some(arrow::compute::cast(&ids, &DataType::Utf8).unwrap())
+            });
+            write_foreign(&path, &rows, 500);
+        }
+    }
+    let output = sandbox.run(&format!("{samples} text --json"));
+    assert!(output.status.success());
+    let expected = "request_id: text here, their 64-bit hash in feeds, scores and explanations";
+    assert_eq!(text(&output.stderr).matches(expected).count(), 1);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = told["findings"].as_array().unwrap();
+    let found: Vec<_> = findings.iter().filter(|found| found["check"] == "ids_not_kept").collect();
+    assert_eq!(found.len(), 1, "{told}");
+    assert_eq!(found[0]["says"], expected);
+}
+
 #[test]
 fn a_request_is_asked_for_and_shown_as_the_feeds_write_it() {
     let sandbox = Sandbox::new();
@@ -73,6 +101,7 @@ fn a_request_is_asked_for_and_shown_as_the_feeds_write_it() {
         for (part, rows) in parts.iter().zip(&rows) {
             let rows = changed(rows, &["request_id"], write);
             let rows = changed(&rows, &["user_id"], write);
+            let rows = changed(&rows, &["channels", "channel_id"], write);
             write_foreign(part, &changed(&rows, &["candidates", "channel_id"], write), 64);
         }
         // A run refuses feeds that write their ids in another way than its own.

@@ -132,3 +132,53 @@ fn a_damaged_checkpoint_is_named() {
     let message = sandbox.fail("evaluate --run run --feeds feeds", 1);
     assert!(message.contains("dense.safetensors"), "{message}");
 }
+
+/// A flipped bit that parses as well as before is found, in whatever gives the numbers; and an older run is told apart.
+#[test]
+fn a_run_whose_files_have_changed_is_not_used() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed("train --config config.toml --feeds feeds --out run training.max_steps=3");
+    let evaluate = "evaluate --run run --feeds feeds --json";
+    let told = sandbox.succeed(evaluate);
+    for (file, (from, to)) in [
+        // The sign bit of the last weight; two moments; a number of the config that scoring goes by.
+        ("checkpoints/step-00000003/dense.safetensors", ("", "")),
+        ("normalization.json", ("0.", "1.")),
+        ("config.toml", ("seed = ", "seed = 1")),
+        ("schema.toml", ("10.0", "11.0")),
+    ] {
+        let path = sandbox.path("run").join(file);
+        let whole = fs_err::read(&path).unwrap();
+        let mut changed = whole.clone();
+        if from.is_empty() {
+            *changed.last_mut().unwrap() ^= 0x80;
+        } else {
+            let text = String::from_utf8(changed).unwrap();
+            assert!(text.contains(from), "{file}: {text}");
+            changed = text.replacen(from, to, 1).into_bytes();
+        }
+        fs_err::write(&path, changed).unwrap();
+        for words in [
+            evaluate,
+            "train --feeds feeds --out run --resume",
+            "train --config config.toml --feeds feeds --out next --init-from run",
+            "export --run run --feeds feeds --out bundle",
+        ] {
+            let message = sandbox.fail(words, 1);
+            let expected = format!("run/{file}: has changed since it was written");
+            assert!(message.contains(&expected) && message.contains("damaged"), "{message}");
+        }
+        fs_err::write(&path, whole).unwrap();
+    }
+    assert_eq!(sandbox.succeed(evaluate), told);
+    // A run of a program that kept none is read, and told.
+    let file = sandbox.path("run/checkpoint.json");
+    let text = fs_err::read_to_string(&file).unwrap();
+    let mut commit: serde_json::Value = serde_json::from_str(&text).unwrap();
+    commit.as_object_mut().unwrap().remove("checksums").unwrap();
+    fs_err::write(&file, commit.to_string()).unwrap();
+    let output = sandbox.run(evaluate);
+    assert!(output.status.success());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told.matches("run: this run keeps no checksums").count(), 1, "{told}");
+}

@@ -141,8 +141,7 @@ fn twins_without_positions_are_told_apart_by_order_and_counted() {
 
 /// The feeds' file with the channels' ids as text.
 fn ids_as_text(path: &Path) {
-    let rows = read(path);
-    let changed = with(&rows, "candidates", |array| {
+    let text = |array: &ArrayRef| -> ArrayRef {
         let list: &ListArray = array.as_list();
         let structs = list.values().as_struct();
         let (mut fields, mut arrays) = (Vec::new(), Vec::new());
@@ -159,8 +158,9 @@ fn ids_as_text(path: &Path) {
         let structs = StructArray::new(fields.into(), arrays, None);
         let element = Arc::new(Field::new("element", structs.data_type().clone(), false));
         Arc::new(ListArray::new(element, list.offsets().clone(), Arc::new(structs), None))
-    });
-    write(path, &changed);
+    };
+    let changed = with(&read(path), "candidates", text);
+    write(path, &with(&changed, "channels", text));
 }
 
 #[test]

@@ -336,7 +336,8 @@ fn feeds_whose_ids_are_of_another_kind_are_not_scored() {
     let as_text = |ids: ArrayRef| Some(cast(&ids, &DataType::Utf8));
     write_foreign(&file, &changed(&rows, &["request_id"], &as_text), 7);
     sandbox.succeed("evaluate --run run --feeds feeds");
-    write_foreign(&file, &changed(&rows, &["candidates", "channel_id"], &as_text), 7);
+    let both = changed(&rows, &["candidates", "channel_id"], &as_text);
+    write_foreign(&file, &changed(&both, &["channels", "channel_id"], &as_text), 7);
     for words in [
         "evaluate --run run --feeds feeds",
         "score --run run --feeds feeds --out scores.parquet",

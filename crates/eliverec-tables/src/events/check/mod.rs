@@ -7,6 +7,7 @@
 
 mod arrivals;
 mod family;
+mod ids;
 mod kinds;
 mod requests;
 mod tables;
@@ -20,6 +21,7 @@ use crate::check::{Check, Checked, Part, Read};
 use crate::error::Error;
 use family::Family;
 
+pub use ids::ids_not_kept;
 pub use tables::WithoutRow;
 
 /// The checks of event logs, in the order in which findings of one level stand.
@@ -38,6 +40,7 @@ pub const CHECKS: &[&Check] = &[
     &requests::POSITION_MISSING,
     &kinds::LEAVE_UNIT,
     &kinds::CLICKS_OF_ONE_DOMAIN,
+    &ids::IDS_NOT_KEPT,
 ];
 
 /// What was read of a log: some of its events, and its tables.
@@ -88,5 +91,6 @@ pub fn log(log: &EventLog, allowed_lateness_ms: i64) -> Result<Checked, Error> {
         family.tell(&mut findings);
         covers.extend(family.covers());
     }
+    ids::tell(log, log.days(), &mut findings)?;
     Ok(Checked::new(read, covers, findings, CHECKS))
 }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use eliverec_core::{Batch, Feed, Schema};
-use eliverec_run::{Config, Error, Scorer, Scoring};
+use eliverec_run::{Config, Error, Scoring};
 use eliverec_serve::bench::{self, Sizes, Timing};
 use eliverec_serve::drawn_model::DrawnModel;
 use eliverec_tables::{FeedDirectory, Split};
 
-use crate::commands::{plain_table, print, print_json, read_config};
+use crate::commands::{open_run, plain_table, print, print_json, read_config};
 
 /// Time requests, one user against its candidates, by the fast path and by the general one, and compare their scores
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let timing = pool.install(|| {
         let feeds = arguments.feeds.as_ref().map(FeedDirectory::open).transpose()?;
         if let Some(run) = &arguments.run {
-            let scorer = Scorer::open(run)?;
+            let scorer = open_run(run)?;
             return time(arguments, &scorer.scoring(), feeds.as_ref());
         }
         let config = match &arguments.config {

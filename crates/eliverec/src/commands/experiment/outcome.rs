@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::folder::Job;
 use crate::commands::causes::Causes;
+use crate::commands::open_run;
 
 /// Points of a curve.
 const POINTS: usize = 120;
@@ -33,7 +34,7 @@ impl Keeper {
     /// Evaluates a finished run and writes its result; the users' side file first, so that a result never lacks it.
     pub(super) fn keep(&self, job: &Job, run: &Path, trained: Duration) -> anyhow::Result<()> {
         let begun = std::time::Instant::now();
-        let scorer = Scorer::open(run)?;
+        let scorer = open_run(run)?;
         let detail = evaluate(&scorer, run, &self.feeds, Split::Test)?;
         let log = fs_err::read_to_string(run.join("metrics.jsonl"))?;
         let log = Log::read(&log).with_context(|| format!("{}/metrics.jsonl", run.display()))?;

@@ -1,0 +1,108 @@
+//! By what a run knows its own files again: a flipped bit in weights, moments or settings gives other numbers that look as good.
+//!
+//! The commit point holds them, so they change with what they are of. Rows have checksums of their own, in the store's files.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use eliverec_core::checksum::Checksum;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::run::{DENSE_FILE, RunDirectory, SETTLED_FILES};
+
+/// Size and checksum of files by their names below the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Checksums(BTreeMap<String, String>);
+
+impl Checksums {
+    /// Of what stands in a run from its beginning, and of the weights of some checkpoints. What the commit `before` knows is taken
+    /// over, so that a file that has been damaged since is not taken for good. The config of a run that is being made comes last,
+    /// and with the next commit.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn of(
+        run: &RunDirectory,
+        before: Option<&Self>,
+        checkpoints: &[&str],
+    ) -> Result<Self, Error> {
+        let mut all = Self::default();
+        for name in names(checkpoints) {
+            let known = before.and_then(|before| before.0.get(&name)).cloned();
+            let path = run.path().join(&name);
+            if let Some(mark) = known {
+                all.0.insert(name, mark);
+            } else if path.exists() {
+                all.0.insert(name, mark(&path)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Compares what stands in a run from its beginning, and the weights of some checkpoints.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] names the file that has changed.
+    pub(crate) fn check(&self, run: &RunDirectory, checkpoints: &[&str]) -> Result<(), Error> {
+        for name in names(checkpoints) {
+            let path = run.path().join(&name);
+            if let Some(known) = self.0.get(&name)
+                && *known != mark(&path)?
+            {
+                let reason = "has changed since it was written (its checksum is wrong)".into();
+                return Err(Error::Damaged { path, reason });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn names(checkpoints: &[&str]) -> impl Iterator<Item = String> {
+    let dense = checkpoints.iter().map(|checkpoint| format!("{checkpoint}/{DENSE_FILE}"));
+    SETTLED_FILES.into_iter().map(String::from).chain(dense)
+}
+
+fn mark(path: &Path) -> Result<String, Error> {
+    let (bytes, checksum) = Checksum::of(fs_err::File::open(path)?)?;
+    Ok(format!("{bytes} bytes, content {:016x}", checksum.value()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bit_of_a_file_counts_and_what_was_known_stays_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let run = RunDirectory::at(directory.path());
+        let step = "checkpoints/step-1";
+        fs_err::create_dir_all(run.path().join(step)).unwrap();
+        let dense = format!("{step}/{DENSE_FILE}");
+        for name in ["config.toml", "normalization.json", &dense] {
+            fs_err::write(run.path().join(name), format!("content of {name}")).unwrap();
+        }
+        let known = Checksums::of(&run, None, &[step]).unwrap();
+        known.check(&run, &[step]).unwrap();
+        for name in ["config.toml", "normalization.json", &dense] {
+            let path = run.path().join(name);
+            let whole = fs_err::read(&path).unwrap();
+            let mut flipped = whole.clone();
+            *flipped.last_mut().unwrap() ^= 0x80;
+            for changed in [flipped, [whole.as_slice(), &[0]].concat()] {
+                fs_err::write(&path, changed).unwrap();
+                let error = known.check(&run, &[step]).unwrap_err();
+                assert!(
+                    matches!(&error, Error::Damaged { path: of, .. } if *of == path),
+                    "{error}"
+                );
+                assert_eq!(Checksums::of(&run, Some(&known), &[step]).unwrap(), known);
+            }
+            fs_err::write(&path, whole).unwrap();
+        }
+        // Of other checkpoints nothing is said.
+        assert_ne!(Checksums::of(&run, Some(&known), &[]).unwrap(), known);
+        known.check(&run, &[]).unwrap();
+    }
+}
