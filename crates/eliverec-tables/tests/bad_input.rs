@@ -200,7 +200,20 @@ fn nulls() {
         let kind = DataType::Dictionary(Box::new(DataType::Int16), Box::new(DataType::Utf8));
         Some(cast(&with_null(&cast(array, &DataType::Utf8), at), &kind))
     };
-    let error = error_of(&["candidates", "category_id"], text);
+    // All columns of the vocabulary are text, or that is told first.
+    let (_folder, directory) = toy_directory(FEEDS);
+    let file = first_file(&directory);
+    let mut rows = rows_of(&file);
+    for group in ["products", "channels"] {
+        rows =
+            changed(&rows, &[group, "category_id"], &|array| Some(cast(&array, &DataType::Utf8)));
+    }
+    write_foreign(
+        &file,
+        &changed(&rows, &["candidates", "category_id"], &|array| text(&array)),
+        128,
+    );
+    let error = read_all(&directory).unwrap_err();
     assert_names(&error, &["row 300: candidates[1].category_id: is null"]);
     let error = error_of(&["channels"], |array| Some(with_null(array, ROW)));
     assert_names(&error, &["row 300: channels: is null", "empty list"]);

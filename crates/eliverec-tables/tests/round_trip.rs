@@ -240,13 +240,23 @@ fn text_becomes_its_hash() {
     let hashed = |id: &u64| text_id(&format!("channel {id}"));
     let mut expected = toy::feeds(20, 1);
     for feed in &mut expected {
-        let Column::Ids(ids) = &mut feed.channels.entity[0] else { panic!("ids") };
-        *ids = ids.iter().map(hashed).collect();
+        for column in [&mut feed.channels.entity[0], &mut feed.candidates.channel[0]] {
+            let Column::Ids(ids) = column else { panic!("ids") };
+            *ids = ids.iter().map(hashed).collect();
+        }
     }
     let dictionary = DataType::Dictionary(Box::new(DataType::Int16), Box::new(DataType::Utf8));
     for kind in [DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View, dictionary] {
         let text = |array: &ArrayRef| Some(cast(&to_text(array), &kind));
-        assert_eq!(reread(&["channels", "channel_id"], text), expected, "{kind}");
+        // Both columns of the vocabulary, or they would never meet.
+        let (_folder, directory) = toy_directory(20);
+        let file = first_file(&directory);
+        let mut rows = rows_of(&file);
+        for group in ["channels", "candidates"] {
+            rows = changed(&rows, &[group, "channel_id"], &|array| text(&array));
+        }
+        write_foreign(&file, &rows, 7);
+        assert_eq!(read_all(&directory).unwrap(), expected, "{kind}");
     }
 }
 
