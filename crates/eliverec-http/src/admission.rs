@@ -69,13 +69,7 @@ impl Gate {
         let arrived = Instant::now();
         let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting(&self.waiting);
-        let mean = Duration::from_nanos(self.mean_ns.load(Ordering::Relaxed));
-        let wait = mean.mul_f64(ahead as f64 / self.workers as f64);
-        if ahead >= self.most_waiting || wait > self.deadline {
-            let detail = format!("{ahead} requests wait already; try again");
-            let seconds = wait.as_secs_f64().ceil().max(1.0) as u32;
-            return Err(Problem::new(Code::Overloaded, detail).retry_after(seconds));
-        }
+        self.has_room_behind(ahead)?;
         let late = || {
             let detail = format!("no worker was free within {} ms", self.deadline.as_millis());
             Problem::new(Code::Deadline, detail).retry_after(1)
@@ -85,6 +79,25 @@ impl Gate {
         drop(waiting);
         let waited = arrived.elapsed();
         Ok(Admitted { gate: self, began: Instant::now(), waited, _permit: permit })
+    }
+
+    /// Whether a request that comes now could wait.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] as [`Gate::enter`].
+    pub fn has_room(&self) -> Result<(), Problem> {
+        self.has_room_behind(self.waiting())
+    }
+
+    fn has_room_behind(&self, ahead: usize) -> Result<(), Problem> {
+        let mean = Duration::from_nanos(self.mean_ns.load(Ordering::Relaxed));
+        let wait = mean.mul_f64(ahead as f64 / self.workers as f64);
+        if ahead < self.most_waiting && wait <= self.deadline {
+            return Ok(());
+        }
+        let detail = format!("{ahead} requests wait already; try again");
+        let seconds = wait.as_secs_f64().ceil().max(1.0) as u32;
+        Err(Problem::new(Code::Overloaded, detail).retry_after(seconds))
     }
 
     /// Requests that wait.

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::problem::{Code, Problem};
 use crate::served::Served;
+use crate::telemetry::Stages;
 
 /// Who asks, when, and where.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,8 @@ pub struct Asked {
     pub at_ms: i64,
     /// The schema's `context` fields, in its order.
     pub context: Vec<Scalar>,
+    /// All tasks, or p(watch) alone.
+    pub wanted: Wanted,
 }
 
 /// Channels with scores.
@@ -48,6 +51,8 @@ pub struct Answer {
     pub(crate) served: Weak<Served>,
     /// By candidate of the feed.
     pub(crate) p_watch: Vec<f32>,
+    /// What it took.
+    pub(crate) stages: Stages,
 }
 
 /// One channel with its scores.
@@ -156,14 +161,14 @@ impl Answer {
         feed: Feed,
         stand: eliverec_state::Stand,
         channels: Vec<(u64, Vec<Given>)>,
-        k: usize,
+        (k, wanted): (usize, Wanted),
     ) -> Result<Self, Problem> {
         let model = &served.bundle.model;
         let (tasks, p_watch) = if channels.is_empty() {
             (None, Vec::new())
         } else {
             let batch = served.batch(&feed)?;
-            let scores = served.scorer.score(&model.scoring(), batch, Wanted::All, |_| ());
+            let scores = served.scorer.score(&model.scoring(), batch, wanted, |_| ());
             (scores.tasks, scores.p_watch)
         };
         let mut scored: Vec<Scored> = channels
@@ -185,6 +190,7 @@ impl Answer {
             feed,
             served: Arc::downgrade(served),
             p_watch,
+            stages: Stages::default(),
         })
     }
 

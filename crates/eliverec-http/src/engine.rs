@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::names::Names;
 use crate::problem::{Code, Problem};
 use crate::served::Served;
-use crate::telemetry::{Stage, Telemetry};
+use crate::telemetry::{Stage, Stages, Telemetry};
 use crate::wire::Id;
 
 /// What an engine is made of.
@@ -131,29 +131,25 @@ impl Engine {
         telemetry: &Telemetry,
     ) -> Result<Answer, Problem> {
         let served = Arc::clone(&self.bundles.load().active);
+        let mut stages = Stages::default();
         let begun = Instant::now();
         let seed = asked.request_id;
         let found = served.candidates(&self.state, asked.user_id, asked.at_ms, seed);
-        telemetry.took(Stage::Retrieval, begun.elapsed());
+        stages.took(Stage::Retrieval, begun.elapsed());
         telemetry.candidates(&found);
         let channels = found.into_iter().map(|found| (found.channel_id, found.given_by));
-        self.answer(&served, asked, channels.collect(), k, telemetry)
+        self.answer(&served, asked, channels.collect(), k, stages)
     }
 
     /// Scores of the caller's own channels, each once.
     ///
     /// # Errors
     /// None for a request that fits the schema.
-    pub fn rank(
-        &self,
-        asked: &Asked,
-        channels: &[u64],
-        telemetry: &Telemetry,
-    ) -> Result<Answer, Problem> {
+    pub fn rank(&self, asked: &Asked, channels: &[u64]) -> Result<Answer, Problem> {
         let served = Arc::clone(&self.bundles.load().active);
         let channels: Vec<_> = channels.iter().map(|channel| (*channel, Vec::new())).collect();
         let k = channels.len();
-        self.answer(&served, asked, channels, k, telemetry)
+        self.answer(&served, asked, channels, k, Stages::default())
     }
 
     fn answer(
@@ -162,7 +158,7 @@ impl Engine {
         asked: &Asked,
         channels: Vec<(u64, Vec<Given>)>,
         k: usize,
-        telemetry: &Telemetry,
+        mut stages: Stages,
     ) -> Result<Answer, Problem> {
         let begun = Instant::now();
         let candidates = channels.iter().map(|(channel_id, _)| Candidate {
@@ -179,10 +175,11 @@ impl Engine {
             candidates: candidates.collect(),
         };
         let (feed, stand) = self.state.feed(&served.builder, &mut request, asked.at_ms);
-        telemetry.took(Stage::Features, begun.elapsed());
+        stages.took(Stage::Features, begun.elapsed());
         let begun = Instant::now();
-        let answer = Answer::of(served, feed, stand, channels, k)?;
-        telemetry.took(Stage::Rank, begun.elapsed());
+        let mut answer = Answer::of(served, feed, stand, channels, (k, asked.wanted))?;
+        stages.took(Stage::Rank, begun.elapsed());
+        answer.stages = stages;
         Ok(answer)
     }
 

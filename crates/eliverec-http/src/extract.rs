@@ -1,5 +1,7 @@
 //! Bodies and queries, whose refusals are problems like all others.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -8,10 +10,16 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use crate::problem::{Code, Problem};
+use crate::service::Service;
 
 /// A JSON body.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
+
+/// A JSON body of a request for scores. Where too many wait already it is refused before it is parsed, so that a flood of requests
+/// takes little from those that are answered.
+#[derive(Debug)]
+pub struct Admissible<T>(pub T);
 
 /// A JSON array, one object, or newline-delimited JSON: rows of a batch, with the field that a wrong one names.
 #[derive(Debug)]
@@ -54,8 +62,21 @@ async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pro
     })
 }
 
+/// The text of one JSON object.
+async fn one<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    if media(request.headers())? == Media::Lines {
+        let detail = "this call takes one JSON object; send `Content-Type: application/json`";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    bytes(request, state).await
+}
+
 /// Reads a value and nothing after it.
 fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    // Where an error stands is found only when there is one: following the path takes longer than reading.
+    if let Ok(value) = serde_json::from_slice(text) {
+        return Ok(value);
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
@@ -77,11 +98,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if media(request.headers())? == Media::Lines {
-            let detail = "this call takes one JSON object; send `Content-Type: application/json`";
-            return Err(Problem::new(Code::UnsupportedMediaType, detail));
-        }
-        parse(&bytes(request, state).await?).map(Self)
+        parse(&one(request, state).await?).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Admissible<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Problem> {
+        // Read to its end in any case: the connection goes on.
+        let text = one(request, service).await?;
+        service.ranking.has_room()?;
+        parse(&text).map(Self)
     }
 }
 

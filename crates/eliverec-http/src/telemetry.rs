@@ -47,6 +47,25 @@ impl Stage {
     }
 }
 
+/// What the stages of one request took.
+#[derive(Clone, Debug, Default)]
+pub struct Stages(Vec<(Stage, Duration)>);
+
+impl Stages {
+    /// So long one of them took.
+    pub fn took(&mut self, stage: Stage, time: Duration) {
+        self.0.push((stage, time));
+    }
+
+    /// As the header `server-timing` has it (W3C Server Timing), milliseconds.
+    pub fn header(&self) -> String {
+        let one = |(stage, took): &(Stage, Duration)| {
+            format!("{};dur={:.3}", stage.name(), took.as_secs_f64() * 1e3)
+        };
+        self.0.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl EncodeLabelValue for Stage {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
         encoder.write_str(self.name())
@@ -96,6 +115,7 @@ pub struct Telemetry {
     bundle: Family<BundleLabel, Gauge>,
     waiting: Gauge,
     freshness: Gauge<f64, std::sync::atomic::AtomicU64>,
+    resident: Gauge,
 }
 
 impl Default for Telemetry {
@@ -122,7 +142,21 @@ impl Default for Telemetry {
         let freshness = Gauge::default();
         let help = "Age of the newest event that the features know";
         registry.register_with_unit("newest_event_age", help, Unit::Seconds, freshness.clone());
-        Self { registry, answered, refused, stages, events, candidates, bundle, waiting, freshness }
+        let resident = Gauge::default();
+        let help = "Memory of the process";
+        registry.register_with_unit("resident_memory", help, Unit::Bytes, resident.clone());
+        Self {
+            registry,
+            answered,
+            refused,
+            stages,
+            events,
+            candidates,
+            bundle,
+            waiting,
+            freshness,
+            resident,
+        }
     }
 }
 
@@ -137,9 +171,11 @@ impl Telemetry {
         self.refused.get_or_create(&Refused { code }).inc();
     }
 
-    /// Time that a stage took.
-    pub fn took(&self, stage: Stage, time: Duration) {
-        self.stages.get_or_create(&StageLabel { stage }).observe(time.as_secs_f64());
+    /// What the stages of a request took.
+    pub fn took(&self, stages: &Stages) {
+        for (stage, time) in &stages.0 {
+            self.stages.get_or_create(&StageLabel { stage: *stage }).observe(time.as_secs_f64());
+        }
     }
 
     /// Events that met a fate.
@@ -169,6 +205,8 @@ impl Telemetry {
     pub fn text(&self, waiting: usize, newest_event_age_s: Option<f64>) -> String {
         self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         self.freshness.set(newest_event_age_s.unwrap_or(f64::NAN));
+        let memory = memory_stats::memory_stats().map_or(0, |memory| memory.physical_mem);
+        self.resident.set(i64::try_from(memory).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing into a string does not fail.
         let _ = encode(&mut text, &self.registry);
@@ -185,7 +223,12 @@ mod tests {
         let telemetry = Telemetry::default();
         telemetry.answered("/v1/rank", 200);
         telemetry.refused("overloaded");
-        telemetry.took(Stage::Rank, Duration::from_millis(2));
+        let stages = Stages(vec![
+            (Stage::Rank, Duration::from_micros(2_250)),
+            (Stage::Total, Duration::from_millis(3)),
+        ]);
+        assert_eq!(stages.header(), "rank;dur=2.250, total;dur=3.000");
+        telemetry.took(&stages);
         telemetry.events("admitted", 3);
         telemetry.bundle("a");
         telemetry.bundle("b");

@@ -177,6 +177,15 @@ pub fn ranker(scoring: &Scoring<'_>, requests: &[Batch]) -> Timing {
     }
 }
 
+/// GFLOP/s of the timed product on this thread, of its processor time: to compare machines and moments.
+pub fn product_rate() -> f64 {
+    let mut product = Calibration::new(512);
+    product.run();
+    let begun = cpu_time();
+    let operations: u64 = (0..40).map(|_| product.run()).sum();
+    operations as f64 / (cpu_time() - begun) / 1e9
+}
+
 /// Operations of the matrix products of a request by way of the fast path, the mean.
 fn operations(scoring: &Scoring<'_>, requests: &[Batch]) -> [f64; 4] {
     let settings = scoring.config.settings();

@@ -10,7 +10,7 @@ use crate::answer::Acknowledgement;
 use crate::extract::Batch;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::Service;
-use crate::telemetry::Stage;
+use crate::telemetry::{Stage, Stages};
 use crate::wire::{Id, WireEvent, at_most};
 
 /// Takes one event, an array of events, or newline-delimited events: all of a batch or none. The answer comes when they are
@@ -44,7 +44,9 @@ pub(crate) async fn events(
         })
         .await??;
     drop(admitted);
-    service.telemetry.took(Stage::Ingest, arrived.elapsed());
+    let mut stages = Stages::default();
+    stages.took(Stage::Ingest, arrived.elapsed());
+    service.telemetry.took(&stages);
     for (fate, count) in [
         ("admitted", acknowledged.admitted),
         ("duplicate", acknowledged.duplicate),

@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use eliverec_models::fast::Wanted;
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::answer::{Answer, Asked, GivenBy};
-use crate::extract::Body;
+use crate::extract::Admissible;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::Service;
 use crate::telemetry::Stage;
@@ -35,10 +36,17 @@ pub(crate) struct RecommendRequest {
     /// When, milliseconds since 1970 UTC, on a service whose clock the callers set.
     #[serde(default)]
     at: Option<i64>,
+    /// Whether the inter-channel tasks are scored, too; p_watch alone takes less time.
+    #[serde(default = "yes")]
+    tasks: bool,
 }
 
 const fn ten() -> usize {
     10
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Who asks for the scores of which channels.
@@ -59,6 +67,9 @@ pub(crate) struct RankRequest {
     /// When, milliseconds since 1970 UTC, on a service whose clock the callers set.
     #[serde(default)]
     at: Option<i64>,
+    /// Whether the inter-channel tasks are scored, too; p_watch alone takes less time.
+    #[serde(default = "yes")]
+    tasks: bool,
 }
 
 /// Channels, the likeliest watch first.
@@ -85,13 +96,35 @@ pub(crate) struct RankedChannel {
     p_watch: f32,
     /// What the inter-channel tasks predict, by the schema's names; of something that happens or not its probability given a
     /// watch.
-    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    #[serde(skip_serializing_if = "Predicted::is_empty")]
     #[schema(value_type = Object)]
-    tasks: serde_json::Map<String, serde_json::Value>,
+    tasks: Predicted,
     /// Which sources of retrieval gave it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sources: Vec<GivenBy>,
 }
+
+/// What the tasks predict, by their names; empty where they were not asked.
+#[derive(Debug)]
+struct Predicted {
+    tasks: Arc<[String]>,
+    values: Vec<f32>,
+}
+
+impl Predicted {
+    const fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+}
+
+impl Serialize for Predicted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.tasks.iter().zip(&self.values))
+    }
+}
+
+/// An answer, and what its stages took as a header.
+type Timed = ([(&'static str, String); 1], Json<RankAnswer>);
 
 /// Ranks live channels that retrieval finds for a user.
 #[utoipa::path(
@@ -100,22 +133,22 @@ pub(crate) struct RankedChannel {
 )]
 pub(crate) async fn recommend(
     State(service): State<Arc<Service>>,
-    Body(request): Body<RecommendRequest>,
-) -> Result<Json<RankAnswer>, Problem> {
+    Admissible(request): Admissible<RecommendRequest>,
+) -> Result<Timed, Problem> {
     let most = service.settings.candidates;
     if request.k == 0 || request.k > most {
         let detail = format!("is {}; write 1 to {most}", request.k);
         return Err(Problem::invalid("k", detail));
     }
     let who = (request.request_id.as_ref(), &request.user_id);
-    let asked = asked(&service, who, &request.context, request.at)?;
+    let asked = asked(&service, who, &request.context, (request.at, request.tasks))?;
     let (request_id, k) = (asked.request_id, request.k);
     let answer = compute(&service, request_id, move |service| {
         service.engine.recommend(&asked, k, &service.telemetry)
     });
     let answer = answer.await?;
     let names = answer.channels.iter().map(|of| service.engine.name_of(of.channel_id)).collect();
-    Ok(Json(told(request_id, &answer, names)))
+    Ok(told(request_id, &answer, names))
 }
 
 /// Scores the caller's own candidates.
@@ -125,8 +158,8 @@ pub(crate) async fn recommend(
 )]
 pub(crate) async fn rank(
     State(service): State<Arc<Service>>,
-    Body(request): Body<RankRequest>,
-) -> Result<Json<RankAnswer>, Problem> {
+    Admissible(request): Admissible<RankRequest>,
+) -> Result<Timed, Problem> {
     if request.channels.is_empty() {
         return Err(Problem::invalid("channels", "is empty; name at least one channel"));
     }
@@ -140,32 +173,33 @@ pub(crate) async fn rank(
         }
     }
     let who = (request.request_id.as_ref(), &request.user_id);
-    let asked = asked(&service, who, &request.context, request.at)?;
+    let asked = asked(&service, who, &request.context, (request.at, request.tasks))?;
     let request_id = asked.request_id;
     let mut channels: Vec<(usize, u64)> = given.iter().map(|(id, (i, _))| (*i, *id)).collect();
     channels.sort_unstable();
     let channels: Vec<u64> = channels.into_iter().map(|(_, id)| id).collect();
     let answer = compute(&service, request_id, move |service| {
-        service.engine.rank(&asked, &channels, &service.telemetry)
+        service.engine.rank(&asked, &channels)
     });
     let answer = answer.await?;
     let names = answer.channels.iter().map(|of| {
         given.remove(&of.channel_id).map_or(Id::Number(of.channel_id), |(_, given)| given)
     });
     let names = names.collect();
-    Ok(Json(told(request_id, &answer, names)))
+    Ok(told(request_id, &answer, names))
 }
 
 fn asked(
     service: &Service,
     (request, user): (Option<&Id>, &Id),
     context: &Values,
-    at: Option<i64>,
+    (at, tasks): (Option<i64>, bool),
 ) -> Result<Asked, Problem> {
     let context = scalars(service.engine.context_fields(), context, "context")?;
     let request_id = request.map_or_else(drawn, Id::value);
     let at_ms = service.clock.request_ms(at)?;
-    Ok(Asked { request_id, user_id: user.value(), at_ms, context })
+    let wanted = if tasks { Wanted::All } else { Wanted::Watch };
+    Ok(Asked { request_id, user_id: user.value(), at_ms, context, wanted })
 }
 
 /// A request's id that a caller's numbers, which may be of 53 bits, hold.
@@ -181,31 +215,33 @@ async fn compute(
 ) -> Result<Arc<Answer>, Problem> {
     let arrived = Instant::now();
     let admitted = service.ranking.enter().await?;
-    service.telemetry.took(Stage::Wait, admitted.waited);
     let working = Arc::clone(service);
-    let answer = service.compute(move || work(&working)).await??;
+    let mut answer = service.compute(move || work(&working)).await??;
+    answer.stages.took(Stage::Wait, admitted.waited);
     drop(admitted);
-    service.telemetry.took(Stage::Total, arrived.elapsed());
+    answer.stages.took(Stage::Total, arrived.elapsed());
+    service.telemetry.took(&answer.stages);
     let answer = Arc::new(answer);
     service.ledger.keep(request_id, Arc::clone(&answer));
     Ok(answer)
 }
 
-fn told(request_id: u64, answer: &Answer, names: Vec<Id>) -> RankAnswer {
+fn told(request_id: u64, answer: &Answer, names: Vec<Id>) -> Timed {
     let channels = answer.channels.iter().zip(names).map(|(scored, channel_id)| {
-        let tasks = answer.tasks.iter().zip(&scored.tasks);
+        let tasks = Predicted { tasks: Arc::clone(&answer.tasks), values: scored.tasks.clone() };
         RankedChannel {
             channel_id,
             p_watch: scored.p_watch,
-            tasks: tasks.map(|(name, value)| (name.clone(), (*value).into())).collect(),
+            tasks,
             sources: scored.sources.iter().copied().map(GivenBy::from).collect(),
         }
     });
-    RankAnswer {
+    let told = RankAnswer {
         request_id,
         model: answer.model.to_string(),
         at: answer.at_ms,
         log_position: answer.log_position,
         channels: channels.collect(),
-    }
+    };
+    ([("server-timing", answer.stages.header())], Json(told))
 }

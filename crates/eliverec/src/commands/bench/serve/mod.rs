@@ -1,0 +1,343 @@
+//! `eliverec bench serve`: how long a running service takes under a load that does not wait for it.
+
+mod calls;
+mod client;
+mod percentiles;
+mod swaps;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use comfy_table::CellAlignment;
+use eliverec_serve::bench::product_rate;
+use eliverec_tables::{FeedDirectory, Split};
+use serde::Serialize;
+
+use crate::commands::{plain_table, print, print_json};
+use calls::Calls;
+use client::{Answered, Client, Pace};
+use percentiles::Percentiles;
+
+/// Ask a running service at a given rate, however long it takes, and tell the times from when each request was due
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The service goes by its own clock. Pin it and this tool to a core each (taskset), or they compete.
+
+Examples:
+  eliverec bench serve --url http://127.0.0.1:8088 --feeds demo/feeds --histories 50              all that it can answer
+  eliverec bench serve --url http://127.0.0.1:8088 --feeds demo/feeds --load 0.5                  half of that
+  eliverec bench serve --url http://127.0.0.1:8088 --feeds demo/feeds --load 0.5 --swap A --swap B
+  eliverec bench serve --url http://127.0.0.1:8088 --feeds demo/feeds --call events --connections 16 --fsync work")]
+pub(super) struct Arguments {
+    /// Address of the service, such as http://127.0.0.1:8088
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// Feed directory of the service's schema, whose requests are sent: user, context, candidates
+    #[arg(long, value_name = "DIR")]
+    feeds: PathBuf,
+    /// train, validation or test
+    #[arg(long, default_value = "test")]
+    split: Split,
+    /// What is asked: rank the feeds' candidates, filled up to --candidates with those of others; recommend; or take events in
+    #[arg(long, value_enum, default_value = "rank")]
+    call: Call,
+    /// Calls a second; if neither this nor --load is given, the next one when the one before is answered
+    #[arg(long, conflicts_with = "load")]
+    rate: Option<f64>,
+    /// Calls a second as a share of what the service answers when the next waits for the one before, measured first
+    #[arg(long, value_name = "SHARE")]
+    load: Option<f64>,
+    /// Seconds of load; after a tenth of that as warm-up
+    #[arg(long, default_value_t = 20.0)]
+    seconds: f64,
+    /// Tell every minute how it goes
+    #[arg(long)]
+    soak: bool,
+    /// Candidates of a request to rank
+    #[arg(long, default_value_t = 100)]
+    candidates: usize,
+    /// Ask for p(watch) without the tasks
+    #[arg(long)]
+    watch_only: bool,
+    /// Give every user so many watches and clicks first, and begin the streams of all channels
+    #[arg(long, value_name = "EVENTS")]
+    histories: Option<u64>,
+    /// Users numbered from 1 in place of those of the feeds
+    #[arg(long)]
+    users: Option<u64>,
+    /// Events of one call
+    #[arg(long, default_value_t = 50)]
+    batch: usize,
+    /// Connections
+    #[arg(long, default_value_t = 32)]
+    connections: usize,
+    /// Bundle to put in service under the load, one after the other again and again; latencies meanwhile are told apart
+    #[arg(long, value_name = "BUNDLE")]
+    swap: Vec<PathBuf>,
+    /// How often
+    #[arg(long, default_value_t = 100, requires = "swap")]
+    swaps: usize,
+    /// Time fsync in this directory, too: that of the service's state, or one on the same disk
+    #[arg(long, value_name = "DIR")]
+    fsync: Option<PathBuf>,
+    /// Token with the scopes read, ingest and admin, if the service has tokens
+    #[arg(long, env = "ELIVEREC_TOKEN")]
+    token: Option<String>,
+    /// Print one JSON object; with --soak one before it for every minute
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Call {
+    Rank,
+    Recommend,
+    Events,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Measured {
+    /// Calls a second that were answered when each waited for the one before; absent without `--load`.
+    capacity_per_s: Option<f64>,
+    /// Calls a second that were due; absent where each waited for the one before.
+    rate: Option<f64>,
+    /// What came of them.
+    under_load: UnderLoad,
+    /// Events a second that were acknowledged; absent for other calls.
+    events_per_s: Option<f64>,
+    /// One call that does nothing, one at a time, before the load: network, HTTP and this tool.
+    calibration: Percentiles,
+    /// A matrix product of 512 x 512 on one core, before and after the load, GFLOP/s.
+    gemm: [f64; 2],
+    /// 4 KiB written at the end of a file and flushed to the disk; absent without `--fsync`.
+    fsync: Option<Percentiles>,
+    /// The service's own times by stage, of answers with 200.
+    stages: BTreeMap<String, Percentiles>,
+    /// From when a call was due to its answer, without the stage `rank`: HTTP, features, retrieval, waiting.
+    beyond_rank: Option<Percentiles>,
+    /// Bundles put in service under the load.
+    swaps: Option<swaps::Swapped>,
+    /// Memory of the service before and after the load, MiB.
+    resident_mib: [f64; 2],
+}
+
+/// What came of a load.
+#[derive(Debug, Serialize)]
+struct UnderLoad {
+    seconds: f64,
+    answered_per_s: f64,
+    /// By status; 0 where there was no answer.
+    statuses: BTreeMap<u16, u64>,
+    /// Refusals (429, 503) that do not say when to come again.
+    without_retry_after: u64,
+    /// From when a call was due to its answer, of those answered with 200.
+    latency: Percentiles,
+}
+
+impl UnderLoad {
+    fn of(answers: &[Answered], took: Duration) -> Self {
+        let mut statuses = BTreeMap::new();
+        answers.iter().for_each(|of| *statuses.entry(of.status).or_default() += 1);
+        let latency = Percentiles::of(good(answers).map(|of| of.took).collect());
+        let unsaid = |of: &&Answered| matches!(of.status, 429 | 503) && !of.retry_after;
+        Self {
+            seconds: took.as_secs_f64(),
+            answered_per_s: latency.count as f64 / took.as_secs_f64(),
+            statuses,
+            without_retry_after: answers.iter().filter(unsaid).count() as u64,
+            latency,
+        }
+    }
+}
+
+fn good(answers: &[Answered]) -> impl Iterator<Item = &Answered> {
+    answers.iter().filter(|of| of.status == 200)
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    let Arguments { seconds, connections, .. } = *arguments;
+    let given = [arguments.rate, arguments.load].into_iter().flatten();
+    let positive = given.chain([seconds]).all(|x| x > 0.0 && x.is_finite());
+    let counts = [connections, arguments.candidates, arguments.batch];
+    if !positive || counts.contains(&0) {
+        let reason =
+            "rate, load, seconds, candidates, batch and connections must be above 0".into();
+        return Err(eliverec_run::Error::Config { place: "bench".into(), reason }.into());
+    }
+    let feeds = FeedDirectory::open(&arguments.feeds)?;
+    let calls = Calls::new(arguments, &feeds)?;
+    let client = Client::new(arguments);
+    if let Some(histories) = arguments.histories {
+        fill(&client, &calls, histories)?;
+    }
+    let calibration = client.calibrate()?;
+    let fsync = arguments.fsync.as_deref().map(percentiles::fsync).transpose()?;
+    let gemm_before = product_rate();
+    let warm_up = Duration::from_secs_f64(seconds / 10.0);
+    let unhurried = Pace::AsAnswered { connections: connections.min(4) };
+    let (capacity_per_s, pace) = match (arguments.rate, arguments.load) {
+        (None, None) => (None, Pace::AsAnswered { connections }),
+        (Some(rate), _) => (None, Pace::Due { rate, connections }),
+        (None, Some(share)) => {
+            client.load(&calls, unhurried, warm_up)?;
+            let begun = Instant::now();
+            let answers = client.load(&calls, unhurried, 2 * warm_up)?;
+            let capacity = good(&answers).count() as f64 / begun.elapsed().as_secs_f64();
+            if capacity == 0.0 {
+                bail!("{}: no call was answered with 200", arguments.url);
+            }
+            (Some(capacity), Pace::Due { rate: share * capacity, connections })
+        }
+    };
+    client.load(&calls, pace, warm_up)?;
+
+    let resident_before = client.resident_mib()?;
+    let events_before = calls.acknowledged();
+    let begun = Instant::now();
+    let (answers, swaps) = swaps::meanwhile(&client, arguments, begun, || {
+        under_load(arguments, &client, &calls, pace)
+    })?;
+    let took = begun.elapsed();
+    let resident_mib = [resident_before, client.resident_mib()?];
+
+    let mut stages: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
+    for (stage, took) in good(&answers).flat_map(|of| &of.stages) {
+        stages.entry(stage.to_string()).or_default().push(*took);
+    }
+    let beyond = good(&answers).filter_map(|of| {
+        let (_, rank) = of.stages.iter().find(|(stage, _)| &**stage == "rank")?;
+        Some(of.took.saturating_sub(*rank))
+    });
+    let beyond: Vec<Duration> = beyond.collect();
+    let acknowledged = calls.acknowledged() - events_before;
+    let measured = Measured {
+        capacity_per_s,
+        rate: pace.rate(),
+        under_load: UnderLoad::of(&answers, took),
+        events_per_s: (arguments.call == Call::Events)
+            .then(|| acknowledged as f64 / took.as_secs_f64()),
+        calibration,
+        gemm: [gemm_before, product_rate()],
+        fsync,
+        stages: stages.into_iter().map(|(stage, took)| (stage, Percentiles::of(took))).collect(),
+        beyond_rank: (!beyond.is_empty()).then(|| Percentiles::of(beyond)),
+        swaps,
+        resident_mib,
+    };
+    if arguments.json {
+        print_json(&measured)?;
+    } else {
+        print(&text(&measured))?;
+    }
+    Ok(crate::OK)
+}
+
+/// The load itself, in parts of a minute that are told with `--soak`.
+fn under_load(
+    arguments: &Arguments,
+    client: &Client,
+    calls: &Calls,
+    pace: Pace,
+) -> anyhow::Result<Vec<Answered>> {
+    let whole = Duration::from_secs_f64(arguments.seconds);
+    let part = if arguments.soak { Duration::from_mins(1) } else { whole };
+    let (mut answers, mut past) = (Vec::new(), Duration::ZERO);
+    while past < whole {
+        let part = part.min(whole - past);
+        let begun = Instant::now();
+        let mut of_part = client.load(calls, pace, part)?;
+        let under_load = UnderLoad::of(&of_part, begun.elapsed());
+        of_part.iter_mut().for_each(|of| of.due += past);
+        past += part;
+        answers.append(&mut of_part);
+        if !arguments.soak {
+            continue;
+        }
+        let resident_mib = client.resident_mib()?;
+        let past = past.as_secs_f64();
+        if arguments.json {
+            print(&serde_json::json!({"past_s": past, "resident_mib": resident_mib, "under_load": under_load}).to_string())?;
+        } else {
+            let UnderLoad { answered_per_s, statuses, latency, .. } = &under_load;
+            print(&format!(
+                "after {past:.0} s: {answered_per_s:.1} answered a second, statuses {statuses:?}, p50 {:.3} ms, p99 {:.3} ms, the service has {resident_mib:.0} MiB",
+                latency.p50, latency.p99
+            ))?;
+        }
+    }
+    Ok(answers)
+}
+
+/// Begins all streams, and gives every user its events.
+fn fill(client: &Client, calls: &Calls, histories: u64) -> anyhow::Result<()> {
+    for body in calls.streams() {
+        let (status, text) = client.post("/v1/events", &body)?;
+        if status != 200 {
+            bail!("the service takes no events in: {status} {text}");
+        }
+    }
+    let enough = calls.acknowledged() + 2 * histories * calls.users();
+    let pace = Pace::AsAnswered { connections: 16 };
+    while calls.acknowledged() < enough {
+        let answers = client.load(&calls.events(), pace, Duration::from_secs(1))?;
+        if let Some(of) = answers.iter().find(|of| !matches!(of.status, 200 | 429 | 503)) {
+            bail!("the service takes no events in: {}", of.status);
+        }
+    }
+    Ok(())
+}
+
+fn text(measured: &Measured) -> String {
+    let Measured { capacity_per_s, rate, under_load, .. } = measured;
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    if let Some(capacity) = capacity_per_s {
+        let _ = writeln!(text, "{capacity:.1} calls/s when each waits for the one before");
+    }
+    text += &rate.map_or("each call waits for the one before; ".into(), |rate| {
+        format!("{rate:.1} calls/s due, ")
+    });
+    let UnderLoad { seconds, answered_per_s, statuses, without_retry_after, latency } = under_load;
+    let _ = writeln!(
+        text,
+        "{answered_per_s:.1} answered over {seconds:.1} s; statuses {statuses:?}, {without_retry_after} refusals without Retry-After"
+    );
+    if let Some(events_per_s) = measured.events_per_s {
+        let _ = writeln!(text, "{events_per_s:.0} events/s acknowledged");
+    }
+    let [before, after] = measured.gemm;
+    let _ = writeln!(
+        text,
+        "matrix product of 512 x 512, one core: {before:.1} GFLOP/s before, {after:.1} after"
+    );
+    let [before, after] = measured.resident_mib;
+    let _ = writeln!(text, "memory of the service: {before:.0} MiB before, {after:.0} MiB after");
+    let swaps = measured.swaps.as_ref();
+    if let Some(swaps) = swaps {
+        let _ = writeln!(
+            text,
+            "{} bundles put in service, {} refused, {:.2} s each; p99 meanwhile {:.2} times that without",
+            swaps.done, swaps.refused, swaps.mean_s, swaps.ratio
+        );
+    }
+    text += "milliseconds:\n\n";
+    let mut table = plain_table();
+    table.set_header(["", "count", "p50", "p90", "p99", "p99.9", "max"]);
+    let mut rows = vec![("nothing (calibration)".to_owned(), measured.calibration)];
+    rows.extend(measured.fsync.map(|of| ("fsync (calibration)".to_owned(), of)));
+    rows.push(("a call".into(), *latency));
+    rows.extend(measured.stages.iter().map(|(stage, of)| (format!("  {stage}"), *of)));
+    rows.extend(measured.beyond_rank.map(|of| ("beyond rank".to_owned(), of)));
+    rows.extend(swaps.map(|of| ("while a bundle is loaded".to_owned(), of.during)));
+    rows.extend(swaps.map(|of| ("while none is".to_owned(), of.without)));
+    for (name, of) in rows {
+        let times = [of.p50, of.p90, of.p99, of.p999, of.max].map(|ms| format!("{ms:.3}"));
+        table.add_row([name, of.count.to_string()].into_iter().chain(times));
+    }
+    table.column_iter_mut().skip(1).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
+    text + &table.trim_fmt()
+}
