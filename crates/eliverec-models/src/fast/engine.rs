@@ -1,16 +1,13 @@
 //! The products of the fast path: rows by weights on the user's side, weights by lanes on the candidates'.
 //!
-//! Weights of the user's side lie in panels of 64 columns, each panel in one piece: read at the stride of a whole matrix, a power of
-//! two as a rule, its rows would meet in few sets of the cache.
+//! Weights of the user's side lie in panels of as many columns as a tile has, each panel in one piece: read at the stride of a whole
+//! matrix, a power of two as a rule, its rows would meet in few sets of the cache.
 
 use pulp::Arch;
 
 use super::weight::Weight;
-use crate::fused::product::{Left, Product, Write};
+use crate::fused::product::{Left, Product, TileColumns, Write};
 use crate::fused::rows::{Loop, RowLoop};
-
-/// Columns of a panel: four of the widest registers.
-const PANEL: usize = 64;
 
 /// Compiles loops for the machine, and counts what products do.
 #[derive(Debug)]
@@ -40,8 +37,8 @@ impl Engine {
             return;
         }
         self.operations += 2 * (m * k * n) as u64;
-        for column in (0..n).step_by(PANEL) {
-            let width = PANEL.min(n - column);
+        for column in (0..n).step_by(panels.columns) {
+            let width = panels.columns.min(n - column);
             self.arch.dispatch(Product {
                 to: &mut to[column..],
                 to_stride: n,
@@ -115,7 +112,7 @@ pub(super) struct Lanes {
 
 impl Lanes {
     /// The most that are scored at once.
-    pub(super) const MOST: usize = PANEL;
+    pub(super) const MOST: usize = 64;
 
     pub(super) fn of(candidates: usize) -> Self {
         // The widest register: 16 numbers.
@@ -128,6 +125,8 @@ impl Lanes {
 pub(super) struct Panels {
     /// Panel by panel `[in, columns]`.
     values: Vec<f32>,
+    /// Of a panel.
+    columns: usize,
     pub(super) inputs: usize,
     pub(super) outputs: usize,
 }
@@ -135,14 +134,15 @@ pub(super) struct Panels {
 impl Panels {
     pub(super) fn of(weight: &Weight) -> Self {
         let (inputs, outputs) = (weight.inputs, weight.outputs);
+        let columns = Arch::new().dispatch(TileColumns);
         let mut values = Vec::with_capacity(weight.values.len());
-        for column in (0..outputs).step_by(PANEL) {
-            let width = PANEL.min(outputs - column);
+        for column in (0..outputs).step_by(columns) {
+            let width = columns.min(outputs - column);
             for row in weight.values.chunks_exact(outputs) {
                 values.extend_from_slice(&row[column..column + width]);
             }
         }
-        Self { values, inputs, outputs }
+        Self { values, columns, inputs, outputs }
     }
 }
 

@@ -65,11 +65,30 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 {
+        if wide::<S>() == 4 {
             self.run::<S, 4>(simd);
         } else {
             self.run::<S, 2>(simd);
         }
+    }
+}
+
+/// Registers of columns of a tile that is as wide as it gets.
+#[inline(always)]
+const fn wide<S: Simd>() -> usize {
+    if S::REGISTER_COUNT >= 32 { 4 } else { 2 }
+}
+
+/// Columns of a tile that is as wide as the machine allows: a right side whose rows are no longer is read without a gap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TileColumns;
+
+impl WithSimd for TileColumns {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        wide::<S>() * S::F32_LANES
     }
 }
 
