@@ -76,7 +76,12 @@ impl Service {
     fn tell(&self, bundles: &Bundles) {
         self.telemetry.bundle(&bundles.active);
         for (source, reason) in &bundles.left_out {
-            tracing::warn!(source, reason, bundle = bundles.active, "retrieval leaves a source out");
+            tracing::warn!(
+                source,
+                reason,
+                bundle = bundles.active,
+                "retrieval leaves a source out"
+            );
         }
     }
 

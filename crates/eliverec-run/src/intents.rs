@@ -13,7 +13,9 @@ pub fn no_intents(config: &Config) -> Option<String> {
     let model = &config.model;
     (!model.has_intents()).then(|| {
         let name = model.name();
-        format!("the model {name}, as it is set, gives no user an intent before a candidate is known")
+        format!(
+            "the model {name}, as it is set, gives no user an intent before a candidate is known"
+        )
     })
 }
 

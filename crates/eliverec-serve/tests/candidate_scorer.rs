@@ -62,7 +62,10 @@ fn assert_intents(scorer: &CandidateScorer, scoring: &Scoring<'_>, batch: &Batch
     for (fast, general) in fast.iter().zip(&general) {
         assert_eq!(fast.len(), general.len());
         let mut pairs = fast.iter().zip(general);
-        assert!(pairs.all(|(a, b)| (a - b).abs() <= 1e-5 * b.abs().max(1.0)), "{fast:?} {general:?}");
+        assert!(
+            pairs.all(|(a, b)| (a - b).abs() <= 1e-5 * b.abs().max(1.0)),
+            "{fast:?} {general:?}"
+        );
     }
     fast.len()
 }

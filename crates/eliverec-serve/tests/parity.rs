@@ -46,8 +46,12 @@ fn request_of(feed: &Feed) -> Request {
         Column::Lists { .. } => unreachable!("a log's context has no lists"),
     });
     let Column::Ids(channels) = &feed.candidates.channel[0] else { panic!("ids") };
-    let candidate =
-        |channel_id: &u64| Candidate { event_id: 0, channel_id: *channel_id, position: None, outcome: None };
+    let candidate = |channel_id: &u64| Candidate {
+        event_id: 0,
+        channel_id: *channel_id,
+        position: None,
+        outcome: None,
+    };
     Request {
         request_id: feed.request_id,
         user_id: feed.user_id,
@@ -128,8 +132,7 @@ fn a_request_gets_the_scores_of_its_feed() {
     let bundle = Bundle::open(&path("bundle")).unwrap();
     let tables = bundle.dimensions.as_ref().unwrap();
     let builder = FeedBuilder::new(&bundle.model.schema, tables).unwrap();
-    let mut driver =
-        OnlineDriver::new(bundle.features.unwrap(), tables, builder.wanted()).unwrap();
+    let mut driver = OnlineDriver::new(bundle.features.unwrap(), tables, builder.wanted()).unwrap();
     let serving = bundle.model.scoring();
     let candidates = CandidateScorer::new(&serving, 1 << 30);
     let mut events = log.events;

@@ -45,8 +45,8 @@ pub(crate) fn of_files(files: &mut BundleFiles) -> Result<ServedModel, Error> {
     let refused = |name: &str, reason: String| Error::refused(&place(name), reason);
     let config = Config::parse(files.text(CONFIG_FILE)?, CONFIG_FILE, &[])
         .map_err(|e| refused(CONFIG_FILE, e.to_string()))?;
-    let schema = Schema::parse(files.text(SCHEMA_FILE)?)
-        .map_err(|e| refused(SCHEMA_FILE, e.to_string()))?;
+    let schema =
+        Schema::parse(files.text(SCHEMA_FILE)?).map_err(|e| refused(SCHEMA_FILE, e.to_string()))?;
     let normalization = serde_json::from_slice(files.needed(NORMALIZATION_FILE)?)
         .map_err(|e| refused(NORMALIZATION_FILE, format!("does not parse: {e}")))?;
     let weights = files.needed(WEIGHTS_FILE)?;

@@ -145,10 +145,8 @@ pub fn recall(
     let asking = scoring.as_ref().filter(|_| left_out.is_none());
     let vectors = asking.map(|scoring| channel_vectors(scoring, feeds)).transpose()?;
     let mut requests = Requests::read(feeds, split, &fields, asking, &mut progress)?;
-    let indexes = Indexes {
-        neighbours: Some(Arc::new(neighbours)),
-        vectors: vectors.map(Arc::new),
-    };
+    let indexes =
+        Indexes { neighbours: Some(Arc::new(neighbours)), vectors: vectors.map(Arc::new) };
     let retrieval = Retrieval::new(measurement.config.clone(), indexes)?;
     let mut platform = if let Some((log, features)) = log {
         Platform::Log(Box::new(LogPlatform::open(log, &fields, features)?))

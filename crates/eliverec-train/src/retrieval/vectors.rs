@@ -99,10 +99,7 @@ fn prepared(scoring: &Scoring<'_>, feeds: &[Feed]) -> Result<Prepared, Error> {
 }
 
 /// The intents of each feed's user, as [`eliverec_run::intents`].
-pub(crate) fn intents(
-    scoring: &Scoring<'_>,
-    feeds: &[Feed],
-) -> Result<Vec<Vec<Vec<f32>>>, Error> {
+pub(crate) fn intents(scoring: &Scoring<'_>, feeds: &[Feed]) -> Result<Vec<Vec<Vec<f32>>>, Error> {
     if feeds.is_empty() {
         return Ok(Vec::new());
     }

@@ -15,7 +15,8 @@ use crate::sandbox::Sandbox;
 
 /// Streams of the channels begin.
 fn go_live(server: &Server, channels: impl IntoIterator<Item = u64>) {
-    let begin = |id: u64| json!({"event_id": id, "ts": now_ms(), "kind": "stream_start", "channel_id": id});
+    let begin =
+        |id: u64| json!({"event_id": id, "ts": now_ms(), "kind": "stream_start", "channel_id": id});
     server.posted("/v1/events", &channels.into_iter().map(begin).collect());
 }
 
@@ -58,7 +59,8 @@ fn a_channel_is_found_by_what_the_user_watched() {
 
     let watched = vectors.channels()[0];
     let event = |id: u64, kind: &str, channel: u64| json!({"event_id": id, "ts": now_ms(), "kind": kind, "user_id": 1, "channel_id": channel, "value": (kind == "leave").then_some(75.0)});
-    let stay = |id: u64, channel: u64| [event(id, "watch", channel), event(id + 1, "leave", channel)];
+    let stay =
+        |id: u64, channel: u64| [event(id, "watch", channel), event(id + 1, "leave", channel)];
     server.posted("/v1/events", &stay(unknown + 1, watched).into_iter().collect());
     let warm = server.posted("/v1/recommend", &ask(1));
     let found = given_by(&warm, "embedding");
@@ -72,9 +74,9 @@ fn a_channel_is_found_by_what_the_user_watched() {
 
     let metrics = server.get("/metrics").1;
     let metrics = metrics.as_str().unwrap();
-    let counted = metrics.lines().find_map(|line| {
-        line.strip_prefix("eliverec_candidates_total{source=\"embedding\"} ")
-    });
+    let counted = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("eliverec_candidates_total{source=\"embedding\"} "));
     assert!(counted.unwrap().parse::<u64>().unwrap() > 0, "{metrics}");
 }
 
@@ -85,8 +87,7 @@ fn remove(sandbox: &Sandbox, bundle: &str, file: &str) {
     manifest.files.retain(|entry| entry.name != file);
     let text = serde_json::to_string_pretty(&manifest).unwrap();
     let body = text.strip_suffix("\n}").unwrap();
-    let digits: String =
-        Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
     fs_err::write(path, format!("{body},\n  \"sha256\": \"{digits}\"\n}}\n")).unwrap();
     fs_err::remove_file(sandbox.path(bundle).join(file)).unwrap();
 }
@@ -97,7 +98,8 @@ fn without_vectors_a_bundle_serves_and_says_what_it_lacks() {
     let train = "train --config config.toml --feeds world --out plain training.max_steps=9";
     sandbox.configure("eta");
     sandbox.succeed(train);
-    let told = sandbox.run("export --run plain --feeds world --logs logs --out plain-bundle --json");
+    let told =
+        sandbox.run("export --run plain --feeds world --logs logs --out plain-bundle --json");
     let exported: Value = serde_json::from_slice(&told.stdout).unwrap();
     assert_eq!(exported["indexes"]["vectors"], Value::Null);
     assert!(exported["indexes"]["neighbours"].as_u64().unwrap() > 0);
