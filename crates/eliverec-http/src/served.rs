@@ -210,7 +210,9 @@ impl Served {
     }
 
     fn asks_with_intents(&self) -> bool {
-        self.retrieval.sources().any(|source| source.name() == SourceName::Embedding)
+        let embedding = SourceName::Embedding;
+        self.retrieval.config().quota(embedding) > 0
+            && self.retrieval.sources().any(|source| source.name() == embedding)
     }
 
     /// The live channels, arranged: anew if they are others or it was long ago, unless another thread is at it already.
