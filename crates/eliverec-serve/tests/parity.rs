@@ -1,6 +1,8 @@
 //! A request whose features the online driver makes gets from a bundle the scores and the intents that its feed gets from the run, up
 //! to the rounding of another order: same features, same rows, same model.
 
+#![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

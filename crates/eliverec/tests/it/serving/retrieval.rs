@@ -1,6 +1,7 @@
 //! Channels found by the user's intents, from the run to the answer.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 
 use eliverec_retrieval::ChannelVectors;
 use eliverec_run::Scorer;
@@ -87,7 +88,10 @@ fn remove(sandbox: &Sandbox, bundle: &str, file: &str) {
     manifest.files.retain(|entry| entry.name != file);
     let text = serde_json::to_string_pretty(&manifest).unwrap();
     let body = text.strip_suffix("\n}").unwrap();
-    let digits: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = Sha256::digest(body).iter().fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").unwrap();
+        digits
+    });
     fs_err::write(path, format!("{body},\n  \"sha256\": \"{digits}\"\n}}\n")).unwrap();
     fs_err::remove_file(sandbox.path(bundle).join(file)).unwrap();
 }
