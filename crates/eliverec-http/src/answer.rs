@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use eliverec_core::Feed;
 use eliverec_core::event::Scalar;
 use eliverec_core::schema::Group;
+use eliverec_features::{Candidate, Request};
 use eliverec_models::fast::Wanted;
 use eliverec_retrieval::merge::Given;
 use eliverec_run::{Explained, Prepared, explained};
@@ -30,6 +31,21 @@ pub struct Asked {
     pub context: Vec<Scalar>,
     /// All tasks, or p(watch) alone.
     pub wanted: Wanted,
+}
+
+impl Asked {
+    /// The request that could show these channels.
+    pub(crate) fn request(&self, channels: impl IntoIterator<Item = u64>) -> Request {
+        let candidate =
+            |channel_id| Candidate { event_id: 0, channel_id, position: None, outcome: None };
+        Request {
+            request_id: self.request_id,
+            user_id: self.user_id,
+            ts_ms: self.at_ms,
+            context: self.context.clone(),
+            candidates: channels.into_iter().map(candidate).collect(),
+        }
+    }
 }
 
 /// Channels with scores.
@@ -116,6 +132,8 @@ pub struct Bundles {
     pub(crate) active: String,
     /// The one that a roll-back brings back.
     pub(crate) previous: Option<String>,
+    /// Sources of retrieval that the bundle in service has nothing for, and why.
+    pub(crate) left_out: BTreeMap<&'static str, String>,
 }
 
 impl Bundles {

@@ -7,7 +7,6 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use eliverec_core::schema::{Field, Group};
 use eliverec_core::{Dimension, Dimensions, Event, Schema};
-use eliverec_features::{Candidate, Request};
 use eliverec_retrieval::RetrievalConfig;
 use eliverec_retrieval::merge::Given;
 use eliverec_state::{Opened, Row, State, StateConfig, Table};
@@ -133,8 +132,7 @@ impl Engine {
         let served = Arc::clone(&self.bundles.load().active);
         let mut stages = Stages::default();
         let begun = Instant::now();
-        let seed = asked.request_id;
-        let found = served.candidates(&self.state, asked.user_id, asked.at_ms, seed);
+        let found = served.candidates(&self.state, asked)?;
         stages.took(Stage::Retrieval, begun.elapsed());
         telemetry.candidates(&found);
         let channels = found.into_iter().map(|found| (found.channel_id, found.given_by));
@@ -161,19 +159,7 @@ impl Engine {
         mut stages: Stages,
     ) -> Result<Answer, Problem> {
         let begun = Instant::now();
-        let candidates = channels.iter().map(|(channel_id, _)| Candidate {
-            event_id: 0,
-            channel_id: *channel_id,
-            position: None,
-            outcome: None,
-        });
-        let mut request = Request {
-            request_id: asked.request_id,
-            user_id: asked.user_id,
-            ts_ms: asked.at_ms,
-            context: asked.context.clone(),
-            candidates: candidates.collect(),
-        };
+        let mut request = asked.request(channels.iter().map(|(channel_id, _)| *channel_id));
         let (feed, stand) = self.state.feed(&served.builder, &mut request, asked.at_ms);
         stages.took(Stage::Features, begun.elapsed());
         let begun = Instant::now();
@@ -239,6 +225,7 @@ impl Engine {
         Bundles {
             active: in_service.active.version.to_string(),
             previous: in_service.previous.as_ref().map(|previous| previous.version.to_string()),
+            left_out: in_service.active.left_out.clone(),
         }
     }
 

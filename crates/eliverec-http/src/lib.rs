@@ -23,6 +23,6 @@ pub use access::{Scope, Tokens};
 pub use engine::{Engine, EngineConfig};
 pub use error::Error;
 pub use problem::{Code, Problem};
-pub use served::NEIGHBOURS_FILE;
+pub use served::{NEIGHBOURS_FILE, VECTORS_FILE};
 pub use service::Service;
 pub use settings::Settings;

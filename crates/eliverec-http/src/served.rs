@@ -1,5 +1,6 @@
 //! A bundle in service: everything of it that a request needs, made once when it is loaded.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,16 +9,22 @@ use eliverec_core::{Batch, BatchBuilder, Dimensions, Feed};
 use eliverec_features::FeedBuilder;
 use eliverec_retrieval::fields::Fields;
 use eliverec_retrieval::{
-    Indexes, Live, LiveChannel, Neighbours, Retrieval, RetrievalConfig, State as Known, User,
+    ChannelVectors, Indexes, Live, LiveChannel, Neighbours, Retrieval, RetrievalConfig, SourceName,
+    State as Known, User, retrieval,
 };
+use eliverec_run::no_intents;
 use eliverec_serve::{Bundle, CandidateScorer};
 use eliverec_state::State;
 
+use crate::answer::Asked;
 use crate::error::Error;
 use crate::problem::Problem;
 
 /// The file of item-to-item neighbours in a bundle.
 pub const NEIGHBOURS_FILE: &str = "neighbours.bin";
+
+/// The file of channels' vectors in a bundle.
+pub const VECTORS_FILE: &str = "vectors.bin";
 
 /// Live channels are arranged anew after so long, or when one begins or ends.
 const LIVE_MS: i64 = 1_000;
@@ -31,6 +38,8 @@ pub(crate) struct Served {
     pub(crate) scorer: CandidateScorer,
     pub(crate) builder: FeedBuilder,
     pub(crate) retrieval: Retrieval,
+    /// Sources that the bundle has no index for, and why.
+    pub(crate) left_out: BTreeMap<&'static str, String>,
     fields: Fields,
     live: ArcSwapOption<LiveNow>,
     arranging: Mutex<()>,
@@ -71,6 +80,36 @@ impl Known for View<'_> {
     }
 }
 
+/// The indexes of a bundle, and by source why it has none; otherwise what is wrong with one.
+fn indexes(bundle: &Bundle) -> Result<(Indexes, BTreeMap<&'static str, String>), String> {
+    let missing = |file: &str| format!("the bundle has no {file}");
+    let mut left_out = BTreeMap::new();
+    let neighbours = bundle.file(NEIGHBOURS_FILE);
+    let neighbours = neighbours.map(|bytes| Neighbours::from_bytes(NEIGHBOURS_FILE, bytes));
+    let neighbours = neighbours.transpose().map_err(|e| e.to_string())?;
+    if neighbours.is_none() {
+        left_out.insert(SourceName::Collaborative.name(), missing(NEIGHBOURS_FILE));
+    }
+    let config = &bundle.model.config;
+    let vectors = match (no_intents(config), bundle.file(VECTORS_FILE)) {
+        (None, Some(bytes)) => {
+            let vectors = ChannelVectors::from_bytes(VECTORS_FILE, bytes);
+            let vectors = vectors.map_err(|e| e.to_string())?;
+            let (width, d) = (vectors.width(), config.input.width);
+            if width != d {
+                return Err(format!("{VECTORS_FILE}: has vectors of width {width}, the model {d}"));
+            }
+            Some(Arc::new(vectors))
+        }
+        (reason, _) => {
+            let reason = reason.unwrap_or_else(|| missing(VECTORS_FILE));
+            left_out.insert(SourceName::Embedding.name(), reason);
+            None
+        }
+    };
+    Ok((Indexes { neighbours: neighbours.map(Arc::new), vectors }, left_out))
+}
+
 impl Served {
     /// The bundle at `path`, verified, with room for `cache_bytes` of encoded users.
     ///
@@ -90,10 +129,7 @@ impl Served {
             let reason = "has no settings of features, since its feeds were not made of a log: it scores feeds, and answers no requests";
             return Err(refused(reason.into()));
         }
-        let neighbours = bundle.file(NEIGHBOURS_FILE);
-        let neighbours = neighbours.map(|bytes| Neighbours::from_bytes(NEIGHBOURS_FILE, bytes));
-        let neighbours = neighbours.transpose().map_err(|e| refused(e.to_string()))?;
-        let indexes = Indexes { neighbours: neighbours.map(Arc::new), vectors: None };
+        let (indexes, left_out) = indexes(&bundle).map_err(&refused)?;
         let retrieval =
             Retrieval::new(retrieval.clone(), indexes).map_err(|e| refused(e.to_string()))?;
         let schema = &bundle.model.schema;
@@ -113,6 +149,7 @@ impl Served {
             scorer,
             builder,
             retrieval,
+            left_out,
             fields,
             live: ArcSwapOption::empty(),
             arranging: Mutex::default(),
@@ -138,19 +175,44 @@ impl Served {
         builder.finish().ok_or_else(|| Problem::invalid("channels", "is empty"))
     }
 
-    /// The candidates of a user at `now_ms`.
+    /// The candidates of a request.
+    ///
+    /// # Errors
+    /// As [`Served::batch`].
     pub(crate) fn candidates(
         &self,
         state: &State,
-        user_id: u64,
-        now_ms: i64,
-        seed: u64,
-    ) -> Vec<eliverec_retrieval::Candidate> {
+        asked: &Asked,
+    ) -> Result<Vec<eliverec_retrieval::Candidate>, Problem> {
+        let Asked { request_id, user_id, at_ms: now_ms, .. } = *asked;
         let ids = state.live();
         let view = View { state, fields: &self.fields, live: &ids, now_ms };
         let live = self.live(&view, &ids);
-        let asked = eliverec_retrieval::retrieval::Asked { user_id, intents: &[], seed };
-        self.retrieval.retrieve(&view, &live.live, &asked)
+        let intents = self.intents(state, asked, &ids)?;
+        let asked = retrieval::Asked { user_id, intents: &intents, seed: request_id };
+        Ok(self.retrieval.retrieve(&view, &live.live, &asked))
+    }
+
+    /// The user's intents, as far as a source asks with them. Ranking reads the user again, at the moment that the answer tells, and
+    /// finds the encoded side of the histories unless an event came in between.
+    fn intents(
+        &self,
+        state: &State,
+        asked: &Asked,
+        live: &[u64],
+    ) -> Result<Vec<Vec<f32>>, Problem> {
+        // A feed has a candidate; the intents are the same for any.
+        let Some(any) = live.first().filter(|_| self.asks_with_intents()) else {
+            return Ok(Vec::new());
+        };
+        let (feed, _) = state.feed(&self.builder, &mut asked.request([*any]), asked.at_ms);
+        Ok(self.scorer.intents(&self.bundle.model.scoring(), self.batch(&feed)?))
+    }
+
+    fn asks_with_intents(&self) -> bool {
+        let embedding = SourceName::Embedding;
+        self.retrieval.config().quota(embedding) > 0
+            && self.retrieval.sources().any(|source| source.name() == embedding)
     }
 
     /// The live channels, arranged: anew if they are others or it was long ago, unless another thread is at it already.

@@ -37,10 +37,8 @@ pub struct Service {
 impl Service {
     /// A service with its queues empty; `settings` have been checked.
     pub fn new(settings: Settings, tokens: Tokens, clock: Clock, engine: Engine) -> Self {
-        let telemetry = Telemetry::default();
-        telemetry.bundle(&engine.bundles().active);
         let deadline = settings.deadline();
-        Self {
+        let service = Self {
             ranking: Gate::new(settings.workers(), settings.waiting, deadline),
             ingesting: Gate::new(settings.ingesting, 1, deadline),
             ledger: Ledger::new(settings.explained),
@@ -48,8 +46,10 @@ impl Service {
             tokens,
             clock,
             engine,
-            telemetry,
-        }
+            telemetry: Telemetry::default(),
+        };
+        service.tell(&service.engine.bundles());
+        service
     }
 
     /// Puts the bundle at `path` in service, as [`Engine::activate`].
@@ -58,8 +58,31 @@ impl Service {
     /// As [`Engine::activate`].
     pub fn activate(&self, path: &Path) -> Result<Bundles, Problem> {
         let bundles = self.engine.activate(path)?;
-        self.telemetry.bundle(&bundles.active);
+        self.tell(&bundles);
         Ok(bundles)
+    }
+
+    /// Puts the bundle before the one in service in its place, as [`Engine::roll_back`].
+    ///
+    /// # Errors
+    /// As [`Engine::roll_back`].
+    pub fn roll_back(&self) -> Result<Bundles, Problem> {
+        let bundles = self.engine.roll_back()?;
+        self.tell(&bundles);
+        Ok(bundles)
+    }
+
+    /// Another bundle is in service.
+    fn tell(&self, bundles: &Bundles) {
+        self.telemetry.bundle(&bundles.active);
+        for (source, reason) in &bundles.left_out {
+            tracing::warn!(
+                source,
+                reason,
+                bundle = bundles.active,
+                "retrieval leaves a source out"
+            );
+        }
     }
 
     /// Runs what needs a core, or waits for a disk, beside the threads that speak HTTP.

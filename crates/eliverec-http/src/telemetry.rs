@@ -19,7 +19,7 @@ pub enum Stage {
     Wait,
     /// The features of user and candidates.
     Features,
-    /// Which channels to score.
+    /// Which channels to score, the user's intents included.
     Retrieval,
     /// Their scores.
     Rank,

@@ -9,7 +9,7 @@
 //!   intermediates for `explain` and for tests.
 //! - [`ops`]: pure functions; [`blocks`]: layers that two or more models use; [`fused`]: the same on the CPU, with
 //!   backward passes of their own.
-//! - [`fast`]: one request against its candidates, for serving.
+//! - [`fast`]: one request against its candidates, for serving; [`intents`]: what a user is after before any candidate is known.
 //! - [`parameters`]: parameters by name, for checkpoints and optimisers; [`builder`]: where they are made, with their initial laws.
 
 pub mod blocks;
@@ -22,6 +22,7 @@ pub mod fused;
 pub mod heads;
 mod input_config;
 pub mod inputs;
+pub mod intents;
 mod lookup;
 pub mod model;
 pub mod ops;

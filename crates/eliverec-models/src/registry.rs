@@ -51,6 +51,11 @@ macro_rules! models {
                 match self { $(Self::$model(config) => config.check(width),)* Self::Probe(config) => config.check(width) }
             }
 
+            /// Whether users have intents before any candidate is known ([`crate::intents`]).
+            pub fn has_intents(&self) -> bool {
+                match self { $(Self::$model(config) => config.has_intents(),)* Self::Probe(config) => config.has_intents() }
+            }
+
             /// The trunk's own tables.
             pub(crate) fn tables(&self, site: &Site<'_>) -> Vec<OwnTable> {
                 match self { $(Self::$model(config) => config.tables(site),)* Self::Probe(config) => config.tables(site) }

@@ -27,6 +27,12 @@ pub trait TrunkConfig {
         Ok(())
     }
 
+    /// Whether users have intents before any candidate is known: p_c of Eq. 5 for every event of a history, whatever the candidate
+    /// ([`crate::intents`]). Such a trunk records it as `DOMAIN.intention`.
+    fn has_intents(&self) -> bool {
+        false
+    }
+
     /// The trunk's own embedding tables.
     fn tables(&self, _site: &Site<'_>) -> Vec<OwnTable> {
         Vec::new()

@@ -9,7 +9,7 @@
 //! - [`source`]: one trait for all sources; [`source_name`]: which there are; [`sources`]: one file for each.
 //! - [`config`]: quotas and settings; [`merge`]: from lists to one; [`retrieval`]: all of it together.
 //! - [`neighbours`]: which channels the same users watch, counted in bounded memory; [`pairs`]: the counting.
-//! - [`vectors`]: channels' vectors and the exact scan of them; [`intents`]: a user's vectors to ask with.
+//! - [`vectors`]: channels' vectors and the exact scan of them.
 //! - [`fields`]: which fields of a schema sources need; `folds`: what they ask, from the states of the folds.
 //! - [`file`]: the form of index files.
 //!
@@ -20,7 +20,6 @@ pub mod error;
 pub mod fields;
 pub mod file;
 mod folds;
-pub mod intents;
 pub mod live;
 pub mod merge;
 pub mod neighbours;

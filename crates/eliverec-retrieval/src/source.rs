@@ -23,7 +23,7 @@ pub struct Query<'a> {
     pub live: &'a Live,
     /// What the user did.
     pub user: &'a User,
-    /// The user's intents as vectors of the width of the channels' ([`crate::intents`]); none where no model gives any.
+    /// The user's intents as vectors of the width of the channels'; none of a user without history, or where no model gives any.
     pub intents: &'a [Vec<f32>],
     /// Of this request: the same seed draws the same channels.
     pub seed: u64,

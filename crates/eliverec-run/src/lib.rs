@@ -5,7 +5,7 @@
 //!   `[tasks]` table.
 //! - [`run`]: the run directory and its lock; [`checkpoint`]: what is kept and the one commit point, with [`checksums`];
 //!   [`feeds_read`]: what it was made of.
-//! - [`score`]: from a batch to every output of a model; [`device`]: where it computes.
+//! - [`score`]: from a batch to every output of a model, [`intents()`]: to what its users are after; [`device`]: where it computes.
 //! - [`durable`], [`tensor_file`]: files that survive a kill.
 
 pub mod checkpoint;
@@ -16,6 +16,7 @@ pub mod durable;
 pub mod error;
 pub mod explained;
 pub mod feeds_read;
+mod intents;
 pub mod overrides;
 pub mod presets;
 pub mod run;
@@ -27,5 +28,6 @@ pub mod tensor_file;
 pub use config::Config;
 pub use error::Error;
 pub use explained::Explained;
+pub use intents::{intents, no_intents};
 pub use run::RunDirectory;
 pub use score::{Prepared, Scorer, Scores, Scoring};

@@ -148,58 +148,24 @@ fn sigmoid(z: f32) -> f32 {
     1.0 / (1.0 + (-z).exp())
 }
 
-/// A trained run, ready to score. Its rows stay in the file and are mapped into memory.
+/// A model ready to score, with its rows, which a run and a bundle map from files of their own.
 #[derive(Debug)]
-pub struct Scorer {
+pub struct Scorer<R = MappedStore> {
     /// Of the run.
     pub config: Config,
     /// Of the feeds it was trained on.
     pub schema: Arc<Schema>,
     /// Of the training split.
     pub normalization: Normalization,
-    /// Which checkpoint it is.
-    pub commit: Commit,
-    /// Dense parameters.
+    /// Dense parameters, on `device`.
     pub model: Model,
     /// Embedding rows.
-    pub rows: MappedStore,
-    device: Device,
+    pub rows: R,
+    /// Without autodiff.
+    pub device: Device,
 }
 
-impl Scorer {
-    /// Loads the best checkpoint of a run.
-    ///
-    /// # Errors
-    /// [`Error::Run`] if nothing was committed yet, [`Error::Damaged`] for files that do not load.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let run = RunDirectory::existing(path)?;
-        loop {
-            let commit = checkpoint::read_commit(&run)?.ok_or_else(|| Error::Run {
-                path: path.into(),
-                reason: "has no checkpoint yet; train it, or go on with --resume".into(),
-            })?;
-            match Self::load(&run, commit.clone()) {
-                // Training that goes on at the same time may have replaced the checkpoint under our hands.
-                Err(_) if checkpoint::read_commit(&run)?.is_some_and(|c| c.best != commit.best) => {
-                }
-                loaded => return loaded,
-            }
-        }
-    }
-
-    fn load(run: &RunDirectory, commit: Commit) -> Result<Self, Error> {
-        commit.check_files(run, &[&commit.best])?;
-        let (config, schema) = (run.config()?, Arc::new(run.schema()?));
-        let device = device::open(config.training.device)?;
-        let checkpoint = run.path().join(&commit.best);
-        let dense = checkpoint::load_dense(&checkpoint)?;
-        let model = Model::new(&config.settings(), &schema, config.seed, &device)?;
-        let model = parameters::import(model, &dense.parameters)?;
-        let rows = checkpoint::map_store(&checkpoint, &config, &schema)?;
-        let normalization = run.normalization()?;
-        Ok(Self { config, schema, normalization, commit, model, rows, device })
-    }
-
+impl<R: RowReader> Scorer<R> {
     /// What scoring a batch needs.
     pub fn scoring(&self) -> Scoring<'_> {
         Scoring {
@@ -216,5 +182,45 @@ impl Scorer {
     pub fn parameters(&self) -> u64 {
         let all = parameters::export(&self.model);
         all.values().map(|parameter| parameter.values.len() as u64).sum()
+    }
+
+    /// Whether it predicts what happens inside a channel.
+    pub fn has_tasks(&self) -> bool {
+        self.config.settings().heads.is_some()
+    }
+}
+
+impl Scorer {
+    /// Loads the best checkpoint of a run, and tells which it is.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if nothing was committed yet, [`Error::Damaged`] for files that do not load.
+    pub fn open(path: &Path) -> Result<(Self, Commit), Error> {
+        let run = RunDirectory::existing(path)?;
+        loop {
+            let commit = checkpoint::read_commit(&run)?.ok_or_else(|| Error::Run {
+                path: path.into(),
+                reason: "has no checkpoint yet; train it, or go on with --resume".into(),
+            })?;
+            match Self::load(&run, &commit) {
+                // Training that goes on at the same time may have replaced the checkpoint under our hands.
+                Err(_) if checkpoint::read_commit(&run)?.is_some_and(|c| c.best != commit.best) => {
+                }
+                loaded => return Ok((loaded?, commit)),
+            }
+        }
+    }
+
+    fn load(run: &RunDirectory, commit: &Commit) -> Result<Self, Error> {
+        commit.check_files(run, &[&commit.best])?;
+        let (config, schema) = (run.config()?, Arc::new(run.schema()?));
+        let device = device::open(config.training.device)?;
+        let checkpoint = run.path().join(&commit.best);
+        let dense = checkpoint::load_dense(&checkpoint)?;
+        let model = Model::new(&config.settings(), &schema, config.seed, &device)?;
+        let model = parameters::import(model, &dense.parameters)?;
+        let rows = checkpoint::map_store(&checkpoint, &config, &schema)?;
+        let normalization = run.normalization()?;
+        Ok(Self { config, schema, normalization, model, rows, device })
     }
 }

@@ -1,10 +1,10 @@
 //! How one user's request is scored against its candidates: by the fast path, where it takes the model, else by the general one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use eliverec_core::Batch;
-use eliverec_models::fast::{FastModel, Request, Room, Stage, Unsupported, Wanted};
+use eliverec_models::fast::{Encoded, FastModel, Request, Room, Stage, Unsupported, Wanted};
 use eliverec_run::{Prepared, Scores, Scoring};
 use serde::Serialize;
 
@@ -91,15 +91,37 @@ impl CandidateScorer {
         let rows = |table: usize, id: u64, to: &mut [f32]| scoring.rows.read(table, id, to);
         let request = Request { batch: &batch, feed: 0, rows: &rows };
         let mut room = self.rooms().pop().unwrap_or_default();
-        let encoded = self.cache.get(
-            batch.user_ids[0],
-            || fast.content(&batch, 0),
-            || fast.encode(&request, &mut room),
-        );
+        let encoded = self.encoded(fast, &request, &mut room);
         done(Stage::Encode);
         let outputs = fast.score(&request, &encoded, wanted, &mut room, done);
         self.rooms().push(room);
         Scores::of(outputs.logits, outputs.tasks, scoring.schema, scoring.normalization)
+    }
+
+    /// The intents of one request's user before any candidate is known, as [`eliverec_run::intents`]. The fast path keeps what it
+    /// encodes for it, and scoring the same user's candidates then finds it.
+    ///
+    /// # Panics
+    /// If the batch has not exactly one feed.
+    pub fn intents(&self, scoring: &Scoring<'_>, batch: Batch) -> Vec<Vec<f32>> {
+        assert_eq!(batch.feeds(), 1, "a request is one feed");
+        let Ok(fast) = &self.fast else {
+            let prepared = Prepared::of(scoring.schema, batch);
+            return eliverec_run::intents(scoring, &prepared).swap_remove(0);
+        };
+        let rows = |table: usize, id: u64, to: &mut [f32]| scoring.rows.read(table, id, to);
+        let mut room = self.rooms().pop().unwrap_or_default();
+        let request = Request { batch: &batch, feed: 0, rows: &rows };
+        let intents = self.encoded(fast, &request, &mut room).intents().to_vec();
+        self.rooms().push(room);
+        intents
+    }
+
+    /// The user's side of a request, kept or made.
+    fn encoded(&self, fast: &FastModel, request: &Request<'_>, room: &mut Room) -> Arc<Encoded> {
+        let (batch, feed) = (request.batch, request.feed);
+        let user = batch.user_ids[feed];
+        self.cache.get(user, || fast.content(batch, feed), || fast.encode(request, room))
     }
 
     /// Buffers hold nothing that a panic could leave wrong.

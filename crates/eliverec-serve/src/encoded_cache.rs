@@ -31,12 +31,12 @@ struct Entry {
     encoded: Arc<Encoded>,
 }
 
-/// What became of the requests to a cache, and what it holds.
+/// What became of the questions to a cache, and what it holds. Retrieval and ranking of one request may ask a question each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CacheCounts {
-    /// Requests that found the user's histories as they were.
+    /// Questions that found the user's histories as they were.
     pub hits: u64,
-    /// Requests that did not.
+    /// Questions that did not.
     pub misses: u64,
     /// Entries that made room for others.
     pub evicted: u64,

@@ -1,19 +1,16 @@
-//! The crate's errors: those of the parts, and what a request or a bundle may lack.
+//! The crate's errors: those of the parts, and what a bundle may lack.
 
 use std::path::{Path, PathBuf};
 
-/// What can go wrong between a run, its bundle, a request and its scores.
+/// What can go wrong between a run and its bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The run cannot be read.
     #[error(transparent)]
     Run(#[from] eliverec_run::Error),
-    /// A setting of the features, or a field of the schema that neither a table nor a feature can fill.
+    /// What does not fit the schema.
     #[error(transparent)]
-    Features(#[from] eliverec_features::Error),
-    /// A request without channels, or with a context that does not fit the schema.
-    #[error(transparent)]
-    Request(#[from] eliverec_core::Error),
+    Core(#[from] eliverec_core::Error),
     /// What was asked of a bundle cannot be done with what is there.
     #[error("{}: {reason}", path.display())]
     Bundle {
@@ -40,7 +37,7 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Run(error) => error.is_bad_input(),
-            Self::Features(_) | Self::Request(_) | Self::Bundle { .. } => true,
+            Self::Core(_) | Self::Bundle { .. } => true,
             Self::Refused { .. } | Self::Io(_) => false,
         }
     }

@@ -62,7 +62,7 @@ impl Fixture {
             init_from: None,
         };
         train(&order, Progress::Silent, &AtomicBool::new(false)).unwrap();
-        Scorer::open(&self.path(run)).unwrap()
+        Scorer::open(&self.path(run)).unwrap().0
     }
 
     fn export(&self, scorer: &Scorer, out: &str, precision: Precision) -> Result<Manifest, Error> {
@@ -90,7 +90,7 @@ impl Fixture {
         writer.write("retrieval/neighbours.bin", b"another engine's")?;
         let made_of = MadeOf {
             run: "run".into(),
-            checkpoint: scorer.commit.best.clone(),
+            checkpoint: "checkpoints/step-0000012".into(),
             step: 12,
             feeds: "f".into(),
             other_feeds: None,

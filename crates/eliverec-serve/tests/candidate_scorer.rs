@@ -7,9 +7,9 @@ use std::sync::Arc;
 use eliverec_core::schema::Group;
 use eliverec_core::{Batch, BatchBuilder, Dimension, Dimensions, Schema};
 use eliverec_models::fast::{Stage, Wanted};
-use eliverec_run::{Config, Prepared, Scores};
+use eliverec_run::{Config, Prepared, Scorer, Scores, Scoring};
 use eliverec_samples::{SampleConfig, samples};
-use eliverec_serve::drawn_model::DrawnModel;
+use eliverec_serve::drawn_model::drawn_model;
 use eliverec_serve::{CacheCounts, CandidateScorer, Path};
 use eliverec_sim::{Collected, LoggingPolicy, SCHEMA, World, WorldConfig};
 use eliverec_tables::events::{EventWriter, Store, write_dimensions};
@@ -48,9 +48,26 @@ fn requests(schema: &Schema, lengths: eliverec_core::Lengths) -> Vec<Batch> {
     all.collect()
 }
 
-fn model(schema: &Schema, text: &str) -> DrawnModel {
+fn model(schema: &Schema, text: &str) -> Scorer {
     let text = format!("{text}\n[tasks]\nmode = \"vanilla\"\n");
-    DrawnModel::new(&Config::parse(&text, "config", &[]).unwrap(), schema, 2_000).unwrap()
+    drawn_model(&Config::parse(&text, "config", &[]).unwrap(), schema, 2_000).unwrap()
+}
+
+/// That the intents of a request's user are those of the model's own forward; how many there are.
+fn assert_intents(scorer: &CandidateScorer, scoring: &Scoring<'_>, batch: &Batch) -> usize {
+    let fast = scorer.intents(scoring, batch.clone());
+    let prepared = Prepared::of(scoring.schema, batch.clone());
+    let general = eliverec_run::intents(scoring, &prepared).swap_remove(0);
+    assert_eq!(fast.len(), general.len());
+    for (fast, general) in fast.iter().zip(&general) {
+        assert_eq!(fast.len(), general.len());
+        let mut pairs = fast.iter().zip(general);
+        assert!(
+            pairs.all(|(a, b)| (a - b).abs() <= 1e-5 * b.abs().max(1.0)),
+            "{fast:?} {general:?}"
+        );
+    }
+    fast.len()
 }
 
 fn assert_close(fast: &Scores, general: &Scores) {
@@ -71,7 +88,7 @@ fn both_paths_give_one_score_and_kept_sides_change_no_bit() {
     let mut compared = 0;
     for text in [
         "[model]\nname = \"elive\"",
-        "[model]\nname = \"elive\"\nheads = 4\nblocks = 1\ntarget_product = true\n[input]\nwidth = 32",
+        "[model]\nname = \"elive\"\nheads = 4\nblocks = 1\ntarget_product = true\nposition = \"recency\"\n[input]\nwidth = 32",
         "[model]\nname = \"eta\"\nheads = 4\n[input]\nwidth = 64",
         "[model]\nname = \"din\"\n[input]\nwidth = 64\n[tower]\nintra_dynamic = true",
     ] {
@@ -81,13 +98,16 @@ fn both_paths_give_one_score_and_kept_sides_change_no_bit() {
         let kept = CandidateScorer::new(&scoring, 1 << 30);
         let small = CandidateScorer::new(&scoring, 1 << 20);
         assert_eq!(fresh.path(), Path::Fast);
-        let (mut impressions, mut asked) = (0, 0);
+        let (mut impressions, mut asked, mut intents) = (0, 0, 0);
         for batch in &requests {
             if impressions >= COMPARED {
                 break;
             }
             impressions += batch.impressions();
             asked += 1;
+            if asked % 16 == 1 {
+                intents += assert_intents(&fresh, &scoring, batch);
+            }
             let mut stages = Vec::new();
             let scores = fresh.score(&scoring, batch.clone(), Wanted::All, |s| stages.push(s));
             assert_eq!(stages, Stage::ALL);
@@ -97,6 +117,7 @@ fn both_paths_give_one_score_and_kept_sides_change_no_bit() {
             }
         }
         assert!(impressions >= COMPARED, "the world has {impressions} impressions");
+        assert_eq!(intents > 0, text.contains("elive"), "{text}");
         compared += impressions;
         let counts = kept.counts();
         assert_eq!((counts.requests, &counts.general), (asked, &None));
@@ -105,6 +126,12 @@ fn both_paths_give_one_score_and_kept_sides_change_no_bit() {
         let small = small.counts().cache;
         assert!(small.bytes <= 1 << 20 && small.evicted > 0, "{small:?}");
         assert_eq!(fresh.counts().cache, CacheCounts::default());
+        // Who asks for the intents first finds the encoded side when it comes to the scores.
+        let asking = CandidateScorer::new(&scoring, 1 << 30);
+        asking.intents(&scoring, requests[0].clone());
+        asking.score(&scoring, requests[0].clone(), Wanted::All, |_| ());
+        let CacheCounts { hits, misses, .. } = asking.counts().cache;
+        assert_eq!((hits, misses), (1, 1));
     }
     assert!(compared >= 50_000, "{compared}");
 }
@@ -122,6 +149,7 @@ fn what_the_fast_path_leaves_goes_the_general_one_and_says_so() {
         eliverec_serve::bench::Sizes { requests: 3, ..Default::default() },
     );
     for batch in requests.unwrap() {
+        assert_eq!(assert_intents(&scorer, &scoring, &batch), 4);
         let expected = scoring.score(&Prepared::of(&schema, batch.clone()));
         assert_eq!(scorer.score(&scoring, batch.clone(), Wanted::All, |_| ()), expected);
         let watch = scorer.score(&scoring, batch, Wanted::Watch, |_| ());

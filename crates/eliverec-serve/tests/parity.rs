@@ -1,5 +1,7 @@
-//! A request answered in process gets the scores that its feed gets, up to the rounding of another order: same features, same rows,
-//! same model.
+//! A request whose features the online driver makes gets from a bundle the scores and the intents that its feed gets from the run, up
+//! to the rounding of another order: same features, same rows, same model.
+
+#![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,12 +10,13 @@ use std::sync::atomic::AtomicBool;
 use eliverec_core::event::Scalar;
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
-use eliverec_core::{BatchBuilder, Dimension, Dimensions, Event, Feed, FeedColumns, Schema};
-use eliverec_features::FeatureConfig;
-use eliverec_run::{Config, Prepared, Scorer};
+use eliverec_core::{Batch, BatchBuilder, Dimension, Dimensions, Event, Feed, FeedColumns, Schema};
+use eliverec_features::{Candidate, FeatureConfig, FeedBuilder, OnlineDriver, Request};
+use eliverec_models::fast::Wanted;
+use eliverec_run::{Config, Prepared, Scorer, Scoring};
 use eliverec_samples::{SampleConfig, feature_settings, samples};
 use eliverec_serve::bundle::{About, MadeOf, Precision};
-use eliverec_serve::{Asked, BundleWriter, Ranker};
+use eliverec_serve::{Bundle, BundleWriter, CandidateScorer};
 use eliverec_sim::{Collected, LoggingPolicy, SCHEMA, World, WorldConfig};
 use eliverec_tables::events::{EventWriter, Store, write_dimensions};
 use eliverec_tables::{FeedDirectory, Split};
@@ -37,19 +40,40 @@ max_steps = 20
 patience = 0
 "#;
 
-fn asked(feed: &Feed) -> Asked {
+/// The request that a feed was made of.
+fn request_of(feed: &Feed) -> Request {
     let context = feed.context.iter().map(|column| match column {
         Column::Ids(ids) => Scalar::Id(ids[0]),
         Column::Numbers(numbers) => Scalar::Number(numbers[0]),
         Column::Lists { .. } => unreachable!("a log's context has no lists"),
     });
     let Column::Ids(channels) = &feed.candidates.channel[0] else { panic!("ids") };
-    Asked {
+    let candidate = |channel_id: &u64| Candidate {
+        event_id: 0,
+        channel_id: *channel_id,
+        position: None,
+        outcome: None,
+    };
+    Request {
+        request_id: feed.request_id,
         user_id: feed.user_id,
         ts_ms: feed.ts_ms,
         context: context.collect(),
-        channels: channels.clone(),
+        candidates: channels.iter().map(candidate).collect(),
     }
+}
+
+fn batch(scoring: &Scoring<'_>, feed: &Feed) -> Batch {
+    let lengths = scoring.config.settings().lengths();
+    let mut builder = BatchBuilder::new(scoring.schema, scoring.normalization, lengths);
+    builder.push(feed).unwrap();
+    builder.finish().unwrap()
+}
+
+fn assert_close(online: &[f32], offline: &[f32], request: u64) {
+    assert_eq!(online.len(), offline.len(), "request {request}");
+    let mut pairs = online.iter().zip(offline);
+    assert!(pairs.all(|(a, b)| (a - b).abs() <= 1e-5 * b.abs().max(1.0)), "request {request}");
 }
 
 #[test]
@@ -86,7 +110,7 @@ fn a_request_gets_the_scores_of_its_feed() {
     };
     train(&order, Progress::Silent, &AtomicBool::new(false)).unwrap();
 
-    let scorer = Scorer::open(&path("run")).unwrap();
+    let (scorer, commit) = Scorer::open(&path("run")).unwrap();
     let feeds = FeedDirectory::open(path("feeds")).unwrap();
     let mut writer =
         BundleWriter::create(&path("bundle"), false, &scorer, Precision::Float32).unwrap();
@@ -99,7 +123,7 @@ fn a_request_gets_the_scores_of_its_feed() {
     writer.write_golden(golden, "test").unwrap();
     let made_of = MadeOf {
         run: "run".into(),
-        checkpoint: scorer.commit.best.clone(),
+        checkpoint: commit.best,
         step: 20,
         feeds: "feeds".into(),
         other_feeds: None,
@@ -107,57 +131,45 @@ fn a_request_gets_the_scores_of_its_feed() {
     };
     let (version, program) = ("v".into(), "a test".into());
     writer.publish(About { version, created_ms: 0, program, made_of }).unwrap();
-    let mut ranker = Ranker::open(&path("bundle")).unwrap();
+    let bundle = Bundle::open(&path("bundle")).unwrap();
+    let tables = bundle.dimensions.as_ref().unwrap();
+    let builder = FeedBuilder::new(&bundle.model.schema, tables).unwrap();
+    let mut driver = OnlineDriver::new(bundle.features.unwrap(), tables, builder.wanted()).unwrap();
+    let serving = bundle.model.scoring();
+    let candidates = CandidateScorer::new(&serving, 1 << 30);
     let mut events = log.events;
     events.sort_by_key(|event| (event.available_at_ms, event.event_id));
     let mut arrivals: VecDeque<Event> = events.into();
-    let mut compared = 0;
+    let (mut compared, mut intents) = (0, 0);
     for split in Split::ALL.into_iter().filter(|split| feeds.feeds(*split).unwrap() > 0) {
         for feed in feeds.read(split).unwrap() {
             let feed = feed.unwrap();
             while let Some(event) =
                 arrivals.pop_front_if(|event| event.available_at_ms < feed.ts_ms)
             {
-                ranker.event(&event);
+                driver.event(&event);
             }
-            let lengths = scorer.config.settings().lengths();
-            let mut builder = BatchBuilder::new(&schema, &scorer.normalization, lengths);
-            builder.push(&feed).unwrap();
-            let prepared = Prepared::of(&schema, builder.finish().unwrap());
-            let offline = scorer.scoring().score(&prepared);
-            let asked = asked(&feed);
-            let online = ranker.rank(&asked).unwrap();
-            assert!(online.is_sorted_by(|a, b| a.p_watch >= b.p_watch));
-            let tasks = offline.tasks.unwrap();
-            for (i, channel) in asked.channels.iter().enumerate() {
-                let found = online.iter().find(|ranked| ranked.channel_id == *channel).unwrap();
-                let close = |a: f32, b: f32| (a - b).abs() <= 1e-5 * b.max(1.0);
-                assert!(close(found.p_watch, offline.p_watch[i]), "request {}", feed.request_id);
-                let mut expected = tasks.iter().map(|task| task[i]);
-                assert!(found.tasks.iter().all(|task| close(*task, expected.next().unwrap())));
-                compared += 1;
-            }
+            let request = request_of(&feed);
+            let channels: Vec<u64> = request.candidates.iter().map(|of| of.channel_id).collect();
+            let features = driver.features(feed.user_id, feed.ts_ms, &channels);
+            let online = batch(&serving, &builder.feed(&request, &features));
+            let offline = Prepared::of(&schema, batch(&scorer.scoring(), &feed));
+
+            // What retrieval asks with, as `eliverec retrieval` does.
+            let asked = candidates.intents(&serving, online.clone());
+            let expected = eliverec_run::intents(&scorer.scoring(), &offline).swap_remove(0);
+            assert_eq!(asked.len(), expected.len());
+            let pairs = asked.iter().zip(&expected);
+            pairs.for_each(|(asked, expected)| assert_close(asked, expected, feed.request_id));
+            intents += asked.len();
+
+            let scores = candidates.score(&serving, online, Wanted::All, |_| ());
+            let expected = scorer.scoring().score(&offline);
+            assert_close(&scores.p_watch, &expected.p_watch, feed.request_id);
+            let tasks = scores.tasks.iter().flatten().zip(expected.tasks.iter().flatten());
+            tasks.for_each(|(task, expected)| assert_close(task, expected, feed.request_id));
+            compared += channels.len();
         }
     }
-    assert!(compared > 1_000, "{compared} candidates");
-    let nobody = Asked {
-        user_id: u64::MAX,
-        ts_ms: i64::MAX / 2,
-        context: asked_context(&schema),
-        channels: vec![u64::MAX],
-    };
-    assert!(ranker.rank(&nobody).unwrap()[0].p_watch.is_finite());
-    assert!(ranker.rank(&Asked { channels: Vec::new(), ..nobody.clone() }).is_err());
-    let error = ranker.rank(&Asked { context: Vec::new(), ..nobody }).unwrap_err().to_string();
-    assert!(error.contains("context"), "{error}");
-}
-
-/// Zeros.
-fn asked_context(schema: &Schema) -> Vec<Scalar> {
-    let columns = Column::empty_group(schema.fields(Group::Context));
-    let zero = |column: &Column| match column {
-        Column::Numbers(_) => Scalar::Number(0.0),
-        _ => Scalar::Id(0),
-    };
-    columns.iter().map(zero).collect()
+    assert!(compared > 1_000 && intents > 100, "{compared} candidates, {intents} intents");
 }

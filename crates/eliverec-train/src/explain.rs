@@ -56,7 +56,7 @@ pub fn explain(
     if let Some(TensorFile { path, .. }) = tensors {
         refuse_other_files(path)?;
     }
-    let scorer = Scorer::open(path)?;
+    let (scorer, commit) = Scorer::open(path)?;
     check_fit(&RunDirectory::at(path), feeds)?;
     let (split, place, feed) = find(feeds, id)?;
     let written = feeds.written_ids(split, place)?;
@@ -73,7 +73,7 @@ pub fn explain(
         user_id: written.user_id(),
         split,
         model: scorer.config.model.name().into(),
-        checkpoint: scorer.commit.best.clone(),
+        checkpoint: commit.best,
         explained,
     };
     accept(&explanation)?;

@@ -49,7 +49,5 @@ pub(crate) async fn activate(
 pub(crate) async fn roll_back(
     State(service): State<Arc<Service>>,
 ) -> Result<Json<Bundles>, Problem> {
-    let bundles = service.engine.roll_back()?;
-    service.telemetry.bundle(&bundles.active);
-    Ok(Json(bundles))
+    Ok(Json(service.roll_back()?))
 }

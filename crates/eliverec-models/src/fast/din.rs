@@ -81,7 +81,7 @@ impl Din {
             engine.rows(&mut summary, &encoded, &side.of_event);
             Domain { events, encoded, summary }
         });
-        Encoded { domains: domains.collect() }
+        Encoded { domains: domains.collect(), intents: Vec::new() }
     }
 
     /// The trunk's fields `to` `[fields * d, lanes]` for candidates `target` `[d, lanes]`.

@@ -11,6 +11,7 @@ use crate::fused::RetrievalOptions;
 use crate::fused::column_softmax::ColumnSoftmax;
 use crate::fused::intention::Split;
 use crate::fused::product::{Left, Write};
+use crate::intents::pooled;
 use crate::zoo::elive::{EliveConfig, EncoderKind, IntentWeight, PrototypeSource};
 
 /// The trunk.
@@ -95,7 +96,7 @@ impl Elive {
             }
             Domain { events: encoded.len() / self.d, encoded, summary }
         });
-        Encoded { domains: domains.collect() }
+        Encoded { domains: domains.collect(), intents: Vec::new() }
     }
 
     /// o_c - o_s `[d]` of a domain; empty without disentangling.
@@ -117,6 +118,39 @@ impl Elive {
             };
         }
         minus(own, maximum(&events[domain], self.d))
+    }
+
+    /// The user's intents, of the events' own vectors `[l, d]` of each domain and of what [`Self::encode`] made of the events.
+    pub(super) fn intents(
+        &self,
+        bare: &[Vec<f32>],
+        encoded: &Encoded,
+        engine: &Engine,
+        spare: &mut EliveRoom,
+    ) -> Vec<Vec<f32>> {
+        let Some(options) = self.split else { return Vec::new() };
+        let mut intents = Vec::new();
+        for (bare, domain) in bare.iter().zip(&encoded.domains) {
+            let share = room(&mut spare.share, bare.len());
+            if !bare.is_empty() {
+                let parts = room(&mut spare.parts, 2 * bare.len()).split_at_mut(bare.len());
+                engine.run(Split {
+                    h: &domain.encoded,
+                    difference: &domain.summary,
+                    width: self.d,
+                    options,
+                    share,
+                    parts: parts.into(),
+                });
+            }
+            intents.extend(pooled(bare, share, self.d).into_iter().flatten());
+        }
+        intents
+    }
+
+    /// Whether there are any.
+    pub(super) const fn has_intents(&self) -> bool {
+        self.split.is_some()
     }
 
     /// The events of each of the trunk's fields one after the other `[events, d]`, and how many each has: with disentangling

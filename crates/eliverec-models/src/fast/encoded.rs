@@ -6,6 +6,8 @@
 pub struct Encoded {
     /// By domain, live first.
     pub(super) domains: Vec<Domain>,
+    /// See [`Encoded::intents`].
+    pub(super) intents: Vec<Vec<f32>>,
 }
 
 /// One history, encoded.
@@ -19,9 +21,19 @@ pub(super) struct Domain {
 }
 
 impl Encoded {
+    /// The user's intents before any candidate is known ([`crate::intents`]), each `[d]`: the consistent and the specific one of every
+    /// domain with events, live first; none of a model that has none.
+    pub fn intents(&self) -> &[Vec<f32>] {
+        &self.intents
+    }
+
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        let numbers = self.domains.iter().map(|d| d.encoded.capacity() + d.summary.capacity());
-        size_of::<Self>() + size_of_val(&*self.domains) + 4 * numbers.sum::<usize>()
+        let domains = self.domains.iter().flat_map(|domain| [&domain.encoded, &domain.summary]);
+        let numbers = domains.chain(&self.intents).map(Vec::capacity);
+        size_of::<Self>()
+            + size_of_val(&*self.domains)
+            + size_of_val(&*self.intents)
+            + 4 * numbers.sum::<usize>()
     }
 }

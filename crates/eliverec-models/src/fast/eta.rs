@@ -48,7 +48,7 @@ impl Eta {
             engine.rows(&mut encoded, x, &side.key_value);
             Domain { events, encoded, summary: Vec::new() }
         });
-        Encoded { domains: domains.collect() }
+        Encoded { domains: domains.collect(), intents: Vec::new() }
     }
 
     /// The trunk's fields `to` `[fields * d, lanes]` for candidates `target` `[d, lanes]`.

@@ -210,14 +210,22 @@ impl FastModel {
     /// The user's side of a request: all that the candidates have no part in.
     pub fn encode(&self, request: &Request<'_>, room: &mut Room) -> Encoded {
         let Room { engine, reading, trunk, .. } = room;
+        let of = |history: &History| history.of(request.batch, request.feed);
         let read = self.histories.iter().map(|history| {
-            let (events, age_s) = history.of(request.batch, request.feed);
+            let events = of(history).0;
             let mut vectors = vec![0.0; events.len() * self.inputs.d];
-            history.events.read(request, events, age_s, &mut vectors, engine, reading);
+            history.events.read(request, events, &mut vectors, engine, reading);
             vectors
         });
-        let read = read.collect();
-        self.trunk.encode(read, engine, trunk)
+        let mut vectors: Vec<Vec<f32>> = read.collect();
+        let bare = if self.trunk.has_intents() { vectors.clone() } else { Vec::new() };
+        for (history, vectors) in self.histories.iter().zip(&mut vectors) {
+            let (events, age_s) = of(history);
+            history.events.add_extras(request, events, age_s, vectors, reading);
+        }
+        let mut encoded = self.trunk.encode(vectors, engine, trunk);
+        encoded.intents = self.trunk.intents(&bare, &encoded, engine, trunk);
+        encoded
     }
 
     /// Scores the candidates of a request whose user's side is `encoded`; `done` hears of every stage after

@@ -304,12 +304,11 @@ impl Events {
         Self { columns, map: map.as_ref().map(Panels::of), extras, recency }
     }
 
-    /// E `[l, d]` of the events of one feed; `age_s` `[l]`.
+    /// The vectors `[l, d]` of the entities of one feed's events.
     pub(super) fn read(
         &self,
         request: &Request<'_>,
         events: Range<usize>,
-        age_s: &[f32],
         to: &mut [f32],
         engine: &mut Engine,
         spare: &mut ReadingRoom,
@@ -317,17 +316,31 @@ impl Events {
         if events.is_empty() {
             return;
         }
-        let d = to.len() / events.len();
         let width = self.columns.width();
         if let Some(map) = &self.map {
             let mut rows = std::mem::take(&mut spare.rows);
             let fields = room(&mut rows, events.len() * width);
-            self.fields(request, events.clone(), fields, &mut spare.row);
+            self.fields(request, events, fields, &mut spare.row);
             engine.rows(to, fields, map);
             spare.rows = rows;
         } else {
-            self.fields(request, events.clone(), to, &mut spare.row);
+            self.fields(request, events, to, &mut spare.row);
         }
+    }
+
+    /// From these vectors to E `[l, d]`: adds what only the events have; `age_s` `[l]`.
+    pub(super) fn add_extras(
+        &self,
+        request: &Request<'_>,
+        events: Range<usize>,
+        age_s: &[f32],
+        to: &mut [f32],
+        spare: &mut ReadingRoom,
+    ) {
+        if events.is_empty() {
+            return;
+        }
+        let d = to.len() / events.len();
         for ((event, age_s), vector) in events.zip(age_s).zip(to.chunks_exact_mut(d)) {
             self.extras.add(request, event, vector, spare);
             if let Some(recency) = &self.recency {

@@ -66,6 +66,25 @@ impl Trunk {
         }
     }
 
+    /// Whether users have intents before any candidate is known.
+    pub(super) const fn has_intents(&self) -> bool {
+        matches!(self, Self::Elive(elive) if elive.has_intents())
+    }
+
+    /// These intents, of the events' own vectors `[l, d]` of each domain.
+    pub(super) fn intents(
+        &self,
+        bare: &[Vec<f32>],
+        encoded: &Encoded,
+        engine: &Engine,
+        spare: &mut TrunkRoom,
+    ) -> Vec<Vec<f32>> {
+        match self {
+            Self::Elive(elive) => elive.intents(bare, encoded, engine, &mut spare.elive),
+            Self::Eta(_) | Self::Din(_) => Vec::new(),
+        }
+    }
+
     /// Fills `spare` with the events that every candidate's fields are weighted sums of; none for trunks whose fields are more
     /// than that.
     pub(super) fn parts(&self, encoded: &Encoded, engine: &Engine, spare: &mut TrunkRoom) {

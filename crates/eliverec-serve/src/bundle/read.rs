@@ -11,7 +11,7 @@ use super::files::BundleFiles;
 use super::golden::{GOLDEN_FILE, Golden};
 use super::manifest::{MANIFEST_FILE, Manifest};
 use super::metrics::{METRICS_FILE, OfflineMetrics};
-use super::model::{SCHEMA_FILE, ServedModel};
+use super::model::{SCHEMA_FILE, ServedModel, of_files};
 use super::tables;
 use crate::error::Error;
 
@@ -57,7 +57,7 @@ impl Bundle {
         let manifest =
             Manifest::parse(manifest).map_err(|reason| refused(MANIFEST_FILE, reason))?;
         let mut files = BundleFiles::open(path, &manifest)?;
-        let model = ServedModel::of_files(&mut files)?;
+        let model = of_files(&mut files)?;
         let fingerprint = model.schema.fingerprint();
         if fingerprint != manifest.schema {
             let reason = format!("is schema {fingerprint}, the manifest names {}", manifest.schema);

@@ -17,7 +17,7 @@ use super::manifest::{
 };
 use super::metrics::{METRICS_FILE, OfflineMetrics};
 use super::model::{
-    CONFIG_FILE, NORMALIZATION_FILE, SCHEMA_FILE, ServedModel, WEIGHTS_FILE, rows_file,
+    CONFIG_FILE, NORMALIZATION_FILE, SCHEMA_FILE, ServedModel, WEIGHTS_FILE, of_run, rows_file,
 };
 use super::partial::PartialBundle;
 use super::read::{Bundle, FEATURES_FILE};
@@ -73,7 +73,7 @@ impl BundleWriter {
             })?;
             rows.push(MappedFile::open(&files.partial.path().join(name))?);
         }
-        let model = ServedModel::of_run(scorer, rows)?;
+        let model = of_run(scorer, rows)?;
         let (parameters, golden) = (scorer.parameters(), GoldenRequests::default());
         Ok(Self { files, model, precision, parameters, golden })
     }

@@ -1,7 +1,7 @@
 //! Retrieval offline: the indexes made of feeds and a run, and the recall of what was watched.
 //!
 //! - [`neighbours`]: item-to-item neighbours, of a split's histories and watches.
-//! - `vectors`: a run's vectors of channels, and of users' intents.
+//! - `vectors`: a model's vectors of channels, and of users' intents.
 //! - [`recall`]: request by request, what each source finds and what all together do.
 //! - `platform`: what was live, popular and exposed at a moment, by a log or by the feeds themselves.
 
@@ -15,3 +15,4 @@ mod vectors;
 
 pub use neighbours::neighbours;
 pub use recall::{LiveFrom, Measured, Measurement, RecallRow, recall};
+pub use vectors::channel_vectors;

@@ -10,7 +10,7 @@ use eliverec_retrieval::neighbours::Counted;
 use eliverec_retrieval::{
     Indexes, Live, NeighbourSettings, Query, Retrieval, RetrievalConfig, SourceName, State,
 };
-use eliverec_run::{RunDirectory, Scorer};
+use eliverec_run::{RunDirectory, Scorer, Scoring, no_intents};
 use eliverec_tables::check::{Checked, promises};
 use eliverec_tables::events::EventLog;
 use eliverec_tables::{FeedDirectory, Split};
@@ -140,14 +140,13 @@ pub fn recall(
     let fields = Fields::of(feeds.schema())?;
     let settings = measurement.neighbours;
     let (neighbours, counted) = neighbours(feeds, Split::Train, settings, &std::env::temp_dir())?;
-    let vectors = run.map(|(scorer, _)| channel_vectors(scorer, feeds)).transpose()?;
-    let scorer = run.map(|(scorer, _)| scorer);
-    let mut requests = Requests::read(feeds, split, &fields, scorer, &mut progress)?;
-    let left_out = no_embeddings(scorer, &requests);
-    let indexes = Indexes {
-        neighbours: Some(Arc::new(neighbours)),
-        vectors: vectors.filter(|_| left_out.is_none()).map(Arc::new),
-    };
+    let scoring = run.map(|(scorer, _)| scorer.scoring());
+    let left_out = no_embeddings(scoring.as_ref());
+    let asking = scoring.as_ref().filter(|_| left_out.is_none());
+    let vectors = asking.map(|scoring| channel_vectors(scoring, feeds)).transpose()?;
+    let mut requests = Requests::read(feeds, split, &fields, asking, &mut progress)?;
+    let indexes =
+        Indexes { neighbours: Some(Arc::new(neighbours)), vectors: vectors.map(Arc::new) };
     let retrieval = Retrieval::new(measurement.config.clone(), indexes)?;
     let mut platform = if let Some((log, features)) = log {
         Platform::Log(Box::new(LogPlatform::open(log, &fields, features)?))
@@ -189,16 +188,12 @@ pub fn recall(
     Ok(measured)
 }
 
-/// Why no query has a vector to ask with; `None` if there are some, or nothing to ask.
-fn no_embeddings(scorer: Option<&Scorer>, requests: &Requests) -> Option<String> {
-    let Some(scorer) = scorer else {
-        return Some("needs a trained run: --run RUN".into());
-    };
-    let asks = requests.all.iter().any(|request| !request.intents.is_empty());
-    (!asks && !requests.all.is_empty()).then(|| {
-        let name = scorer.config.model.name();
-        format!("the model {name} gives no request's user an intent before a target is known")
-    })
+/// Why no query has a vector to ask with; `None` if some may have one.
+fn no_embeddings(scoring: Option<&Scoring<'_>>) -> Option<String> {
+    match scoring {
+        None => Some("needs a trained run: --run RUN".into()),
+        Some(scoring) => no_intents(scoring.config),
+    }
 }
 
 /// Differences of schemas that are named.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use eliverec_core::Feed;
 use eliverec_core::schema::Group;
 use eliverec_retrieval::User;
-use eliverec_run::Scorer;
+use eliverec_run::Scoring;
 use eliverec_tables::{FeedDirectory, Split};
 
 use super::vectors::intents;
@@ -38,12 +38,12 @@ pub(crate) struct Requests {
 const FEEDS: usize = 64;
 
 impl Requests {
-    /// With intents by `scorer`, if there is one.
+    /// With intents by a model, if there is one.
     pub(crate) fn read(
         feeds: &FeedDirectory,
         split: Split,
         fields: &Fields,
-        scorer: Option<&Scorer>,
+        scoring: Option<&Scoring<'_>>,
         mut progress: impl FnMut(u64),
     ) -> Result<Self, Error> {
         let mut requests = Self::default();
@@ -58,11 +58,11 @@ impl Requests {
             requests.all.push(request);
             waiting.push(feed);
             if waiting.len() == FEEDS {
-                requests.add_intents(scorer, &mut waiting)?;
+                requests.add_intents(scoring, &mut waiting)?;
                 progress(requests.all.len() as u64);
             }
         }
-        requests.add_intents(scorer, &mut waiting)?;
+        requests.add_intents(scoring, &mut waiting)?;
         requests.all.sort_by_key(|request| (request.ts_ms, request.id));
         Ok(requests)
     }
@@ -70,12 +70,12 @@ impl Requests {
     /// Of the newest requests, whose feeds are `waiting`.
     fn add_intents(
         &mut self,
-        scorer: Option<&Scorer>,
+        scoring: Option<&Scoring<'_>>,
         waiting: &mut Vec<Feed>,
     ) -> Result<(), Error> {
-        if let Some(scorer) = scorer {
+        if let Some(scoring) = scoring {
             let first = self.all.len() - waiting.len();
-            for (request, intents) in self.all[first..].iter_mut().zip(intents(scorer, waiting)?) {
+            for (request, intents) in self.all[first..].iter_mut().zip(intents(scoring, waiting)?) {
                 request.intents = intents;
             }
         }

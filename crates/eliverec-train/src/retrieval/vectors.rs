@@ -1,14 +1,12 @@
-//! A run's vectors: e_vt of channels, and the intents of users before any target is known.
+//! A model's vectors: e_vt of channels, and the intents of users before any target is known.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use eliverec_core::feed::Candidates;
-use eliverec_core::offsets::Offsets;
 use eliverec_core::{BatchBuilder, Feed, Schema};
-use eliverec_models::trace::{Recorded, Trace};
+use eliverec_models::trace::Trace;
 use eliverec_retrieval::ChannelVectors;
-use eliverec_retrieval::intents::pooled;
-use eliverec_run::{Prepared, Scorer};
+use eliverec_run::{Prepared, Scoring};
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
@@ -17,12 +15,12 @@ use eliverec_retrieval::fields::{Fields, ids};
 /// Channels whose vectors are computed at a time.
 const CHANNELS: usize = 512;
 
-/// e_vt of every channel that feeds which fit the run show, by `scorer`: of its fields as they were when it was first shown.
+/// e_vt of every channel that feeds which fit the model show: of its fields as they were when it was first shown.
 ///
 /// # Errors
 /// Feeds that break the contract, weights that give no numbers.
-pub(crate) fn channel_vectors(
-    scorer: &Scorer,
+pub fn channel_vectors(
+    scoring: &Scoring<'_>,
     feeds: &FeedDirectory,
 ) -> Result<ChannelVectors, Error> {
     let fields = Fields::of(feeds.schema())?;
@@ -31,7 +29,7 @@ pub(crate) fn channel_vectors(
         return Err(eliverec_run::Error::Run { path: feeds.path().into(), reason }.into());
     };
     let known = ids(&channels.channel[fields.channel]);
-    let (mut width, mut values) = (scorer.config.input.width, Vec::new());
+    let (mut width, mut values) = (scoring.config.input.width, Vec::new());
     for start in (0..known.len()).step_by(CHANNELS) {
         let rows = start..(start + CHANNELS).min(known.len());
         let mut feed = moment.clone();
@@ -43,8 +41,9 @@ pub(crate) fn channel_vectors(
             to.iter_mut().zip(from).for_each(|(to, from)| to.extend(from, rows.clone()));
         }
         feed.candidates.position = vec![None; rows.len()];
-        let (_, recorded) = traced(scorer, std::slice::from_ref(&feed))?;
-        if let Some(targets) = recorded.get("e_vt") {
+        let mut trace = Trace::on();
+        scoring.trace(&prepared(scoring, std::slice::from_ref(&feed))?, &mut trace);
+        if let Some(targets) = trace.into_recorded().get("e_vt") {
             width = targets.shape[1];
             values.extend_from_slice(&targets.values);
         }
@@ -89,59 +88,20 @@ fn without_lists(feed: Feed, schema: &Schema) -> Feed {
     Feed { user: feed.user, context: feed.context, ..empty }
 }
 
-/// What the model records of some feeds, and the feeds as a batch.
-fn traced(
-    scorer: &Scorer,
-    feeds: &[Feed],
-) -> Result<(Prepared, BTreeMap<String, Recorded>), Error> {
-    let lengths = scorer.config.settings().lengths();
-    let mut builder = BatchBuilder::new(&scorer.schema, &scorer.normalization, lengths);
+fn prepared(scoring: &Scoring<'_>, feeds: &[Feed]) -> Result<Prepared, Error> {
+    let lengths = scoring.config.settings().lengths();
+    let mut builder = BatchBuilder::new(scoring.schema, scoring.normalization, lengths);
     for feed in feeds {
         builder.push(feed)?;
     }
     let batch = builder.finish().expect("at least one feed was added");
-    let prepared = Prepared::of(&scorer.schema, batch);
-    let mut trace = Trace::on();
-    scorer.scoring().trace(&prepared, &mut trace);
-    Ok((prepared, trace.into_recorded()))
+    Ok(Prepared::of(scoring.schema, batch))
 }
 
-/// The vectors of each feed's intents: the consistent and the specific one of every domain in which the user did something.
-pub(crate) fn intents(scorer: &Scorer, feeds: &[Feed]) -> Result<Vec<Vec<Vec<f32>>>, Error> {
+/// The intents of each feed's user, as [`eliverec_run::intents`].
+pub(crate) fn intents(scoring: &Scoring<'_>, feeds: &[Feed]) -> Result<Vec<Vec<Vec<f32>>>, Error> {
     if feeds.is_empty() {
         return Ok(Vec::new());
     }
-    let (prepared, recorded) = traced(scorer, feeds)?;
-    let mut all = vec![Vec::new(); feeds.len()];
-    let domains = [("live", &prepared.batch.channels), ("product", &prepared.batch.products)];
-    for (domain, offsets) in domains {
-        let of = |what: &str| recorded.get(&format!("{domain}.{what}"));
-        if of("encoder_attention").is_some() {
-            // DIN's unit weighs the history for each candidate: there is no intent before a target is known.
-            continue;
-        }
-        if let (Some(events), Some(intention)) = (of("bare"), of("intention")) {
-            for (intents, range) in all.iter_mut().zip(offsets.ranges()) {
-                intents.extend(of_feed(events, intention, offsets, range).into_iter().flatten());
-            }
-        }
-    }
-    Ok(all)
-}
-
-fn of_feed(
-    events: &Recorded,
-    intention: &Recorded,
-    offsets: &Offsets,
-    range: std::ops::Range<usize>,
-) -> Option<[Vec<f32>; 2]> {
-    let total = offsets.total();
-    if total == 0 {
-        return None;
-    }
-    let rows = |recorded: &Recorded| {
-        let width = recorded.values.len() / total;
-        recorded.values[range.start * width..range.end * width].to_vec()
-    };
-    pooled(&rows(events), &rows(intention), events.values.len() / total)
+    Ok(eliverec_run::intents(scoring, &prepared(scoring, feeds)?))
 }

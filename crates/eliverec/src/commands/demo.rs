@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &Arguments, runner: Runner) -> anyhow::Result<u8> {
         if code != crate::OK {
             return Ok(code);
         }
-        let report = evaluate(&open_run(&run)?, &run, &directory, Split::Test)?.report;
+        let report = evaluate(&open_run(&run)?.0, &run, &directory, Split::Test)?.report;
         rows.push(TableRow { name: name.into(), reports: vec![report] });
     }
     let test = TestSplit::read(&directory)?;

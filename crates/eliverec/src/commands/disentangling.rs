@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let causes = Causes::read(&arguments.logs)?;
-    let scorer = open_run(&arguments.run)?;
+    let (scorer, _) = open_run(&arguments.run)?;
     let split = arguments.split;
     let checked = promises(&feeds, &[split], &[split])?;
     let is_shared = |behaviour| causes.is_shared(behaviour);

@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let checked = promises(&feeds, &[split], &[split])?;
     let (name, report, of_file) = match (&arguments.run, &arguments.scores) {
         (Some(run), _) => {
-            let scorer = open_run(run)?;
+            let (scorer, _) = open_run(run)?;
             let report = evaluate(&scorer, run, &feeds, split)?.report;
             (scorer.config.model.name().to_owned(), report, None)
         }

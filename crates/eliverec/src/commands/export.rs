@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use eliverec_core::dimensions::TABLE_GROUPS;
 use eliverec_core::{Dimensions, FeedColumns};
-use eliverec_http::NEIGHBOURS_FILE;
+use eliverec_http::{NEIGHBOURS_FILE, VECTORS_FILE};
 use eliverec_retrieval::NeighbourSettings;
-use eliverec_run::{RunDirectory, Scorer};
+use eliverec_run::{RunDirectory, Scorer, no_intents};
 use eliverec_samples::feature_settings;
 use eliverec_serve::BundleWriter;
 use eliverec_serve::bundle::{About, MadeOf, Manifest, OfflineMetrics, Precision};
@@ -15,7 +15,7 @@ use eliverec_tables::check::promises;
 use eliverec_tables::events::{EventLog, Store, read_dimensions};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::compare::compare;
-use eliverec_train::retrieval::neighbours;
+use eliverec_train::retrieval::{channel_vectors, neighbours};
 use eliverec_train::{check_fit, feeds_read};
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -71,16 +71,28 @@ struct Exported<'a> {
     manifest: &'a Manifest,
     metrics: &'a OfflineMetrics,
     auc_change: Option<f64>,
+    indexes: Indexed,
     /// What the bundle lacks, and in what its feeds are not the run's.
     notes: &'a [String],
+}
+
+/// Channels in the indexes of retrieval; null of an index that the bundle lacks.
+#[derive(Clone, Copy, Serialize)]
+struct Indexed {
+    neighbours: Option<u64>,
+    vectors: Option<usize>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let Arguments { run, out, split, .. } = arguments;
     let feeds = FeedDirectory::open(&arguments.feeds)?;
-    let scorer = open_run(run)?;
+    let (scorer, commit) = open_run(run)?;
     check_fit(&RunDirectory::at(run), &feeds)?;
-    let checked = promises(&feeds, &[*split], &[*split])?;
+    // One is measured, neighbours are of the training split, and vectors of the channels of all.
+    let has_vectors = no_intents(&scorer.config).is_none();
+    let is_read = |other: &Split| has_vectors || other == split || *other == Split::Train;
+    let read: Vec<Split> = Split::ALL.into_iter().filter(is_read).collect();
+    let checked = promises(&feeds, &read, &[*split])?;
     let mut notes = Vec::new();
     let mut writer = BundleWriter::create(out, arguments.force, &scorer, arguments.rows)?;
     let rows = &writer.model().rows;
@@ -100,14 +112,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             "no tables of users, products and channels; --logs names a log that has them".into(),
         ),
     }
-    if feeds.feeds(Split::Train)? > 0 {
-        let (settings, room) = (NeighbourSettings::default(), std::env::temp_dir());
-        let (neighbours, counted) = neighbours(&feeds, Split::Train, settings, &room)?;
-        writer.write(NEIGHBOURS_FILE, &neighbours.to_bytes())?;
-        tell(&format!("neighbours of {} channels, by {} users", counted.channels, counted.users));
-    } else {
-        notes.push("no train split: the bundle has no item-to-item neighbours".into());
-    }
+    let indexes = write_indexes(&mut writer, &feeds, &mut notes)?;
     let metrics = measure(&scorer, &writer, &feeds, *split)?;
     writer.write_metrics(&metrics)?;
     tell(&format!("{} feeds of the {split} split scored twice", metrics.feeds));
@@ -120,14 +125,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         format!("these are other feeds than those that the run was trained on: {difference}")
     }));
     let folder = run.file_name().unwrap_or_default().display();
-    let step = scorer.commit.best.rsplit('-').next().unwrap_or_default();
+    let step = commit.best.rsplit('-').next().unwrap_or_default();
     let about = About {
         version: arguments.name.clone().unwrap_or_else(|| format!("{folder}-{step}")),
         created_ms: now_ms(),
         program: concat!("eliverec ", env!("CARGO_PKG_VERSION")).into(),
         made_of: MadeOf {
             run: run.display().to_string(),
-            checkpoint: scorer.commit.best.clone(),
+            checkpoint: commit.best.clone(),
             step: step.parse().unwrap_or_default(),
             feeds: fingerprint::of_feeds(&feeds)?,
             other_feeds,
@@ -137,11 +142,40 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let manifest = writer.publish(about)?;
     notes.iter().for_each(|note| tell(&format!("note: {note}")));
     let (auc_change, notes) = (metrics.auc_change(), &notes);
-    let exported = Exported { out, manifest: &manifest, metrics: &metrics, auc_change, notes };
+    let (manifest, metrics) = (&manifest, &metrics);
+    let exported = Exported { out, manifest, metrics, auc_change, indexes, notes };
     reading::end(arguments.json, &checked, &exported, || {
-        Ok(bundle::table(out, &manifest, Some(&metrics)))
+        Ok(bundle::table(out, manifest, Some(metrics)))
     })?;
     Ok(crate::OK)
+}
+
+/// Adds what the sources of retrieval stand on: neighbours of channels, and their vectors.
+fn write_indexes(
+    writer: &mut BundleWriter,
+    feeds: &FeedDirectory,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<Indexed> {
+    let mut indexed = Indexed { neighbours: None, vectors: None };
+    if feeds.feeds(Split::Train)? > 0 {
+        let (settings, room) = (NeighbourSettings::default(), std::env::temp_dir());
+        let (neighbours, counted) = neighbours(feeds, Split::Train, settings, &room)?;
+        writer.write(NEIGHBOURS_FILE, &neighbours.to_bytes())?;
+        tell(&format!("neighbours of {} channels, by {} users", counted.channels, counted.users));
+        indexed.neighbours = Some(counted.channels);
+    } else {
+        notes.push("no train split: the bundle has no item-to-item neighbours".into());
+    }
+    if let Some(reason) = no_intents(&writer.model().config) {
+        notes.push(format!("{reason}: the bundle has no vectors of channels"));
+    } else {
+        let vectors = channel_vectors(&writer.model().scoring(), feeds)?;
+        writer.write(VECTORS_FILE, &vectors.to_bytes())?;
+        let channels = vectors.channels().len();
+        tell(&format!("vectors of {channels} channels, of width {}", vectors.width()));
+        indexed.vectors = Some(channels);
+    }
+    Ok(indexed)
 }
 
 /// The tables of the log, or those that lie beside the feeds as they would in a log, and where they were found.

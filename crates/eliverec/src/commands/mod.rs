@@ -54,10 +54,10 @@ fn tell(sentence: &str) {
 }
 
 /// Opens a run's best checkpoint, and tells if it keeps no checksums.
-fn open_run(path: &Path) -> Result<Scorer, Error> {
-    let scorer = Scorer::open(path)?;
-    tell_unchecked(path, &scorer.commit);
-    Ok(scorer)
+fn open_run(path: &Path) -> Result<(Scorer, Commit), Error> {
+    let (scorer, commit) = Scorer::open(path)?;
+    tell_unchecked(path, &commit);
+    Ok((scorer, commit))
 }
 
 /// Tells if nothing says whether a run's files are whole.

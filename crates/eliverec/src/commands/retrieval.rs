@@ -68,7 +68,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             .map_err(eliverec_train::Error::from)?,
         None => RetrievalConfig::default(),
     };
-    let scorer = arguments.run.as_ref().map(|run| open_run(run)).transpose()?;
+    let scorer =
+        arguments.run.as_ref().map(|run| open_run(run)).transpose()?.map(|(scorer, _)| scorer);
     let log = match &arguments.logs {
         Some(logs) => Some(EventLog::open(&Store::open(logs)?)?),
         None => None,

@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let Arguments { run, feeds, split, out, intents, json } = arguments;
     let feeds = FeedDirectory::open(feeds)?;
-    let scorer = open_run(run)?;
+    let (scorer, commit) = open_run(run)?;
     let checked = promises(&feeds, &[*split], &[*split])?;
     let bar = ProgressBar::new(feeds.feeds(*split)?);
     let scored =
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let scored = scored?;
     let result = json!({
         "out": out, "split": split, "feeds": scored.feeds, "impressions": scored.impressions,
-        "model": scorer.config.model.name(), "checkpoint": scorer.commit.best,
+        "model": scorer.config.model.name(), "checkpoint": commit.best,
     });
     reading::end(*json, &checked, &result, || {
         Ok(format!(
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             scored.impressions,
             scored.feeds,
             scorer.config.model.name(),
-            scorer.commit.best,
+            commit.best,
             out.display()
         ))
     })?;

@@ -45,6 +45,12 @@ fn a_run_becomes_a_bundle_that_stands_alone() {
     assert_eq!(manifest["golden"]["requests"], 30);
     assert_eq!(manifest["rows"]["precision"], "float32");
     assert!(manifest["created_ms"].as_i64().unwrap() > 1_700_000_000_000);
+    for index in ["neighbours", "vectors"] {
+        assert!(exported["indexes"][index].as_u64().unwrap() > 0, "{exported}");
+        let file = format!("{index}.bin");
+        let files = manifest["files"].as_array().unwrap();
+        assert!(files.iter().any(|entry| entry["name"] == *file), "{manifest}");
+    }
     let metrics = &exported["metrics"];
     assert_eq!(metrics["changes"]["p_watch"]["max"], 0.0);
     assert_eq!(exported["auc_change"], 0.0);

@@ -59,6 +59,11 @@ impl TrunkConfig for EliveConfig {
         Ok(())
     }
 
+    /// DIN's unit weighs the history for each candidate: H, and with it p_c, is another one for each.
+    fn has_intents(&self) -> bool {
+        self.disentangle && self.encoder != EncoderKind::Din
+    }
+
     fn init(&self, site: &Site<'_>, builder: &Builder) -> Result<Elive, Error> {
         let side = || Side::new(self, site.width, builder);
         Ok(Elive {

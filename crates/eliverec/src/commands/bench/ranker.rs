@@ -7,7 +7,7 @@ use anyhow::ensure;
 use eliverec_core::{Batch, Feed, Schema};
 use eliverec_run::{Config, Error, Scoring};
 use eliverec_serve::bench::{self, Sizes, Timing};
-use eliverec_serve::drawn_model::DrawnModel;
+use eliverec_serve::drawn_model::drawn_model;
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::commands::{open_run, plain_table, print, print_json, read_config};
@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let timing = pool.install(|| {
         let feeds = arguments.feeds.as_ref().map(FeedDirectory::open).transpose()?;
         if let Some(run) = &arguments.run {
-            let scorer = open_run(run)?;
+            let (scorer, _) = open_run(run)?;
             return time(arguments, &scorer.scoring(), feeds.as_ref());
         }
         let config = match &arguments.config {
@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             None => Schema::parse(eliverec_sim::SCHEMA)?,
         };
         // A request of as many different ids as there are would find every row in the cache.
-        let model = DrawnModel::new(&config, &schema, ids)?;
+        let model = drawn_model(&config, &schema, ids)?;
         time(arguments, &model.scoring(), feeds.as_ref())
     })?;
     if arguments.json {

@@ -34,7 +34,7 @@ impl Keeper {
     /// Evaluates a finished run and writes its result; the users' side file first, so that a result never lacks it.
     pub(super) fn keep(&self, job: &Job, run: &Path, trained: Duration) -> anyhow::Result<()> {
         let begun = std::time::Instant::now();
-        let scorer = open_run(run)?;
+        let (scorer, commit) = open_run(run)?;
         let detail = evaluate(&scorer, run, &self.feeds, Split::Test)?;
         let log = fs_err::read_to_string(run.join("metrics.jsonl"))?;
         let log = Log::read(&log).with_context(|| format!("{}/metrics.jsonl", run.display()))?;
@@ -47,8 +47,8 @@ impl Keeper {
             data_fingerprint: self.data_fingerprint.clone(),
             product_length: job.config.settings().lengths().products,
             report: detail.report,
-            validation: scorer.commit.position.best_value,
-            steps: scorer.commit.position.step,
+            validation: commit.position.best_value,
+            steps: commit.position.step,
             parameters: scorer.parameters(),
             seconds: (trained + begun.elapsed()).as_secs_f64().round(),
             curves: log.curves,

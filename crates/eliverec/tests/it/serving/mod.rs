@@ -6,4 +6,5 @@ mod bundles;
 mod malformed;
 mod parity;
 mod restarts;
+mod retrieval;
 mod server;
