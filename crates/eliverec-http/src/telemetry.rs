@@ -12,6 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::answer::Acknowledgement;
+
 /// A part of the way of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
@@ -142,9 +144,16 @@ impl Telemetry {
         self.stages.get_or_create(&StageLabel { stage }).observe(time.as_secs_f64());
     }
 
-    /// Events that met a fate.
-    pub fn events(&self, fate: &'static str, count: u64) {
-        self.events.get_or_create(&FateLabel { fate }).inc_by(count);
+    /// Events of a batch, which took so long from its arrival to its acknowledgement.
+    pub fn ingested(&self, acknowledged: &Acknowledgement, time: Duration) {
+        self.took(Stage::Ingest, time);
+        for (fate, count) in [
+            ("admitted", acknowledged.admitted),
+            ("duplicate", acknowledged.duplicate),
+            ("late", acknowledged.late),
+        ] {
+            self.events.get_or_create(&FateLabel { fate }).inc_by(count);
+        }
     }
 
     /// Channels that retrieval found.
@@ -186,7 +195,8 @@ mod tests {
         telemetry.answered("/v1/rank", 200);
         telemetry.refused("overloaded");
         telemetry.took(Stage::Rank, Duration::from_millis(2));
-        telemetry.events("admitted", 3);
+        let of = Acknowledgement { admitted: 3, duplicate: 0, late: 0, log_position: 3 };
+        telemetry.ingested(&of, Duration::from_millis(1));
         telemetry.bundle("a");
         telemetry.bundle("b");
         let text = telemetry.text(4, Some(1.5));

@@ -8,6 +8,7 @@ use eliverec_core::dimensions::Value;
 use eliverec_core::event::{EventKind, Scalar};
 use eliverec_core::id::text_id;
 use eliverec_core::schema::{Field, Kind};
+use eliverec_state::OWN_EVENT_IDS;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::openapi::RefOr;
@@ -221,7 +222,7 @@ impl WireEvent {
         };
         let value = |id: &Option<Id>| id.as_ref().map(Id::value);
         let event = Event {
-            event_id: self.event_id.value(),
+            event_id: event_id(&self.event_id)?,
             ts_ms: self.ts,
             available_at_ms,
             kind,
@@ -235,6 +236,24 @@ impl WireEvent {
         };
         event.check()?;
         Ok(event)
+    }
+}
+
+/// The id of a caller's event, which is none of those that the log gives its own. The hash of a text that happens to be one
+/// stands for another.
+fn event_id(id: &Id) -> Result<u64, Problem> {
+    let value = id.value();
+    match id {
+        _ if !OWN_EVENT_IDS.contains(&value) => Ok(value),
+        Id::Text(_) => Ok(!value),
+        Id::Number(_) => {
+            let std::ops::Range { start, end } = OWN_EVENT_IDS;
+            let detail = format!(
+                "{value} is one of the ids from {start} to {}, which the service gives events of its own; use another, or text",
+                end - 1
+            );
+            Err(Problem::invalid("event_id", detail))
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use crate::snapshot_files::{FileEntry, Reading, Writing, checksum, put};
 use crate::store::{CHANNEL_SHARDS, FeatureStore, PRODUCT_SHARDS, Tables, USER_SHARDS};
 
 /// The layout that this crate writes and reads, beside that of the folds.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MANIFEST: &str = "manifest";
 /// Snapshots that are kept.
 const KEPT: usize = 2;

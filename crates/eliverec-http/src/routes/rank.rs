@@ -13,6 +13,7 @@ use crate::answer::{Answer, Asked, GivenBy};
 use crate::extract::Body;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::Service;
+use crate::settings::Impressions;
 use crate::telemetry::Stage;
 use crate::wire::{Id, Values, at_most, scalars};
 
@@ -102,6 +103,7 @@ pub(crate) async fn recommend(
     State(service): State<Arc<Service>>,
     Body(request): Body<RecommendRequest>,
 ) -> Result<Json<RankAnswer>, Problem> {
+    let arrived = Instant::now();
     let most = service.settings.candidates;
     if request.k == 0 || request.k > most {
         let detail = format!("is {}; write 1 to {most}", request.k);
@@ -110,10 +112,14 @@ pub(crate) async fn recommend(
     let who = (request.request_id.as_ref(), &request.user_id);
     let asked = asked(&service, who, &request.context, request.at)?;
     let (request_id, k) = (asked.request_id, request.k);
-    let answer = compute(&service, request_id, move |service| {
-        service.engine.recommend(&asked, k, &service.telemetry)
-    });
+    let of = asked.clone();
+    let answer =
+        compute(&service, move |service| service.engine.recommend(&asked, k, &service.telemetry));
     let answer = answer.await?;
+    if service.engine.impressions() == Impressions::Answers && !answer.channels.is_empty() {
+        log(&service, of, Arc::clone(&answer)).await?;
+    }
+    keep(&service, arrived, request_id, &answer);
     let names = answer.channels.iter().map(|of| service.engine.name_of(of.channel_id)).collect();
     Ok(Json(told(request_id, &answer, names)))
 }
@@ -127,6 +133,7 @@ pub(crate) async fn rank(
     State(service): State<Arc<Service>>,
     Body(request): Body<RankRequest>,
 ) -> Result<Json<RankAnswer>, Problem> {
+    let arrived = Instant::now();
     if request.channels.is_empty() {
         return Err(Problem::invalid("channels", "is empty; name at least one channel"));
     }
@@ -145,10 +152,11 @@ pub(crate) async fn rank(
     let mut channels: Vec<(usize, u64)> = given.iter().map(|(id, (i, _))| (*i, *id)).collect();
     channels.sort_unstable();
     let channels: Vec<u64> = channels.into_iter().map(|(_, id)| id).collect();
-    let answer = compute(&service, request_id, move |service| {
+    let answer = compute(&service, move |service| {
         service.engine.rank(&asked, &channels, &service.telemetry)
     });
     let answer = answer.await?;
+    keep(&service, arrived, request_id, &answer);
     let names = answer.channels.iter().map(|of| {
         given.remove(&of.channel_id).map_or(Id::Number(of.channel_id), |(_, given)| given)
     });
@@ -173,22 +181,38 @@ fn drawn() -> u64 {
     rand::random::<u64>() >> 11
 }
 
-/// Computes an answer on a thread of its own when a worker is free, and keeps it for explanations.
+/// Computes an answer on a thread of its own when a worker is free.
 async fn compute(
     service: &Arc<Service>,
-    request_id: u64,
     work: impl FnOnce(&Service) -> Result<Answer, Problem> + Send + 'static,
 ) -> Result<Arc<Answer>, Problem> {
-    let arrived = Instant::now();
     let admitted = service.ranking.enter().await?;
     service.telemetry.took(Stage::Wait, admitted.waited);
     let working = Arc::clone(service);
     let answer = service.compute(move || work(&working)).await??;
     drop(admitted);
+    Ok(Arc::new(answer))
+}
+
+/// Puts what is about to be answered into the log as shown. No worker waits for the disk meanwhile.
+async fn log(service: &Arc<Service>, asked: Asked, answer: Arc<Answer>) -> Result<(), Problem> {
+    let arrived = Instant::now();
+    let admitted = service.ingesting.enter().await?;
+    let working = Arc::clone(service);
+    let logged = service.compute(move || {
+        let now_ms = working.clock.now_ms();
+        working.engine.log_answer(&asked, &answer, now_ms)
+    });
+    let logged = logged.await??;
+    drop(admitted);
+    service.telemetry.ingested(&logged, arrived.elapsed());
+    Ok(())
+}
+
+/// Keeps an answer that is given for explanations.
+fn keep(service: &Service, arrived: Instant, request_id: u64, answer: &Arc<Answer>) {
     service.telemetry.took(Stage::Total, arrived.elapsed());
-    let answer = Arc::new(answer);
-    service.ledger.keep(request_id, Arc::clone(&answer));
-    Ok(answer)
+    service.ledger.keep(request_id, Arc::clone(answer));
 }
 
 fn told(request_id: u64, answer: &Answer, names: Vec<Id>) -> RankAnswer {
