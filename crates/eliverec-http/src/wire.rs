@@ -268,3 +268,22 @@ pub fn at_most(rows: usize, most: usize, what: &'static str) -> Result<(), Probl
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_and_the_log_share_no_event_id() {
+        let std::ops::Range { start, end } = OWN_EVENT_IDS;
+        for number in [0, start - 1, end, u64::MAX] {
+            assert_eq!(event_id(&Id::Number(number)), Ok(number));
+        }
+        for number in [start, end - 1] {
+            let problem = event_id(&Id::Number(number)).unwrap_err();
+            assert_eq!(problem.field.as_deref(), Some("event_id"));
+        }
+        // What stands for the hash of a text.
+        assert!(!OWN_EVENT_IDS.contains(&!start) && !OWN_EVENT_IDS.contains(&!(end - 1)));
+    }
+}

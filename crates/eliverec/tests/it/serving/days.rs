@@ -59,6 +59,7 @@ fn a_kill_while_days_become_folders_leaves_whole_days() {
     let mut random = Random::new(stream(kills, "kills"));
     let (mut next, mut amid) = (0, 0);
     for _ in 0..kills {
+        let before = folders(&days);
         let mut server = begin();
         for _ in 0..12 {
             assert_eq!(server.posted("/v1/events", &batch(next))["admitted"], BATCH);
@@ -66,7 +67,6 @@ fn a_kill_while_days_become_folders_leaves_whole_days() {
             assert_eq!(server.put("/v1/channels/5", &row).0, 200);
             next += 1;
         }
-        let before = folders(&days);
         let partial = days.join(".archive-partial");
         until("a day on its way", || partial.exists() || folders(&days) != before);
         spin(&mut random, 3_000_000);
@@ -108,8 +108,9 @@ fn only_as_many_days_stay_as_the_settings_say() {
     }
     // 26 batches are five days and a part of the sixth.
     let days = sandbox.path("state/days");
-    let day = |i| format!("date={}", eliverec_core::Day::of(BEGIN_MS + i * 24 * HOUR_MS).unwrap());
+    let day =
+        |i: i64| format!("date={}", eliverec_core::Day::of(BEGIN_MS + i * 24 * HOUR_MS).unwrap());
     until("two days", || folders(&days) == [day(3), day(4)]);
     server.end();
-    assert_eq!(events(&days).len() as u64, 10 * BATCH);
+    assert_eq!(events(&days).len() as u64, 9 * BATCH);
 }
