@@ -295,7 +295,7 @@ impl State {
     /// ingest go on meanwhile. Its position, which may be that of one that is there already.
     ///
     /// # Errors
-    /// What the file system refuses; the snapshots before stay.
+    /// A log that failed, and what the file system refuses; the snapshots before stay.
     pub fn snapshot(&self) -> Result<u64, Error> {
         self.shared.snapshot()
     }

@@ -125,8 +125,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     })?;
     drop(runtime);
     housekeeping.end();
-    // The next start then has nothing to replay.
-    service.engine.state().snapshot()?;
+    let state = service.engine.state();
+    match state.stopped() {
+        // The next start then has nothing to replay.
+        None => {
+            state.snapshot()?;
+        }
+        Some(stopped) => tell(&format!("note: no snapshot is left: {stopped}")),
+    }
     tell("ended; everything that was acknowledged is on disk");
     Ok(crate::OK)
 }

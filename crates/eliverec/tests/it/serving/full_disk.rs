@@ -62,14 +62,19 @@ fn a_full_disk_refuses_events_and_answers_requests() {
     let after = why(&server, BEGIN_MS + 2_000);
     // What was refused may be there or not, as after any answer that says so; it is of users whose histories are full.
     assert_eq!((&after["user"], &after["candidates"]), (&known["user"], &known["candidates"]));
-    for number in 0..acknowledged {
+    let again = |number: u64| {
         let mut batch = batch(number);
         for event in batch.as_array_mut().unwrap() {
             event["available_at"] = json!(BEGIN_MS + 2_000);
         }
-        let answer = server.posted("/v1/events", &batch);
+        server.posted("/v1/events", &batch)
+    };
+    for number in 0..acknowledged {
+        let answer = again(number);
         assert_eq!(answer["duplicate"], BATCH, "batch {number} of {acknowledged}: {answer}");
     }
+    // It was refused, and is now in the log, once.
+    assert_eq!(again(acknowledged)["log_position"], 1 + (acknowledged + 1) * BATCH);
     let next = json!({"event_id": 1_u64 << 41, "ts": BEGIN_MS, "available_at": BEGIN_MS + 2_000, "kind": "stream_start", "channel_id": 3});
     assert_eq!(server.posted("/v1/events", &next)["admitted"], 1);
 }
