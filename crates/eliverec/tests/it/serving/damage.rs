@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use eliverec_core::seed::{Random, numbered, stream};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::server::{Server, number, serve, world};
+use super::server::{Server, context, number, serve, world};
 use crate::sandbox::{tell, text};
 
 const BEGIN_MS: i64 = 20_000 * 86_400_000;
@@ -84,18 +84,25 @@ fn damage_is_refused_by_name_or_makes_no_difference() {
     for life in 0..2 {
         let server = Server::begin(&sandbox, words);
         for event in life * 200..(life + 1) * 200 {
-            let click = json!({"event_id": event, "ts": BEGIN_MS, "available_at": BEGIN_MS, "kind": "product_click", "user_id": event % 9,
-                "product_id": event});
-            server.posted("/v1/events", &click);
+            let at = json!({"event_id": event, "ts": BEGIN_MS, "available_at": BEGIN_MS});
+            let of = if event % 10 == 0 {
+                json!({"kind": "stream_start", "channel_id": format!("channel {event}")})
+            } else {
+                json!({"kind": "product_click", "user_id": event % 9, "product_id": event})
+            };
+            let (Value::Object(mut at), Value::Object(of)) = (at, of) else { unreachable!() };
+            at.extend(of);
+            server.posted("/v1/events", &at.into());
         }
         server.end();
     }
     fs_err::rename(sandbox.path("state"), sandbox.path("whole")).unwrap();
+    // What the server knows, and what it calls the channels that are live.
     let known = |server: &Server| {
-        let ask = json!({"user_id": 1, "request_id": 1, "at": BEGIN_MS + 5_000, "context": {"hour": 20, "weekday": 3, "scene": 1, "city": 2},
-            "channels": [1, 2]});
-        server.posted("/v1/rank", &ask);
-        server.get("/v1/explain?request_id=1").1
+        let at = BEGIN_MS + 5_000;
+        let ask = json!({"user_id": 1, "request_id": 1, "at": at, "context": context(), "k": 100});
+        let answer = server.posted("/v1/recommend", &ask);
+        json!([answer, server.get("/v1/explain?request_id=1").1])
     };
     let mut expected = None;
     let (mut refused, mut recovered) = (0, 0);
