@@ -69,7 +69,7 @@ fn a_kill_while_days_become_folders_leaves_whole_days() {
         }
         let partial = days.join(".archive-partial");
         until("a day on its way", || partial.exists() || folders(&days) != before);
-        spin(&mut random, 3_000_000);
+        spin(&mut random, 8_000_000);
         server.kill();
         amid += u64::from(partial.exists());
         assert!(events(&days).values().all(|count| *count == 1));
