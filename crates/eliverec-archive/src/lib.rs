@@ -31,6 +31,8 @@ pub struct Archived {
 
 /// Where a day is made; readers pass the name over.
 const PARTIAL: &str = ".archive-partial";
+/// Begins the name of a day's folder that is on its way out; readers pass it over.
+const REMOVED: &str = ".removed-";
 
 /// Makes the log at `logs` that days go to, with the tables that the state begins with. One that is there stays as it is.
 ///
@@ -70,6 +72,35 @@ pub fn archive(state: &State, logs: &Path, now_ms: i64) -> Result<Archived, Erro
         state.leave(day.day)?;
     }
     Ok(archived)
+}
+
+/// Removes the folders of all days but the newest `keep`, each as a whole whatever kills the process; the days removed.
+///
+/// # Errors
+/// What the file system refuses; the days before are removed.
+pub fn keep_newest(logs: &Path, keep: usize) -> Result<Vec<Day>, Error> {
+    let events = logs.join("events");
+    if !events.exists() {
+        return Ok(Vec::new());
+    }
+    let mut days: Vec<Day> = Vec::new();
+    for entry in fs_err::read_dir(&events)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(REMOVED) {
+            fs_err::remove_dir_all(entry.path())?;
+        }
+        days.extend(name.strip_prefix("date=").and_then(|day| day.parse::<Day>().ok()));
+    }
+    days.sort_unstable();
+    days.truncate(days.len().saturating_sub(keep));
+    for day in &days {
+        let removed = events.join(format!("{REMOVED}{day}"));
+        fs_err::rename(folder(logs, *day), &removed)?;
+        sync(&events)?;
+        fs_err::remove_dir_all(&removed)?;
+    }
+    Ok(days)
 }
 
 /// Writes a day, unless it is there; its events and the rows of tables that are new.

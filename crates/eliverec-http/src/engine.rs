@@ -6,17 +6,18 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use eliverec_core::schema::{Field, Group};
-use eliverec_core::{Dimension, Dimensions, Event, Schema};
+use eliverec_core::{Dimension, Dimensions, Event, EventKind, Schema};
 use eliverec_retrieval::RetrievalConfig;
 use eliverec_retrieval::merge::Given;
 use eliverec_state::{Opened, Row, State, StateConfig, Table};
 
-use crate::answer::{Acknowledgement, Answer, Asked, Bundles};
+use crate::answer::{Acknowledgement, Answer, Asked, Bundles, Scored};
 use crate::background::quietly;
 use crate::error::Error;
 use crate::names::Names;
 use crate::problem::{Code, Problem};
 use crate::served::Served;
+use crate::settings::Impressions;
 use crate::telemetry::{Stage, Stages, Telemetry};
 use crate::wire::Id;
 
@@ -33,6 +34,8 @@ pub struct EngineConfig {
     pub retrieval: RetrievalConfig,
     /// What encoded sides of users may take, bytes.
     pub cache_bytes: usize,
+    /// What counts as shown.
+    pub impressions: Impressions,
 }
 
 /// What answers: the state of all users and channels, and the bundle in service.
@@ -45,6 +48,7 @@ pub struct Engine {
     bundles: ArcSwap<InService>,
     retrieval: RetrievalConfig,
     cache_bytes: usize,
+    impressions: Impressions,
     /// One bundle is loaded at a time.
     loading: Mutex<()>,
 }
@@ -62,7 +66,8 @@ impl Engine {
     /// # Errors
     /// A bundle that is refused, a state that cannot be opened, or one of another schema or other settings of the folds.
     pub fn open(config: EngineConfig) -> Result<Self, Error> {
-        let EngineConfig { bundle, state, state_config, retrieval, cache_bytes } = config;
+        let EngineConfig { bundle, state, state_config, retrieval, cache_bytes, impressions } =
+            config;
         let served = Served::open(&bundle, &retrieval, cache_bytes)?;
         let schema = Arc::clone(&served.bundle.model.schema);
         let features = served.bundle.features.unwrap_or_default();
@@ -82,6 +87,7 @@ impl Engine {
             bundles: ArcSwap::from_pointee(in_service),
             retrieval,
             cache_bytes,
+            impressions,
             loading: Mutex::default(),
         })
     }
@@ -181,6 +187,34 @@ impl Engine {
     /// A channel as callers write it.
     pub fn name_of(&self, channel_id: u64) -> Id {
         self.names.of(channel_id)
+    }
+
+    /// What counts as shown.
+    pub const fn impressions(&self) -> Impressions {
+        self.impressions
+    }
+
+    /// Puts the channels of an answer into the log as shown at its moment, in their order.
+    ///
+    /// # Errors
+    /// A request that was answered before, a log that takes nothing in now.
+    pub fn log_answer(
+        &self,
+        asked: &Asked,
+        answer: &Answer,
+        now_ms: i64,
+    ) -> Result<Acknowledgement, Problem> {
+        let impression = |(place, scored): (usize, &Scored)| Event {
+            user_id: Some(asked.user_id),
+            channel_id: Some(scored.channel_id),
+            request_id: Some(asked.request_id),
+            position: u16::try_from(place).ok(),
+            context: asked.context.clone(),
+            // The log gives it its id.
+            ..Event::new(0, answer.at_ms, EventKind::Impression)
+        };
+        let shown = answer.channels.iter().enumerate().map(impression).collect();
+        self.state.log_answer(shown, now_ms).map(Into::into).map_err(of_state)
     }
 
     /// Takes events in: they are on disk and in the features when it returns.
@@ -288,6 +322,7 @@ fn of_state(error: eliverec_state::Error) -> Problem {
     let is_disk_full = error.is_disk_full();
     let detail = error.to_string();
     match error {
+        Error::Answered { .. } => Problem::invalid("request_id", detail),
         Error::Event { index, reason, .. } => Problem::new(Code::Invalid, reason).at_row(index),
         Error::Row { index, source, .. } => Problem::from(source).at_row(index),
         Error::Batch { .. } => Problem::new(Code::TooLarge, detail),

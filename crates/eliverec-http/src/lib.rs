@@ -25,4 +25,4 @@ pub use error::Error;
 pub use problem::{Code, Problem};
 pub use served::{NEIGHBOURS_FILE, VECTORS_FILE};
 pub use service::Service;
-pub use settings::Settings;
+pub use settings::{Impressions, Settings};

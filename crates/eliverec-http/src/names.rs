@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::error::Error;
 use crate::wire::Id;
@@ -27,7 +27,9 @@ impl Names {
         let failed =
             |error: redb::Error| Error::Names { path: path.into(), reason: error.to_string() };
         let read = || -> Result<(Database, HashMap<u64, String>), redb::Error> {
-            let database = Database::create(path)?;
+            let mut builder = Builder::new();
+            builder.set_check_integrity_on_open(true);
+            let database = builder.create(path)?;
             let write = database.begin_write()?;
             write.open_table(TABLE)?;
             write.commit()?;

@@ -28,6 +28,17 @@ pub struct Settings {
     pub explained: usize,
 }
 
+/// What counts as shown to a user, and so as what a model learns from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Impressions {
+    /// What callers say was seen: events of theirs.
+    #[default]
+    Caller,
+    /// Every answer to a recommendation, which is in the log before it is given.
+    Answers,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

@@ -12,6 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::answer::Acknowledgement;
+
 /// A part of the way of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
@@ -173,14 +175,23 @@ impl Telemetry {
 
     /// What the stages of a request took.
     pub fn took(&self, stages: &Stages) {
-        for (stage, time) in &stages.0 {
-            self.stages.get_or_create(&StageLabel { stage: *stage }).observe(time.as_secs_f64());
-        }
+        stages.0.iter().for_each(|(stage, time)| self.observe(*stage, *time));
     }
 
-    /// Events that met a fate.
-    pub fn events(&self, fate: &'static str, count: u64) {
-        self.events.get_or_create(&FateLabel { fate }).inc_by(count);
+    fn observe(&self, stage: Stage, time: Duration) {
+        self.stages.get_or_create(&StageLabel { stage }).observe(time.as_secs_f64());
+    }
+
+    /// Events of a batch, which took so long from its arrival to its acknowledgement.
+    pub fn ingested(&self, acknowledged: &Acknowledgement, time: Duration) {
+        self.observe(Stage::Ingest, time);
+        for (fate, count) in [
+            ("admitted", acknowledged.admitted),
+            ("duplicate", acknowledged.duplicate),
+            ("late", acknowledged.late),
+        ] {
+            self.events.get_or_create(&FateLabel { fate }).inc_by(count);
+        }
     }
 
     /// Channels that retrieval found.
@@ -229,7 +240,8 @@ mod tests {
         ]);
         assert_eq!(stages.header(), "rank;dur=2.250, total;dur=3.000");
         telemetry.took(&stages);
-        telemetry.events("admitted", 3);
+        let of = Acknowledgement { admitted: 3, duplicate: 0, late: 0, log_position: 3 };
+        telemetry.ingested(&of, Duration::from_millis(1));
         telemetry.bundle("a");
         telemetry.bundle("b");
         let text = telemetry.text(4, Some(1.5));

@@ -8,6 +8,7 @@ use eliverec_core::dimensions::Value;
 use eliverec_core::event::{EventKind, Scalar};
 use eliverec_core::id::text_id;
 use eliverec_core::schema::{Field, Kind};
+use eliverec_state::OWN_EVENT_IDS;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::openapi::RefOr;
@@ -221,7 +222,7 @@ impl WireEvent {
         };
         let value = |id: &Option<Id>| id.as_ref().map(Id::value);
         let event = Event {
-            event_id: self.event_id.value(),
+            event_id: event_id(&self.event_id)?,
             ts_ms: self.ts,
             available_at_ms,
             kind,
@@ -238,6 +239,24 @@ impl WireEvent {
     }
 }
 
+/// The id of a caller's event, which is none of those that the log gives its own. The hash of a text that happens to be one
+/// stands for another.
+fn event_id(id: &Id) -> Result<u64, Problem> {
+    let value = id.value();
+    match id {
+        _ if !OWN_EVENT_IDS.contains(&value) => Ok(value),
+        Id::Text(_) => Ok(!value),
+        Id::Number(_) => {
+            let std::ops::Range { start, end } = OWN_EVENT_IDS;
+            let detail = format!(
+                "{value} is one of the ids from {start} to {}, which the service gives events of its own; use another, or text",
+                end - 1
+            );
+            Err(Problem::invalid("event_id", detail))
+        }
+    }
+}
+
 /// A number of rows above a limit.
 ///
 /// # Errors
@@ -248,4 +267,23 @@ pub fn at_most(rows: usize, most: usize, what: &'static str) -> Result<(), Probl
         return Err(Problem::new(Code::Invalid, detail));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_and_the_log_share_no_event_id() {
+        let std::ops::Range { start, end } = OWN_EVENT_IDS;
+        for number in [0, start - 1, end, u64::MAX] {
+            assert_eq!(event_id(&Id::Number(number)), Ok(number));
+        }
+        for number in [start, end - 1] {
+            let problem = event_id(&Id::Number(number)).unwrap_err();
+            assert_eq!(problem.field.as_deref(), Some("event_id"));
+        }
+        // What stands for the hash of a text.
+        assert!(!OWN_EVENT_IDS.contains(&!start) && !OWN_EVENT_IDS.contains(&!(end - 1)));
+    }
 }

@@ -27,6 +27,14 @@ pub enum Error {
         /// What is wrong.
         source: eliverec_core::Error,
     },
+    /// A request whose answer is in the log: a second one would be another moment of the same request.
+    #[error(
+        "request {request_id} was answered already, and what it was shown is in the log; ask with another id"
+    )]
+    Answered {
+        /// Its id.
+        request_id: u64,
+    },
     /// More records at once than may wait for the log.
     #[error("a batch of {given} records; send at most {most} at once")]
     Batch {

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::known::{Fate, Known};
 use crate::log::Log;
-use crate::record::{Record, Upsert};
+use crate::record::{Record, Upsert, own_event_id};
 use crate::store::FeatureStore;
 
 /// What became of a batch that was taken in.
@@ -35,13 +35,15 @@ pub struct Acknowledged {
 #[derive(Debug)]
 pub(crate) enum Batch {
     Events(Vec<Event>),
+    /// Impressions of one request, whose ids are the log's to give.
+    Answer(Vec<Event>),
     Upserts(Vec<Upsert>),
 }
 
 impl Batch {
     fn len(&self) -> usize {
         match self {
-            Self::Events(events) => events.len(),
+            Self::Events(events) | Self::Answer(events) => events.len(),
             Self::Upserts(upserts) => upserts.len(),
         }
     }
@@ -248,28 +250,21 @@ impl Taking<'_> {
         let mut of = Acknowledged::default();
         match batch {
             Batch::Events(events) => {
-                self.known.advance(self.stamp_ms);
-                if self.known.len() + events.len() > known_ids {
-                    return Err(Error::KnownFull { known: self.known.len() });
+                self.make_room(events.len(), known_ids)?;
+                for (index, event) in events.into_iter().enumerate() {
+                    self.event(index, event, &mut of)?;
                 }
-                for (index, mut event) in events.into_iter().enumerate() {
-                    event.available_at_ms = self.stamp_ms;
-                    // Checked before it was put into the queue, for an earlier moment.
-                    let event_id = event.event_id;
-                    let wrong = |e: eliverec_core::Error| Error::Event {
-                        index,
-                        event_id,
-                        reason: e.to_string(),
-                    };
-                    match self.known.offer(&event).map_err(wrong)? {
-                        Fate::Duplicate => {
-                            of.duplicates += 1;
-                            continue;
-                        }
-                        Fate::Late => of.late += 1,
-                        Fate::Applied => of.applied += 1,
-                    }
-                    self.push(Record::Event(event));
+            }
+            Batch::Answer(shown) => {
+                self.make_room(shown.len() + 1, known_ids)?;
+                if let Some(request_id) = shown.first().and_then(|event| event.request_id)
+                    && !self.known.answer(request_id, self.stamp_ms)
+                {
+                    return Err(Error::Answered { request_id });
+                }
+                for (index, event) in shown.into_iter().enumerate() {
+                    let event = Event { event_id: own_event_id(self.next), ..event };
+                    self.event(index, event, &mut of)?;
                 }
             }
             Batch::Upserts(upserts) => {
@@ -281,6 +276,32 @@ impl Taking<'_> {
         }
         of.sequence = self.next - 1;
         Ok(of)
+    }
+
+    /// Refuses what would be more ids than may be remembered.
+    fn make_room(&mut self, ids: usize, most: usize) -> Result<(), Error> {
+        self.known.advance(self.stamp_ms);
+        let known = self.known.len();
+        if known + ids > most { Err(Error::KnownFull { known }) } else { Ok(()) }
+    }
+
+    /// Takes an event in, unless it is there.
+    fn event(&mut self, index: usize, event: Event, of: &mut Acknowledged) -> Result<(), Error> {
+        let event = Event { available_at_ms: self.stamp_ms, ..event };
+        // Checked before it was put into the queue, for an earlier moment.
+        let event_id = event.event_id;
+        let wrong =
+            |e: eliverec_core::Error| Error::Event { index, event_id, reason: e.to_string() };
+        match self.known.offer(&event).map_err(wrong)? {
+            Fate::Duplicate => {
+                of.duplicates += 1;
+                return Ok(());
+            }
+            Fate::Late => of.late += 1,
+            Fate::Applied => of.applied += 1,
+        }
+        self.push(Record::Event(event));
+        Ok(())
     }
 
     fn push(&mut self, record: Record) {

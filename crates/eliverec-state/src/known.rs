@@ -1,13 +1,14 @@
-//! Which events are copies: what [`Freshness`] knows, and the ids of late events, which it does not keep.
+//! Which events are copies: what [`Freshness`] knows, and the ids of late events, which it does not keep. Also which requests were
+//! answered lately, where answers are logged as impressions.
 //!
 //! # What is promised
 //! A copy is known as such if it arrives within `CLOCK_TOLERANCE_MS` (5 minutes) of the first, whatever it is; usually for the
 //! allowed lateness longer. A copy that comes later than that is late, so no fold takes it in; it stands in the log once more, and
 //! labels do not change by it. So a caller that does not know whether a batch was taken sends it again, with the same ids, within
-//! five minutes.
+//! five minutes. A request that was answered is known for five minutes and the allowed lateness.
 //!
 //! # Memory
-//! At most as many ids as the settings allow, about 40 bytes each; an event beyond is refused rather than an id forgotten, for
+//! At most as many ids as the settings allow, those of requests included, about 40 bytes each; an event beyond is refused rather than an id forgotten, for
 //! a copy taken in twice would make features that no samples have.
 
 use std::collections::{BTreeMap, HashSet};
@@ -32,34 +33,59 @@ const MINUTE_MS: i64 = 60_000;
 
 /// The ids that may come again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(from = "Saved", into = "Saved")]
 pub(crate) struct Known {
     freshness: Freshness,
     kept_ms: i64,
-    late: HashSet<u64, IdHash>,
-    /// Ids of late events by minute of arrival.
-    minutes: BTreeMap<i64, Vec<u64>>,
+    /// Of late events.
+    late: Recent,
+    /// Of requests whose answers are in the log.
+    answered: Recent,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Saved {
-    freshness: Freshness,
-    kept_ms: i64,
-    minutes: BTreeMap<i64, Vec<u64>>,
+/// Ids by minute of arrival.
+type Minutes = BTreeMap<i64, Vec<u64>>;
+
+/// Ids that arrived lately.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Minutes", into = "Minutes")]
+struct Recent {
+    ids: HashSet<u64, IdHash>,
+    minutes: Minutes,
 }
 
-impl From<Known> for Saved {
-    fn from(known: Known) -> Self {
-        let Known { freshness, kept_ms, minutes, .. } = known;
-        Self { freshness, kept_ms, minutes }
+impl From<Recent> for Minutes {
+    fn from(recent: Recent) -> Self {
+        recent.minutes
     }
 }
 
-impl From<Saved> for Known {
-    fn from(saved: Saved) -> Self {
-        let Saved { freshness, kept_ms, minutes } = saved;
-        let late = minutes.values().flatten().copied().collect();
-        Self { freshness, kept_ms, late, minutes }
+impl From<Minutes> for Recent {
+    fn from(minutes: Minutes) -> Self {
+        Self { ids: minutes.values().flatten().copied().collect(), minutes }
+    }
+}
+
+impl Recent {
+    /// Remembers an id; whether it was not there.
+    fn insert(&mut self, id: u64, arrival_ms: i64) -> bool {
+        let is_new = self.ids.insert(id);
+        if is_new {
+            self.minutes.entry(arrival_ms.div_euclid(MINUTE_MS)).or_default().push(id);
+        }
+        is_new
+    }
+
+    /// Forgets what arrived more than `kept_ms` before `arrival_ms`.
+    fn advance(&mut self, arrival_ms: i64, kept_ms: i64) {
+        while let Some(oldest) = self.minutes.first_entry() {
+            let end_ms = (oldest.key() + 1).saturating_mul(MINUTE_MS);
+            if arrival_ms <= end_ms.saturating_add(kept_ms) {
+                break;
+            }
+            for id in oldest.remove() {
+                self.ids.remove(&id);
+            }
+        }
     }
 }
 
@@ -68,23 +94,21 @@ impl Known {
         Self {
             freshness: Freshness::new(config),
             kept_ms: config.allowed_lateness_ms.saturating_add(CLOCK_TOLERANCE_MS),
-            late: HashSet::default(),
-            minutes: BTreeMap::new(),
+            late: Recent::default(),
+            answered: Recent::default(),
         }
     }
 
     /// Nothing arrives before `arrival_ms` any more: forgets the ids that are too old to come twice.
     pub(crate) fn advance(&mut self, arrival_ms: i64) {
         self.freshness.advance(arrival_ms);
-        while let Some(oldest) = self.minutes.first_entry() {
-            let end_ms = (oldest.key() + 1).saturating_mul(MINUTE_MS);
-            if arrival_ms <= end_ms.saturating_add(self.kept_ms) {
-                break;
-            }
-            for id in oldest.remove() {
-                self.late.remove(&id);
-            }
-        }
+        self.late.advance(arrival_ms, self.kept_ms);
+        self.answered.advance(arrival_ms, self.kept_ms);
+    }
+
+    /// The answer of a request goes to the log; `false` if one is there already.
+    pub(crate) fn answer(&mut self, request_id: u64, arrival_ms: i64) -> bool {
+        self.answered.insert(request_id, arrival_ms)
     }
 
     /// Decides about the next event to arrive.
@@ -98,19 +122,16 @@ impl Known {
             Admission::Duplicate => Ok(Fate::Duplicate),
             Admission::Invalid(error) => Err(error),
             Admission::Late => {
-                if self.freshness.remembers(event.event_id) || !self.late.insert(event.event_id) {
-                    return Ok(Fate::Duplicate);
-                }
-                let minute = event.available_at_ms.div_euclid(MINUTE_MS);
-                self.minutes.entry(minute).or_default().push(event.event_id);
-                Ok(Fate::Late)
+                let is_new = !self.freshness.remembers(event.event_id)
+                    && self.late.insert(event.event_id, event.available_at_ms);
+                Ok(if is_new { Fate::Late } else { Fate::Duplicate })
             }
         }
     }
 
     /// Number of ids remembered.
     pub(crate) fn len(&self) -> usize {
-        self.freshness.remembered() + self.late.len()
+        self.freshness.remembered() + self.late.ids.len() + self.answered.ids.len()
     }
 }
 
@@ -141,8 +162,12 @@ mod tests {
         assert_eq!(fate(1, 0, 28), Fate::Late);
         assert_eq!(fate(2, 12, 60), Fate::Late);
         assert_eq!(known.len(), 1);
+        assert!(known.answer(7, 60 * minute) && !known.answer(7, 61 * minute));
         let bytes = postcard::to_stdvec(&known).unwrap();
         let mut back: Known = postcard::from_bytes(&bytes).unwrap();
         assert_eq!(back.offer(&event(2, 12 * minute, 61 * minute)).unwrap(), Fate::Duplicate);
+        assert!(!back.answer(7, 62 * minute));
+        back.advance(77 * minute);
+        assert!(back.answer(7, 77 * minute), "it is too long ago");
     }
 }

@@ -47,6 +47,6 @@ mod store;
 pub use config::StateConfig;
 pub use error::Error;
 pub use ingest::Acknowledged;
-pub use record::{Record, Table, Upsert};
+pub use record::{OWN_EVENT_IDS, Record, Table, Upsert};
 pub use state::{LoggedDay, Opened, Row, Sizes, State};
 pub use store::{Features, Stand};

@@ -1,5 +1,7 @@
 //! What the log holds, and its bytes: a checksum of 8 bytes over the sequence number and what follows, then the record.
 
+use std::ops::Range;
+
 use eliverec_core::checksum::Checksum;
 use eliverec_core::dimensions::Value;
 use eliverec_core::event::Event;
@@ -39,6 +41,14 @@ pub struct Upsert {
     pub values: Vec<Value>,
     /// From when it is known, milliseconds since 1970 UTC; written by the log.
     pub available_at_ms: i64,
+}
+
+/// Event ids that the log gives impressions of answers ([`crate::State::log_answer`]); callers' events must have others.
+pub const OWN_EVENT_IDS: Range<u64> = 1 << 63..(1 << 63) + (1 << 40);
+
+/// The event id of the record of that number.
+pub(crate) const fn own_event_id(sequence: u64) -> u64 {
+    OWN_EVENT_IDS.start + sequence % (OWN_EVENT_IDS.end - OWN_EVENT_IDS.start)
 }
 
 /// One record of the log.

@@ -7,7 +7,7 @@ use eliverec_core::Schema;
 use crate::error::Error;
 use crate::known::Known;
 use crate::log::Log;
-use crate::record::Record;
+use crate::record::{OWN_EVENT_IDS, Record};
 use crate::snapshot::{Loaded, Snapshots};
 use crate::store::FeatureStore;
 
@@ -60,6 +60,11 @@ pub(crate) fn replay(
                 Error::log(Path::new("log"), reason)
             };
             known.offer(event).map_err(wrong)?;
+            if let Some(request_id) = event.request_id
+                && OWN_EVENT_IDS.contains(&event.event_id)
+            {
+                known.answer(request_id, event.available_at_ms);
+            }
         }
         if let Some((_, last)) = group.last()
             && last.stamp_ms() != record.stamp_ms()

@@ -53,7 +53,11 @@ impl Shared {
 
     pub(crate) fn snapshot(&self) -> Result<u64, Error> {
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-        let position = snapshots.write(&Sources { store: &self.store, known: &self.known })?;
+        let position = snapshots.write(&Sources {
+            store: &self.store,
+            known: &self.known,
+            queue: &self.queue,
+        })?;
         drop(snapshots);
         self.remove_left()?;
         Ok(position)

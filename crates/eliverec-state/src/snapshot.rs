@@ -22,12 +22,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::files::{PARTIAL, create_directory, names, sync_directory};
+use crate::ingest::Queue;
 use crate::known::Known;
 use crate::snapshot_files::{FileEntry, Reading, Writing, checksum, put};
 use crate::store::{CHANNEL_SHARDS, FeatureStore, PRODUCT_SHARDS, Tables, USER_SHARDS};
 
 /// The layout that this crate writes and reads, beside that of the folds.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MANIFEST: &str = "manifest";
 /// Snapshots that are kept.
 const KEPT: usize = 2;
@@ -87,6 +88,7 @@ pub(crate) struct Snapshots {
 pub(crate) struct Sources<'a> {
     pub(crate) store: &'a FeatureStore,
     pub(crate) known: &'a Mutex<Known>,
+    pub(crate) queue: &'a Queue,
 }
 
 impl Snapshots {
@@ -135,6 +137,10 @@ impl Snapshots {
         writing.file("tables", &Versioned::new((position, tables)))?;
         let (of_known, known) = {
             let known = from.known.lock().unwrap_or_else(PoisonError::into_inner);
+            // Then it has ids of a group that is not in the log, and may be sent again.
+            if let Some(stopped) = from.queue.stopped() {
+                return Err(stopped);
+            }
             (store.with_clock(|clock| clock.position()), known.clone())
         };
         writing.end = writing.end.max(of_known);

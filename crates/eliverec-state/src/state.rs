@@ -163,10 +163,26 @@ impl State {
     /// An event that contradicts the contract or the schema, after which none of the batch is taken in; more than may wait; a log
     /// that failed, after which nobody knows of the batch's events whether they are there: send them again after the next start.
     pub fn ingest(&self, events: Vec<Event>, now_ms: i64) -> Result<Acknowledged, Error> {
+        let events = self.checked(events, now_ms)?;
+        self.take(Batch::Events(events), now_ms)
+    }
+
+    /// Takes in what a request was shown, as [`State::ingest`] takes events: impressions of that one request, at its moment. The log
+    /// gives them ids of their own ([`crate::OWN_EVENT_IDS`]).
+    ///
+    /// # Errors
+    /// A request that was answered in the last minutes ([`Error::Answered`]), after which nothing is taken in; otherwise as
+    /// [`State::ingest`].
+    pub fn log_answer(&self, shown: Vec<Event>, now_ms: i64) -> Result<Acknowledged, Error> {
+        let shown = self.checked(shown, now_ms)?;
+        self.take(Batch::Answer(shown), now_ms)
+    }
+
+    /// The events as of `now_ms`, if all of them keep the contract.
+    fn checked(&self, mut events: Vec<Event>, now_ms: i64) -> Result<Vec<Event>, Error> {
         if Day::of(now_ms).is_none() {
             return Err(Error::Clock { now_ms });
         }
-        let mut events = events;
         for (index, event) in events.iter_mut().enumerate() {
             event.available_at_ms = now_ms;
             let wrong = |reason| Error::Event { index, event_id: event.event_id, reason };
@@ -174,7 +190,7 @@ impl State {
             check_context(&self.shared.schema, event)
                 .map_err(|(column, reason)| wrong(format!("{column}: {reason}")))?;
         }
-        self.take(Batch::Events(events), now_ms)
+        Ok(events)
     }
 
     /// Gives rows of a table other values, as [`State::ingest`] takes events in.
@@ -279,7 +295,7 @@ impl State {
     /// ingest go on meanwhile. Its position, which may be that of one that is there already.
     ///
     /// # Errors
-    /// What the file system refuses; the snapshots before stay.
+    /// A log that failed, and what the file system refuses; the snapshots before stay.
     pub fn snapshot(&self) -> Result<u64, Error> {
         self.shared.snapshot()
     }

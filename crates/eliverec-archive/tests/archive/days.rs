@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use eliverec_archive::{Error, archive, begin};
+use eliverec_archive::{Error, archive, begin, keep_newest};
 use eliverec_core::seed::Random;
 use eliverec_core::{Dimensions, Event, EventKind, Schema};
 use eliverec_state::{State, StateConfig};
@@ -125,4 +125,29 @@ fn a_folder_with_other_events_is_in_the_way() {
     let archived = archive(&state, &logs, moment(10)).unwrap();
     assert_eq!((archived.days.values().sum::<u64>(), archived.rows), (2 * BATCH, 0));
     assert!(archive(&state, &logs, moment(10)).unwrap().days.is_empty());
+}
+
+#[test]
+fn the_newest_days_are_kept_and_what_left_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = open(folder.path());
+    let logs = folder.path().join("logs");
+    // Five hours apart: nearly seven days.
+    for of in 0..32 {
+        state.ingest(batch(of), moment(of)).unwrap();
+    }
+    let archived = archive(&state, &logs, moment(32)).unwrap();
+    let days: Vec<_> = archived.days.keys().copied().collect();
+    assert_eq!(days.len(), 6);
+    assert!(keep_newest(&logs, 6).unwrap().is_empty());
+    // A kill in the middle of a removal.
+    let torn = logs.join("events").join(format!(".removed-{}", days[0]));
+    fs_err::rename(logs.join("events").join(format!("date={}", days[0])), &torn).unwrap();
+    let newest_event = *events(&logs).last_key_value().unwrap().0;
+    assert_eq!(keep_newest(&logs, 2).unwrap(), days[1..4]);
+    assert!(!torn.exists());
+    let kept = events(&logs);
+    assert_eq!(*kept.last_key_value().unwrap().0, newest_event);
+    assert_eq!(kept.len() as u64, archived.days[&days[4]] + archived.days[&days[5]]);
+    assert!(archive(&state, &logs, moment(32)).unwrap().days.is_empty());
 }

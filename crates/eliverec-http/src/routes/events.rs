@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
+use eliverec_core::{Event, EventKind};
 
 use crate::answer::Acknowledgement;
 use crate::extract::Batch;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::Service;
-use crate::telemetry::{Stage, Stages};
+use crate::settings::Impressions;
 use crate::wire::{Id, WireEvent, at_most};
 
 /// Takes one event, an array of events, or newline-delimited events: all of a batch or none. The answer comes when they are
@@ -30,6 +31,7 @@ pub(crate) async fn events(
     let events = rows.into_iter().enumerate().map(|(i, row)| {
         let event = service.clock.arrival_ms(row.available_at());
         let event = event.and_then(|arrival_ms| row.into_event(context, arrival_ms));
+        let event = event.and_then(|event| counts(service.engine.impressions(), event));
         event.map_err(|problem| problem.at_row(i))
     });
     let events = events.collect::<Result<Vec<_>, Problem>>()?;
@@ -44,15 +46,16 @@ pub(crate) async fn events(
         })
         .await??;
     drop(admitted);
-    let mut stages = Stages::default();
-    stages.took(Stage::Ingest, arrived.elapsed());
-    service.telemetry.took(&stages);
-    for (fate, count) in [
-        ("admitted", acknowledged.admitted),
-        ("duplicate", acknowledged.duplicate),
-        ("late", acknowledged.late),
-    ] {
-        service.telemetry.events(fate, count);
-    }
+    service.telemetry.ingested(&acknowledged, arrived.elapsed());
     Ok(Json(acknowledged))
+}
+
+/// The event, unless it says what the service's own answers say already.
+fn counts(impressions: Impressions, event: Event) -> Result<Event, Problem> {
+    if impressions == Impressions::Answers && event.kind == EventKind::Impression {
+        let detail = "this service logs its answers as impressions (impressions = \"answers\"), and one request has one truth; leave \
+                      impressions out";
+        return Err(Problem::invalid("kind", detail));
+    }
+    Ok(event)
 }

@@ -14,6 +14,7 @@ use crate::answer::{Answer, Asked, GivenBy};
 use crate::extract::Admissible;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::Service;
+use crate::settings::Impressions;
 use crate::telemetry::Stage;
 use crate::wire::{Id, Values, at_most, scalars};
 
@@ -135,6 +136,7 @@ pub(crate) async fn recommend(
     State(service): State<Arc<Service>>,
     Admissible(request): Admissible<RecommendRequest>,
 ) -> Result<Timed, Problem> {
+    let arrived = Instant::now();
     let most = service.settings.candidates;
     if request.k == 0 || request.k > most {
         let detail = format!("is {}; write 1 to {most}", request.k);
@@ -143,10 +145,14 @@ pub(crate) async fn recommend(
     let who = (request.request_id.as_ref(), &request.user_id);
     let asked = asked(&service, who, &request.context, (request.at, request.tasks))?;
     let (request_id, k) = (asked.request_id, request.k);
-    let answer = compute(&service, request_id, move |service| {
-        service.engine.recommend(&asked, k, &service.telemetry)
-    });
-    let answer = answer.await?;
+    let of = asked.clone();
+    let answer =
+        compute(&service, move |service| service.engine.recommend(&asked, k, &service.telemetry));
+    let mut answer = answer.await?;
+    if service.engine.impressions() == Impressions::Answers && !answer.channels.is_empty() {
+        answer = log(&service, of, answer).await?;
+    }
+    let answer = keep(&service, arrived, request_id, answer);
     let names = answer.channels.iter().map(|of| service.engine.name_of(of.channel_id)).collect();
     Ok(told(request_id, &answer, names))
 }
@@ -160,6 +166,7 @@ pub(crate) async fn rank(
     State(service): State<Arc<Service>>,
     Admissible(request): Admissible<RankRequest>,
 ) -> Result<Timed, Problem> {
+    let arrived = Instant::now();
     if request.channels.is_empty() {
         return Err(Problem::invalid("channels", "is empty; name at least one channel"));
     }
@@ -178,10 +185,10 @@ pub(crate) async fn rank(
     let mut channels: Vec<(usize, u64)> = given.iter().map(|(id, (i, _))| (*i, *id)).collect();
     channels.sort_unstable();
     let channels: Vec<u64> = channels.into_iter().map(|(_, id)| id).collect();
-    let answer = compute(&service, request_id, move |service| {
+    let answer = compute(&service, move |service| {
         service.engine.rank(&asked, &channels)
     });
-    let answer = answer.await?;
+    let answer = keep(&service, arrived, request_id, answer.await?);
     let names = answer.channels.iter().map(|of| {
         given.remove(&of.channel_id).map_or(Id::Number(of.channel_id), |(_, given)| given)
     });
@@ -207,23 +214,42 @@ fn drawn() -> u64 {
     rand::random::<u64>() >> 11
 }
 
-/// Computes an answer on a thread of its own when a worker is free, and keeps it for explanations.
+/// Computes an answer on a thread of its own when a worker is free.
 async fn compute(
     service: &Arc<Service>,
-    request_id: u64,
     work: impl FnOnce(&Service) -> Result<Answer, Problem> + Send + 'static,
-) -> Result<Arc<Answer>, Problem> {
-    let arrived = Instant::now();
+) -> Result<Answer, Problem> {
     let admitted = service.ranking.enter().await?;
     let working = Arc::clone(service);
     let mut answer = service.compute(move || work(&working)).await??;
     answer.stages.took(Stage::Wait, admitted.waited);
     drop(admitted);
+    Ok(answer)
+}
+
+/// Puts what is about to be answered into the log as shown. No worker waits for the disk meanwhile.
+async fn log(service: &Arc<Service>, asked: Asked, answer: Answer) -> Result<Answer, Problem> {
+    let arrived = Instant::now();
+    let admitted = service.ingesting.enter().await?;
+    let working = Arc::clone(service);
+    let logged = service.compute(move || {
+        let now_ms = working.clock.now_ms();
+        working.engine.log_answer(&asked, &answer, now_ms).map(|logged| (logged, answer))
+    });
+    let (logged, answer) = logged.await??;
+    drop(admitted);
+    service.telemetry.ingested(&logged, arrived.elapsed());
+    Ok(answer)
+}
+
+/// Keeps an answer that is given for explanations.
+fn keep(service: &Service, arrived: Instant, request_id: u64, mut answer: Answer) -> Arc<Answer> {
     answer.stages.took(Stage::Total, arrived.elapsed());
     service.telemetry.took(&answer.stages);
     let answer = Arc::new(answer);
     service.ledger.keep(request_id, Arc::clone(&answer));
-    Ok(answer)
+    answer
+}
 }
 
 fn told(request_id: u64, answer: &Answer, names: Vec<Id>) -> Timed {

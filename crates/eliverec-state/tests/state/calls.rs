@@ -1,8 +1,9 @@
 //! What callers are promised.
 
 use eliverec_core::dimensions::Value;
+use eliverec_core::event::Scalar;
 use eliverec_core::{Event, EventKind};
-use eliverec_state::{Error, Row, State, StateConfig, Table};
+use eliverec_state::{Error, OWN_EVENT_IDS, Row, State, StateConfig, Table};
 
 use crate::log::{BATCH, BEGIN_MS, batch, config, dimensions, event, moment, row, schema, wanted};
 use crate::oracle::{check, counts};
@@ -137,4 +138,33 @@ fn days_that_stand_elsewhere_leave() {
     std::fs::remove_dir_all(folder.path().join("snapshots")).unwrap();
     let error = open(folder.path(), config()).unwrap_err().to_string();
     assert!(error.contains("and 1 is needed"), "{error}");
+}
+
+#[test]
+fn an_answer_is_logged_once_under_ids_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = |channel| {
+        let impression = Event::new(0, BEGIN_MS, EventKind::Impression);
+        let (user_id, channel_id, request_id) = (Some(1), Some(channel), Some(77));
+        Event { user_id, channel_id, request_id, context: vec![Scalar::Id(1)], ..impression }
+    };
+    let answer = || vec![shown(3), shown(4)];
+    let state = open(folder.path(), config()).unwrap();
+    state.ingest(vec![event(0)], BEGIN_MS).unwrap();
+    let logged = state.log_answer(answer(), BEGIN_MS).unwrap();
+    assert_eq!((logged.sequence, logged.applied), (3, 2));
+    let again = |state: &State, now_ms| {
+        matches!(state.log_answer(answer(), now_ms), Err(Error::Answered { request_id: 77 }))
+    };
+    assert!(again(&state, BEGIN_MS));
+    // Of the log, and of a snapshot.
+    drop(state);
+    let state = open(folder.path(), config()).unwrap();
+    assert!(again(&state, BEGIN_MS));
+    state.snapshot().unwrap();
+    drop(state);
+    let state = open(folder.path(), config()).unwrap();
+    assert!(again(&state, BEGIN_MS + 60_000));
+    let ids: Vec<u64> = counts(&check(&state, BEGIN_MS)).into_keys().collect();
+    assert_eq!(ids, [1, OWN_EVENT_IDS.start + 2, OWN_EVENT_IDS.start + 3]);
 }

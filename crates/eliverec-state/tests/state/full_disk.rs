@@ -41,6 +41,8 @@ fn child() {
     }
     assert!(matches!(state.stopped(), Some(Error::Stopped { is_disk_full: true, .. })));
     assert!(matches!(state.ingest(batch(0), moment(0)), Err(Error::Stopped { .. })));
+    // It would know ids that are not in the log.
+    assert!(matches!(state.snapshot(), Err(Error::Stopped { .. })));
     // Requests go on.
     assert_eq!(found(&state, moment(0)).1.len() as u64, crate::log::USERS);
     println!("\nstopped as it should");

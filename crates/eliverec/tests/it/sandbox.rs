@@ -1,5 +1,6 @@
 //! A directory with toy feeds and a small config, and the binary to run in it.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -101,4 +102,9 @@ impl Sandbox {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Says what a test found, with `--nocapture`.
+pub(crate) fn tell(line: &str) {
+    writeln!(std::io::stderr(), "{line}").unwrap();
 }

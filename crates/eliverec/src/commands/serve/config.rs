@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use eliverec_http::Settings;
+use eliverec_http::{Impressions, Settings};
 use eliverec_retrieval::RetrievalConfig;
 use eliverec_state::StateConfig;
 use serde::Deserialize;
+
+/// Folders of days without which no feeds can be made.
+const FEWEST_DAYS: usize = 2;
 
 /// All of it; what is left out has its default.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,6 +24,8 @@ pub(super) struct ServeConfig {
     pub(super) cache_mib: usize,
     /// Seconds between snapshots of the state.
     pub(super) snapshot_s: u64,
+    /// What counts as shown: what callers say, or every answer.
+    pub(super) impressions: Impressions,
 }
 
 /// How the log is written; the settings of the folds are the bundle's.
@@ -31,6 +36,8 @@ pub(super) struct LogConfig {
     waiting_records: usize,
     known_ids: usize,
     segment_records: u64,
+    /// Folders of days that stay, the newest; all of them if it is left out.
+    pub(super) keep_days: Option<usize>,
 }
 
 impl Default for ServeConfig {
@@ -41,6 +48,7 @@ impl Default for ServeConfig {
             state: LogConfig::default(),
             cache_mib: 512,
             snapshot_s: 300,
+            impressions: Impressions::default(),
         }
     }
 }
@@ -49,13 +57,13 @@ impl Default for LogConfig {
     fn default() -> Self {
         let StateConfig { gather_ms, waiting_records, known_ids, segment_records, .. } =
             StateConfig::default();
-        Self { gather_ms, waiting_records, known_ids, segment_records }
+        Self { gather_ms, waiting_records, known_ids, segment_records, keep_days: None }
     }
 }
 
 impl From<LogConfig> for StateConfig {
     fn from(config: LogConfig) -> Self {
-        let LogConfig { gather_ms, waiting_records, known_ids, segment_records } = config;
+        let LogConfig { gather_ms, waiting_records, known_ids, segment_records, .. } = config;
         Self { gather_ms, waiting_records, known_ids, segment_records, ..Self::default() }
     }
 }
@@ -79,6 +87,11 @@ impl ServeConfig {
             if value == 0 {
                 return Err(wrong(format!("{key}: is 0; write 1 or more")));
             }
+        }
+        if config.state.keep_days.is_some_and(|days| days < FEWEST_DAYS) {
+            let reason = "state.keep_days: is less than 2; write 2 or more, for `eliverec samples` makes the feeds of a day of its \
+                          folder and that of the day after";
+            return Err(wrong(reason.into()));
         }
         Ok(config)
     }

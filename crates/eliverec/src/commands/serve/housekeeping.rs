@@ -20,10 +20,17 @@ pub(super) struct Housekeeping {
     thread: JoinHandle<()>,
 }
 
+/// Where days that are over go, and how many of their folders stay; all if there is no number.
+#[derive(Debug)]
+pub(super) struct Days {
+    pub(super) logs: PathBuf,
+    pub(super) keep: Option<usize>,
+}
+
 #[derive(Debug)]
 struct Keeper {
     service: Arc<Service>,
-    logs: PathBuf,
+    days: Days,
     /// The bundle that is watched, with the manifest that was seen last.
     watched: Option<(PathBuf, Option<Vec<u8>>)>,
     snapshot_every: Duration,
@@ -37,7 +44,7 @@ impl Housekeeping {
     /// Begins. `watched` is the bundle that may get another in its place.
     pub(super) fn begin(
         service: Arc<Service>,
-        logs: PathBuf,
+        days: Days,
         watched: Option<PathBuf>,
         snapshot_s: u64,
     ) -> std::io::Result<Self> {
@@ -45,7 +52,7 @@ impl Housekeeping {
         let watched = watched.map(|path| (manifest(&path), path)).map(|(seen, path)| (path, seen));
         let mut keeper = Keeper {
             service,
-            logs,
+            days,
             watched,
             snapshot_every: Duration::from_secs(snapshot_s),
             snapshot_at: Instant::now(),
@@ -90,10 +97,16 @@ impl Keeper {
             return Ok(());
         }
         let state = self.service.engine.state();
-        let archived = eliverec_archive::archive(state, &self.logs, now_ms);
+        let archived = eliverec_archive::archive(state, &self.days.logs, now_ms);
         let archived = archived.map_err(|e| e.to_string())?;
         for (day, events) in archived.days {
             tracing::info!(%day, events, rows = archived.rows, "a day has become a folder");
+        }
+        if let Some(keep) = self.days.keep {
+            let removed = eliverec_archive::keep_newest(&self.days.logs, keep);
+            for day in removed.map_err(|e| e.to_string())? {
+                tracing::info!(%day, keep, "the folder of a day is removed");
+            }
         }
         Ok(())
     }

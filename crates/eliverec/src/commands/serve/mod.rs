@@ -14,7 +14,7 @@ use eliverec_http::{Engine, EngineConfig, Service, Tokens, server};
 
 use super::{now_ms, print, read_text, tell};
 use config::ServeConfig;
-use housekeeping::Housekeeping;
+use housekeeping::{Days, Housekeeping};
 
 /// Answer requests for ranked channels over HTTP
 #[derive(Debug, clap::Args)]
@@ -90,6 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         state_config: config.state.into(),
         retrieval: config.retrieval.clone(),
         cache_bytes: config.cache_mib << 20,
+        impressions: config.impressions,
     })?;
     let opened = engine.opened();
     opened.passed_over.iter().for_each(|what| tell(&format!("note: snapshot passed over: {what}")));
@@ -108,7 +109,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     };
     let service = Arc::new(Service::new(config.limits, tokens, clock, engine));
     let watched = arguments.watch.then(|| arguments.bundle.clone());
-    let housekeeping = Housekeeping::begin(Arc::clone(&service), logs, watched, config.snapshot_s)?;
+    let housekeeping = Housekeeping::begin(
+        Arc::clone(&service),
+        Days { logs, keep: config.state.keep_days },
+        watched,
+        config.snapshot_s,
+    )?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -119,8 +125,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     })?;
     drop(runtime);
     housekeeping.end();
-    // The next start then has nothing to replay.
-    service.engine.state().snapshot()?;
+    let state = service.engine.state();
+    match state.stopped() {
+        // The next start then has nothing to replay.
+        None => {
+            state.snapshot()?;
+        }
+        Some(stopped) => tell(&format!("note: no snapshot is left: {stopped}")),
+    }
     tell("ended; everything that was acknowledged is on disk");
     Ok(crate::OK)
 }

@@ -1,57 +1,155 @@
 //! Another bundle while requests go on.
 
+use std::collections::BTreeMap;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use eliverec_core::seed::{Random, stream};
 use serde_json::{Value, json};
 
-use super::server::{Server, context, until, world};
+use super::server::{Client, Server, context, number, spin, until, world};
+use crate::sandbox::tell;
 
+const EXPORT: &str = "export --run run --feeds world --logs logs --rows int8";
+const BEGIN_MS: i64 = 20_000 * 86_400_000;
+
+/// `ELIVEREC_SWAPS` makes more of them.
 #[test]
 fn bundles_are_swapped_under_load_and_one_that_is_refused_changes_nothing() {
+    let rounds = number("ELIVEREC_SWAPS", 12).div_ceil(2);
     let sandbox = world(60);
-    let export = "export --run run --feeds world --logs logs --rows int8";
-    sandbox.succeed(&format!("{export} --out second --name second"));
-    sandbox.succeed(&format!("{export} --out broken --name broken"));
+    sandbox.succeed(&format!("{EXPORT} --out second --name second"));
+    sandbox.succeed(&format!("{EXPORT} --out broken --name broken"));
     let weights = sandbox.path("broken/weights.safetensors");
     let mut bytes = fs_err::read(&weights).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs_err::write(&weights, bytes).unwrap();
     let path = |name: &str| json!({"path": sandbox.path(name)});
-    let server = Server::begin(&sandbox, "--watch");
-    let first = server.get("/v1/admin/bundles").1;
-    assert_eq!(first["previous"], Value::Null);
+    let server = Server::begin(&sandbox, "--clock callers --watch");
+    let bundles = server.get("/v1/admin/bundles").1;
+    assert_eq!(bundles["previous"], Value::Null);
+    let first = bundles["active"].as_str().unwrap();
+    let ask = json!({"user_id": 1, "at": BEGIN_MS, "context": context(), "channels": [1, 2, 3]});
+    let scores = |answer: &Value| {
+        (answer["model"].as_str().unwrap().to_owned(), answer["channels"].to_string())
+    };
+    // Nothing happens meanwhile, so each version has its scores.
+    let mut of_version = BTreeMap::from([scores(&server.posted("/v1/rank", &ask))]);
+    server.post("/v1/admin/bundles", &path("second"));
+    of_version.extend([scores(&server.posted("/v1/rank", &ask))]);
+    server.post("/v1/admin/bundles/rollback", &json!({}));
+    let both: Vec<&String> = of_version.values().collect();
+    assert!(both.len() == 2 && both[0] != both[1], "{both:?}");
 
     let ended = AtomicBool::new(false);
     let asked = AtomicUsize::new(0);
-    let ask = json!({"user_id": 1, "context": context(), "channels": [1, 2, 3]});
+    let mut memory = Vec::new();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !ended.load(Ordering::Relaxed) {
-                let answer = server.posted("/v1/rank", &ask);
-                let model = answer["model"].as_str().unwrap();
-                assert!([first["active"].as_str().unwrap(), "second", "third"].contains(&model));
+                let (model, channels) = scores(&server.posted("/v1/rank", &ask));
+                assert_eq!(of_version.get(&model), Some(&channels), "an answer of two versions");
                 asked.fetch_add(1, Ordering::Relaxed);
             }
         });
-        for _ in 0..5 {
+        for round in 1..=rounds {
             let (status, bundles) = server.post("/v1/admin/bundles", &path("second"));
             assert_eq!((status, &bundles["active"]), (200, &json!("second")), "{bundles}");
             let (status, problem) = server.post("/v1/admin/bundles", &path("broken"));
             assert_eq!((status, &problem["code"]), (422, &json!("bundle_refused")), "{problem}");
             assert!(problem["detail"].as_str().unwrap().contains("weights.safetensors"));
             let (status, bundles) = server.post("/v1/admin/bundles/rollback", &json!({}));
-            assert_eq!((status, &bundles["active"]), (200, &first["active"]), "{bundles}");
+            assert_eq!((status, &bundles["active"]), (200, &json!(first)), "{bundles}");
             let before = asked.load(Ordering::Relaxed);
             until("a request between swaps", || asked.load(Ordering::Relaxed) > before);
+            if round == 5 || round == rounds {
+                memory.push(memory_kib(&server));
+            }
         }
         ended.store(true, Ordering::Relaxed);
     });
     let (status, problem) = server.post("/v1/admin/bundles", &path("nowhere"));
     assert_eq!((status, &problem["code"]), (422, &json!("bundle_refused")));
+    let (after_ten, after_all) = (memory[0], memory[memory.len() - 1]);
+    tell(&format!(
+        "bundles: {} swaps, {} requests; {after_ten} KiB after 10, {after_all} KiB after all",
+        2 * rounds,
+        asked.into_inner()
+    ));
+    assert!(after_all <= after_ten + TOLERANCE_KIB, "{after_ten} KiB, then {after_all} KiB");
 
     // What takes the place of --bundle is put in service by itself.
-    sandbox.succeed(&format!("{export} --out bundle --name third --force"));
+    sandbox.succeed(&format!("{EXPORT} --out bundle --name third --force"));
     until("the third bundle", || server.get("/v1/admin/bundles").1["active"] == "third");
+}
+
+/// What memory may differ by between two moments, whatever is loaded: threads and their heaps come and go.
+const TOLERANCE_KIB: u64 = 16 << 10;
+
+#[cfg(target_os = "linux")]
+fn memory_kib(server: &Server) -> u64 {
+    server.memory_kib()
+}
+
+/// There is no file that says it.
+#[cfg(not(target_os = "linux"))]
+fn memory_kib(_: &Server) -> u64 {
+    0
+}
+
+/// `ELIVEREC_KILLS` makes more of them.
+#[test]
+fn a_kill_while_bundles_are_exchanged_leaves_one_that_serves() {
+    let kills = number("ELIVEREC_KILLS", 3);
+    let sandbox = world(60);
+    let version = || {
+        let verified = sandbox.succeed("bundle verify bundle --json");
+        let verified: Value = serde_json::from_str(&verified).unwrap();
+        verified["manifest"]["version"].as_str().unwrap().to_owned()
+    };
+    let mut random = Random::new(stream(kills, "kills"));
+    let mut current = version();
+    let mut exchanged = 0;
+    let mut server = Server::begin(&sandbox, "--watch");
+    for kill in 0..kills {
+        let next = format!("kill-{kill}");
+        let export = format!("{EXPORT} --out bundle --force --name {next}");
+        if kill % 3 < 2 {
+            // The one that writes, and every other time the one that watches, too.
+            let mut exporter = sandbox.command(&export);
+            let mut exporter =
+                exporter.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            spin(&mut random, 10_000_000);
+            exporter.kill().unwrap();
+            exporter.wait().unwrap();
+            if kill % 3 == 1 {
+                server.kill();
+            }
+        } else {
+            // The one that loads.
+            sandbox.succeed(&export);
+            let client = Client::clone(&server);
+            std::thread::scope(|scope| {
+                let path = json!({"path": sandbox.path("bundle")});
+                scope.spawn(move || client.try_post("/v1/admin/bundles", &path));
+                spin(&mut random, 5_000_000);
+                server.kill();
+            });
+        }
+        let found = version();
+        assert!(found == current || found == next, "{found} after {current}, at {next}");
+        exchanged += usize::from(found == next);
+        current = found;
+        if kill % 3 > 0 {
+            server = Server::begin(&sandbox, "--watch");
+        }
+        until("the bundle that is there", || {
+            server.get("/v1/admin/bundles").1["active"] == current
+        });
+        let ask = json!({"user_id": 1, "context": context(), "channels": [1, 2, 3]});
+        assert_eq!(server.posted("/v1/rank", &ask)["model"], current);
+    }
+    tell(&format!("bundles: {kills} kills, {exchanged} of them behind the exchange"));
 }
 
 #[test]

@@ -3,8 +3,14 @@
 mod access;
 mod answers;
 mod bundles;
+mod damage;
+mod days;
+mod full_disk;
+mod impressions;
 mod malformed;
+mod overload;
 mod parity;
+mod readme;
 mod restarts;
 mod retrieval;
 mod server;

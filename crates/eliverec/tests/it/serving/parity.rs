@@ -1,7 +1,6 @@
 //! What the server used for a request is what `samples` computes from the log that the server wrote.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use eliverec_core::schema::Group;
 use eliverec_core::{Event, EventKind, Feed, Schema};
@@ -10,8 +9,8 @@ use eliverec_tables::events::{EventLog, Row, Store};
 use eliverec_tables::{FeedDirectory, Split};
 use serde_json::{Map, Value, json};
 
-use super::server::{Server, until, world};
-use crate::sandbox::Sandbox;
+use super::server::{Server, until_while, world, written};
+use crate::sandbox::{Sandbox, tell};
 
 /// What a platform sends next.
 enum Call {
@@ -75,7 +74,7 @@ fn send(server: &Server, waiting: &mut Vec<Value>) -> usize {
 }
 
 /// What an explanation tells of a request, of a feed of it instead; histories of at most so many events.
-fn of_feed(schema: &Schema, feed: &Feed, kept: [usize; 2]) -> [Value; 3] {
+pub(super) fn of_feed(schema: &Schema, feed: &Feed, kept: [usize; 2]) -> [Value; 3] {
     let ids = plain_ids(schema, feed);
     let of = |group, i| fields(schema, (feed, &ids), group, i);
     let mut user = of(Group::User, 0);
@@ -104,7 +103,7 @@ fn of_feed(schema: &Schema, feed: &Feed, kept: [usize; 2]) -> [Value; 3] {
 }
 
 /// The same of an explanation.
-fn of_explanation(explanation: &Value) -> [Value; 3] {
+pub(super) fn of_explanation(explanation: &Value) -> [Value; 3] {
     let mut histories = explanation["histories"].clone();
     let events = histories.as_object_mut().unwrap().values_mut();
     for event in events.flat_map(|events| events.as_array_mut().unwrap()) {
@@ -173,7 +172,8 @@ fn what_the_server_used_is_what_samples_compute_from_its_log() {
     sent += send(&server, &mut waiting);
     let day = eliverec_core::Day::of(last_ms).unwrap();
     let folder = sandbox.path(&format!("state/days/events/date={day}"));
-    until("the last day's folder", || folder.is_dir());
+    let days = sandbox.path("state/days");
+    until_while("the last day's folder", || written(&days), || folder.is_dir());
     server.end();
 
     sandbox.succeed("samples --logs state/days --out again");
@@ -200,6 +200,5 @@ fn what_the_server_used_is_what_samples_compute_from_its_log() {
     }
     assert_eq!(compared, used.len(), "every request is a feed");
     assert!(compared > 100 && events > compared && sent > 1_000, "{compared} {events} {sent}");
-    let told = format!("parity: {compared} requests, {sent} events sent, 0 differing cells\n");
-    std::io::stderr().write_all(told.as_bytes()).unwrap();
+    tell(&format!("parity: {compared} requests, {sent} events sent, 0 differing cells"));
 }

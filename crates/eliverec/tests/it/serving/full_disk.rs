@@ -1,0 +1,80 @@
+//! A disk that fills up under a service: events are refused, requests go on, and nothing that was acknowledged is lost.
+
+#![cfg(unix)]
+
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::server::{Server, context, serve, world};
+
+const BEGIN_MS: i64 = 20_000 * 86_400_000;
+const BATCH: u64 = 100;
+const WORDS: &str = "--state state --clock callers --config serve.toml";
+
+fn batch(number: u64) -> Value {
+    let click = |i| json!({"event_id": number * BATCH + i, "ts": BEGIN_MS, "available_at": BEGIN_MS, "kind": "product_click", "user_id": 1 + i % 9, "product_id": i});
+    (0..BATCH).map(click).collect()
+}
+
+#[test]
+fn a_full_disk_refuses_events_and_answers_requests() {
+    let sandbox = world(60);
+    fs_err::write(sandbox.path("serve.toml"), "[state]\ngather_ms = 0\n").unwrap();
+    let serving = serve(&sandbox, WORDS);
+    // No file may grow beyond some megabytes; the signal that comes with the limit would end the process before it sees the error.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 6000; exec \"$0\" \"$@\""]);
+    limited.arg(serving.get_program()).args(serving.get_args());
+    limited.current_dir(serving.get_current_dir().unwrap()).stdout(Stdio::piped());
+    let server = Server::of(&mut limited).unwrap();
+    let start = json!({"event_id": 1_u64 << 40, "ts": BEGIN_MS, "available_at": BEGIN_MS, "kind": "stream_start", "channel_id": 2});
+    server.posted("/v1/events", &start);
+    let mut acknowledged = 0;
+    let refused = loop {
+        let (status, answer) = server.post("/v1/events", &batch(acknowledged));
+        if status != 200 {
+            break (status, answer);
+        }
+        acknowledged += 1;
+    };
+    assert_eq!((refused.0, &refused.1["code"]), (507, &json!("storage_full")), "{}", refused.1);
+    assert!(acknowledged > 5, "{acknowledged}");
+    let (status, again) = server.post("/v1/events", &start);
+    assert_eq!(status, 507, "{again}");
+    let row = json!({"anchor_id": 7, "category_id": 3});
+    assert_eq!(server.put("/v1/channels/5", &row).0, 507);
+    assert_eq!(server.get("/readyz").0, 503);
+    assert_eq!(server.get("/healthz").0, 200);
+    let ask = json!({"user_id": 1, "at": BEGIN_MS + 1_000, "context": context()});
+    let why = |server: &Server, at: i64| {
+        let ask = json!({"user_id": 3, "request_id": 3, "at": at, "context": context(), "channels": [2, 3]});
+        server.posted("/v1/rank", &ask);
+        server.get("/v1/explain?request_id=3").1
+    };
+    let answer = server.posted("/v1/recommend", &ask);
+    assert_eq!(answer["channels"][0]["channel_id"], 2, "{answer}");
+    let known = why(&server, BEGIN_MS + 2_000);
+    server.end();
+
+    // Room again.
+    let server = Server::of(&mut serve(&sandbox, WORDS)).unwrap();
+    let after = why(&server, BEGIN_MS + 2_000);
+    // What was refused may be there or not, as after any answer that says so; it is of users whose histories are full.
+    assert_eq!((&after["user"], &after["candidates"]), (&known["user"], &known["candidates"]));
+    let again = |number: u64| {
+        let mut batch = batch(number);
+        for event in batch.as_array_mut().unwrap() {
+            event["available_at"] = json!(BEGIN_MS + 2_000);
+        }
+        server.posted("/v1/events", &batch)
+    };
+    for number in 0..acknowledged {
+        let answer = again(number);
+        assert_eq!(answer["duplicate"], BATCH, "batch {number} of {acknowledged}: {answer}");
+    }
+    // It was refused, and is now in the log, once.
+    assert_eq!(again(acknowledged)["log_position"], 1 + (acknowledged + 1) * BATCH);
+    let next = json!({"event_id": 1_u64 << 41, "ts": BEGIN_MS, "available_at": BEGIN_MS + 2_000, "kind": "stream_start", "channel_id": 3});
+    assert_eq!(server.posted("/v1/events", &next)["admitted"], 1);
+}
