@@ -1,7 +1,7 @@
 //! The results of a folder, by row.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use eliverec_metrics::table::mean_and_deviation;
 use eliverec_metrics::{Report, UserAuc};
@@ -32,19 +32,49 @@ pub struct ExperimentRow {
     pub users: Option<Vec<UserAuc>>,
 }
 
+/// What results must have in common: figures on other feeds, or of another experiment, say nothing beside each other.
+struct Comparable {
+    experiment: String,
+    feeds: String,
+}
+
+impl Comparable {
+    fn of(run: &RunResult) -> Self {
+        Self { experiment: run.experiment.clone(), feeds: run.data_fingerprint.clone() }
+    }
+
+    /// Refuses the run of `path`, if it is not that of `first`.
+    fn check(&self, run: &RunResult, first: &Path, path: &Path) -> Result<(), Error> {
+        let what = if run.data_fingerprint != self.feeds {
+            "was made on other feeds than"
+        } else if run.experiment != self.experiment {
+            "is of another experiment than"
+        } else {
+            return Ok(());
+        };
+        let reason = format!("{what} {}", first.display());
+        Err(Error::Damaged { path: path.into(), reason })
+    }
+}
+
 impl Experiment {
     /// Reads a results directory.
     ///
     /// # Errors
-    /// No results, files that do not parse.
+    /// No results, files that do not parse, results of other experiments or on other feeds beside each other.
     pub fn read(directory: &Path) -> Result<Self, Error> {
         let mut found: BTreeMap<String, Vec<RunResult>> = BTreeMap::new();
         let entries = fs_err::read_dir(directory)
             .map_err(|_| Error::NoResults(directory.into()))?
             .collect::<Result<Vec<_>, _>>()?;
-        for path in entries.iter().map(fs_err::DirEntry::path) {
+        let mut paths: Vec<PathBuf> = entries.iter().map(fs_err::DirEntry::path).collect();
+        paths.sort();
+        let mut first: Option<(PathBuf, Comparable)> = None;
+        for path in paths {
             if path.extension().is_some_and(|ending| ending == "json") {
                 let run = result::read(&path)?;
+                let (first, of) = first.get_or_insert_with(|| (path.clone(), Comparable::of(&run)));
+                of.check(&run, first, &path)?;
                 found.entry(run.row.clone()).or_default().push(run);
             }
         }

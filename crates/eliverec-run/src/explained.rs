@@ -56,16 +56,19 @@ const NONE: &str = "none";
 /// How the ids of a categorical or multi-valued field of an entity are written.
 pub type WriteIds<'a> = dyn Fn(Group, &str, usize) -> String + 'a;
 
+/// List `i` of a multi-valued column.
+fn list<'a>(ends: &[u32], ids: &'a [u64], i: usize) -> &'a [u64] {
+    let start = i.checked_sub(1).map_or(0, |before| ends[before] as usize);
+    &ids[start..ends[i] as usize]
+}
+
 /// Writes the ids of a feed as numbers.
 pub fn plain_ids(schema: &Schema, feed: &Feed) -> impl Fn(Group, &str, usize) -> String {
     |group, field, i| {
         let place = schema.fields(group).iter().position(|of| of.name == field);
         let ids: &[u64] = match place.map(|place| &feed.columns(group)[place]) {
             Some(Column::Ids(ids)) => &ids[i..=i],
-            Some(Column::Lists { ends, ids }) => {
-                let start = i.checked_sub(1).map_or(0, |before| ends[before] as usize);
-                &ids[start..ends[i] as usize]
-            }
+            Some(Column::Lists { ends, ids }) => list(ends, ids, i),
             _ => &[],
         };
         let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
@@ -146,6 +149,7 @@ pub fn fields(
             Column::Numbers(numbers) if is_no_number(numbers[i]) => NONE.into(),
             Column::Numbers(numbers) => numbers[i].to_string(),
             Column::Ids(of) if of[i] == NO_ROW_ID => NONE.into(),
+            Column::Lists { ends, ids: of } if list(ends, of, i) == [NO_ROW_ID] => NONE.into(),
             Column::Ids(_) | Column::Lists { .. } => ids(group, &field.name, i),
         };
         (field.name.clone(), value)
@@ -176,4 +180,29 @@ fn attention(
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use eliverec_core::no_row::NO_ROW_NUMBER;
+    use eliverec_core::toy;
+
+    use super::*;
+
+    #[test]
+    fn what_has_no_value_is_written_so_in_every_kind_of_field() {
+        let schema = toy::schema();
+        let mut feed = toy::feeds(1, 1).remove(0);
+        let count = feed.impressions();
+        feed.candidates.dynamic = vec![
+            Column::Numbers(vec![NO_ROW_NUMBER; count]),
+            Column::Lists { ends: (1..=count as u32).collect(), ids: vec![NO_ROW_ID; count] },
+        ];
+        feed.candidates.channel[0] = Column::Ids(vec![NO_ROW_ID; count]);
+        let ids = plain_ids(&schema, &feed);
+        let dynamic = fields(&schema, (&feed, &ids), Group::Dynamic, 0);
+        assert_eq!(dynamic.values().collect::<Vec<_>>(), [NONE, NONE], "{dynamic:?}");
+        let channel = fields(&schema, (&feed, &ids), Group::Candidate, 0);
+        assert_eq!(channel["channel_id"], NONE);
+    }
 }

@@ -53,8 +53,14 @@ impl LogFiles {
         self.days.keys().next_back().copied()
     }
 
+    /// Without the days after one.
+    pub(crate) fn up_to(mut self, last: Option<Day>) -> Self {
+        self.days.retain(|day, _| Some(*day) <= last);
+        self
+    }
+
     /// The first day of arrival, from `from` on, whose files are not those of `before`, and which of them.
-    fn first_change(&self, before: &Self, from: Option<Day>) -> Option<(Day, String)> {
+    pub(crate) fn first_change(&self, before: &Self, from: Option<Day>) -> Option<(Day, String)> {
         let first = self.first().max(from)?;
         let days: BTreeSet<Day> = before.days.keys().chain(self.days.keys()).copied().collect();
         days.range(first..).find_map(|day| {

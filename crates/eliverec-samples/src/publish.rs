@@ -15,6 +15,7 @@ use eliverec_features::FeatureConfig;
 use eliverec_tables::check::Finding;
 use eliverec_tables::events::Day;
 use eliverec_tables::events::rejected::REJECTED_FOLDER;
+use eliverec_tables::feed_file::{FileCounts, counts};
 use eliverec_tables::layout::SAMPLES_FILES;
 use eliverec_tables::layout::SCHEMA_FILE;
 use eliverec_tables::{EncodedFeeds, FeedFileWriter, Split};
@@ -209,12 +210,13 @@ impl FeedDays {
         Ok(day.summary)
     }
 
-    /// How many feeds a day has that was there.
-    pub(crate) fn kept(&self, day: Day, split: Split) -> Result<DaySummary, Error> {
+    /// What a day has that was there; `asked` whether this run was asked for it.
+    pub(crate) fn kept(&self, day: Day, split: Split, asked: bool) -> Result<DaySummary, Error> {
         let path = file_of(&self.path, day, split);
-        let feeds = eliverec_tables::feed_file::feeds(&path, &self.schema)?;
-        let (made, is_final) = (Made::Before, self.is_final(day));
-        Ok(DaySummary { day, split, feeds, impressions: 0, watched: 0, made, is_final })
+        let FileCounts { feeds, impressions, watched } = counts(&path, &self.schema)?;
+        let made = if asked { Made::Before } else { Made::NotAsked };
+        let is_final = self.is_final(day);
+        Ok(DaySummary { day, split, feeds, impressions, watched, made, is_final })
     }
 }
 

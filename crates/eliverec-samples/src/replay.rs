@@ -18,6 +18,7 @@ use eliverec_tables::events::{ArrivalOrder, EventLog, Store};
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
+use crate::other_log::other_log;
 use crate::publish::{RECIPE_FILE, read_recipe};
 use crate::replay_labels::{Compared, LabelJoin};
 
@@ -52,11 +53,17 @@ pub struct Replay {
     pub checked: Checked,
 }
 
-/// Replays the log at `logs` and compares with the feeds that `samples` made of it. `progress` hears of the requests so far.
+/// Replays the log at `logs` and compares with the feeds that `samples` made of it, `lenient` as they were made. `progress` hears of
+/// the requests so far.
 ///
 /// # Errors
-/// A log or feeds that cannot be read, feeds that were not made by `samples`, a schema without `channel_id`.
-pub fn replay(logs: &Path, feeds: &Path, mut progress: impl FnMut(u64)) -> Result<Replay, Error> {
+/// A log or feeds that cannot be read, a row of the log that is no event (unless `lenient`), feeds that were not made by `samples`, a schema without `channel_id`.
+pub fn replay(
+    logs: &Path,
+    feeds: &Path,
+    lenient: bool,
+    mut progress: impl FnMut(u64),
+) -> Result<Replay, Error> {
     let log = EventLog::open(&Store::open(logs)?)?;
     let dimensions = Arc::new(log.dimensions()?);
     let directory = FeedDirectory::open(feeds)?;
@@ -65,7 +72,7 @@ pub fn replay(logs: &Path, feeds: &Path, mut progress: impl FnMut(u64)) -> Resul
     let recipe = read_recipe(&feeds.join(RECIPE_FILE))?;
     let mut driver = OnlineDriver::new(recipe.features, &dimensions, builder.wanted())?;
     let channel_id = channel_id(schema)?;
-    let mut arrivals = ArrivalOrder::new(&log, &dimensions, recipe.first_day());
+    let mut arrivals = ArrivalOrder::new(&log, &dimensions, recipe.first_day(), lenient);
     let mut labels = LabelJoin::new(recipe);
     let mut found = Replay::default();
     let of_feeds = promises(&directory, &Split::ALL, &[])?;
@@ -101,7 +108,9 @@ pub fn replay(logs: &Path, feeds: &Path, mut progress: impl FnMut(u64)) -> Resul
     }
     found.fates = driver.fates();
     let fates = [("late", found.fates.late), ("second arrivals", found.fates.duplicate)];
-    found.checked = arrivals.checked(&fates).and(of_feeds);
+    let findings = other_log(feeds, &log)?.into_iter().collect();
+    let of_log = Checked { findings, ..Checked::default() };
+    found.checked = arrivals.checked(&fates).and(of_log).and(of_feeds);
     Ok(found)
 }
 

@@ -82,7 +82,7 @@ pub fn samples(
     let mut of_days: Vec<DaySummary> = written;
     for (day, split) in days.split(Vec::new())? {
         if context.source.requests.kept.contains(&day) {
-            of_days.push(days.kept(day, split)?);
+            of_days.push(days.kept(day, split, config.asks_for(day))?);
         }
     }
     of_days.sort_by_key(|of_day| of_day.day);

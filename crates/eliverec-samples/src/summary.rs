@@ -36,9 +36,9 @@ pub struct DaySummary {
     pub split: Split,
     /// Requests of the day that became feeds.
     pub feeds: u64,
-    /// Channels shown in them; 0 if the day was there already.
+    /// Channels shown in them.
     pub impressions: u64,
-    /// Those watched; 0 if the day was there already.
+    /// Those watched.
     pub watched: u64,
     /// When they were made.
     pub made: Made,
@@ -50,12 +50,21 @@ pub struct DaySummary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Made {
-    /// By an earlier run.
+    /// By an earlier run; they are what this one would make.
     Before,
+    /// By an earlier run; this one was not asked for the day.
+    NotAsked,
     /// By this run.
     Now,
     /// By this run, in place of those of an earlier one that would come out otherwise now.
     Again,
+}
+
+impl Made {
+    /// Whether this run wrote them.
+    const fn is_of_this_run(self) -> bool {
+        matches!(self, Self::Now | Self::Again)
+    }
 }
 
 /// Why an impression is in no feed.
@@ -137,7 +146,8 @@ impl Summary {
 
     /// Impressions in the feeds that this run wrote.
     pub fn impressions(&self) -> u64 {
-        self.days.iter().map(|day| day.impressions).sum()
+        let written = self.days.iter().filter(|day| day.made.is_of_this_run());
+        written.map(|day| day.impressions).sum()
     }
 
     /// Rows that are no events.
@@ -217,15 +227,16 @@ impl fmt::Display for Summary {
             write!(f, "{} {} {count}", if i == 0 { ":" } else { "," }, refusal.name())?;
         }
         for day in &self.days {
-            write!(f, "\n{} {}: {} feeds", day.day, day.split, day.feeds)?;
-            match day.made {
+            let DaySummary { day, split, feeds, impressions, watched, made, .. } = day;
+            write!(
+                f,
+                "\n{day} {split}: {feeds} feeds, {impressions} impressions, {watched} watched"
+            )?;
+            match made {
+                Made::Now => {}
+                Made::Again => write!(f, ", made again")?,
                 Made::Before => write!(f, ", kept")?,
-                Made::Now | Made::Again => {
-                    write!(f, ", {} impressions, {} watched", day.impressions, day.watched)?;
-                }
-            }
-            if day.made == Made::Again {
-                write!(f, ", made again")?;
+                Made::NotAsked => write!(f, ", as they were: not asked for")?,
             }
         }
         for note in &self.notes {

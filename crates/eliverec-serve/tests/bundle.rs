@@ -56,7 +56,7 @@ impl Fixture {
         let order = TrainingOrder {
             config: Some(Config::parse(&text, "config", &[]).unwrap()),
             overrides: Vec::new(),
-            feeds: self.path("feeds"),
+            feeds: self.feeds.clone(),
             run: self.path(run),
             resume: false,
             init_from: None,

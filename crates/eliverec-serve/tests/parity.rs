@@ -103,7 +103,7 @@ fn a_request_gets_the_scores_of_its_feed() {
     let order = TrainingOrder {
         config: Some(Config::parse(CONFIG, "config", &[]).unwrap()),
         overrides: Vec::new(),
-        feeds: path("feeds"),
+        feeds: FeedDirectory::open(path("feeds")).unwrap(),
         run: path("run"),
         resume: false,
         init_from: None,

@@ -103,7 +103,11 @@ pub(crate) const STANDS_TWICE: &str =
 pub(crate) fn struct_fields(kind: &DataType) -> Option<&Fields> {
     match kind {
         DataType::Struct(fields) => Some(fields),
-        DataType::List(element) => struct_fields(element.data_type()),
+        DataType::List(element)
+        | DataType::LargeList(element)
+        | DataType::ListView(element)
+        | DataType::LargeListView(element)
+        | DataType::FixedSizeList(element, _) => struct_fields(element.data_type()),
         _ => None,
     }
 }

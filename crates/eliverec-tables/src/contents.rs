@@ -39,14 +39,6 @@ impl Contents {
             Self::Small(bytes) => Some(bytes.len()),
         }
     }
-
-    /// The same file once more.
-    pub(crate) fn try_clone(&self) -> std::io::Result<Self> {
-        Ok(match self {
-            Self::Large(file) => Self::Large(file.try_clone()?),
-            Self::Small(bytes) => Self::Small(bytes.clone()),
-        })
-    }
 }
 
 impl Length for Contents {

@@ -15,6 +15,7 @@ use crate::batches::{Batches, Order};
 use crate::error::Error;
 use crate::events::dimensions::file_name;
 use crate::events::rejected::REJECTED_FOLDER;
+use crate::file_columns::KnownColumns;
 use crate::id_types::{IdTypes, id_columns};
 use crate::layout::{SAMPLES_FILES, SCHEMA_FILE, Split};
 use crate::listing::{Entry, Files, beside, is_hidden, unreadable, walk};
@@ -32,7 +33,8 @@ const WATCHED: &str = "candidates.watched";
 #[derive(Clone, Debug)]
 pub struct FeedDirectory {
     path: PathBuf,
-    schema: Arc<Schema>,
+    /// The schema, and what is known of the files' columns.
+    known: Arc<KnownColumns>,
     /// What lies beside the splits and is passed over.
     beside: Arc<[PathBuf]>,
     /// The files of each split that was asked for, by [`Split::ALL`]: a directory is what it was then.
@@ -68,7 +70,8 @@ impl FeedDirectory {
         let schema = Schema::parse(&text)
             .map_err(|source| Error::Schema { path: schema_path.clone(), source })?;
         let beside = beside_splits(path)?;
-        Ok(Self { path: path.into(), schema: Arc::new(schema), beside, files: Arc::default() })
+        let known = Arc::new(KnownColumns::new(&Arc::new(schema)));
+        Ok(Self { path: path.into(), known, beside, files: Arc::default() })
     }
 
     /// Files and folders beside the splits that are no part of the feeds, and are passed over.
@@ -83,12 +86,12 @@ impl FeedDirectory {
 
     /// Its schema.
     pub fn schema(&self) -> &Schema {
-        &self.schema
+        self.known.schema()
     }
 
-    /// Its schema, shared.
-    pub(crate) fn shared_schema(&self) -> &Arc<Schema> {
-        &self.schema
+    /// Its schema, and what is known of its files' columns.
+    pub(crate) fn known(&self) -> &Arc<KnownColumns> {
+        &self.known
     }
 
     /// How many feeds a split has, from the footers of its files; 0 for one without files.
@@ -106,7 +109,7 @@ impl FeedDirectory {
     pub fn read(&self, split: Split) -> Result<FeedReader, Error> {
         let files = self.some_files(split)?;
         let order = row_groups(&files);
-        Ok(FeedReader::new(Arc::clone(&self.schema), files, order))
+        Ok(FeedReader::new(&self.known, &files, order))
     }
 
     /// Refuses a split whose feeds have no labels; `what` needs them, for the message.
@@ -139,7 +142,7 @@ impl FeedDirectory {
         max_impressions: usize,
         shuffle: Option<Shuffle>,
     ) -> Result<Batches, Error> {
-        let schema = Arc::clone(&self.schema);
+        let schema = Arc::clone(self.known.schema());
         let order = match shuffle {
             Some(shuffle) => Order::Shuffled(self.shuffled(split, shuffle)?),
             None => Order::OfTheFiles(self.read(split)?),
@@ -150,7 +153,7 @@ impl FeedDirectory {
     fn shuffled(&self, split: Split, shuffle: Shuffle) -> Result<ShuffledFeeds, Error> {
         let files = self.some_files(split)?;
         let order = shuffle.order(row_groups(&files));
-        let feeds = FeedReader::new(Arc::clone(&self.schema), files, order);
+        let feeds = FeedReader::new(&self.known, &files, order);
         Ok(ShuffledFeeds::new(feeds, shuffle))
     }
 
@@ -216,7 +219,7 @@ impl FeedDirectory {
         let (mut files, mut room) = (Vec::new(), KEPT_BYTES);
         for paths in self.listing(split)?.read.chunks(OPENED_AT_ONCE) {
             let opened: Vec<Result<FeedFile, Error>> =
-                paths.par_iter().map(|path| FeedFile::open(path.clone(), &self.schema)).collect();
+                paths.par_iter().map(|path| FeedFile::open(path.clone(), &self.known)).collect();
             // In their order, so that of several errors always the first is told.
             for file in opened {
                 files.push(file?.kept_within(&mut room));
@@ -241,7 +244,7 @@ impl FeedDirectory {
     /// How the columns write their ids, `integers` or `text`, by column as messages call it (`candidates.channel_id`); from the
     /// first file with rows of each split, for the files agree or are refused when they are read.
     pub fn id_kinds(&self) -> BTreeMap<String, String> {
-        let mut types = IdTypes::new(id_columns(&self.schema));
+        let mut types = IdTypes::new(id_columns(self.schema()));
         for split in Split::ALL {
             if let Some(file) = self.first_with_rows(split) {
                 types.learn(file.path(), file.id_types());
@@ -253,14 +256,14 @@ impl FeedDirectory {
     /// The first file with rows of a split that is perhaps not read: what is wrong with it is told when it is.
     fn first_with_rows(&self, split: Split) -> Option<FeedFile> {
         let listing = self.listing(split).map(|listing| listing.read).into_iter().flatten();
-        let mut files = listing.filter_map(|path| FeedFile::open(path, &self.schema).ok());
+        let mut files = listing.filter_map(|path| FeedFile::open(path, &self.known).ok());
         files.find(|file| file.feeds() > 0)
     }
 
     /// Refuses files that write ids as integers where others write text: those of the split, and the first with rows of
     /// each other split, which stands for all of it.
     fn check_id_types(&self, split: Split, files: &[FeedFile]) -> Result<(), Error> {
-        let mut types = IdTypes::new(id_columns(&self.schema));
+        let mut types = IdTypes::new(id_columns(self.schema()));
         for other in Split::ALL {
             if other == split {
                 for file in files.iter().filter(|file| file.feeds() > 0) {
@@ -293,11 +296,13 @@ fn listed(folder: &str, entry: &fs_err::DirEntry) -> Result<Entry<PathBuf>, Erro
     let name = entry.file_name().into_string().map_err(|_| {
         Error::directory(&path, "its name is not Unicode; rename it or move it away")
     })?;
-    if let Some(why) = unreadable(&path).filter(|_| !is_hidden(&name)) {
+    let is_file = entry.file_type()?.is_file();
+    if let Some(why) = (!is_file).then(|| unreadable(&path)).flatten().filter(|_| !is_hidden(&name))
+    {
         return Err(Error::directory(&path, why));
     }
     // Of what a link leads to.
-    let file = (!path.is_dir()).then_some(path);
+    let file = (is_file || !path.is_dir()).then_some(path);
     Ok(Entry { name: format!("{folder}/{name}"), file })
 }
 

@@ -4,8 +4,10 @@
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use eliverec_core::schema::Group;
 use eliverec_core::{Feed, FeedColumns, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
@@ -17,11 +19,15 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY, feed_columns};
+use crate::decode::{Place, list_of_structs};
 use crate::encode;
 use crate::error::{Error, cannot_write};
+use crate::file_columns::KnownColumns;
 use crate::layout::Split;
 use crate::partial::parent_of;
-use crate::read::FeedFile;
+use crate::read::{FeedFile, row_groups};
+use crate::row_reader::RowReader;
+use crate::values;
 
 /// Makes row groups of feeds.
 #[derive(Debug)]
@@ -231,12 +237,40 @@ fn properties(schema: &Schema) -> WriterProperties {
         .build()
 }
 
-/// How many feeds a file has, from its footer.
+/// How much a file holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileCounts {
+    /// Rows.
+    pub feeds: u64,
+    /// Channels shown in them.
+    pub impressions: u64,
+    /// Those watched.
+    pub watched: u64,
+}
+
+/// Counts what a file holds, of its candidates' labels alone.
 ///
 /// # Errors
 /// A file that cannot be read, or is of another schema.
-pub fn feeds(path: &Path, schema: &Schema) -> Result<u64, Error> {
-    Ok(FeedFile::open(path.into(), schema)?.feeds())
+pub fn counts(path: &Path, schema: &Schema) -> Result<FileCounts, Error> {
+    let known = Arc::new(KnownColumns::new(&Arc::new(schema.clone())));
+    let files: Arc<[FeedFile]> = [FeedFile::open(path.into(), &known)?].into();
+    let (candidates, label) = (Group::Candidate.column(), "watched");
+    let columns = [(candidates, vec![label])];
+    let mut reader = RowReader::new(&known, &files, row_groups(&files), &columns);
+    let mut counts = FileCounts::default();
+    while let Some(rows) = reader.next()? {
+        let read = || {
+            let (starts, structs) = list_of_structs(&rows.batch, candidates)?;
+            let watched = structs.as_ref().and_then(|structs| structs.column_by_name(label));
+            Place::List(candidates, &starts).read(watched, label, values::labels)
+        };
+        let watched = read().map_err(|problem| rows.located(problem))?;
+        counts.feeds += rows.batch.num_rows() as u64;
+        counts.impressions += watched.len() as u64;
+        counts.watched += watched.iter().filter(|watched| **watched).count() as u64;
+    }
+    Ok(counts)
 }
 
 /// A file that is removed unless it has been renamed.

@@ -1,103 +1,52 @@
-//! What a feed file says of itself, checked against the schema, and how its rows are asked for.
+//! What a feed file says of itself, checked against the schema.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, TimeUnit};
-use eliverec_core::Schema;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::arrow::parquet_to_arrow_schema;
-use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask};
-use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{
+    ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
+    RowGroupMetaData,
+};
 use parquet::file::reader::Length;
 
-use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY, STANDS_TWICE, stands_twice};
 use crate::contents::Contents;
-use crate::decode::{Problem, decode, is_nested, wanted};
+use crate::decode::Problem;
 use crate::error::Error;
+use crate::file_columns::{FileColumns, KnownColumns};
 
-#[derive(Debug)]
+/// What it says, and what the file holds. Clones share both.
+#[derive(Clone, Debug)]
 pub(crate) struct Footer {
-    /// What the file holds.
-    pub(crate) contents: Contents,
-    pub(crate) metadata: ArrowReaderMetadata,
-    /// The columns that the schema declares.
-    pub(crate) columns: ProjectionMask,
-    /// Whether its candidates have labels.
-    pub(crate) labelled: bool,
-    /// Of `ts`, where it is stored as a plain integer.
-    ts_unit: TimeUnit,
-}
-
-impl Footer {
-    pub(crate) fn read(path: &Path, schema: &Schema) -> Result<Self, Error> {
-        let contents = Contents::open(path)?;
-        // The Arrow schema that some tools add to the metadata says nothing that Parquet's own types do not, and
-        // arrow-ipc panics on a damaged one.
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = guarded(path, || ArrowReaderMetadata::load(&contents, options))?;
-        check_extent(path, metadata.metadata(), contents.len())?;
-        check_schema(path, &metadata, schema)?;
-        let wanted = wanted(schema);
-        if let Some(field) = stands_twice(metadata.schema(), &wanted) {
-            return Err(Error::Column { path: path.into(), field, reason: STANDS_TWICE.into() });
-        }
-        let no_rows = RecordBatch::new_empty(Arc::clone(metadata.schema()));
-        let ts_unit = guarded(path, || ts_unit(&metadata))?;
-        let checked =
-            decode(schema, ts_unit, &no_rows).map_err(|problem| located(path, 0, problem))?;
-        let columns = projection(&metadata, &wanted);
-        Ok(Self { contents, metadata, columns, labelled: checked.labelled(), ts_unit })
-    }
-}
-
-impl Footer {
+    pub(crate) contents: Arc<Contents>,
+    pub(crate) metadata: Arc<ParquetMetaData>,
+    pub(crate) columns: Arc<FileColumns>,
     /// Bytes that it holds with its file, if the file is in memory.
-    pub(crate) fn bytes(&self) -> Option<usize> {
-        Some(self.contents.in_memory()? + self.metadata.metadata().memory_size())
-    }
+    pub(crate) bytes: Option<usize>,
+}
 
-    /// The same once more.
-    pub(crate) fn again(&self) -> Result<Self, Error> {
-        Ok(Self {
-            contents: self.contents.try_clone()?,
-            metadata: self.metadata.clone(),
-            columns: self.columns.clone(),
-            ..*self
-        })
-    }
-
-    /// The unit of `ts`, where it is stored as a plain integer.
-    pub(crate) const fn ts_unit(&self) -> TimeUnit {
-        self.ts_unit
-    }
-
-    /// The leaves of some columns, each with the fields of its structs.
-    pub(crate) fn projection(&self, wanted: &[(&str, Vec<&str>)]) -> ProjectionMask {
-        projection(&self.metadata, wanted)
+impl Footer {
+    pub(crate) fn read(path: &Path, known: &KnownColumns) -> Result<Self, Error> {
+        let contents = Contents::open(path)?;
+        let read = || {
+            let reader = ParquetMetaDataReader::new();
+            reader.with_metadata_options(Some(without_statistics())).parse_and_finish(&contents)
+        };
+        let metadata = guarded(path, read)?;
+        check_extent(path, &metadata, contents.len())?;
+        let columns = known.of(path, &metadata)?;
+        let bytes = contents.in_memory().map(|bytes| bytes + metadata.memory_size());
+        Ok(Self { contents: Arc::new(contents), metadata: Arc::new(metadata), columns, bytes })
     }
 }
 
-/// The unit of a `ts` that is stored as a plain integer: milliseconds, unless the Arrow schema that its writer added says
-/// seconds, for which Parquet has no type of its own.
-fn ts_unit(file: &ArrowReaderMetadata) -> Result<TimeUnit, ParquetError> {
-    let plain =
-        |schema: &ArrowSchema| schema.field_with_name("ts").ok().map(Field::data_type).cloned();
-    if plain(file.schema()) != Some(DataType::Int64) {
-        return Ok(TimeUnit::Millisecond);
-    }
-    let entries = file.metadata().file_metadata().key_value_metadata();
-    if !entries.is_some_and(|entries| entries.iter().any(|e| e.key == ARROW_SCHEMA_META_KEY)) {
-        return Ok(TimeUnit::Millisecond);
-    }
-    let written = parquet_to_arrow_schema(file.parquet_schema(), entries)?;
-    Ok(match plain(&written) {
-        Some(DataType::Timestamp(unit, _)) => unit,
-        _ => TimeUnit::Millisecond,
-    })
+/// Nobody asks the statistics of feed files, and they are most of a footer.
+fn without_statistics() -> ParquetMetaDataOptions {
+    let none = ParquetStatisticsPolicy::SkipAll;
+    ParquetMetaDataOptions::new()
+        .with_column_stats_policy(none.clone())
+        .with_size_stats_policy(none.clone())
+        .with_encoding_stats_policy(none)
 }
 
 /// Reads from a Parquet file. The Parquet reader panics on some damaged files; what it was reading is dropped then.
@@ -127,41 +76,6 @@ pub(crate) fn check_extent(
         }
     }
     Ok(())
-}
-
-/// A file without the key, from another tool, is taken by its columns alone.
-fn check_schema(path: &Path, file: &ArrowReaderMetadata, schema: &Schema) -> Result<(), Error> {
-    let entries = file.metadata().file_metadata().key_value_metadata();
-    let value = |key: &str| {
-        let entry = entries?.iter().find(|entry| entry.key == key)?;
-        entry.value.as_deref()
-    };
-    let Some(fingerprint) = value(FINGERPRINT_KEY) else { return Ok(()) };
-    if fingerprint == schema.fingerprint() {
-        return Ok(());
-    }
-    let theirs = value(SCHEMA_TEXT_KEY).and_then(|text| Schema::parse(text).ok());
-    let differences = match theirs {
-        Some(theirs) => schema.differences(&theirs).join("; "),
-        None => format!("fingerprint {fingerprint} instead of {}", schema.fingerprint()),
-    };
-    Err(Error::SchemaDiffers { path: path.into(), differences })
-}
-
-/// Of columns, as (column, fields of its structs).
-fn projection(file: &ArrowReaderMetadata, wanted: &[(&str, Vec<&str>)]) -> ProjectionMask {
-    let descriptor = file.parquet_schema();
-    let leaves = descriptor.columns().iter().enumerate().filter(|(_, leaf)| {
-        let path = leaf.path().parts();
-        let Some((_, fields)) = wanted.iter().find(|(column, _)| *column == path[0]) else {
-            return false;
-        };
-        let nested =
-            file.schema().field_with_name(&path[0]).is_ok_and(|f| is_nested(f.data_type()));
-        // Between a list and its structs' fields stand names that differ from tool to tool.
-        !nested || path[1..].iter().any(|part| fields.contains(&part.as_str()))
-    });
-    ProjectionMask::leaves(descriptor, leaves.map(|(i, _)| i))
 }
 
 /// The problem with the file and the row of the file.

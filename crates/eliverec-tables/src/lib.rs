@@ -6,8 +6,8 @@
 //! [`events`].
 //!
 //! # Memory
-//! Reading holds, whatever the size of the set: per open reader the footer of one file, all of a file of up to a megabyte or one page
-//! of each column of a larger one, and
+//! Reading holds, whatever the size of the set: per open reader the footer of one file, all of a file of up to a megabyte (of small files that are read as one, 16 MB) or one
+//! page of each column of a larger one, and
 //! the feeds decoded from [`read::DECODED_FEEDS`] rows; in a shuffle, twice [`Shuffle::buffer_feeds`] feeds more, and
 //! while feeds are spread for one ([`spread`]) as much and a footer per pile; in [`Batches`], one batch. Besides these only the names and row counts of the files and their row groups are held.
 //! Writing holds one row group and one footer per split: [`write::ROW_GROUP_FEEDS`] feeds or
@@ -23,14 +23,17 @@ mod encode;
 pub mod error;
 pub mod events;
 pub mod feed_file;
+mod file_columns;
 mod files_read;
 mod footer;
+mod hidden_times;
 mod id_types;
 pub mod import;
 pub mod layout;
 mod listing;
 mod partial;
 pub mod read;
+mod row_reader;
 pub mod scores;
 pub mod shuffle;
 pub mod spread;

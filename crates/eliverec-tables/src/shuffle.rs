@@ -11,7 +11,8 @@ use eliverec_core::FeedColumns;
 use eliverec_core::seed::{Random, stream};
 
 use crate::error::Error;
-use crate::read::{DECODED_FEEDS, FeedHandle, FeedReader, RowGroupPlace};
+use crate::read::{DECODED_FEEDS, FeedHandle, FeedReader};
+use crate::row_reader::RowGroupPlace;
 
 /// How to shuffle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +109,7 @@ mod tests {
     use eliverec_core::toy;
 
     use super::*;
+    use crate::file_columns::KnownColumns;
     use crate::read::{FeedFile, row_groups};
     use crate::{FeedWriter, Split};
 
@@ -120,10 +122,11 @@ mod tests {
         toy::feeds(6_000, 1).iter().for_each(|feed| writer.push(Split::Train, feed).unwrap());
         writer.finish().unwrap();
         let file = path.join("train/part-00000.parquet");
+        let known = Arc::new(KnownColumns::new(&Arc::new(schema)));
         for buffer_feeds in [1, 40, 700] {
-            let files: Arc<[FeedFile]> = [FeedFile::open(file.clone(), &schema).unwrap()].into();
+            let files: Arc<[FeedFile]> = [FeedFile::open(file.clone(), &known).unwrap()].into();
             let order = row_groups(&files);
-            let reader = FeedReader::new(Arc::new(schema.clone()), files, order);
+            let reader = FeedReader::new(&known, &files, order);
             let mut shuffled = ShuffledFeeds::new(reader, Shuffle { seed: 1, buffer_feeds });
             let (mut most, mut drawn) = (0, 0);
             while let Some(handle) = shuffled.next() {

@@ -74,7 +74,7 @@ impl FeedDirectory {
             memory_feeds: shuffle.buffer_feeds.max(ROW_GROUP_FEEDS),
             disk: Disk { folder, bytes, small },
         };
-        let piles = work.make_piles(files, feeds)?;
+        let piles = work.make_piles(&files, feeds)?;
         work.write(&piles, &source)?;
         Self::open(folder).map(Some)
     }
@@ -152,7 +152,7 @@ impl Drop for Piles {
 
 impl Work<'_> {
     /// First pass: every feed to a random pile.
-    fn make_piles(&self, files: Arc<[FeedFile]>, feeds: u64) -> Result<Piles, Error> {
+    fn make_piles(&self, files: &Arc<[FeedFile]>, feeds: u64) -> Result<Piles, Error> {
         let schema = self.directory.schema();
         let count = feeds.div_ceil(self.memory_feeds as u64).min(PILES as u64) as usize;
         let name = self.disk.folder.file_name().unwrap_or_default();
@@ -230,13 +230,14 @@ impl Work<'_> {
 
     /// Second pass: pile by pile in random order.
     fn write(&self, piles: &Piles, source: &str) -> Result<(), Error> {
-        let (schema, full) = (self.directory.schema(), |e: Error| self.disk.cannot(&e));
+        let (known, full) = (self.directory.known(), |e: Error| self.disk.cannot(&e));
+        let schema = self.directory.schema();
         let mut writer = FeedWriter::create(self.disk.folder, schema)?;
         writer.note(SOURCE, source).map_err(full)?;
         let mut random = Random::new(stream(self.seed, "spread/order"));
         for pile in &piles.piles {
-            let files = pile.files.iter().map(|path| FeedFile::open(path.clone(), schema));
-            let mut reader = self.reader(files.collect::<Result<_, _>>()?);
+            let files = pile.files.iter().map(|path| FeedFile::open(path.clone(), known));
+            let mut reader = self.reader(&files.collect::<Result<_, _>>()?);
             let mut handles: Vec<FeedHandle> = Vec::new();
             loop {
                 let next = reader.next_handle().transpose()?;
@@ -255,8 +256,7 @@ impl Work<'_> {
     }
 
     /// The feeds of some files, in order.
-    fn reader(&self, files: Arc<[FeedFile]>) -> FeedReader {
-        let order = row_groups(&files);
-        FeedReader::new(Arc::clone(self.directory.shared_schema()), files, order)
+    fn reader(&self, files: &Arc<[FeedFile]>) -> FeedReader {
+        FeedReader::new(self.directory.known(), files, row_groups(files))
     }
 }

@@ -8,16 +8,15 @@ use arrow::datatypes::DataType;
 use arrow::util::display::array_value_to_string;
 use eliverec_core::id::text_id;
 use eliverec_core::schema::Group;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Serialize;
 
 use crate::decode::wanted;
 use crate::directory::FeedDirectory;
 use crate::error::Error;
-use crate::footer::guarded;
 use crate::id_types::IdType;
 use crate::layout::Split;
-use crate::read::FeedFile;
+use crate::read::{FeedFile, row_groups};
+use crate::row_reader::{RowGroupPlace, RowReader};
 
 /// An id as its file writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -123,24 +122,23 @@ impl FeedDirectory {
     pub fn written_ids(&self, split: Split, place: u64) -> Result<WrittenIds, Error> {
         let mut before = 0;
         let files = self.some_files(split)?;
-        let holds = |file: &&FeedFile| {
+        let holds = |(_, file): &(usize, &FeedFile)| {
             before += file.feeds();
             before > place
         };
         let gone = || Error::directory(self.path(), "fewer feeds than a moment ago");
-        let file = files.iter().find(holds).ok_or_else(gone)?;
+        let (number, file) = files.iter().enumerate().find(holds).ok_or_else(gone)?;
         let row = (place + file.feeds() - before) as usize;
-        let footer = file.footer(self.schema())?;
-        let projection = footer.projection(&wanted(self.schema()));
-        let mut rows = guarded(file.path(), || {
-            let handle = footer.contents.try_clone()?;
-            ParquetRecordBatchReaderBuilder::new_with_metadata(handle, footer.metadata.clone())
-                .with_projection(projection)
-                .with_offset(row)
-                .with_limit(1)
-                .build()
-        })?;
-        let row = guarded(file.path(), || rows.next().transpose())?.ok_or_else(gone)?;
-        Ok(WrittenIds { row })
+        let order = row_groups(std::slice::from_ref(file));
+        let order = order.into_iter().map(|place| RowGroupPlace { file: number, ..place });
+        let mut rows = RowReader::new(self.known(), &files, order, &wanted(self.schema()));
+        let mut first = 0;
+        loop {
+            let batch = rows.next()?.ok_or_else(gone)?.batch;
+            if row < first + batch.num_rows() {
+                return Ok(WrittenIds { row: batch.slice(row - first, 1) });
+            }
+            first += batch.num_rows();
+        }
     }
 }

@@ -7,10 +7,11 @@ mod feed_files;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeListArray, Int32Array, ListArray, NullArray, RecordBatch,
+    Array, ArrayData, ArrayRef, AsArray, FixedSizeListArray, Int32Array, ListArray, NullArray,
+    RecordBatch, make_array,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, TimeUnit};
+use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use eliverec_core::feed::{Candidates, Labels};
 use eliverec_core::{Feed, toy};
 use feed_files::{
@@ -171,4 +172,46 @@ fn feeds_without_labels_are_written_and_read() {
         candidates.values().as_struct().fields().iter().map(|f| f.name()).collect();
     assert_eq!(names.last().map(|name| name.as_str()), Some("position"));
     assert_eq!(reread(&["candidates", "watched"], |_| None), feeds);
+}
+
+/// A duration is no plain number: its unit would be lost. Parquet has no type for some of these, and stores integers.
+#[test]
+fn times_and_durations_are_no_numbers() {
+    let kinds = [
+        DataType::Duration(TimeUnit::Second),
+        DataType::Duration(TimeUnit::Nanosecond),
+        DataType::Time32(TimeUnit::Millisecond),
+        DataType::Time64(TimeUnit::Microsecond),
+        DataType::Date32,
+        DataType::Date64,
+        DataType::Timestamp(TimeUnit::Second, None),
+        DataType::Timestamp(TimeUnit::Millisecond, None),
+        DataType::Interval(IntervalUnit::DayTime),
+    ];
+    for path in [
+        &["channels", "age_s"][..],
+        &["candidates", "stay_s"],
+        &["candidates", "clicks_60m"],
+        &["candidates", "position"],
+        &["candidates", "channel_id"],
+        &["request_id"],
+    ] {
+        for kind in &kinds {
+            let (_folder, directory) = toy_directory(FEEDS);
+            let file = first_file(&directory);
+            let rows = changed(&rows_of(&file), path, &|array| Some(zeros_of(kind, array.len())));
+            write_foreign(&file, &rows, 7);
+            let told = read_all(&directory).unwrap_err().to_string();
+            let name = path.join(".");
+            assert!(told.contains(&format!("column {name}: ")), "{kind}: {told}");
+            assert!(told.contains(&kind.to_string()), "{kind}: {told}");
+        }
+    }
+}
+
+/// Zeros of a type that is stored in 4 or 8 bytes.
+fn zeros_of(kind: &DataType, length: usize) -> ArrayRef {
+    let bytes = kind.primitive_width().unwrap() * length;
+    let zeros = ArrayData::builder(kind.clone()).len(length).add_buffer(vec![0_u8; bytes].into());
+    make_array(zeros.align_buffers(true).build().unwrap())
 }

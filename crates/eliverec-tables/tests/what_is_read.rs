@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, ListArray};
 use arrow::datatypes::{DataType, Field};
-use eliverec_core::no_row::{NO_ROW_ID, is_no_number};
 use eliverec_core::toy;
 use eliverec_tables::scores::ScoreWriter;
 use eliverec_tables::{Error, FeedDirectory, FeedEncoder, FeedFileWriter, Split, check, events};
@@ -337,58 +336,4 @@ fn damaged_and_empty_files_of_other_splits_are_no_hindrance() {
     write_foreign(&directory.path().join("test/part-0.parquet"), &none, 128);
     write_foreign(&directory.path().join("train/part-9.parquet"), &none, 128);
     assert_eq!(read_all(&directory).unwrap().len(), 20);
-}
-
-/// The pages' tables of promises name checks that there are, and those of broken identity and order are all named.
-#[test]
-fn the_promises_name_checks_that_there_are() {
-    for (page, checks, named) in [
-        (
-            "feeds",
-            check::CHECKS,
-            &[
-                "request_twice",
-                "splits_share_requests",
-                "splits_out_of_order",
-                "time_unit",
-                "not_oldest_first",
-                "age_unit",
-                "ids_never_meet",
-                "field_tells_label",
-                "position_tells_label",
-                "split_empty",
-            ][..],
-        ),
-        (
-            "logs",
-            events::check::CHECKS,
-            &["ids_without_row", "ids_not_kept", "events_late", "event_twice"],
-        ),
-    ] {
-        let path = format!("{}/../../docs/{page}.md", env!("CARGO_MANIFEST_DIR"));
-        let page = fs_err::read_to_string(path).unwrap();
-        let table =
-            page.split("## What is promised").nth(1).unwrap().split("\n## ").next().unwrap();
-        let rows =
-            table.lines().filter(|line| line.contains("check `") || line.contains("checks `"));
-        let checked: Vec<&str> = rows.filter_map(|line| line.split('|').nth(2)).collect();
-        let names = checked.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2));
-        let names: Vec<&str> = names.collect();
-        for name in &names {
-            assert!(checks.iter().any(|check| check.name == *name), "no check {name}");
-        }
-        assert_eq!(names, named);
-        // Those that every command makes are said to be, and no others.
-        for row in &checked {
-            let of_each = row.trim_start().starts_with("each command");
-            for name in row.split('`').skip(1).step_by(2) {
-                let is_promised = check::PROMISED.iter().any(|check| check.name == name);
-                assert!(of_each == is_promised, "{row}");
-            }
-        }
-    }
-    let page = format!("{}/../../docs/feeds.md", env!("CARGO_MANIFEST_DIR"));
-    let page = fs_err::read_to_string(page).unwrap();
-    assert!(page.contains(&format!("the id {NO_ROW_ID} ")) && page.contains("| -3.4028235e38, "));
-    assert!(is_no_number(-3.402_823_5e38));
 }

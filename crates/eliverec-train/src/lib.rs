@@ -41,7 +41,7 @@ mod training_split;
 
 pub use error::Error;
 pub use evaluate::{Detail, evaluate, evaluate_scores};
-pub use feeds_read::{check_fit, feeds_read};
+pub use feeds_read::{check_fit, feeds_hashed, feeds_read};
 pub use order::{TrainingEnd, TrainingOrder};
 pub use progress::Progress;
 pub use train::train;

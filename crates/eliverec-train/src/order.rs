@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use eliverec_run::Config;
 use eliverec_run::checkpoint::Finish;
+use eliverec_tables::FeedDirectory;
 
 /// What to train, on what, and where to.
 #[derive(Debug)]
@@ -12,8 +13,8 @@ pub struct TrainingOrder {
     pub config: Option<Config>,
     /// The overrides, kept as a comment.
     pub overrides: Vec<String>,
-    /// A feed directory.
-    pub feeds: PathBuf,
+    /// The feeds, with what is known of their files: nothing is opened twice.
+    pub feeds: FeedDirectory,
     /// The run directory.
     pub run: PathBuf,
     /// Whether to go on with a run that exists.

@@ -33,7 +33,7 @@ pub fn train(
     progress: Progress,
     stop: &AtomicBool,
 ) -> Result<TrainingEnd, Error> {
-    let feeds = FeedDirectory::open(&order.feeds)?;
+    let feeds = order.feeds.clone();
     let run = RunDirectory::at(&order.run);
     let wrong =
         |reason: String| Error::Run(eliverec_run::Error::Run { path: order.run.clone(), reason });
@@ -65,7 +65,7 @@ pub fn train(
     training_split::require_labels(&feeds, has_validation)?;
     if !has_validation && config.training.patience > 0 {
         let advice = "has no validation feeds, which early stopping needs; set training.patience=0 to train without";
-        let path = order.feeds.clone();
+        let path = feeds.path().into();
         return Err(eliverec_run::Error::Run { path, reason: advice.into() }.into());
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(config.training.threads.unwrap_or(0));

@@ -250,7 +250,6 @@ fn keep(service: &Service, arrived: Instant, request_id: u64, mut answer: Answer
     service.ledger.keep(request_id, Arc::clone(&answer));
     answer
 }
-}
 
 fn told(request_id: u64, answer: &Answer, names: Vec<Id>) -> Timed {
     let channels = answer.channels.iter().zip(names).map(|(scored, channel_id)| {

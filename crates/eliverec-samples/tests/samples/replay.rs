@@ -56,7 +56,7 @@ fn a_limited_history_is_replayed() {
     let from = Some(day(2));
     let config = SampleConfig { from, history_days: Some(1), ..config() };
     let summary = site.run(&config);
-    let found = eliverec_samples::replay(&site.logs(), &site.feeds(), |_| ()).unwrap();
+    let found = eliverec_samples::replay(&site.logs(), &site.feeds(), false, |_| ()).unwrap();
     assert_eq!((found.requests, found.differing), (summary.feeds(), 0), "{found:?}");
     assert!(found.requests > 0 && summary.events_used < log.len() as u64, "{summary}");
 }
@@ -67,7 +67,7 @@ fn labels_are_replayed() {
     let log = events(Shape { requests: 300, events: 400, days: 3, grain_ms: 1_000 }, 6);
     let site = Site::new(&log);
     site.run(&config());
-    let replayed = || eliverec_samples::replay(&site.logs(), &site.feeds(), |_| ()).unwrap();
+    let replayed = || eliverec_samples::replay(&site.logs(), &site.feeds(), false, |_| ()).unwrap();
     let (right, same) = (replayed(), read(&site.feeds()));
     assert_eq!((right.requests, right.differing), (same.len() as u64, 0), "{right:?}");
     // One label of one feed in the middle turns round.

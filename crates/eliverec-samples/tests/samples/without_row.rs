@@ -36,7 +36,7 @@ fn events_without_a_row_are_counted_by_table() {
         assert!(found.says.ends_with(&says), "{found}");
     }
     // Whatever finds it: the online driver's log and the rerun that keeps all days.
-    let replayed = replay(&site.logs(), &site.feeds(), |_| ()).unwrap();
+    let replayed = replay(&site.logs(), &site.feeds(), false, |_| ()).unwrap();
     assert_eq!((replayed.differing, &replayed.checked.findings[..3]), (0, &findings[..]));
     assert_eq!(site.run(&config()).checked.findings, findings);
 }

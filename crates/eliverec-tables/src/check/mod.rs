@@ -12,6 +12,7 @@
 //! a quarter of a million ids of each vocabulary and users of each split (some 10 MB each). Beyond that a part of them is,
 //! chosen by hash (`sample.rs`), and [`Checked::covers`] says which part. Numbers are counted by magnitude or sampled.
 
+mod below_zero;
 mod family;
 mod fields;
 pub(crate) mod finding;
@@ -20,11 +21,13 @@ mod ids;
 mod labels;
 mod leaks;
 mod promised;
+mod promises;
 mod requests;
 pub(crate) mod sample;
 
 pub use finding::{Check, Checked, Finding, Level, Part, Read};
-pub use promised::{PROMISED, promises};
+pub use promised::PROMISED;
+pub use promises::promises;
 
 use family::Family;
 use finding::Findings;
@@ -61,6 +64,7 @@ pub const CHECKS: &[&Check] = &[
     &fields::FIELD_STOPS,
     &fields::LISTS_EMPTY,
     &fields::OUTLIERS,
+    &below_zero::LOG_BELOW_ZERO,
     &ids::IDS_SEEN_ONCE,
     &ids::VOCABULARY_UNUSED,
     &requests::SPLIT_EMPTY,
@@ -72,13 +76,14 @@ pub const CHECKS: &[&Check] = &[
 /// What reading the feeds gives, and a directory without feeds.
 pub fn feeds(directory: &FeedDirectory) -> Result<Checked, Error> {
     let schema = directory.schema();
-    let mut families: [Box<dyn Family>; 6] = [
+    let mut families: [Box<dyn Family>; 7] = [
         Box::new(leaks::Leaks::new(schema)),
         Box::new(labels::LabelColumns::new(schema)),
         Box::new(ids::Vocabularies::new(schema)),
         Box::new(requests::Requests::default()),
         Box::new(histories::Histories::new(schema)),
         Box::new(fields::Fields::new(schema)),
+        Box::new(below_zero::BelowZero::new(schema)),
     ];
     let (mut read, mut skipped) = (Vec::new(), directory.beside().to_vec());
     for split in Split::ALL {

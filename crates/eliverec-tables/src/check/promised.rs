@@ -1,20 +1,11 @@
-//! What is promised of requests and can be told from their ids, times and ages alone: each once, in one split, training
-//! before what it is judged on, histories from old to new. [`promises`] looks at these columns only, before a command reads the rest.
+//! What is promised of requests and can be told from their ids and times alone: each once, in one split, training before what it is
+//! judged on.
 
-use arrow::array::{Array, StructArray};
-use arrow::util::display::array_value_to_string;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-
-use super::finding::{Check, Checked, Findings, Level, NOT_COMPARED, Part, Read, percent};
-use super::histories::{Disordered, NOT_OLDEST_FIRST};
+use super::below_zero::LOG_BELOW_ZERO;
+use super::finding::{Check, Findings, Level, percent};
+use super::histories::NOT_OLDEST_FIRST;
 use super::sample::SampledIds;
-use crate::decode::{Place, Problem, list_of_structs};
-use crate::directory::FeedDirectory;
-use crate::error::Error;
-use crate::footer::{guarded, located};
 use crate::layout::Split;
-use crate::read::{DECODED_FEEDS, FeedFile};
-use crate::values;
 
 /// A request that stands twice.
 pub(super) const REQUEST_TWICE: Check = Check {
@@ -44,12 +35,18 @@ pub(super) const TIME_UNIT: Check = Check {
     advice: "write ts as a timestamp of the unit that it has",
 };
 
-/// The checks that every command makes of the feeds that it reads ([`promises`]).
-pub const PROMISED: &[&Check] =
-    &[&SPLITS_SHARE_REQUESTS, &REQUEST_TWICE, &SPLITS_OUT_OF_ORDER, &TIME_UNIT, &NOT_OLDEST_FIRST];
+/// The checks that every command makes of the feeds that it reads ([`super::promises()`]).
+pub const PROMISED: &[&Check] = &[
+    &SPLITS_SHARE_REQUESTS,
+    &REQUEST_TWICE,
+    &SPLITS_OUT_OF_ORDER,
+    &TIME_UNIT,
+    &NOT_OLDEST_FIRST,
+    &LOG_BELOW_ZERO,
+];
 
 /// Requests remembered.
-const MOST_REQUESTS: usize = 1 << 20;
+pub(super) const MOST_REQUESTS: usize = 1 << 20;
 /// 1990-01-01 and 2100-01-01.
 const YEARS_MS: std::ops::Range<i64> = 631_152_000_000..4_102_444_800_000;
 /// A clock that starts at 0 has its first request on its first day.
@@ -94,7 +91,7 @@ impl Default for Promised {
 
 impl Promised {
     /// Remembers at most so many requests.
-    fn remembering(most: usize) -> Self {
+    pub(super) fn remembering(most: usize) -> Self {
         Self { ids: SampledIds::new(most), splits: Default::default() }
     }
 
@@ -131,6 +128,11 @@ impl Promised {
     pub(super) fn tell(&self, read: &[Split], findings: &mut Findings) {
         self.tell_of_ids(read, findings);
         self.tell_of_times(read, findings);
+    }
+
+    /// The first request of a split that stands twice, and where, in words.
+    pub(super) fn first_repeat(&mut self, split: Split) -> &mut Option<String> {
+        &mut self.splits[split as usize].first_repeat
     }
 
     pub(super) fn covers(&self) -> String {
@@ -200,194 +202,5 @@ impl Promised {
                 findings.add(&TIME_UNIT, level, format!("{split}: ts"), counts, says);
             }
         }
-    }
-}
-
-/// What a command that goes through some splits reads, and what of it is not as docs/feeds.md promises: requests, times and
-/// order. Reads ids, times and ages of the files, one after the other, and remembers a million requests. Ids and times of the other
-/// splits are looked at, too, where these can be read.
-///
-/// # Errors
-/// A request that stands twice in a split that is `measured`, for every figure would count it twice: its file and row, and where it
-/// stands already. What reading the feeds gives, the first in the order of the files.
-pub fn promises(
-    directory: &FeedDirectory,
-    read: &[Split],
-    measured: &[Split],
-) -> Result<Checked, Error> {
-    promises_remembering(MOST_REQUESTS, directory, read, measured)
-}
-
-fn promises_remembering(
-    most_requests: usize,
-    directory: &FeedDirectory,
-    read: &[Split],
-    measured: &[Split],
-) -> Result<Checked, Error> {
-    let mut promised = Promised::remembering(most_requests);
-    let mut disordered = Disordered::new(directory.schema());
-    let (mut parts, mut covers) = (Vec::new(), Vec::new());
-    let mut skipped = directory.beside().to_vec();
-    for split in Split::ALL {
-        let mut pass = Pass {
-            directory,
-            split,
-            is_measured: measured.contains(&split),
-            promised: &mut promised,
-            disordered: read.contains(&split).then_some(&mut disordered),
-        };
-        if !read.contains(&split) {
-            // What is wrong with another split is told when that is read.
-            let of_others = directory.files(split).and_then(|files| pass.files(&files));
-            if let Err(error) = of_others {
-                covers.push(format!("requests of {split}: {NOT_COMPARED}: {error}"));
-            }
-            continue;
-        }
-        let files = directory.files(split)?;
-        if let Err(error) = pass.files(&files) {
-            // Of several errors the first in the order of the rows is the one to mend first.
-            return Err(first_error(directory, split, error));
-        }
-        let rows = files.iter().map(FeedFile::feeds).sum();
-        let name = split.name().into();
-        parts.push(Part { name, files: files.len() as u64, rows, impressions: None });
-        skipped.extend(directory.listing(split)?.skipped);
-    }
-    let mut findings = Findings::default();
-    promised.tell(read, &mut findings);
-    disordered.tell(&mut findings);
-    covers.insert(0, promised.covers());
-    Ok(Checked::new(Read::of(parts, skipped), covers, findings, PROMISED))
-}
-
-/// The first error of a split's rows, or `other` if there is none.
-fn first_error(directory: &FeedDirectory, split: Split, other: Error) -> Error {
-    if matches!(other, Error::Repeated { .. }) {
-        return other;
-    }
-    let mut rows = directory.read(split).into_iter().flatten();
-    rows.find_map(Result::err).unwrap_or(other)
-}
-
-/// One split's ids, times and ages on their way.
-struct Pass<'a> {
-    directory: &'a FeedDirectory,
-    split: Split,
-    is_measured: bool,
-    promised: &'a mut Promised,
-    /// `None` where ages are not looked at.
-    disordered: Option<&'a mut Disordered>,
-}
-
-impl Pass<'_> {
-    fn files(&mut self, files: &[FeedFile]) -> Result<(), Error> {
-        (0..files.len()).try_for_each(|file| self.file(files, file))
-    }
-
-    fn file(&mut self, files: &[FeedFile], number: usize) -> Result<(), Error> {
-        let path = files[number].path();
-        let footer = files[number].footer(self.directory.schema())?;
-        let mut wanted = vec![("request_id", vec![]), ("ts", vec![])];
-        if let Some(disordered) = &self.disordered {
-            wanted.extend(disordered.columns().into_iter().map(|column| (column, vec!["age_s"])));
-        }
-        let columns = footer.projection(&wanted);
-        let unit = footer.ts_unit();
-        let rows = guarded(path, || {
-            ParquetRecordBatchReaderBuilder::new_with_metadata(footer.contents, footer.metadata)
-                .with_projection(columns)
-                .with_batch_size(DECODED_FEEDS)
-                .build()
-        })?;
-        let (mut rows, mut first_row) = (rows, 0);
-        while let Some(batch) = guarded(path, || rows.next().transpose())? {
-            let problem = |problem: Problem| located(path, first_row, problem);
-            let column = |name: &str| batch.column_by_name(name);
-            let ids = Place::Top.read(column("request_id"), "request_id", values::ids);
-            let times = |array: &dyn Array| values::times_ms(array, unit);
-            let times = Place::Top.read(column("ts"), "ts", times).map_err(problem)?;
-            for (row, (id, ts_ms)) in ids.map_err(problem)?.into_iter().zip(times).enumerate() {
-                let Some(before) = self.promised.add(self.split, number as u32, id, ts_ms) else {
-                    continue;
-                };
-                let id = column("request_id").and_then(|ids| array_value_to_string(ids, row).ok());
-                let (row, request) = (first_row + row as u64, id.unwrap_or_default());
-                let before = files[before as usize].path();
-                if self.is_measured {
-                    let (path, before) = (path.into(), before.into());
-                    return Err(Error::Repeated { path, row, request, before });
-                }
-                let first = &mut self.promised.splits[self.split as usize].first_repeat;
-                first.get_or_insert_with(|| {
-                    let (path, before) = (path.display(), before.display());
-                    format!("{request} in row {row} of {path}, which stands in {before} already")
-                });
-            }
-            if let Some(disordered) = &mut self.disordered {
-                for name in disordered.columns() {
-                    let (starts, structs) = list_of_structs(&batch, name).map_err(problem)?;
-                    let Some(structs) = structs else { continue };
-                    let ages = ages(&structs, name, &starts).map_err(problem)?;
-                    for range in starts.windows(2) {
-                        disordered.add(name, self.split, &ages[range[0]..range[1]]);
-                    }
-                }
-            }
-            first_row += batch.num_rows() as u64;
-        }
-        Ok(())
-    }
-}
-
-fn ages(structs: &StructArray, name: &str, starts: &[usize]) -> Result<Vec<f32>, Problem> {
-    let place = Place::List(name, starts);
-    place.read(structs.column_by_name("age_s"), "age_s", values::known_numbers)
-}
-
-#[cfg(test)]
-mod tests {
-    use eliverec_core::toy;
-
-    use super::*;
-    use crate::FeedWriter;
-
-    /// Feeds of the training split, each written as often as it says.
-    fn feeds(times: impl Fn(usize) -> usize, count: usize) -> (tempfile::TempDir, FeedDirectory) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut writer = FeedWriter::create(&folder.path().join("feeds"), &toy::schema()).unwrap();
-        for (i, feed) in toy::feeds(count, 3).iter().enumerate() {
-            (0..times(i)).for_each(|_| writer.push(Split::Train, feed).unwrap());
-        }
-        writer.finish().unwrap();
-        let directory = FeedDirectory::open(folder.path().join("feeds")).unwrap();
-        (folder, directory)
-    }
-
-    #[test]
-    fn one_request_in_hundreds_of_feeds_is_counted_to_the_end() {
-        let (_folder, directory) = feeds(|_| 596, 1);
-        let checked = promises(&directory, &[Split::Train], &[]).unwrap();
-        let twice = checked.findings.iter().find(|found| found.check == "request_twice").unwrap();
-        assert_eq!((twice.count, twice.of), (595, 596));
-        assert!(twice.says.starts_with("595 of 596 feeds repeat"), "{}", twice.says);
-        assert_eq!(checked.partly_covered().count(), 0);
-    }
-
-    /// Beyond the requests that are remembered a part of them stands for all, and is told.
-    #[test]
-    fn beyond_what_is_remembered_a_part_stands_for_all() {
-        let (_folder, directory) = feeds(|i| 1 + i % 2, 2_000);
-        let of = |most: usize, measured: &[Split]| {
-            promises_remembering(most, &directory, &[Split::Train], measured)
-        };
-        let checked = of(200, &[]).unwrap();
-        let twice = checked.findings.iter().find(|found| found.check == "request_twice").unwrap();
-        assert_eq!(twice.of, 3_000);
-        assert!((800..1_200).contains(&twice.count), "{}", twice.says);
-        let partly: Vec<&String> = checked.partly_covered().collect();
-        assert_eq!(partly, ["uniqueness of request_id: one in 16 requests, chosen by hash"]);
-        assert!(matches!(of(200, &[Split::Train]), Err(Error::Repeated { .. })));
-        assert_eq!(of(2_000, &[]).unwrap().partly_covered().count(), 0);
     }
 }

@@ -21,6 +21,7 @@ pub struct ArrivalOrder<'a> {
     days: VecDeque<Day>,
     waiting: VecDeque<Event>,
     dimensions: Arc<Dimensions>,
+    lenient: bool,
     files: u64,
     rows: u64,
     rejected: u64,
@@ -28,14 +29,21 @@ pub struct ArrivalOrder<'a> {
 }
 
 impl<'a> ArrivalOrder<'a> {
-    /// From a day on; from the first if `None`. `dimensions` are the log's tables.
-    pub fn new(log: &'a EventLog, dimensions: &Arc<Dimensions>, first: Option<Day>) -> Self {
+    /// From a day on; from the first if `None`. `dimensions` are the log's tables; a `lenient` one counts rows that are no events
+    /// and goes on.
+    pub fn new(
+        log: &'a EventLog,
+        dimensions: &Arc<Dimensions>,
+        first: Option<Day>,
+        lenient: bool,
+    ) -> Self {
         let days = log.days().filter(|day| first.is_none_or(|first| *day >= first));
         Self {
             log,
             days: days.collect(),
             waiting: VecDeque::new(),
             dimensions: Arc::clone(dimensions),
+            lenient,
             files: 0,
             rows: 0,
             rejected: 0,
@@ -46,7 +54,7 @@ impl<'a> ArrivalOrder<'a> {
     /// The next event, if it arrived before that moment.
     ///
     /// # Errors
-    /// A log that cannot be read.
+    /// A log that cannot be read, and a row that is no event, unless this is lenient.
     pub fn before(&mut self, ts_ms: i64) -> Result<Option<Event>, Error> {
         while self.waiting.is_empty() {
             match self.days.front() {
@@ -60,7 +68,7 @@ impl<'a> ArrivalOrder<'a> {
                                 self.without_row.add(&self.dimensions, &event);
                                 events.push(event);
                             }
-                            // It was set aside when feeds were made of the log, or there would be none.
+                            Row::Rejected(row) if !self.lenient => return Err(row.into_error()),
                             Row::Rejected(_) => self.rejected += 1,
                         }
                     }

@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::metadata::{ParquetStatisticsPolicy, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
 
@@ -20,6 +20,7 @@ use super::store::{Store, StoredFile};
 use crate::arrow_schema::{STANDS_TWICE, stands_twice};
 use crate::error::Error;
 use crate::footer::{check_extent, guarded};
+use crate::hidden_times;
 
 /// Rows that are decoded at a time.
 pub(super) const DECODED_ROWS: usize = 8_192;
@@ -63,7 +64,11 @@ impl ParquetSource {
         }
         let read = ReadParts { file_bytes: file.bytes, parts: [tail].into() };
         // As for feed files: Arrow's own schema says nothing more, and a damaged one makes its reader panic.
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let none = ParquetStatisticsPolicy::SkipAll;
+        let options = ArrowReaderOptions::new()
+            .with_skip_arrow_metadata(true)
+            .with_size_stats_policy(none.clone())
+            .with_encoding_stats_policy(none);
         let metadata = guarded(&path, || ArrowReaderMetadata::load(&read, options))?;
         check_extent(&path, metadata.metadata(), file.bytes)?;
         Ok(Self { store: store.clone(), file, path, metadata })
@@ -122,6 +127,13 @@ impl ParquetSource {
         if let Some(field) = stands_twice(self.columns(), &names) {
             let path = self.path.clone();
             return Err(Error::Column { path, field, reason: STANDS_TWICE.into() });
+        }
+        if index == 0 {
+            let metadata = self.metadata.metadata();
+            let added = guarded(&self.path, || hidden_times::added_schema(metadata))?;
+            let is_moment = |_: &str, kind: &DataType| matches!(kind, DataType::Timestamp(..));
+            let added = added.as_ref();
+            hidden_times::refuse(&self.path, self.columns(), added, &names, is_moment)?;
         }
         let descriptor = self.metadata.parquet_schema();
         let leaves = descriptor.columns().iter().enumerate();

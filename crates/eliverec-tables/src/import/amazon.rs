@@ -8,13 +8,12 @@
 //! split is by time. The sets with titles have the title's first word as a stand-in for the brand.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::Path;
 
 use eliverec_core::id::text_id;
 
 use super::candidates::Sampler;
 use super::record::{FeedInProgress, Label, Value};
-use super::source::Table;
+use super::source::{Folder, Table};
 use super::timeline::{Timeline, newest};
 use super::{Options, Output};
 use crate::{Error, Split};
@@ -42,7 +41,7 @@ struct Event {
 }
 
 pub(super) fn read_food_kitchen(
-    from: &Path,
+    from: &Folder,
     options: Options,
     out: &mut Output<'_>,
 ) -> Result<(), Error> {
@@ -51,7 +50,7 @@ pub(super) fn read_food_kitchen(
 }
 
 pub(super) fn read_food_kitchen_seq(
-    from: &Path,
+    from: &Folder,
     options: Options,
     out: &mut Output<'_>,
 ) -> Result<(), Error> {
@@ -60,7 +59,7 @@ pub(super) fn read_food_kitchen_seq(
 }
 
 pub(super) fn read_toy_game_seq(
-    from: &Path,
+    from: &Folder,
     options: Options,
     out: &mut Output<'_>,
 ) -> Result<(), Error> {
@@ -68,7 +67,7 @@ pub(super) fn read_toy_game_seq(
     read(&shops, from, options, out)
 }
 
-fn read(shops: &Shops, from: &Path, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
+fn read(shops: &Shops, from: &Folder, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
     let brands = if shops.titled { Some(read_brands(from)?) } else { None };
     let events = read_events(shops, from)?;
     let splits = if shops.dated { by_time(&events) } else { last_held_out(&events) };
@@ -160,7 +159,7 @@ fn last_held_out(events: &[Event]) -> Vec<Split> {
 }
 
 /// The events in order of time, then of the file; strictly ascending in time within a user.
-fn read_events(shops: &Shops, from: &Path) -> Result<Vec<Event>, Error> {
+fn read_events(shops: &Shops, from: &Folder) -> Result<Vec<Event>, Error> {
     let file = "events.csv.gz";
     let (mut table, [user, seq, item, domain, ts]) = if shops.dated {
         Table::open(from, file, ["user_id", "seq", "item_id", "domain", "ts_s"])?
@@ -201,7 +200,7 @@ fn read_events(shops: &Shops, from: &Path) -> Result<Vec<Event>, Error> {
 /// The brand of items whose title is empty or not known.
 const UNKNOWN_BRAND: u64 = 0;
 
-fn read_brands(from: &Path) -> Result<HashMap<u64, u64>, Error> {
+fn read_brands(from: &Folder) -> Result<HashMap<u64, u64>, Error> {
     let (mut table, [item, title]) = Table::open(from, "items.csv.gz", ["item_id", "title"])?;
     let mut brands = HashMap::new();
     while table.advance()? {

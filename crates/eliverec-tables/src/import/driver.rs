@@ -7,7 +7,6 @@
 //! The source's split by time is the test split; the two days before it are the validation split.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use eliverec_core::event::{Event, EventKind, Scalar};
 use eliverec_core::schema::Group;
@@ -15,7 +14,7 @@ use eliverec_core::schema::Group;
 use super::candidates::Sampler;
 use super::log::LogOutput;
 use super::record::{FeedInProgress, Label, Value};
-use super::source::Table;
+use super::source::{Folder, Table};
 use super::timeline::Timeline;
 use super::{Options, Output, calendar};
 use crate::{Error, Split};
@@ -37,7 +36,7 @@ struct Entry {
     held_out: bool,
 }
 
-pub(super) fn read(from: &Path, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
+pub(super) fn read(from: &Folder, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
     let (entries, repeats) = read_entries(from)?;
     (0..repeats).for_each(|_| out.dropped(REPEATED));
     let histories = Timeline::new(entries.iter().map(|e| (e.user, e.ts_ms, e.room)));
@@ -90,7 +89,7 @@ pub(super) fn read(from: &Path, options: Options, out: &mut Output<'_>) -> Resul
 /// The set as a log. A request, the entry and the end of the visit fall on one moment: the set has no other. The stay is
 /// not known, so the leave says that it was at least 0 s; samples with a threshold of 0 s take every entry for a watch.
 /// A stream begins with the first entry of a run and ends half an hour after the last.
-pub(super) fn log(from: &Path, seed: u64, out: &mut LogOutput) -> Result<Dimensions, Error> {
+pub(super) fn log(from: &Folder, seed: u64, out: &mut LogOutput) -> Result<Dimensions, Error> {
     let (entries, repeats) = read_entries(from)?;
     (0..repeats).for_each(|_| out.remark(REPEATED));
     let rooms = Rooms::new(&entries);
@@ -185,7 +184,7 @@ impl Rooms {
 }
 
 /// The entries in order of time, and how many rows repeat an earlier one.
-fn read_entries(from: &Path) -> Result<(Vec<Entry>, u64), Error> {
+fn read_entries(from: &Folder) -> Result<(Vec<Entry>, u64), Error> {
     let (mut table, [user, room, ts, split]) =
         Table::open(from, "events.csv.gz", ["user_id", "room_id", "ts_s", "split"])?;
     let (mut entries, mut known, mut repeats) = (Vec::new(), BTreeSet::new(), 0);

@@ -12,7 +12,6 @@
 //! test split; the day before it is the validation split.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
 
 use eliverec_core::event::{Event, EventKind, Scalar};
 use eliverec_core::schema::Group;
@@ -20,6 +19,7 @@ use eliverec_core::schema::Group;
 use super::ebnerd_tables::{Read, Request, UNKNOWN, read_articles, read_history, read_requests};
 use super::log::LogOutput;
 use super::record::{FeedInProgress, Label, Value};
+use super::source::Folder;
 use super::timeline::Timeline;
 use super::{Options, Output, calendar};
 use crate::{Error, Split};
@@ -41,7 +41,7 @@ struct Past {
     read: Timeline<()>,
 }
 
-pub(super) fn read(from: &Path, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
+pub(super) fn read(from: &Folder, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
     let articles = read_articles(from)?;
     let requests = read_requests(from)?;
     let history = read_history(from)?;
@@ -90,7 +90,7 @@ struct Visit {
 /// half was scrolled. Where the reading time is not known the leave says that it was at least 0 s; samples with a threshold
 /// of 0 s take every click for a watch. A paywalled article is also a product: a visit to it is a product click, and a
 /// watch only where a list showed it.
-pub(super) fn log(from: &Path, _seed: u64, out: &mut LogOutput) -> Result<Dimensions, Error> {
+pub(super) fn log(from: &Folder, _seed: u64, out: &mut LogOutput) -> Result<Dimensions, Error> {
     let articles = read_articles(from)?;
     let mut requests = read_requests(from)?;
     requests.sort_by_key(|request| (request.ts_ms, request.id));

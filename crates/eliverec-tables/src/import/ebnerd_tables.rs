@@ -1,9 +1,8 @@
 //! The tables of EB-NeRD as [`super::ebnerd`] reads them.
 
 use std::collections::HashMap;
-use std::path::Path;
 
-use super::source::Table;
+use super::source::{Folder, Table};
 use crate::Error;
 
 /// What the buckets of the schema take for unknown.
@@ -36,7 +35,7 @@ pub(super) struct Read {
     pub(super) stay_s: Option<f32>,
 }
 
-pub(super) fn read_articles(from: &Path) -> Result<HashMap<u64, Article>, Error> {
+pub(super) fn read_articles(from: &Folder) -> Result<HashMap<u64, Article>, Error> {
     let (mut table, [id, premium, length]) =
         Table::open(from, "items.csv.gz", ["article_id", "premium", "article_length"])?;
     let mut articles = HashMap::new();
@@ -47,7 +46,7 @@ pub(super) fn read_articles(from: &Path) -> Result<HashMap<u64, Article>, Error>
     Ok(articles)
 }
 
-pub(super) fn read_requests(from: &Path) -> Result<Vec<Request>, Error> {
+pub(super) fn read_requests(from: &Folder) -> Result<Vec<Request>, Error> {
     let (mut table, [id, split, user, ts, device, sso, subscriber, stay, scroll]) = Table::open(
         from,
         "requests.csv.gz",
@@ -94,7 +93,7 @@ pub(super) fn read_requests(from: &Path) -> Result<Vec<Request>, Error> {
     Ok(requests)
 }
 
-pub(super) fn read_history(from: &Path) -> Result<Vec<(u64, i64, Read)>, Error> {
+pub(super) fn read_history(from: &Folder) -> Result<Vec<(u64, i64, Read)>, Error> {
     let (mut table, [user, ts, article, stay]) = Table::open(
         from,
         "history_events.csv.gz",

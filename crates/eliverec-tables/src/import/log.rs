@@ -8,9 +8,10 @@ use std::path::Path;
 use eliverec_core::Schema;
 use eliverec_core::schema::{Field, Kind, Transform};
 
+use super::Importer;
 use super::output::ImportedLog;
 pub(super) use super::output::LogOutput;
-use super::{Importer, source};
+use super::source::Folder;
 use crate::Error;
 use crate::events::{EventWriter, NewLog, Store, write_dimensions};
 
@@ -36,18 +37,13 @@ impl Importer {
             let reason = format!("{} has no events to make a log of; import feeds", self.name);
             return Err(Error::directory(from, reason));
         };
-        source::check_folder(from)?;
+        let from = Folder::open(from)?;
         let log = NewLog::create(out)?;
         let writer = EventWriter::create(log.store(), &schema)?;
         let mut output = LogOutput::new(schema, writer);
-        write_dimensions(&(to_log.read)(from, seed, &mut output)?, log.store())?;
+        write_dimensions(&(to_log.read)(&from, seed, &mut output)?, log.store())?;
         let imported = output.finish()?;
-        if imported.events.is_empty() {
-            let reason =
-                "its files have a header and no rows to make events of; give the whole set";
-            return Err(Error::directory(from, reason));
-        }
         log.publish()?;
-        Ok(imported)
+        Ok(ImportedLog { read: from.read(), ..imported })
     }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use eliverec_core::{Dimensions, Feed, Schema};
 
+use crate::check::Read;
 use crate::{Error, FeedWriter, Split};
 
 mod amazon;
@@ -26,6 +27,7 @@ mod trivago;
 
 pub use output::{Imported, ImportedLog, Options};
 use output::{LogOutput, Output};
+use source::Folder;
 
 /// A real data set and how it becomes feeds.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ pub struct Importer {
     /// One line for the list of importers: the domains, the labels and how the split is made.
     pub summary: &'static str,
     schema: &'static str,
-    read: fn(&Path, Options, &mut Output<'_>) -> Result<(), Error>,
+    read: fn(&Folder, Options, &mut Output<'_>) -> Result<(), Error>,
     log: Option<ToLog>,
 }
 
@@ -44,7 +46,7 @@ pub struct Importer {
 struct ToLog {
     /// The features that take the place of the importer's `target` fields.
     target: &'static [&'static str],
-    read: fn(&Path, u64, &mut LogOutput) -> Result<Dimensions, Error>,
+    read: fn(&Folder, u64, &mut LogOutput) -> Result<Dimensions, Error>,
 }
 
 /// Every importer, in the order of the list that help shows.
@@ -113,7 +115,7 @@ impl Importer {
     /// Reads the set in `from` and writes it as the feed directory `out`, the same for the same options.
     ///
     /// # Errors
-    /// A missing file or column and a value that cannot be used are named with file, line and column; a set that gives no
+    /// A missing file or column, a file without rows and a value that cannot be used are named with file, line and column; a set that gives no
     /// feed; everything that [`FeedWriter`] refuses.
     pub fn run(&self, from: &Path, out: &Path, options: Options) -> Result<Imported, Error> {
         let mut writer = FeedWriter::create(out, &self.schema())?;
@@ -135,10 +137,12 @@ impl Importer {
         options: Options,
         take: &mut dyn FnMut(Split, &Feed) -> Result<(), Error>,
     ) -> Result<Imported, Error> {
-        source::check_folder(from)?;
+        let from = Folder::open(from)?;
         let mut output = Output::new(self.schema(), take);
-        (self.read)(from, options, &mut output)?;
-        Ok(output.finish())
+        (self.read)(&from, options, &mut output)?;
+        let imported = output.finish();
+        let read = Read { left_out: imported.dropped.clone(), ..from.read() };
+        Ok(Imported { read, ..imported })
     }
 }
 
@@ -147,7 +151,7 @@ fn nothing_of(imported: &Imported) -> String {
     let dropped: Vec<String> =
         imported.dropped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     match dropped.as_slice() {
-        [] => "its files have a header and no rows to make feeds of; give the whole set".into(),
+        [] => "no row of its files can be a request; give the whole set".into(),
         dropped => format!(
             "no feed comes of its {} rows ({}); give the whole set",
             imported.rows_in,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use eliverec_core::{Event, Feed, Schema};
 use serde::Serialize;
 
+use crate::check::Read;
 use crate::events::EventWriter;
 use crate::{Error, Split};
 
@@ -35,6 +36,9 @@ pub struct Imported {
     pub feeds: [u64; 3],
     /// Rows of the set's other files that were not used or not used as they are, by what happened to them.
     pub remarks: BTreeMap<String, u64>,
+    /// The set's files and their rows, which a command tells as it tells what others read.
+    #[serde(skip)]
+    pub read: Read,
 }
 
 impl Imported {
@@ -100,6 +104,9 @@ pub struct ImportedLog {
     pub events: BTreeMap<&'static str, u64>,
     /// Rows of the set that are not in the log or not as they are, by what happened to them.
     pub remarks: BTreeMap<&'static str, u64>,
+    /// The set's files and their rows.
+    #[serde(skip)]
+    pub read: Read,
 }
 
 /// Takes an importer's events and keeps count.

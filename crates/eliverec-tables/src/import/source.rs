@@ -1,19 +1,43 @@
 //! CSV tables with a header line, gzipped, read row by row. Every error names the file, and line and column if it has them.
 
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::str::FromStr;
 
 use csv::StringRecord;
 use flate2::read::MultiGzDecoder;
 
 use crate::Error;
+use crate::check::{Part, Read};
 
-/// Refuses a path that is no folder before any importer looks for files in it.
-pub(super) fn check_folder(from: &Path) -> Result<(), Error> {
-    if from.is_dir() {
-        return Ok(());
+/// The folder of a set, and which of its tables have been read.
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Names, and rows so far.
+    tables: RefCell<Vec<(String, Rc<Cell<u64>>)>>,
+}
+
+impl Folder {
+    /// Refuses a path that is no folder before any importer looks for files in it.
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        if path.is_dir() {
+            return Ok(Self { path: path.into(), tables: RefCell::default() });
+        }
+        Err(Error::directory(path, "is no folder; give the one that holds the set's .csv.gz files"))
     }
-    Err(Error::directory(from, "is no folder; give the one that holds the set's .csv.gz files"))
+
+    /// What was read of it so far.
+    pub(super) fn read(&self) -> Read {
+        let tables = self.tables.borrow();
+        let parts = tables.iter().map(|(name, rows)| Part {
+            name: name.clone(),
+            files: 1,
+            rows: rows.get(),
+            impressions: None,
+        });
+        Read::of(parts.collect(), Vec::new())
+    }
 }
 
 /// A table and its current row.
@@ -21,24 +45,25 @@ pub(super) struct Table {
     file: PathBuf,
     header: StringRecord,
     row: StringRecord,
+    rows: Rc<Cell<u64>>,
     reader: csv::Reader<MultiGzDecoder<fs_err::File>>,
 }
 
 impl Table {
     /// Opens `folder/name` and finds the columns wanted; their indices come in the order of `columns`.
     pub(super) fn open<const N: usize>(
-        folder: &Path,
+        folder: &Folder,
         name: &str,
         columns: [&str; N],
     ) -> Result<(Self, [usize; N]), Error> {
-        let file = folder.join(name);
+        let file = folder.path.join(name);
         if file.is_dir() {
             return Err(Error::directory(&file, "is a folder, where a file should be"));
         }
         if !file.is_file() {
             let reason =
                 format!("has no {name}; give the folder that holds the set's .csv.gz files");
-            return Err(Error::directory(folder, reason));
+            return Err(Error::directory(&folder.path, reason));
         }
         let mut reader = csv::Reader::from_reader(MultiGzDecoder::new(fs_err::File::open(&file)?));
         let header = match reader.headers() {
@@ -57,12 +82,24 @@ impl Table {
                 }
             })?;
         }
-        Ok((Self { file, header, row: StringRecord::new(), reader }, indices))
+        let rows = Rc::default();
+        folder.tables.borrow_mut().push((name.to_owned(), Rc::clone(&rows)));
+        Ok((Self { file, header, row: StringRecord::new(), rows, reader }, indices))
     }
 
-    /// Goes to the next row; false after the last one.
+    /// Goes to the next row; false after the last one. A table without rows is an error: no set has one, and what is made of the
+    /// others would quietly lack what it tells.
     pub(super) fn advance(&mut self) -> Result<bool, Error> {
-        self.reader.read_record(&mut self.row).map_err(|error| unreadable(&self.file, error))
+        let more = self.reader.read_record(&mut self.row);
+        let more = more.map_err(|error| unreadable(&self.file, error))?;
+        self.rows.set(self.rows.get() + u64::from(more));
+        if self.rows.get() == 0 {
+            return Err(Error::directory(
+                &self.file,
+                "has a header and no rows; give the whole set",
+            ));
+        }
+        Ok(more)
     }
 
     /// The text of a column, without white space around it.

@@ -7,12 +7,11 @@
 //! validation, the afternoon test (UTC).
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use eliverec_core::id::text_id;
 
 use super::record::{FeedInProgress, Label, Value};
-use super::source::Table;
+use super::source::{Folder, Table};
 use super::timeline::Timeline;
 use super::{Options, Output, calendar};
 use crate::{Error, Split};
@@ -60,7 +59,7 @@ struct Action {
     action: u64,
 }
 
-pub(super) fn read(from: &Path, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
+pub(super) fn read(from: &Folder, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
     let mut requests = read_requests(from, out)?;
     requests.sort_by_key(|request| (request.ts_ms, request.id));
     let actions = read_actions(from, out)?;
@@ -115,7 +114,7 @@ pub(super) fn read(from: &Path, options: Options, out: &mut Output<'_>) -> Resul
     Ok(())
 }
 
-fn read_requests(from: &Path, out: &mut Output<'_>) -> Result<Vec<Request>, Error> {
+fn read_requests(from: &Folder, out: &mut Output<'_>) -> Result<Vec<Request>, Error> {
     let (mut table, [id, user, ts, platform, city, device, filters, clicked, in_list]) =
         Table::open(
             from,
@@ -182,7 +181,7 @@ fn read_requests(from: &Path, out: &mut Output<'_>) -> Result<Vec<Request>, Erro
     Ok(requests)
 }
 
-fn read_actions(from: &Path, out: &mut Output<'_>) -> Result<Timeline<Action>, Error> {
+fn read_actions(from: &Folder, out: &mut Output<'_>) -> Result<Timeline<Action>, Error> {
     let (mut table, [user, ts, action, reference]) =
         Table::open(from, "events.csv.gz", ["user_id", "ts_s", "action_type", "reference"])?;
     let mut actions = Vec::new();

@@ -1,5 +1,7 @@
 //! Reads a score file, of `eliverec score` or of any other system.
 
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, StructArray};
@@ -18,6 +20,7 @@ use crate::arrow_schema::{STANDS_TWICE, stands_twice};
 use crate::decode::{Place, Problem};
 use crate::error::Error;
 use crate::footer::{check_extent, guarded, located};
+use crate::hidden_times;
 use crate::values;
 
 /// The scores of candidates, found by request and ids. Holds 29 bytes per row and 4 per row and task.
@@ -55,6 +58,7 @@ impl ScoreTable {
             }
             Err(e) => return Err(e.into()),
         };
+        refuse_text(path, &file)?;
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = guarded(path, || ArrowReaderMetadata::load(&file, options))?;
         check_extent(path, metadata.metadata(), file.metadata()?.len())?;
@@ -83,6 +87,8 @@ impl ScoreTable {
         if let Some(field) = stands_twice(metadata.schema(), &names) {
             return Err(Error::Column { path: path.into(), field, reason: STANDS_TWICE.into() });
         }
+        let added = guarded(path, || hidden_times::added_schema(metadata.metadata()))?;
+        hidden_times::refuse(path, metadata.schema(), added.as_ref(), &names, |_, _| false)?;
         let leaves = metadata.parquet_schema().columns().iter().enumerate();
         let leaves = leaves.filter(|(_, leaf)| wanted.contains(&leaf.path().parts()[0]));
         let projection = ProjectionMask::leaves(metadata.parquet_schema(), leaves.map(|(i, _)| i));
@@ -273,4 +279,18 @@ impl ScoreTable {
     pub fn unused(&self) -> usize {
         self.used.iter().filter(|used| !**used).count()
     }
+}
+
+/// Refuses a file that does not begin as Parquet files do: scores of other systems are often a table of text.
+fn refuse_text(path: &Path, mut file: &File) -> Result<(), Error> {
+    let mut first = Vec::new();
+    file.take(4).read_to_end(&mut first)?;
+    file.rewind()?;
+    // The last letter says whether it is encrypted.
+    if first.is_empty() || first.starts_with(b"PAR") {
+        return Ok(());
+    }
+    let reason = "is no Parquet file but perhaps one of text; write the scores as Parquet, with the columns that docs/feeds.md \
+                  lists";
+    Err(Error::directory(path, reason))
 }

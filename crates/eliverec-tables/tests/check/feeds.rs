@@ -209,6 +209,11 @@ planted! {
             }
         });
     };
+    log_below_zero, Warning, "train: target.clicks_60m", |set| set.each(|i, feed| {
+        if i % 10 == 0 {
+            numbers(&mut feed.candidates.target[0]).iter_mut().for_each(|x| *x = -1.0 - *x);
+        }
+    });
     ids_seen_once, Warning, "vocabulary user", |set| set.each(|i, feed| {
         ids(&mut feed.user[0])[0] = i as u64 * 3 / 4;
     });

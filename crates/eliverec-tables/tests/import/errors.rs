@@ -7,7 +7,7 @@ use eliverec_tables::events::Store;
 use eliverec_tables::import::{IMPORTERS, Options};
 
 use super::importer;
-use super::small::{DRIVER, TRIVAGO, folder};
+use super::small::{DRIVER, EBNERD, TRIVAGO, folder};
 
 fn message(name: &str, folder: &Path) -> String {
     let take = &mut |_, _: &_| Ok(());
@@ -99,12 +99,39 @@ fn a_set_without_rows_leaves_nothing() {
     let (feeds, log) = (out.path().join("feeds"), out.path().join("log"));
     let driver = importer("driver-live");
     let told = driver.run(empty.path(), &feeds, Options::default()).unwrap_err().to_string();
-    assert_names(&told, &["a header and no rows to make feeds of"]);
+    assert_names(&told, &["events.csv.gz: has a header and no rows"]);
     let told = driver.run_log(empty.path(), &Store::open(&log).unwrap(), 1).unwrap_err();
-    assert_names(&told.to_string(), &["a header and no rows to make events of"]);
+    assert_names(&told.to_string(), &["events.csv.gz: has a header and no rows"]);
     // One entry, into a room that nobody had entered before.
     let lone = folder(&[("events.csv.gz", "user_id,room_id,ts_s,split\n1,2,3,train\n")]);
     let told = driver.run(lone.path(), &feeds, Options::default()).unwrap_err().to_string();
     assert_names(&told, &["no feed comes of its 1 rows (1 entries into a room that nobody"]);
     assert_eq!(fs_err::read_dir(out.path()).unwrap().count(), 0);
+}
+
+/// What the other tables give would quietly lack what this one tells.
+#[test]
+fn a_table_without_rows_is_named_whichever_it_is() {
+    let sets: [(&str, &[(&str, &str)]); 2] = [("ebnerd", &EBNERD), ("trivago", &TRIVAGO)];
+    for (name, tables) in sets {
+        for (bare, _) in tables {
+            let header_of = |text: &str| format!("{}\n", text.lines().next().unwrap_or_default());
+            let tables = tables.iter().map(|(table, text)| {
+                (*table, if table == bare { header_of(text) } else { (*text).to_owned() })
+            });
+            let tables: Vec<(&str, String)> = tables.collect();
+            let tables: Vec<(&str, &str)> =
+                tables.iter().map(|(table, text)| (*table, text.as_str())).collect();
+            let folder = folder(&tables);
+            let expected = format!("{bare}: has a header and no rows; give the whole set");
+            assert_names(&message(name, folder.path()), &[&expected]);
+            if name == "ebnerd" {
+                let out = tempfile::tempdir().unwrap();
+                let log = Store::open(out.path().join("log")).unwrap();
+                let told = importer(name).run_log(folder.path(), &log, 1).unwrap_err();
+                assert_names(&told.to_string(), &[&expected]);
+                assert_eq!(fs_err::read_dir(out.path()).unwrap().count(), 0);
+            }
+        }
+    }
 }

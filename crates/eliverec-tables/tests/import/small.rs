@@ -26,7 +26,7 @@ pub(crate) fn folder(tables: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
-const EBNERD: [(&str, &str); 4] = [
+pub(crate) const EBNERD: [(&str, &str); 4] = [
     ("items.csv.gz", "article_id,premium,article_length\n1,0,900\n2,1,\n3,0,1500\n"),
     (
         "requests.csv.gz",
@@ -155,6 +155,14 @@ fn trivago_lists_keep_position_and_price() {
     let schema = importer("trivago").schema();
     assert_eq!((imported.rows_in, imported.feeds), (3, [1, 1, 1]));
     assert_eq!(imported.remarks.values().sum::<u64>(), 3, "{:?}", imported.remarks);
+    let read: Vec<(&str, u64)> =
+        imported.read.parts.iter().map(|part| (part.name.as_str(), part.rows)).collect();
+    let rows = |name: &str| {
+        let (_, text) = TRIVAGO.iter().find(|(of, _)| *of == name).unwrap();
+        text.lines().count() as u64 - 1
+    };
+    let names = ["requests.csv.gz", "impressions.csv.gz", "events.csv.gz"];
+    assert_eq!(read, names.map(|name| (name, rows(name))));
     let (first, second) = (&feeds[0].1, &feeds[1].1);
     assert_eq!(ids(&schema, first, Group::Product, "hotel_id"), [5], "not of the same second");
     assert_eq!(ids(&schema, first, Group::Target, "price_rank"), [1, 0, 1]);

@@ -31,10 +31,11 @@ impl<'a> LogPlatform<'a> {
         log: &'a EventLog,
         fields: &Fields,
         features: FeatureConfig,
+        lenient: bool,
     ) -> Result<Self, Error> {
         let dimensions = Arc::new(log.dimensions()?);
         Ok(Self {
-            arrivals: ArrivalOrder::new(log, &dimensions, None),
+            arrivals: ArrivalOrder::new(log, &dimensions, None, lenient),
             dimensions,
             category: fields.category.clone(),
             freshness: Freshness::new(&features),

@@ -41,6 +41,8 @@ pub struct Measurement<'a> {
     pub run: Option<(&'a Scorer, &'a Path)>,
     /// The log that the feeds were made of, with the settings of its features.
     pub log: Option<(&'a EventLog, FeatureConfig)>,
+    /// Whether rows of the log that are no events are passed over and counted; else the first is an error.
+    pub lenient: bool,
     /// Without a log: for how long a channel is live after it was shown, minutes.
     pub window_minutes: u32,
     /// Of the draws.
@@ -120,7 +122,7 @@ pub fn recall(
     measurement: &Measurement<'_>,
     mut progress: impl FnMut(u64),
 ) -> Result<Measured, Error> {
-    let Measurement { split, run, log, window_minutes, .. } = *measurement;
+    let Measurement { split, run, log, lenient, window_minutes, .. } = *measurement;
     feeds.require_labels(split, "recall")?;
     if let Some((log, _)) = log {
         check_log(log, feeds)?;
@@ -149,7 +151,7 @@ pub fn recall(
         Indexes { neighbours: Some(Arc::new(neighbours)), vectors: vectors.map(Arc::new) };
     let retrieval = Retrieval::new(measurement.config.clone(), indexes)?;
     let mut platform = if let Some((log, features)) = log {
-        Platform::Log(Box::new(LogPlatform::open(log, &fields, features)?))
+        Platform::Log(Box::new(LogPlatform::open(log, &fields, features, lenient)?))
     } else {
         let window_ms = i64::from(window_minutes) * 60_000;
         Platform::Feeds(FeedPlatform::read(feeds, &fields, split, window_ms)?)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use eliverec_metrics::table::{Format, Layout, TableRow, render};
 use eliverec_metrics::{METRICS, Metric, Report, task_metrics};
-use eliverec_tables::check::promises;
+use eliverec_tables::check::{Checked, Part, Read, promises};
 use eliverec_tables::scores::ScoreTable;
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::{evaluate, evaluate_scores};
@@ -40,9 +40,6 @@ pub(crate) struct Arguments {
 struct Measured {
     #[serde(flatten)]
     report: Report,
-    /// Rows of the file of scores that are of no candidate of the split.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rows_left_out: Option<usize>,
     /// Rows that nothing but their order told from others of the same request and ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows_told_by_order: Option<usize>,
@@ -51,8 +48,8 @@ struct Measured {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let split = arguments.split;
-    let checked = promises(&feeds, &[split], &[split])?;
-    let (name, report, of_file) = match (&arguments.run, &arguments.scores) {
+    let mut checked = promises(&feeds, &[split], &[split])?;
+    let (name, report, rows_told_by_order) = match (&arguments.run, &arguments.scores) {
         (Some(run), _) => {
             let (scorer, _) = open_run(run)?;
             let report = evaluate(&scorer, run, &feeds, split)?.report;
@@ -61,12 +58,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         (None, Some(path)) => {
             let mut scores = ScoreTable::read(path, feeds.schema())?;
             let report = evaluate_scores(&mut scores, &feeds, split)?.report;
-            let (left_out, all, name) = (scores.unused(), scores.len(), path.display());
-            if left_out > 0 {
-                tell(&format!(
-                    "{left_out} of {all} rows of {name} are of no request of the {split} split and were left out"
-                ));
-            }
+            let name = path.display();
+            checked =
+                checked.and(Checked { read: of_scores(&scores, split), ..Checked::default() });
             let by_order = scores.by_order();
             if by_order > 0 {
                 tell(&format!(
@@ -74,12 +68,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
                      must be that of the feeds then; write position in both, or further ids"
                 ));
             }
-            (name.to_string(), report, Some((left_out, by_order)))
+            (name.to_string(), report, Some(by_order))
         }
         (None, None) => unreachable!("one of the two is required"),
     };
-    let (rows_left_out, rows_told_by_order) = of_file.unzip();
-    let measured = Measured { report, rows_left_out, rows_told_by_order };
+    let measured = Measured { report, rows_told_by_order };
     reading::end(arguments.json, &checked, &measured, || {
         let Report { feeds, impressions, watched, .. } = &measured.report;
         let counts = format!("{feeds} feeds, {impressions} impressions, {watched} watched\n\n");
@@ -90,4 +83,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         Ok(counts + &render(&[row], &metrics, Layout::MetricsDown, Format::Text))
     })?;
     Ok(crate::OK)
+}
+
+/// What was read of a file of scores, and what of it is of no request of the split.
+fn of_scores(scores: &ScoreTable, split: Split) -> Read {
+    let rows = scores.len() as u64;
+    let part = Part { name: "scores".into(), files: 1, rows, impressions: None };
+    let mut read = Read::of(vec![part], Vec::new());
+    let left_out = scores.unused() as u64;
+    if left_out > 0 {
+        read.left_out.insert(format!("scores of no request of the {split} split"), left_out);
+    }
+    read
 }

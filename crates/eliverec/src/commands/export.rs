@@ -7,6 +7,7 @@ use eliverec_core::dimensions::TABLE_GROUPS;
 use eliverec_core::{Dimensions, FeedColumns};
 use eliverec_http::{NEIGHBOURS_FILE, VECTORS_FILE};
 use eliverec_retrieval::NeighbourSettings;
+use eliverec_run::feeds_read::FeedsRead;
 use eliverec_run::{RunDirectory, Scorer, no_intents};
 use eliverec_samples::feature_settings;
 use eliverec_serve::BundleWriter;
@@ -16,7 +17,7 @@ use eliverec_tables::events::{EventLog, Store, read_dimensions};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::compare::compare;
 use eliverec_train::retrieval::{channel_vectors, neighbours};
-use eliverec_train::{check_fit, feeds_read};
+use eliverec_train::{check_fit, feeds_hashed};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -120,7 +121,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     tell(&format!("{} golden requests", golden.feeds()));
     writer.write_golden(golden, split.name())?;
 
-    let other_feeds = other_feeds(run, &feeds)?;
+    let (now, hashes) = feeds_hashed(&feeds)?;
+    let other_feeds = other_feeds(run, now)?;
     notes.extend(other_feeds.iter().map(|difference| {
         format!("these are other feeds than those that the run was trained on: {difference}")
     }));
@@ -134,7 +136,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             run: run.display().to_string(),
             checkpoint: commit.best.clone(),
             step: step.parse().unwrap_or_default(),
-            feeds: fingerprint::of_feeds(&feeds)?,
+            feeds: fingerprint::of_feeds(&feeds, &hashes),
             other_feeds,
             tables: tables.map(|(place, _)| place),
         },
@@ -243,8 +245,8 @@ fn golden(feeds: &FeedDirectory, split: Split) -> anyhow::Result<FeedColumns> {
 }
 
 /// In what the feeds are not those that the run was trained on, if it kept which.
-fn other_feeds(run: &Path, feeds: &FeedDirectory) -> anyhow::Result<Option<String>> {
+fn other_feeds(run: &Path, mut now: FeedsRead) -> anyhow::Result<Option<String>> {
     let Some(before) = RunDirectory::at(run).feeds_read()? else { return Ok(None) };
-    let now = feeds_read(feeds, &[Split::Train, Split::Validation])?;
+    now.file.retain(|file| file.split != Split::Test.name());
     Ok(before.difference(&now))
 }

@@ -2,13 +2,12 @@
 //! before [`eliverec_run::feeds_read`], which names the file where they differ.
 
 use std::fmt::Write as _;
-use std::hash::{BuildHasher, Hasher};
-use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 
-use eliverec_core::id::{IdHash, text_id};
+use eliverec_core::id::text_id;
 use eliverec_run::Config;
 use eliverec_run::config::TrainingConfig;
-use eliverec_tables::{FeedDirectory, Split};
+use eliverec_tables::FeedDirectory;
 use eliverec_train::Error;
 
 /// The keys in which a run of the `resolved` config has other numbers than one of `config`. A config written before an option
@@ -33,32 +32,20 @@ pub(super) fn of_config(config: &Config) -> String {
     format!("{:016x}", text_id(&numbers_of(config).to_toml()))
 }
 
-/// Of the schema, and of the name and content of every file that is read.
-pub(super) fn of_feeds(feeds: &FeedDirectory) -> Result<String, Error> {
+/// Of the schema, and of the name and content of every file that is read, by its hash.
+pub(super) fn of_feeds(feeds: &FeedDirectory, hashes: &[(PathBuf, u64)]) -> String {
     let mut text = feeds.schema().to_toml();
-    for split in Split::ALL {
-        for file in feeds.listing(split)?.read {
-            let mut hash = IdHash::default().build_hasher();
-            let mut reader = BufReader::new(fs_err::File::open(&file)?);
-            loop {
-                let bytes = reader.fill_buf()?;
-                if bytes.is_empty() {
-                    break;
-                }
-                hash.write(bytes);
-                let read = bytes.len();
-                reader.consume(read);
-            }
-            let name = file.strip_prefix(feeds.path()).unwrap_or(&file).display();
-            let _ = writeln!(text, "{name} {:016x}", hash.finish());
-        }
+    for (file, hash) in hashes {
+        let name = file.strip_prefix(feeds.path()).unwrap_or(file).display();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name} {hash:016x}");
     }
-    Ok(format!("{:016x}", text_id(&text)))
+    format!("{:016x}", text_id(&text))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     use super::*;
 

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
-use eliverec_tables::check::promises;
+use eliverec_tables::check::{Checked, promises};
 use eliverec_tables::events::Store;
 use eliverec_tables::import::{IMPORTERS, Imported, ImportedLog, Options, find};
 use eliverec_tables::{FeedDirectory, Split};
 use serde::Serialize;
 
-use super::{inspect, print, print_json, reading};
+use super::{inspect, reading};
 
 /// Turn a published data set into feeds, or into an event log
 #[derive(Debug, clap::Args)]
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// Events of each domain that a feed keeps, the newest; of a log, see `eliverec samples`
     #[arg(long, value_name = "N", default_value_t = Options::default().history, conflicts_with = "log")]
     history: usize,
-    /// Print one JSON object: what became of the rows and, of feeds, what was written and found
+    /// Print one JSON object: what was read, what became of the rows and, of feeds, what was found
     #[arg(long)]
     json: bool,
 }
@@ -59,17 +59,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     if arguments.log {
         let log = Store::open(&arguments.out)?;
         let imported = importer.run_log(&arguments.from, &log, arguments.seed)?;
-        if arguments.json {
-            print_json(&imported)?;
-        } else {
-            print(&events(&imported))?;
-        }
+        let checked = Checked { read: imported.read.clone(), ..Checked::default() };
+        reading::end(arguments.json, &checked, &imported, || Ok(events(&imported)))?;
         return Ok(crate::OK);
     }
     let options = Options { seed: arguments.seed, history: arguments.history };
     let imported = importer.run(&arguments.from, &arguments.out, options)?;
     let directory = FeedDirectory::open(&arguments.out)?;
-    let checked = promises(&directory, &Split::ALL, &[])?;
+    // What was read is the set; what is found is of the feeds that were made.
+    let read = imported.read.clone();
+    let checked = Checked { read, ..promises(&directory, &Split::ALL, &[])? };
     let result = Made { out: &arguments.out, imported: &imported };
     reading::end(arguments.json, &checked, &result, || {
         let statistics = eliverec_tables::statistics(&directory)?;

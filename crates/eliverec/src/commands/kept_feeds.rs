@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use eliverec_run::feeds_read::{FEEDS_READ_FILE, FeedsRead};
 use eliverec_tables::check::{Checked, promises};
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::{Error, feeds_read};
+use eliverec_train::{Error, feeds_hashed};
 
 use super::fingerprint;
 
@@ -29,8 +29,8 @@ impl KeptFeeds {
     ) -> Result<Self, Error> {
         let read = [&[Split::Train], measured].concat();
         let checked = promises(feeds, &read, measured)?;
-        let now = feeds_read(feeds, &Split::ALL)?;
-        let fingerprint = fingerprint::of_feeds(feeds)?;
+        let (now, hashes) = feeds_hashed(feeds)?;
+        let fingerprint = fingerprint::of_feeds(feeds, &hashes);
         Ok(Self { now, fingerprint, file: results.join(FEEDS_READ_FILE), checked })
     }
 

@@ -22,13 +22,16 @@ pub(crate) struct Arguments {
     /// Feeds that `eliverec samples` made of it
     #[arg(long, value_name = "DIR")]
     feeds: PathBuf,
+    /// Pass over rows that are no events and count them, as `samples --lenient` does, instead of stopping at the first
+    #[arg(long)]
+    lenient: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
-    let found = replay(&arguments.logs, &arguments.feeds, |requests| {
+    let found = replay(&arguments.logs, &arguments.feeds, arguments.lenient, |requests| {
         tell(&format!("{requests} requests"));
     })?;
     let fates = found.fates;

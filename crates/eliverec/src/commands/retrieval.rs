@@ -1,16 +1,18 @@
 //! `eliverec retrieval`: how much of what was watched each source of candidates finds, and all of them together.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use comfy_table::CellAlignment;
 use eliverec_features::FeatureConfig;
 use eliverec_retrieval::{NeighbourSettings, RetrievalConfig};
-use eliverec_samples::feature_settings;
+use eliverec_samples::{feature_settings, other_log};
+use eliverec_tables::check::Checked;
 use eliverec_tables::events::{EventLog, Store};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::retrieval::{LiveFrom, Measured, Measurement, RecallRow, recall};
 use indicatif::ProgressBar;
+use serde::Serialize;
 
 use super::{open_run, plain_table, read_text, reading};
 
@@ -53,6 +55,9 @@ pub(crate) struct Arguments {
     /// With --logs: seconds from which a stay is a watch; as `samples` made the feeds if omitted
     #[arg(long, value_name = "SECONDS")]
     stay_threshold: Option<f64>,
+    /// With --logs: pass over rows that are no events and count them, as `samples --lenient` does
+    #[arg(long, requires = "logs")]
+    lenient: bool,
     /// Of the draws of exploration
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -89,15 +94,48 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         neighbours: NeighbourSettings::default(),
         run: scorer.as_ref().zip(arguments.run.as_deref()),
         log: log.as_ref().map(|log| (log, features)),
+        lenient: arguments.lenient,
         window_minutes: arguments.window,
         seed: arguments.seed,
     };
     let bar = ProgressBar::new(feeds.feeds(arguments.split)?);
     let measured = recall(&feeds, &measurement, |requests| bar.set_position(requests));
     bar.finish_and_clear();
-    let measured = measured?;
-    reading::end(arguments.json, &measured.checked, &measured, || Ok(text(&measured, &k)))?;
+    let mut measured = measured?;
+    if let Some(log) = &log {
+        let findings = other_log(feeds.path(), log)?.into_iter().collect();
+        measured.checked = measured.checked.and(Checked { findings, ..Checked::default() });
+    }
+    let run = scorer.as_ref().zip(arguments.run.as_deref()).map(|(scorer, path)| RunRead {
+        path,
+        model: scorer.config.model.name(),
+        checkpoint: &scorer.commit.best,
+    });
+    let result = Printed { run, measured: &measured };
+    reading::end(arguments.json, &measured.checked, &result, || {
+        let run = result.run.as_ref().map(|RunRead { path, model, checkpoint }| {
+            format!("vectors of the run {}: {model}, {checkpoint}\n", path.display())
+        });
+        Ok(run.unwrap_or_default() + &text(&measured, &k))
+    })?;
     Ok(crate::OK)
+}
+
+/// What is printed as JSON.
+#[derive(Debug, Serialize)]
+struct Printed<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<RunRead<'a>>,
+    #[serde(flatten)]
+    measured: &'a Measured,
+}
+
+/// What was read of a run.
+#[derive(Debug, Serialize)]
+struct RunRead<'a> {
+    path: &'a Path,
+    model: &'a str,
+    checkpoint: &'a str,
 }
 
 fn text(measured: &Measured, k: &[usize]) -> String {

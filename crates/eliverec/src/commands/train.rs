@@ -59,10 +59,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let path = arguments.config.as_ref();
     let config = path.map(|path| read_config(path, &arguments.overrides)).transpose()?;
+    let feeds = FeedDirectory::open(&arguments.feeds)?;
     let order = TrainingOrder {
         config,
         overrides: arguments.overrides.clone(),
-        feeds: arguments.feeds.clone(),
+        feeds: feeds.clone(),
         run: arguments.out.clone(),
         resume: arguments.resume,
         init_from: arguments.init_from.clone(),
@@ -74,7 +75,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     } else {
         Progress::Lines(Box::new(std::io::stderr()))
     };
-    let feeds = FeedDirectory::open(&order.feeds)?;
     let checked = promises(&feeds, &[Split::Train, Split::Validation], &[Split::Validation])?;
     let outcome = train(&order, progress, stop_on_interrupt()?)?;
     let run = arguments.out.display();

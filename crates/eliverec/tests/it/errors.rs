@@ -58,6 +58,11 @@ const TABLE: &[(&str, i32, &str)] = &[
     ("evaluate --run run --feeds unwatched", 2, "unwatched: no feeds in the test split"),
     ("evaluate --scores empty --feeds feeds", 2, "empty: is a folder, where a file should be"),
     ("evaluate --scores file --feeds feeds", 2, "file: not a whole Parquet file"),
+    (
+        "evaluate --scores mine.txt --feeds feeds",
+        2,
+        "mine.txt: is no Parquet file but perhaps one of text",
+    ),
     ("evaluate --scores nowhere --feeds feeds", 2, "nowhere: no such file; `eliverec score"),
     ("experiment empty --feeds feeds --out results", 2, "empty: holds no .toml file"),
     ("experiment nowhere --feeds feeds --out results", 2, "nowhere: cannot be read"),

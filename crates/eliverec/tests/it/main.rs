@@ -14,6 +14,7 @@ mod errors;
 mod experiment;
 mod explain;
 mod interruption;
+mod many_files;
 mod other_feeds;
 mod own_data;
 mod own_tasks;

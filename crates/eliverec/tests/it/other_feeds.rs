@@ -76,3 +76,48 @@ fn kept_results_name_the_other_file() {
     let message = sandbox.fail(command, 2);
     assert!(message.contains("holds results of folder on other feeds; choose"), "{message}");
 }
+
+/// Figures on other feeds say nothing beside each other.
+#[test]
+fn a_report_refuses_results_on_other_feeds() {
+    let sandbox = Sandbox::new();
+    fs_err::create_dir(sandbox.path("folder")).unwrap();
+    for row in ["a", "b"] {
+        fs_err::copy(sandbox.path("config.toml"), sandbox.path(&format!("folder/{row}.toml")))
+            .unwrap();
+    }
+    let command = |out: &str| {
+        format!("experiment folder --feeds feeds --out {out} --seeds 1 training.max_steps=2")
+    };
+    sandbox.succeed(&command("results"));
+    sandbox.succeed("report results");
+    flip(&sandbox, &[Split::Test]);
+    sandbox.succeed(&command("others"));
+    fs_err::copy(sandbox.path("others/b-seed1.json"), sandbox.path("results/b-seed1.json"))
+        .unwrap();
+    let message = sandbox.fail("report results", 2);
+    let expected = "error: results/b-seed1.json: was made on other feeds than results/a-seed1.json; remove it and run the \
+                    experiment again";
+    assert_eq!(message, expected);
+}
+
+/// A log that is another one than the feeds were made of is told by what draws on both.
+#[test]
+fn another_log_than_that_of_the_feeds_is_told() {
+    let sandbox = Sandbox::new();
+    for (log, seed) in [("logs", 1), ("others", 2)] {
+        sandbox.succeed(&format!("simulate --out {log} --users 60 --days 3 --seed {seed}"));
+    }
+    sandbox.succeed("samples --logs logs --out world");
+    for words in ["replay --feeds world", "retrieval --feeds world --k 5"] {
+        for (log, expected) in [("logs", 0), ("others", 1)] {
+            let output = sandbox.run(&format!("{words} --logs {log}"));
+            let told = text(&output.stderr);
+            let line = "the log is not as it was when the feeds were made: ";
+            assert_eq!(told.matches(line).count(), expected, "{words} {log}: {told}");
+            // Another log has other values, too.
+            let differs = words.starts_with("replay") && expected == 1;
+            assert_eq!(output.status.code(), Some(i32::from(differs)), "{words} {log}: {told}");
+        }
+    }
+}

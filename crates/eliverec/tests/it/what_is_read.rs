@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Float32Array};
 use arrow::datatypes::{DataType, Float32Type};
+use eliverec_tables::{FeedDirectory, Split};
 use serde_json::Value;
 
 use crate::feed_files::{cast, changed, rows_of, with_null, write_foreign};
@@ -121,12 +122,15 @@ fn every_command_ends_by_telling_what_it_read() {
     let space = "seed = 1\nconfigurations = 2\neta = 2\nupdates = [2]\n[range]\ninput.width = { values = [4, 8] }\n";
     fs_err::write(sandbox.path("space.toml"), space).unwrap();
     let tune = "tune space.toml --config config.toml --feeds feeds --out tuned";
+    let directory = FeedDirectory::open(sandbox.path("feeds")).unwrap();
+    let feeds = directory.read(Split::Train).unwrap();
+    let scores: u64 = feeds.map(|feed| feed.unwrap().impressions() as u64).sum();
     for (words, files, rows, skipped) in [
         (TRAIN, 2, 150, true),
         ("evaluate --run run --feeds feeds", 1, 30, false),
         ("evaluate --run run --feeds feeds --split validation", 1, 30, true),
         ("score --run run --feeds feeds --split train --out scores.parquet", 1, 120, false),
-        ("evaluate --scores scores.parquet --feeds feeds --split train", 1, 120, false),
+        ("evaluate --scores scores.parquet --feeds feeds --split train", 2, 120 + scores, false),
         ("explain --run run --feeds feeds --request 7", 3, 180, true),
         ("export --run run --feeds feeds --out bundle --force", 3, 180, true),
         ("export --run run --feeds feeds --out bundle --force --split validation", 3, 180, true),
@@ -171,14 +175,18 @@ fn an_import_tells_what_it_made() {
     packed.write_all(rows.as_bytes()).unwrap();
     packed.finish().unwrap();
     let (json, _) = json_of(&sandbox, "import driver-live --from set --out made");
-    assert_eq!((&json["rows_in"], counts(&json)), (&11.into(), (3, 4)));
+    assert_eq!((&json["rows_in"], counts(&json)), (&11.into(), (1, 11)));
+    assert_eq!(json["read"]["left_out"]["exact duplicate of an earlier row"], 1);
     assert_eq!(json["feeds"], serde_json::json!([2, 1, 1]));
     let told = sandbox.succeed("import driver-live --from set --out made2");
     assert!(told.starts_with("11 rows in = 4 feeds (2 train, 1 validation, 1 test) + 7 dropped\n"));
-    let last = told.lines().last();
-    assert_eq!(last, Some("read 3 files, 4 rows (train 2, validation 1, test 1)"), "{told}");
+    let last = told.lines().last().unwrap();
+    assert!(last.starts_with("read 1 files, 11 rows; left out: "), "{told}");
+    assert!(last.contains("exact duplicate of an earlier row 1"), "{told}");
     let (json, _) = json_of(&sandbox, "import driver-live --from set --out log --log");
-    assert_eq!(json["events"]["watch"], 10);
+    assert_eq!((&json["events"]["watch"], counts(&json)), (&10.into(), (1, 11)));
+    let told = sandbox.succeed("import driver-live --from set --out log2 --log");
+    assert_eq!(told.lines().last(), Some("read 1 files, 11 rows"), "{told}");
 }
 
 #[test]

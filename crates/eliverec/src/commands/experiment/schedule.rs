@@ -7,7 +7,7 @@ use std::time::Instant;
 use eliverec_report::result::{self, file_name};
 use eliverec_tables::check::Checked;
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::{Error, Progress, TrainingEnd, TrainingOrder, train};
+use eliverec_train::{Progress, TrainingEnd, TrainingOrder, train};
 
 use super::folder::{Folder, Job};
 use super::outcome::Keeper;
@@ -35,9 +35,7 @@ impl Schedule {
         results: &Path,
         causes: Option<Causes>,
         keep_runs: bool,
-    ) -> Result<Self, Error> {
-        let wrong =
-            |reason: String| Error::Run(eliverec_run::Error::Run { path: results.into(), reason });
+    ) -> anyhow::Result<Self> {
         let lock = queue::lock(results)?;
         let kept = KeptFeeds::of(&feeds, results, &[Split::Validation, Split::Test])?;
         let all = folder.jobs.len();
@@ -48,12 +46,13 @@ impl Schedule {
                 left.push(job);
                 continue;
             }
-            let found = result::read(&path).map_err(|e| wrong(e.to_string()))?;
+            let found = result::read(&path)?;
             if found.experiment != folder.name {
-                return Err(wrong(format!(
+                let reason = format!(
                     "holds results of {}, which is another folder; choose another --out",
                     found.experiment
-                )));
+                );
+                return Err(eliverec_run::Error::Run { path: results.into(), reason }.into());
             }
             kept.check(
                 results,
@@ -98,7 +97,7 @@ impl Schedule {
         let order = TrainingOrder {
             config: Some(job.config.clone()),
             overrides: job.overrides.clone(),
-            feeds: self.keeper.feeds.path().into(),
+            feeds: self.keeper.feeds.clone(),
             run: run.clone(),
             resume: true,
             init_from: None,

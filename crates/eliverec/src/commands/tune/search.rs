@@ -174,7 +174,7 @@ impl Search {
         let order = TrainingOrder {
             config: Some(config),
             overrides: Vec::new(),
-            feeds: self.feeds.path().into(),
+            feeds: self.feeds.clone(),
             run: run.clone(),
             resume: true,
             init_from: None,
