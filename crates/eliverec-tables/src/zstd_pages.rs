@@ -16,6 +16,8 @@ use zstd::bulk::Decompressor;
 
 use crate::contents::Contents;
 
+const MOST_BYTES: usize = 1 << 30;
+
 thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
@@ -38,7 +40,8 @@ impl ZstdPages {
         column: &ColumnChunkMetaData,
         rows: usize,
     ) -> Result<Self> {
-        let most = usize::try_from(column.uncompressed_size()).unwrap_or(0);
+        // A damaged size asks for no more room than small files can need.
+        let most = usize::try_from(column.uncompressed_size()).unwrap_or(0).min(MOST_BYTES);
         let as_it_is = column.clone().into_builder().set_compression(Compression::UNCOMPRESSED);
         let packed = SerializedPageReader::new(contents, &as_it_is.build()?, rows, None)?;
         Ok(Self { packed, most })
