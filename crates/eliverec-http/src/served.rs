@@ -11,9 +11,9 @@ use eliverec_retrieval::{
     Indexes, Live, LiveChannel, Neighbours, Retrieval, RetrievalConfig, State as Known, User,
 };
 use eliverec_serve::{Bundle, CandidateScorer};
-use eliverec_state::State;
 
 use crate::error::Error;
+use crate::held::Asker;
 use crate::problem::Problem;
 
 /// The file of item-to-item neighbours in a bundle.
@@ -44,9 +44,9 @@ struct LiveNow {
     live: Live,
 }
 
-/// Users and channels as sources ask for them.
+/// The user who asks, and channels, as sources ask for them.
 struct View<'a> {
-    state: &'a State,
+    asker: &'a Asker<'a>,
     fields: &'a Fields,
     live: &'a [u64],
     /// The moment of the request: later than that of the live channels.
@@ -56,15 +56,15 @@ struct View<'a> {
 impl Known for View<'_> {
     fn live(&self, at_ms: i64) -> Vec<LiveChannel> {
         let category = self.fields.category.as_ref();
-        self.state.read_channels(self.live, |id, state, dimensions| {
+        self.asker.read_channels(self.live, |id, state, dimensions| {
             LiveChannel::of(id, state, dimensions, category, at_ms)
         })
     }
 
-    fn user(&self, user_id: u64, _: i64) -> User {
-        let oldest_ms = self.state.config().features.oldest_ms(self.now_ms);
+    fn user(&self, _: u64, _: i64) -> User {
+        let oldest_ms = self.asker.features().oldest_ms(self.now_ms);
         let category = self.fields.category.as_ref();
-        let user = self.state.read_user(user_id, |state, dimensions| {
+        let user = self.asker.read_user(|state, dimensions| {
             User::of(state, dimensions, category, oldest_ms, self.now_ms)
         });
         user.unwrap_or_default()
@@ -138,17 +138,16 @@ impl Served {
         builder.finish().ok_or_else(|| Problem::invalid("channels", "is empty"))
     }
 
-    /// The candidates of a user at `now_ms`.
+    /// The candidates of the user who asks.
     pub(crate) fn candidates(
         &self,
-        state: &State,
-        user_id: u64,
-        now_ms: i64,
-        seed: u64,
+        asker: &Asker<'_>,
+        asked: &Asked,
     ) -> Vec<eliverec_retrieval::Candidate> {
-        let ids = state.live();
-        let view = View { state, fields: &self.fields, live: &ids, now_ms };
+        let ids = asker.live();
+        let view = View { asker, fields: &self.fields, live: &ids, now_ms: asked.at_ms };
         let live = self.live(&view, &ids);
+        let (user_id, seed) = (asked.user_id, asked.request_id);
         let asked = eliverec_retrieval::retrieval::Asked { user_id, intents: &[], seed };
         self.retrieval.retrieve(&view, &live.live, &asked)
     }

@@ -1,5 +1,7 @@
 //! What the server lacks is brought to it: after a start, and after it was away.
 
+use std::sync::atomic::Ordering;
+
 use eliverec_state::{Closed, State};
 use redis::{Connection, RedisError};
 
@@ -83,6 +85,7 @@ impl Sharing {
     /// Tells the groups that wait, and is live when there are no more.
     fn go_live(&self, mut live: Live) -> Result<(), Error> {
         let snapshot = live.position;
+        self.position.store(snapshot, Ordering::Relaxed);
         loop {
             let groups = {
                 let mut mode = self.mode();

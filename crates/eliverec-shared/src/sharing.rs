@@ -36,7 +36,7 @@ pub struct Sharing {
     snapshot_records: u64,
     mode: Mutex<Mode>,
     /// The last record that is at the server.
-    position: AtomicU64,
+    pub(crate) position: AtomicU64,
     tried: Mutex<Option<Instant>>,
 }
 
@@ -129,11 +129,6 @@ impl Sharing {
         self.mode.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the last record that is at the server.
-    pub fn position(&self) -> u64 {
-        self.position.load(Ordering::Relaxed)
-    }
-
     /// Why groups do not go to the server; `None` while they do.
     pub fn behind(&self) -> Option<String> {
         match &*self.mode() {
@@ -156,12 +151,12 @@ impl Sharing {
             _ => Ok(false),
         };
         match due {
-            Ok(false) => {}
-            Ok(true) => {
+            Ok(true) if self.is_time_to_try() => {
                 if let Err(error) = self.bring_snapshot(state) {
-                    self.fall_behind(&error);
+                    tracing::error!(%error, "the server has no newer snapshot; it is tried again");
                 }
             }
+            Ok(_) => {}
             Err(error) => self.fall_behind(&error),
         }
         if self.behind().is_none() || !self.is_time_to_try() {
@@ -169,7 +164,7 @@ impl Sharing {
         }
         match self.bring(state, names) {
             Ok(brought) => tracing::info!(
-                position = self.position(),
+                position = Publisher::position(self),
                 users = brought.users,
                 anew = brought.is_anew,
                 "the server has what the log has"
@@ -253,6 +248,10 @@ impl Sharing {
 }
 
 impl Publisher for Sharing {
+    fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
+    }
+
     fn publish(&self, group: Group) {
         let mut mode = self.mode();
         match &mut *mode {

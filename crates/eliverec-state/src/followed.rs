@@ -19,6 +19,11 @@ impl State {
         let _ = self.shared.publisher.set(publisher);
     }
 
+    /// The number of the last record that others can follow; `None` if nobody is told.
+    pub fn published(&self) -> Option<u64> {
+        self.shared.publisher.get().map(|publisher| publisher.position())
+    }
+
     /// Texts of channels, which those who follow are told with the next group.
     pub fn publish_names(&self, names: impl IntoIterator<Item = (u64, String)>) {
         if self.shared.publisher.get().is_some() {

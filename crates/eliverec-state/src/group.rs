@@ -37,6 +37,9 @@ pub trait Publisher: Debug + Send + Sync {
     /// A group is on disk and applied, and is acknowledged when this returns. Groups come in order, each once, from one thread,
     /// which writes nothing until this returns.
     fn publish(&self, group: Group);
+
+    /// The number of the last record that others can follow.
+    fn position(&self) -> u64;
 }
 
 /// What those who follow apply.

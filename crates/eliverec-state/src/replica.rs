@@ -237,9 +237,13 @@ impl Replica {
         let Some(following) = &inside.following else {
             return Some(trouble().unwrap_or_else(|| "nothing is followed yet".into()));
         };
-        let silent = match inside.heard.and_then(|heard| heard.at) {
+        let heard = inside.heard.and_then(|heard| Some((heard.closed, heard.at?)));
+        let silent = match heard {
             None => Some("the process that takes events in has not been heard of yet".into()),
-            Some(at) if at.elapsed() > SILENT => Some(format!(
+            Some((closed, _)) if closed.at_ms == i64::MIN => {
+                Some("the process that takes events in knows no time yet".into())
+            }
+            Some((_, at)) if at.elapsed() > SILENT => Some(format!(
                 "the process that takes events in has not been heard of for {} s",
                 at.elapsed().as_secs()
             )),
@@ -275,9 +279,6 @@ impl Replica {
             self.hear(&following.epoch, closed);
             if let Some(reason) = self.not_ready() {
                 return Err(behind(reason));
-            }
-            if closed.at_ms == i64::MIN {
-                return Err(behind("the process that takes events in knows no time yet"));
             }
             let user = user.map(|bytes| decode_user(id, &bytes)).transpose()?;
             let as_of = user.as_ref().map_or(0, |user| user.changed).max(closed.position);
@@ -323,7 +324,12 @@ impl Replica {
             if let Some(read) = read(&known.following.store, known) {
                 return Ok(read);
             }
-            *known = self.user_until(known.id, known.until)?;
+            let before = known.as_of;
+            let again = self.user_until(known.id, known.until)?;
+            if again.as_of <= before && Arc::ptr_eq(&again.following, &known.following) {
+                return Err(behind("records that were known are not where the folds of users are"));
+            }
+            *known = again;
         }
     }
 

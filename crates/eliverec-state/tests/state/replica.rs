@@ -44,6 +44,10 @@ impl Publisher for Between {
         told.entries.push(group.entry);
         told.close(group.last, group.stamp_ms + 1);
     }
+
+    fn position(&self) -> u64 {
+        self.0.lock().unwrap().closed.map_or(0, |closed| closed.position)
+    }
 }
 
 #[derive(Debug)]
@@ -143,6 +147,7 @@ fn every_answer_stands_at_one_position_of_the_log() {
         });
         answers.push((user, features));
     }
+    assert_eq!(state.published(), Some(state.position()));
     assert_eq!(replica.name_of(130).as_deref(), Some("channel 130"));
     assert_eq!(replica.not_ready(), None);
     let records = records(&state).unwrap();

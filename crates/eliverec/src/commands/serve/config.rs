@@ -31,6 +31,8 @@ pub(super) struct LogConfig {
     waiting_records: usize,
     known_ids: usize,
     segment_records: u64,
+    /// Those who follow get another snapshot after so many records: more take longer to catch up with and more room at the server.
+    pub(super) shared_records: u64,
 }
 
 impl Default for ServeConfig {
@@ -49,13 +51,14 @@ impl Default for LogConfig {
     fn default() -> Self {
         let StateConfig { gather_ms, waiting_records, known_ids, segment_records, .. } =
             StateConfig::default();
-        Self { gather_ms, waiting_records, known_ids, segment_records }
+        let shared_records = 1_000_000;
+        Self { gather_ms, waiting_records, known_ids, segment_records, shared_records }
     }
 }
 
 impl From<LogConfig> for StateConfig {
     fn from(config: LogConfig) -> Self {
-        let LogConfig { gather_ms, waiting_records, known_ids, segment_records } = config;
+        let LogConfig { gather_ms, waiting_records, known_ids, segment_records, .. } = config;
         Self { gather_ms, waiting_records, known_ids, segment_records, ..Self::default() }
     }
 }
@@ -74,6 +77,7 @@ impl ServeConfig {
             ("state.waiting_records", config.state.waiting_records as u64),
             ("state.known_ids", config.state.known_ids as u64),
             ("state.segment_records", config.state.segment_records),
+            ("state.shared_records", config.state.shared_records),
             ("snapshot_s", config.snapshot_s),
         ] {
             if value == 0 {

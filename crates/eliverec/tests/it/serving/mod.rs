@@ -7,3 +7,7 @@ mod malformed;
 mod parity;
 mod restarts;
 mod server;
+#[cfg(feature = "redis")]
+mod shared;
+#[cfg(not(feature = "redis"))]
+mod unshared;

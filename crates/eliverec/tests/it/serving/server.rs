@@ -33,8 +33,12 @@ pub(crate) type Answer = (u16, Value);
 impl Server {
     /// `eliverec serve --listen` on a free port with these words more.
     pub(crate) fn begin(sandbox: &Sandbox, words: &str) -> Self {
-        let words = format!("serve --bundle bundle --state state --listen 127.0.0.1:0 {words}");
-        let mut command = sandbox.command(&words);
+        Self::run(sandbox, &format!("--bundle bundle --state state {words}"))
+    }
+
+    /// `eliverec serve --listen` on a free port with these words alone.
+    pub(crate) fn run(sandbox: &Sandbox, words: &str) -> Self {
+        let mut command = sandbox.command(&format!("serve --listen 127.0.0.1:0 {words}"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
