@@ -157,7 +157,8 @@ impl Engine {
         let served = Arc::clone(&self.bundles.load().active);
         let asker = self.asker(asked, telemetry)?;
         let begun = Instant::now();
-        let found = served.candidates(&asker, asked);
+        let seed = asked.request_id;
+        let found = served.candidates(&asker, asked.user_id, asked.at_ms, seed);
         telemetry.took(Stage::Retrieval, begun.elapsed());
         telemetry.candidates(&found);
         let channels = found.into_iter().map(|found| (found.channel_id, found.given_by));

@@ -138,16 +138,17 @@ impl Served {
         builder.finish().ok_or_else(|| Problem::invalid("channels", "is empty"))
     }
 
-    /// The candidates of the user who asks.
+    /// The candidates of the user who asks at `now_ms`.
     pub(crate) fn candidates(
         &self,
         asker: &Asker<'_>,
-        asked: &Asked,
+        user_id: u64,
+        now_ms: i64,
+        seed: u64,
     ) -> Vec<eliverec_retrieval::Candidate> {
         let ids = asker.live();
-        let view = View { asker, fields: &self.fields, live: &ids, now_ms: asked.at_ms };
+        let view = View { asker, fields: &self.fields, live: &ids, now_ms };
         let live = self.live(&view, &ids);
-        let (user_id, seed) = (asked.user_id, asked.request_id);
         let asked = eliverec_retrieval::retrieval::Asked { user_id, intents: &[], seed };
         self.retrieval.retrieve(&view, &live.live, &asked)
     }

@@ -18,7 +18,6 @@ use eliverec_http::{Engine, EngineConfig, Service, Tokens, server};
 use super::{now_ms, print, read_text, tell};
 use config::ServeConfig;
 use housekeeping::Housekeeping;
-use shared::Place;
 
 /// Answer requests for ranked channels over HTTP
 #[derive(Debug, clap::Args)]
@@ -119,11 +118,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         retrieval: config.retrieval.clone(),
         cache_bytes: config.cache_mib << 20,
     };
-    let place = |url| Place { url, prefix: &arguments.prefix };
+    let prefix = arguments.prefix.as_str();
     let (engine, following) = match (&arguments.follow, &arguments.state) {
         (Some(url), _) => {
             let deadline = config.limits.deadline();
-            let (engine, following) = shared::follow(place(url), engine_config, deadline)?;
+            let (engine, following) = shared::follow(url, prefix, engine_config, deadline)?;
             (engine, Some(following))
         }
         (None, Some(state)) => {
@@ -145,7 +144,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let service = Arc::new(Service::new(config.limits, tokens, clock, engine));
     let watched = arguments.watch.then(|| arguments.bundle.clone());
     let sharing = match &arguments.redis {
-        Some(url) => shared::share(place(url), config.state.shared_records, &service)?,
+        Some(url) => shared::share(url, prefix, config.state.shared_records, &service)?,
         None => None,
     };
     let housekeeping = Housekeeping::begin(Arc::clone(&service), logs, watched, config.snapshot_s)?;

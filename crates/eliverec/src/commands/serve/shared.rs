@@ -8,13 +8,6 @@ use std::time::Duration;
 use eliverec_http::{Engine, EngineConfig, Service};
 use eliverec_shared::{BEAT, Follower, Sharing};
 
-/// Where the server is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
-    pub(super) url: &'a str,
-    pub(super) prefix: &'a str,
-}
-
 /// The thread that shares or follows; it ends when it is told to.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -39,14 +32,15 @@ impl Shared {
     }
 }
 
-/// Tells those who follow what the service takes in; a snapshot is brought to the server every so many records.
+/// Tells those who follow, by the server at `url`, what the service takes in; a snapshot is brought there every so many records.
 pub(super) fn share(
-    place: Place<'_>,
+    url: &str,
+    prefix: &str,
     snapshot_records: u64,
     service: &Arc<Service>,
 ) -> anyhow::Result<Option<Shared>> {
     let Some(state) = service.engine.state() else { return Ok(None) };
-    let sharing = Sharing::begin(place.url, place.prefix, snapshot_records, state)?;
+    let sharing = Sharing::begin(url, prefix, snapshot_records, state)?;
     // What is acknowledged from now on is shared before, if the server is there.
     sharing.look(state, service.clock.now_ms(), || service.engine.names());
     let service = Arc::clone(service);
@@ -62,15 +56,16 @@ pub(super) fn share(
     Ok(Some(shared))
 }
 
-/// An engine that follows the state of another process.
+/// An engine that follows the state of another process by the server at `url`.
 pub(super) fn follow(
-    place: Place<'_>,
+    url: &str,
+    prefix: &str,
     config: EngineConfig,
     deadline: Duration,
 ) -> anyhow::Result<(Engine, Shared)> {
     let mut begun = None;
     let engine = Engine::follow(config, deadline, |schema, features| {
-        let follower = Follower::begin(place.url, place.prefix, schema, features)?;
+        let follower = Follower::begin(url, prefix, schema, features)?;
         let replica = follower.replica();
         begun = Some(follower);
         anyhow::Ok(replica)

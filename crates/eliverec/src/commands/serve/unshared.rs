@@ -6,13 +6,6 @@ use std::time::Duration;
 
 use eliverec_http::{Engine, EngineConfig, Error, Service};
 
-/// Where the server is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
-    pub(super) url: &'a str,
-    pub(super) prefix: &'a str,
-}
-
 /// Nothing that could run.
 #[derive(Debug)]
 pub(super) struct Shared(Infallible);
@@ -23,24 +16,22 @@ impl Shared {
     }
 }
 
-fn missing(field: &'static str, place: Place<'_>) -> Error {
-    let Place { url: _, prefix } = place;
-    let reason = format!(
-        "this program was built without Redis, so nothing is shared under the prefix {prefix:?}; build it with `cargo build --release --features redis`"
-    );
-    Error::Setting { field, reason }
+fn missing(field: &'static str) -> anyhow::Error {
+    let reason = "this program was built without Redis; build it with `cargo build --release --features redis`";
+    Error::Setting { field, reason: reason.into() }.into()
 }
 
-pub(super) fn share(place: Place<'_>, _: u64, _: &Arc<Service>) -> anyhow::Result<Option<Shared>> {
-    Err(missing("--redis", place).into())
+pub(super) fn share(_: &str, _: &str, _: u64, _: &Arc<Service>) -> anyhow::Result<Option<Shared>> {
+    Err(missing("--redis"))
 }
 
 pub(super) fn follow(
-    place: Place<'_>,
+    _: &str,
+    _: &str,
     _: EngineConfig,
     _: Duration,
 ) -> anyhow::Result<(Engine, Shared)> {
-    Err(missing("--follow", place).into())
+    Err(missing("--follow"))
 }
 
 /// There are no errors of a server.

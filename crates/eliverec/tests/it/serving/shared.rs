@@ -146,10 +146,7 @@ fn readers_answer_as_the_writer_does() {
         };
         // A group right before the request, whose moment is right behind its stamp.
         filler += 1;
-        waiting.push(
-            json!({"event_id": filler, "ts": last_ms, "available_at": last_ms, "kind": "like",
-            "user_id": 1, "channel_id": 1}),
-        );
+        waiting.push(like(filler, last_ms));
         let mut acknowledged = Value::Null;
         for batch in std::mem::take(&mut waiting).chunks(500) {
             acknowledged = writer_now.posted("/v1/events", &batch.into());
@@ -178,22 +175,16 @@ fn readers_answer_as_the_writer_does() {
         waiting.extend(impressions);
     }
     assert!(compared > 100 && histories > compared / 2, "{compared} {histories}");
-    let (_, metrics) = readers[0].get("/metrics");
-    for of in ["applied", "told"] {
-        let line = format!("eliverec_log_position{{of=\"{of}\"}}");
-        assert!(metrics.as_str().unwrap().contains(&line), "{metrics}");
-    }
+    assert_eq!(position(&readers[0], "applied"), position(&readers[0], "told"));
     // Others take nothing in.
     let body = json!({"anchor_id": 77, "category_id": 3});
     let (status, problem) = readers[0].put("/v1/channels/5", &body);
     assert_eq!((status, &problem["code"]), (421, &json!("misdirected")), "{problem}");
-    let event = json!({"event_id": 5, "ts": last_ms, "available_at": last_ms + 1, "kind": "like", "user_id": 1,
-        "channel_id": 1});
-    assert_eq!(readers[0].post("/v1/events", &event).0, 421);
+    assert_eq!(readers[0].post("/v1/events", &like(5, last_ms + 1)).0, 421);
     // Text that came with a row is there, too.
     assert_eq!(writer_now.put("/v1/channels/sofa", &body).0, 200);
     last_ms += 2;
-    let start = json!({"event_id": 6, "ts": last_ms, "available_at": last_ms, "kind": "stream_start",
+    let start = json!({"event_id": 4_u64 << 50, "ts": last_ms, "available_at": last_ms, "kind": "stream_start",
         "channel_id": "sofa"});
     writer_now.posted("/v1/events", &start);
     let ask =
@@ -230,6 +221,17 @@ fn redis_hangs(redis: &Redis, writer: &Server, readers: &[Server; 2], at_ms: i64
     // Nobody waits for it any more.
     writer.posted("/v1/events", &like(5_u64 << 50, at_ms));
     signal("-CONT");
+    until("the server has what the log has", || {
+        position(writer, "shared") == position(writer, "applied")
+    });
+}
+
+/// A position in the log, as the metrics have it.
+fn position(server: &Server, of: &str) -> u64 {
+    let (_, metrics) = server.get("/metrics");
+    let name = format!("eliverec_log_position{{of=\"{of}\"}} ");
+    let found = metrics.as_str().unwrap().lines().find_map(|line| line.strip_prefix(&name));
+    found.expect("the metrics have it").parse().unwrap()
 }
 
 /// The Redis server dies with all it had, and another one comes.
