@@ -42,7 +42,7 @@ impl Held {
     /// The state, if this process takes events in.
     pub(crate) fn own(&self) -> Result<(&State, &Names), Problem> {
         match self {
-            Self::Own { state, names } => Ok((state, names)),
+            Self::Own { state, names } => Ok((state.as_ref(), names)),
             Self::Followed { .. } => Err(Problem::new(
                 Code::Misdirected,
                 "this process follows another one and takes nothing in; send events and rows to that one",
