@@ -279,6 +279,7 @@ fn who_cannot_share_is_refused_by_name() {
         &sandbox,
         &format!("--bundle bundle --state other --prefix other --redis {url}"),
     );
+    assert!(ready(&other));
     other.end();
     writer.end();
 }
