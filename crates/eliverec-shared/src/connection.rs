@@ -46,6 +46,9 @@ impl Server {
     }
 
     pub(crate) fn failed(&self, error: RedisError) -> Error {
+        if error.is_timeout() {
+            return self.refused("it said nothing in time");
+        }
         self.refused(error.to_string())
     }
 

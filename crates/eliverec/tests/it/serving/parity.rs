@@ -65,7 +65,7 @@ pub(super) fn context(schema: &Schema, event: &Event) -> Value {
 }
 
 /// Sends what waits, in batches; how much that was.
-fn send(server: &Server, waiting: &mut Vec<Value>) -> usize {
+pub(super) fn send(server: &Server, waiting: &mut Vec<Value>) -> usize {
     let events = std::mem::take(waiting);
     events.chunks(500).for_each(|batch| {
         server.posted("/v1/events", &batch.into());

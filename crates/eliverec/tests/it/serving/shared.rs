@@ -9,7 +9,7 @@ use eliverec_core::Event;
 use eliverec_tables::FeedDirectory;
 use serde_json::{Value, json};
 
-use super::parity::{Call, calls, context, wire};
+use super::parity::{Call, calls, context, send, wire};
 use super::retrieval::given_by;
 use super::server::{Server, serve, until, world};
 use crate::sandbox::Sandbox;
@@ -133,8 +133,10 @@ fn readers_answer_as_the_writer_does() {
             readers[1].posted("/v1/rank", &any(last_ms));
             writer_now = writer(&sandbox, &redis);
         } else if place == calls.len() * 5 / 8 {
+            send(&writer_now, &mut waiting);
             redis_hangs(&redis, &writer_now, &readers, last_ms);
         } else if place == calls.len() * 3 / 4 {
+            send(&writer_now, &mut waiting);
             redis = redis_is_gone(redis, &writer_now, &readers, last_ms);
         }
         let shown = match call {
@@ -289,6 +291,8 @@ fn who_cannot_share_is_refused_by_name() {
     assert!(told.contains("channel_history is 50 and 5"), "{told}");
     // Under another prefix both write.
     let words = format!("--state other --prefix other --redis {url}");
-    Server::of(&mut serve(&sandbox, &words)).expect("it listens").end();
+    let other = Server::of(&mut serve(&sandbox, &words)).expect("it listens");
+    assert!(ready(&other));
+    other.end();
     writer.end();
 }
