@@ -41,6 +41,7 @@ pub mod statistics;
 mod values;
 pub mod write;
 mod written_ids;
+mod zstd_pages;
 
 pub use batches::Batches;
 pub use directory::{FeedDirectory, Listing};

@@ -11,6 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::TimeUnit;
 use parquet::arrow::FieldLevels;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups};
+use parquet::basic::Compression;
 use parquet::column::page::{PageIterator, PageReader};
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
@@ -21,6 +22,7 @@ use crate::error::Error;
 use crate::file_columns::{FileColumns, KnownColumns};
 use crate::footer::{Footer, guarded, located};
 use crate::read::FeedFile;
+use crate::zstd_pages::ZstdPages;
 
 /// How many rows a reader decodes at a time, whatever the size of a file's row groups.
 pub const DECODED_FEEDS: usize = 256;
@@ -291,8 +293,16 @@ impl Iterator for Chunks {
         let group = footer.metadata.row_group(*index);
         let rows = group.num_rows().max(0) as usize;
         let contents = Arc::clone(&footer.contents);
-        let pages = SerializedPageReader::new(contents, group.column(self.column), rows, None);
-        Some(pages.map(|pages| Box::new(pages) as _))
+        let column = group.column(self.column);
+        // Alone a file is read as Parquet's own reader has it, whose errors are told.
+        let is_one_of_many = self.parts.len() > 1;
+        Some(if is_one_of_many && matches!(column.compression(), Compression::ZSTD(_)) {
+            let pages = ZstdPages::new(contents, column, rows);
+            pages.map(|pages| Box::new(pages) as Box<dyn PageReader>)
+        } else {
+            let pages = SerializedPageReader::new(contents, column, rows, None);
+            pages.map(|pages| Box::new(pages) as Box<dyn PageReader>)
+        })
     }
 }
 
