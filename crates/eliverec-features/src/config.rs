@@ -81,7 +81,7 @@ impl FeatureConfig {
     }
 
     /// The options in which two differ, with both values; empty for equal ones.
-    pub(crate) fn differences(&self, other: &Self) -> String {
+    pub fn differences(&self, other: &Self) -> String {
         let rows = |c: &Self| {
             [
                 ("allowed_lateness_ms", c.allowed_lateness_ms.to_string()),

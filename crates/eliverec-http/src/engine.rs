@@ -2,18 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use eliverec_core::schema::{Field, Group};
 use eliverec_core::{Dimension, Dimensions, Event, EventKind, Schema};
+use eliverec_features::FeatureConfig;
 use eliverec_retrieval::RetrievalConfig;
 use eliverec_retrieval::merge::Given;
-use eliverec_state::{Opened, Row, State, StateConfig, Table};
+use eliverec_state::{Replica, Row, State, StateConfig, Table};
 
 use crate::answer::{Acknowledgement, Answer, Asked, Bundles, Scored};
 use crate::background::quietly;
 use crate::error::Error;
+use crate::held::{Asker, Held, of_state};
 use crate::names::Names;
 use crate::problem::{Code, Problem};
 use crate::served::Served;
@@ -26,10 +28,6 @@ use crate::wire::Id;
 pub struct EngineConfig {
     /// The bundle to begin with.
     pub bundle: PathBuf,
-    /// The directory of the state.
-    pub state: PathBuf,
-    /// Settings of the state but for those of the folds, which are the bundle's.
-    pub state_config: StateConfig,
     /// Quotas and settings of the sources.
     pub retrieval: RetrievalConfig,
     /// What encoded sides of users may take, bytes.
@@ -38,11 +36,10 @@ pub struct EngineConfig {
     pub impressions: Impressions,
 }
 
-/// What answers: the state of all users and channels, and the bundle in service.
+/// What answers: what is known of all users and channels, and the bundle in service.
 #[derive(Debug)]
 pub struct Engine {
-    state: State,
-    names: Names,
+    held: Held,
     /// By group of [`eliverec_core::dimensions::TABLE_GROUPS`].
     tables: Vec<(Group, Vec<Field>)>,
     bundles: ArcSwap<InService>,
@@ -61,28 +58,60 @@ struct InService {
 }
 
 impl Engine {
-    /// Opens the bundle and the state, which is new or goes on where it was; a new one begins with the bundle's tables.
+    /// Opens the bundle and the state in a directory, which is new or goes on where it was; a new one begins with the bundle's tables.
+    /// The settings of the folds are the bundle's.
     ///
     /// # Errors
     /// A bundle that is refused, a state that cannot be opened, or one of another schema or other settings of the folds.
-    pub fn open(config: EngineConfig) -> Result<Self, Error> {
-        let EngineConfig { bundle, state, state_config, retrieval, cache_bytes, impressions } =
-            config;
+    pub fn open(
+        config: EngineConfig,
+        directory: &Path,
+        state_config: StateConfig,
+    ) -> Result<Self, Error> {
+        Self::with(config, |served, features| {
+            let dimensions = served.dimensions()?;
+            let state_config = StateConfig { features, ..state_config };
+            let schema = &served.bundle.model.schema;
+            let state = State::open(directory, state_config, schema, &dimensions)?;
+            // Behind the lock of the state, so no other process has it open.
+            let names = Names::open(&directory.join("names.redb"))?;
+            Ok(Held::Own { state: Box::new(state), names })
+        })
+    }
+
+    /// Opens the bundle and follows the state of another process, which `follow` finds for the bundle's schema and settings of the
+    /// folds. A request waits at most `deadline` for it.
+    ///
+    /// # Errors
+    /// A bundle that is refused, answers that count as impressions, for nothing is logged here, and what `follow` says.
+    pub fn follow<E: From<Error>>(
+        config: EngineConfig,
+        deadline: Duration,
+        follow: impl FnOnce(&Schema, FeatureConfig) -> Result<Arc<Replica>, E>,
+    ) -> Result<Self, E> {
+        if config.impressions == Impressions::Answers {
+            let reason = "is \"answers\", and a process that follows another one logs nothing; leave it out, and ask the one that is \
+                          followed for recommendations";
+            return Err(Error::Setting { field: "impressions", reason: reason.into() }.into());
+        }
+        Self::with(config, |served, features| {
+            let replica = follow(&served.bundle.model.schema, features)?;
+            Ok(Held::Followed { replica, deadline })
+        })
+    }
+
+    fn with<E: From<Error>>(
+        config: EngineConfig,
+        held: impl FnOnce(&Served, FeatureConfig) -> Result<Held, E>,
+    ) -> Result<Self, E> {
+        let EngineConfig { bundle, retrieval, cache_bytes, impressions } = config;
         let served = Served::open(&bundle, &retrieval, cache_bytes)?;
-        let schema = Arc::clone(&served.bundle.model.schema);
-        let features = served.bundle.features.unwrap_or_default();
-        let dimensions = served.dimensions()?;
-        let state_config = StateConfig { features, ..state_config };
-        let directory = state;
-        let state = State::open(&directory, state_config, &schema, &dimensions)?;
-        // Behind the lock of the state, so no other process has it open.
-        let names = Names::open(&directory.join("names.redb"))?;
+        let held = held(&served, served.bundle.features.unwrap_or_default())?;
         let tables = eliverec_core::dimensions::TABLE_GROUPS
-            .map(|group| (group, Dimension::fields_of(&schema, group)));
+            .map(|group| (group, Dimension::fields_of(&served.bundle.model.schema, group)));
         let in_service = InService { active: Arc::new(served), previous: None };
         Ok(Self {
-            state,
-            names,
+            held,
             tables: tables.into(),
             bundles: ArcSwap::from_pointee(in_service),
             retrieval,
@@ -92,19 +121,19 @@ impl Engine {
         })
     }
 
-    /// How the state was opened.
-    pub const fn opened(&self) -> &Opened {
-        self.state.opened()
+    /// The state, for whoever keeps house: snapshots, days that are over; `None` if another process's is followed.
+    pub fn state(&self) -> Option<&State> {
+        self.held.own().ok().map(|(state, _)| state)
     }
 
-    /// The state, for whoever keeps house: snapshots, days that are over.
-    pub const fn state(&self) -> &State {
-        &self.state
+    /// All texts of channels that this process was given.
+    pub fn names(&self) -> Vec<(u64, String)> {
+        self.held.own().map(|(_, names)| names.all()).unwrap_or_default()
     }
 
     /// The schema of contexts and tables.
     pub fn schema(&self) -> &Schema {
-        self.state.schema()
+        self.held.schema()
     }
 
     /// The tables of the bundle in service: what a new state begins with.
@@ -128,7 +157,7 @@ impl Engine {
     /// The likeliest watches among the live channels that retrieval finds, at most `k`.
     ///
     /// # Errors
-    /// None for a request that fits the schema.
+    /// What the process that is followed did not tell in time; otherwise none for a request that fits the schema.
     pub fn recommend(
         &self,
         asked: &Asked,
@@ -137,36 +166,49 @@ impl Engine {
     ) -> Result<Answer, Problem> {
         let served = Arc::clone(&self.bundles.load().active);
         let mut stages = Stages::default();
+        let mut asker = self.asker(asked, &mut stages)?;
         let begun = Instant::now();
-        let found = served.candidates(&self.state, asked)?;
+        let found = served.candidates(&mut asker, asked)?;
         stages.took(Stage::Retrieval, begun.elapsed());
         telemetry.candidates(&found);
         let channels = found.into_iter().map(|found| (found.channel_id, found.given_by));
-        self.answer(&served, asked, channels.collect(), k, stages)
+        self.answer(&served, (asked, asker), channels.collect(), k, stages)
     }
 
     /// Scores of the caller's own channels, each once.
     ///
     /// # Errors
-    /// None for a request that fits the schema.
+    /// As [`Engine::recommend`].
     pub fn rank(&self, asked: &Asked, channels: &[u64]) -> Result<Answer, Problem> {
         let served = Arc::clone(&self.bundles.load().active);
         let channels: Vec<_> = channels.iter().map(|channel| (*channel, Vec::new())).collect();
         let k = channels.len();
-        self.answer(&served, asked, channels, k, Stages::default())
+        let mut stages = Stages::default();
+        let asker = self.asker(asked, &mut stages)?;
+        self.answer(&served, (asked, asker), channels, k, stages)
+    }
+
+    /// What is known for a request.
+    fn asker(&self, asked: &Asked, stages: &mut Stages) -> Result<Asker<'_>, Problem> {
+        let begun = Instant::now();
+        let asker = self.held.asker(asked.user_id)?;
+        if matches!(asker, Asker::Followed(..)) {
+            stages.took(Stage::Fetch, begun.elapsed());
+        }
+        Ok(asker)
     }
 
     fn answer(
         &self,
         served: &Arc<Served>,
-        asked: &Asked,
+        (asked, mut asker): (&Asked, Asker<'_>),
         channels: Vec<(u64, Vec<Given>)>,
         k: usize,
         mut stages: Stages,
     ) -> Result<Answer, Problem> {
         let begun = Instant::now();
         let mut request = asked.request(channels.iter().map(|(channel_id, _)| *channel_id));
-        let (feed, stand) = self.state.feed(&served.builder, &mut request, asked.at_ms);
+        let (feed, stand) = asker.feed(&served.builder, &mut request, asked.at_ms)?;
         stages.took(Stage::Features, begun.elapsed());
         let begun = Instant::now();
         let mut answer = Answer::of(served, feed, stand, channels, (k, asked.wanted))?;
@@ -178,15 +220,18 @@ impl Engine {
     /// Keeps how callers write these channels.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// A file that cannot be written, and a process that takes nothing in.
     pub fn learn_channels<'a>(&self, ids: impl Iterator<Item = &'a Id>) -> Result<(), Problem> {
-        let learnt = self.names.learn(ids);
-        learnt.map_err(|e| Problem::new(Code::Unavailable, e.to_string()).retry_after(60))
+        let (state, names) = self.held.own()?;
+        let learnt = names.learn(ids);
+        let failed = |e: Error| Problem::new(Code::Unavailable, e.to_string()).retry_after(60);
+        state.publish_names(learnt.map_err(failed)?);
+        Ok(())
     }
 
     /// A channel as callers write it.
     pub fn name_of(&self, channel_id: u64) -> Id {
-        self.names.of(channel_id)
+        self.held.name_of(channel_id)
     }
 
     /// What counts as shown.
@@ -197,7 +242,7 @@ impl Engine {
     /// Puts the channels of an answer into the log as shown at its moment, in their order.
     ///
     /// # Errors
-    /// A request that was answered before, a log that takes nothing in now.
+    /// A request that was answered before, a log that takes nothing in now, and a process that takes nothing in.
     pub fn log_answer(
         &self,
         asked: &Asked,
@@ -214,7 +259,8 @@ impl Engine {
             ..Event::new(0, answer.at_ms, EventKind::Impression)
         };
         let shown = answer.channels.iter().enumerate().map(impression).collect();
-        self.state.log_answer(shown, now_ms).map(Into::into).map_err(of_state)
+        let (state, _) = self.held.own()?;
+        state.log_answer(shown, now_ms).map(Into::into).map_err(of_state)
     }
 
     /// Takes events in: they are on disk and in the features when it returns.
@@ -222,7 +268,8 @@ impl Engine {
     /// # Errors
     /// Events that contradict the contract, a log that takes nothing in now.
     pub fn ingest(&self, events: Vec<Event>, now_ms: i64) -> Result<Acknowledgement, Problem> {
-        self.state.ingest(events, now_ms).map(Into::into).map_err(of_state)
+        let (state, _) = self.held.own()?;
+        state.ingest(events, now_ms).map(Into::into).map_err(of_state)
     }
 
     /// Gives rows of the table of `group` other values.
@@ -235,22 +282,28 @@ impl Engine {
         rows: Vec<Row>,
         now_ms: i64,
     ) -> Result<Acknowledgement, Problem> {
+        let (state, _) = self.held.own()?;
         let table = match group {
             Group::User => Table::Users,
             Group::Product => Table::Products,
             _ => Table::Channels,
         };
-        self.state.upsert(table, rows, now_ms).map(Into::into).map_err(of_state)
+        state.upsert(table, rows, now_ms).map(Into::into).map_err(of_state)
     }
 
     /// Why requests should go elsewhere; `None` while all is well.
     pub fn not_ready(&self) -> Option<String> {
-        self.state.stopped().map(|stopped| stopped.to_string())
+        self.held.not_ready()
     }
 
     /// When the newest event that the features know happened, milliseconds since 1970 UTC.
     pub fn newest_event_ms(&self) -> Option<i64> {
-        self.state.newest_event_ms()
+        self.held.newest_event_ms()
+    }
+
+    /// The numbers of the last records that features know, that were shared, or that the process that is followed told.
+    pub fn positions(&self) -> Vec<(&'static str, u64)> {
+        self.held.positions()
     }
 
     /// The bundles in service.
@@ -288,8 +341,7 @@ impl Engine {
         if !differences.is_empty() {
             return refused(format!("has another schema: {}", differences.join("; ")));
         }
-        let expected = &self.state.config().features;
-        if features.as_ref() != Some(expected) {
+        if features.as_ref() != Some(self.held.features()) {
             return refused("was made with other settings of features".into());
         }
         let active = Arc::new(served);
@@ -313,23 +365,5 @@ impl Engine {
         let (active, previous) = (Arc::clone(previous), Some(Arc::clone(&now.active)));
         self.bundles.store(Arc::new(InService { active, previous }));
         Ok(self.bundles())
-    }
-}
-
-/// What the state refuses, for callers.
-fn of_state(error: eliverec_state::Error) -> Problem {
-    use eliverec_state::Error;
-    let is_disk_full = error.is_disk_full();
-    let detail = error.to_string();
-    match error {
-        Error::Answered { .. } => Problem::invalid("request_id", detail),
-        Error::Event { index, reason, .. } => Problem::new(Code::Invalid, reason).at_row(index),
-        Error::Row { index, source, .. } => Problem::from(source).at_row(index),
-        Error::Batch { .. } => Problem::new(Code::TooLarge, detail),
-        Error::Busy { .. } | Error::KnownFull { .. } => {
-            Problem::new(Code::Overloaded, detail).retry_after(1)
-        }
-        _ if is_disk_full => Problem::new(Code::StorageFull, detail),
-        _ => Problem::new(Code::Unavailable, detail).retry_after(60),
     }
 }

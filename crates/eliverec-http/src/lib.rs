@@ -8,6 +8,7 @@ pub mod clock;
 pub mod engine;
 pub mod error;
 pub mod extract;
+mod held;
 pub mod ledger;
 mod names;
 pub mod problem;

@@ -44,8 +44,11 @@ impl Names {
         Ok(Self { path: path.into(), database: Mutex::new(database), known: RwLock::new(known) })
     }
 
-    /// Puts the texts among `ids` on disk, those that are new.
-    pub(crate) fn learn<'a>(&self, ids: impl Iterator<Item = &'a Id>) -> Result<(), Error> {
+    /// Puts the texts among `ids` on disk, those that are new, which it returns.
+    pub(crate) fn learn<'a>(
+        &self,
+        ids: impl Iterator<Item = &'a Id>,
+    ) -> Result<Vec<(u64, String)>, Error> {
         let new: Vec<(u64, &str)> = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             let texts = ids.filter_map(|id| match id {
@@ -55,7 +58,7 @@ impl Names {
             texts.filter(|(id, _)| !known.contains_key(id)).collect()
         };
         if new.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let write = || -> Result<(), redb::Error> {
             let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,8 +74,15 @@ impl Names {
         };
         write().map_err(|e| Error::Names { path: self.path.clone(), reason: e.to_string() })?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.extend(new.into_iter().map(|(id, text)| (id, text.to_owned())));
-        Ok(())
+        let new: Vec<_> = new.into_iter().map(|(id, text)| (id, text.to_owned())).collect();
+        known.extend(new.iter().cloned());
+        Ok(new)
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<(u64, String)> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().map(|(id, text)| (*id, text.clone())).collect()
     }
 
     /// A channel as callers write it.

@@ -30,6 +30,8 @@ pub enum Code {
     Overloaded,
     /// The answer would come after the deadline.
     Deadline,
+    /// This process does not take the call; `detail` says which one does.
+    Misdirected,
     /// Nothing can be served yet or any more; `detail` says why.
     Unavailable,
     /// The disk of the log is full: nothing of the batch was taken.
@@ -42,7 +44,7 @@ pub enum Code {
 
 impl Code {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Malformed,
         Self::Invalid,
         Self::Unauthenticated,
@@ -53,6 +55,7 @@ impl Code {
         Self::UnsupportedMediaType,
         Self::Overloaded,
         Self::Deadline,
+        Self::Misdirected,
         Self::Unavailable,
         Self::StorageFull,
         Self::BundleRefused,
@@ -82,6 +85,9 @@ impl Code {
             }
             Self::Deadline => {
                 ("deadline", StatusCode::SERVICE_UNAVAILABLE, "The answer would come too late")
+            }
+            Self::Misdirected => {
+                ("misdirected", StatusCode::MISDIRECTED_REQUEST, "Another process takes this call")
             }
             Self::Unavailable => {
                 ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "The service is not ready")

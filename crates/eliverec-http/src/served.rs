@@ -14,10 +14,10 @@ use eliverec_retrieval::{
 };
 use eliverec_run::no_intents;
 use eliverec_serve::{Bundle, CandidateScorer};
-use eliverec_state::State;
 
 use crate::answer::Asked;
 use crate::error::Error;
+use crate::held::Asker;
 use crate::problem::Problem;
 
 /// The file of item-to-item neighbours in a bundle.
@@ -53,9 +53,9 @@ struct LiveNow {
     live: Live,
 }
 
-/// Users and channels as sources ask for them.
+/// The user who asks, and channels, as sources ask for them.
 struct View<'a> {
-    state: &'a State,
+    asker: &'a Asker<'a>,
     fields: &'a Fields,
     live: &'a [u64],
     /// The moment of the request: later than that of the live channels.
@@ -65,15 +65,15 @@ struct View<'a> {
 impl Known for View<'_> {
     fn live(&self, at_ms: i64) -> Vec<LiveChannel> {
         let category = self.fields.category.as_ref();
-        self.state.read_channels(self.live, |id, state, dimensions| {
+        self.asker.read_channels(self.live, |id, state, dimensions| {
             LiveChannel::of(id, state, dimensions, category, at_ms)
         })
     }
 
-    fn user(&self, user_id: u64, _: i64) -> User {
-        let oldest_ms = self.state.config().features.oldest_ms(self.now_ms);
+    fn user(&self, _: u64, _: i64) -> User {
+        let oldest_ms = self.asker.features().oldest_ms(self.now_ms);
         let category = self.fields.category.as_ref();
-        let user = self.state.read_user(user_id, |state, dimensions| {
+        let user = self.asker.read_user(|state, dimensions| {
             User::of(state, dimensions, category, oldest_ms, self.now_ms)
         });
         user.unwrap_or_default()
@@ -178,17 +178,17 @@ impl Served {
     /// The candidates of a request.
     ///
     /// # Errors
-    /// As [`Served::batch`].
+    /// As [`Served::batch`] and [`Asker::feed`].
     pub(crate) fn candidates(
         &self,
-        state: &State,
+        asker: &mut Asker<'_>,
         asked: &Asked,
     ) -> Result<Vec<eliverec_retrieval::Candidate>, Problem> {
         let Asked { request_id, user_id, at_ms: now_ms, .. } = *asked;
-        let ids = state.live();
-        let view = View { state, fields: &self.fields, live: &ids, now_ms };
+        let ids = asker.live();
+        let intents = self.intents(asker, asked, &ids)?;
+        let view = View { asker, fields: &self.fields, live: &ids, now_ms };
         let live = self.live(&view, &ids);
-        let intents = self.intents(state, asked, &ids)?;
         let asked = retrieval::Asked { user_id, intents: &intents, seed: request_id };
         Ok(self.retrieval.retrieve(&view, &live.live, &asked))
     }
@@ -197,7 +197,7 @@ impl Served {
     /// finds the encoded side of the histories unless an event came in between.
     fn intents(
         &self,
-        state: &State,
+        asker: &mut Asker<'_>,
         asked: &Asked,
         live: &[u64],
     ) -> Result<Vec<Vec<f32>>, Problem> {
@@ -205,7 +205,7 @@ impl Served {
         let Some(any) = live.first().filter(|_| self.asks_with_intents()) else {
             return Ok(Vec::new());
         };
-        let (feed, _) = state.feed(&self.builder, &mut asked.request([*any]), asked.at_ms);
+        let (feed, _) = asker.feed(&self.builder, &mut asked.request([*any]), asked.at_ms)?;
         Ok(self.scorer.intents(&self.bundle.model.scoring(), self.batch(&feed)?))
     }
 

@@ -19,6 +19,8 @@ use crate::answer::Acknowledgement;
 pub enum Stage {
     /// For a free worker.
     Wait,
+    /// For what the process that is followed tells of the user.
+    Fetch,
     /// The features of user and candidates.
     Features,
     /// Which channels to score, the user's intents included.
@@ -33,13 +35,21 @@ pub enum Stage {
 
 impl Stage {
     /// All stages.
-    pub const ALL: [Self; 6] =
-        [Self::Wait, Self::Features, Self::Retrieval, Self::Rank, Self::Ingest, Self::Total];
+    pub const ALL: [Self; 7] = [
+        Self::Wait,
+        Self::Fetch,
+        Self::Features,
+        Self::Retrieval,
+        Self::Rank,
+        Self::Ingest,
+        Self::Total,
+    ];
 
     /// Its name in the metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Wait => "wait",
+            Self::Fetch => "fetch",
             Self::Features => "features",
             Self::Retrieval => "retrieval",
             Self::Rank => "rank",
@@ -101,6 +111,11 @@ struct SourceLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PositionLabel {
+    of: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BundleLabel {
     version: String,
 }
@@ -116,6 +131,7 @@ pub struct Telemetry {
     candidates: Family<SourceLabel, Counter>,
     bundle: Family<BundleLabel, Gauge>,
     waiting: Gauge,
+    positions: Family<PositionLabel, Gauge>,
     freshness: Gauge<f64, std::sync::atomic::AtomicU64>,
     resident: Gauge,
 }
@@ -141,6 +157,9 @@ impl Default for Telemetry {
         registry.register("bundle", "1 for the bundle in service", bundle.clone());
         let waiting = Gauge::default();
         registry.register("waiting", "Requests that wait for a worker", waiting.clone());
+        let positions = Family::default();
+        let help = "Last record of the log that features know (applied), that others can follow (shared), or that is told (told)";
+        registry.register("log_position", help, positions.clone());
         let freshness = Gauge::default();
         let help = "Age of the newest event that the features know";
         registry.register_with_unit("newest_event_age", help, Unit::Seconds, freshness.clone());
@@ -156,6 +175,7 @@ impl Default for Telemetry {
             candidates,
             bundle,
             waiting,
+            positions,
             freshness,
             resident,
         }
@@ -212,8 +232,17 @@ impl Telemetry {
         self.bundle.get_or_create(&BundleLabel { version: version.into() }).set(1);
     }
 
-    /// Everything in the text form of Prometheus; `waiting` requests and the age of the newest event as of now.
-    pub fn text(&self, waiting: usize, newest_event_age_s: Option<f64>) -> String {
+    /// Everything in the text form of Prometheus; `waiting` requests, the age of the newest event and positions in the log as of now.
+    pub fn text(
+        &self,
+        waiting: usize,
+        newest_event_age_s: Option<f64>,
+        positions: &[(&'static str, u64)],
+    ) -> String {
+        for (of, position) in positions {
+            let position = i64::try_from(*position).unwrap_or(i64::MAX);
+            self.positions.get_or_create(&PositionLabel { of }).set(position);
+        }
         self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         self.freshness.set(newest_event_age_s.unwrap_or(f64::NAN));
         let memory = memory_stats::memory_stats().map_or(0, |memory| memory.physical_mem);
@@ -244,7 +273,7 @@ mod tests {
         telemetry.ingested(&of, Duration::from_millis(1));
         telemetry.bundle("a");
         telemetry.bundle("b");
-        let text = telemetry.text(4, Some(1.5));
+        let text = telemetry.text(4, Some(1.5), &[("applied", 7)]);
         for line in [
             "eliverec_answers_total{call=\"/v1/rank\",status=\"200\"} 1",
             "eliverec_refusals_total{code=\"overloaded\"} 1",
@@ -253,6 +282,7 @@ mod tests {
             "eliverec_bundle{version=\"b\"} 1",
             "eliverec_waiting 4",
             "eliverec_newest_event_age_seconds 1.5",
+            "eliverec_log_position{of=\"applied\"} 7",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -100,6 +100,18 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// What those who follow the state read or write is not what it should be.
+    #[error("what is followed cannot be used: {reason}")]
+    Followed {
+        /// What and why.
+        reason: String,
+    },
+    /// The state that is followed is not known as well as a request needs it.
+    #[error("what happened up to now is not known here: {reason}")]
+    Behind {
+        /// Why not.
+        reason: String,
+    },
     /// A setting of the features.
     #[error(transparent)]
     Features(#[from] eliverec_features::Error),

@@ -3,16 +3,19 @@
 //! A group gets its stamp, goes to the log with one commit, is applied and then acknowledged, in this order. So what is acknowledged
 //! is on disk and known to every request that begins afterwards, and what was not acknowledged may still be on disk: whoever does
 //! not hear of a batch sends it again. When the log fails, nothing of the group is acknowledged and no other group is begun.
+//!
+//! Where other processes follow the state, they are told of a group before it is acknowledged.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use eliverec_core::{Day, Event};
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::group::{Group, Publisher};
 use crate::known::{Fate, Known};
 use crate::log::Log;
 use crate::record::{Record, Upsert, own_event_id};
@@ -164,14 +167,18 @@ pub(crate) struct Writer<'a> {
     pub(crate) log: &'a Mutex<Log>,
     pub(crate) store: &'a FeatureStore,
     pub(crate) gather: Duration,
+    pub(crate) publisher: &'a OnceLock<Arc<dyn Publisher>>,
+    /// Texts of channels that those who follow have not been told yet.
+    pub(crate) names: &'a Mutex<Vec<(u64, String)>>,
 }
 
 impl Writer<'_> {
     /// Writes group after group until nothing more comes or the log fails.
     pub(crate) fn run(&self) {
         let mut forgot_ms = None;
+        let mut forgotten = Vec::new();
         while let Some(group) = self.queue.next(self.gather) {
-            let stamp_ms = match self.write(group) {
+            let stamp_ms = match self.write(group, &mut forgotten) {
                 Ok(stamp_ms) => stamp_ms,
                 Err(error) => {
                     self.queue.stop(&error.to_string(), error.is_disk_full());
@@ -180,14 +187,17 @@ impl Writer<'_> {
             };
             let before_ms = *forgot_ms.get_or_insert(stamp_ms);
             if stamp_ms.saturating_sub(before_ms) >= FORGET_MS {
-                self.store.forget_idle(stamp_ms);
+                let users = self.store.forget_idle(stamp_ms);
+                if self.publisher.get().is_some() {
+                    forgotten.extend(users);
+                }
                 forgot_ms = Some(stamp_ms);
             }
         }
     }
 
-    /// Takes a group in; its stamp.
-    fn write(&self, group: Vec<Waiting>) -> Result<i64, Error> {
+    /// Takes a group in; its stamp. Those who follow are told of the users that were forgotten before.
+    fn write(&self, group: Vec<Waiting>, forgotten: &mut Vec<u64>) -> Result<i64, Error> {
         let now_ms = group.iter().map(|waiting| waiting.now_ms).max().unwrap_or(i64::MIN);
         // Held until the group is applied: a snapshot of it stands at the position of the store.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,6 +229,14 @@ impl Writer<'_> {
             self.store.apply(stamp_ms, &records)?;
         }
         drop(known);
+        if let Some(publisher) = self.publisher.get()
+            && !records.is_empty()
+        {
+            let forgotten = std::mem::take(forgotten);
+            let names =
+                std::mem::take(&mut *self.names.lock().unwrap_or_else(PoisonError::into_inner));
+            publisher.publish(Group::of(self.store, stamp_ms, records, forgotten, names)?);
+        }
         for (reply, taken) in replies {
             // Who does not wait any more needs no answer.
             let _ = reply.send(taken);

@@ -4,7 +4,8 @@
 //!   thread that writes.
 //! - `ingest`: one thread writes what many callers bring, group by group: log, store, acknowledgement.
 //! - `clock`: the one order of stamps and requests. `known`: copies.
-//! - `store`, `shards`: the folds of `eliverec-features` and the tables, sharded.
+//! - `store`, `shards`, `survey`: the folds of `eliverec-features` and the tables, sharded.
+//! - [`Replica`]: a state that follows another process's. `fetched`: what it has for a request. `group`, `followed`: what it is told.
 //! - `log`, `segment`, `record`: the log on disk, in redb. `snapshot`, `snapshot_files`: the store on disk. `recover`: a start.
 //!
 //! # Parity
@@ -22,6 +23,7 @@
 //! DIR/log/2026-11-29-00000000000000000001.redb records, in files of a day or less
 //! DIR/snapshots/00000000000000012345/          the state as of record 12345
 //! DIR/left                                     the day up to which all days stand elsewhere
+//! DIR/identity                                 which log it is, where other processes follow it
 //! ```
 //! No kill at any moment loses an acknowledged record. A snapshot that is damaged is passed over for the one before or the log, and
 //! [`Opened`] tells it; a log that is damaged is refused by name. After a kill, redb goes back to the last commit that is whole, so damage to
@@ -30,12 +32,16 @@
 mod clock;
 mod config;
 mod error;
+mod fetched;
 mod files;
+mod followed;
+mod group;
 mod ingest;
 mod known;
 mod log;
 mod record;
 mod recover;
+mod replica;
 mod segment;
 mod shards;
 mod shared;
@@ -43,10 +49,15 @@ mod snapshot;
 mod snapshot_files;
 mod state;
 mod store;
+mod survey;
 
 pub use config::StateConfig;
 pub use error::Error;
+pub use fetched::Known;
+pub use followed::drawn;
+pub use group::{Closed, FOLLOWED_VERSION, Group, Publisher};
 pub use ingest::Acknowledged;
 pub use record::{OWN_EVENT_IDS, Record, Table, Upsert};
+pub use replica::{Replica, Users};
 pub use state::{LoggedDay, Opened, Row, Sizes, State};
 pub use store::{Features, Stand};

@@ -40,6 +40,10 @@ impl<G> Locked<G> {
     pub(crate) fn get_mut(&mut self, number: usize) -> Option<&mut G> {
         self.place(number).map(|place| &mut self.guards[place])
     }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut G> {
+        self.guards.iter_mut()
+    }
 }
 
 impl<T> Shards<T> {

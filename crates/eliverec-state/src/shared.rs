@@ -1,13 +1,14 @@
 //! What the callers of a state and the thread that writes share.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use eliverec_core::{Day, Schema};
 
 use crate::config::StateConfig;
 use crate::error::Error;
+use crate::group::Publisher;
 use crate::ingest::{Queue, Writer};
 use crate::known::Known;
 use crate::log::Log;
@@ -28,6 +29,9 @@ pub(crate) struct Shared {
     pub(crate) store: FeatureStore,
     pub(crate) snapshots: Mutex<Snapshots>,
     pub(crate) left: PathBuf,
+    pub(crate) publisher: OnceLock<Arc<dyn Publisher>>,
+    /// Texts of channels that those who follow have not been told yet.
+    pub(crate) names: Mutex<Vec<(u64, String)>>,
 }
 
 impl Shared {
@@ -47,6 +51,8 @@ impl Shared {
             log: &self.log,
             store: &self.store,
             gather: Duration::from_millis(self.config.gather_ms),
+            publisher: &self.publisher,
+            names: &self.names,
         };
         writer.run();
     }

@@ -10,6 +10,7 @@
 //! come first and go the least far, and the replay passes over what a part has. A folder gets its name when all of it is on disk.
 //! The two newest are kept.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -24,6 +25,7 @@ use crate::error::Error;
 use crate::files::{PARTIAL, create_directory, names, sync_directory};
 use crate::ingest::Queue;
 use crate::known::Known;
+use crate::shards::Shards;
 use crate::snapshot_files::{FileEntry, Reading, Writing, checksum, put};
 use crate::store::{CHANNEL_SHARDS, FeatureStore, PRODUCT_SHARDS, Tables, USER_SHARDS};
 
@@ -190,7 +192,7 @@ impl Snapshots {
     /// Whether every file has its checksum.
     fn is_whole(&self, folder: &Path) -> bool {
         let Ok(manifest) = self.read_manifest(folder) else { return false };
-        let files = Reading { folder, files: &manifest.files };
+        let files = Reading { folder, files: &manifest.files, given: None };
         manifest.files.iter().all(|file| files.bytes(&file.name).is_ok())
     }
 
@@ -204,7 +206,7 @@ impl Snapshots {
                 format!("says that it stands at {}", manifest.position),
             ));
         }
-        let files = Reading { folder: &folder, files: &manifest.files };
+        let files = Reading { folder: &folder, files: &manifest.files, given: None };
         let (of_tables, tables): (u64, SavedTables) = files.read("tables")?;
         let tables = read_tables(&folder, schema, of_tables, tables)?;
         let (known_position, known): (u64, Known) = files.read("known")?;
@@ -217,25 +219,73 @@ impl Snapshots {
 
     fn read_manifest(&self, folder: &Path) -> Result<Manifest, Error> {
         let path = folder.join(MANIFEST);
-        let text = fs_err::read_to_string(&path)?;
-        let mut lines = text.lines();
-        let (line, sum) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-        if format!("{:016x}", checksum(line.as_bytes())) != sum {
-            return Err(Error::snapshot(&path, "does not have its checksum"));
-        }
-        let manifest: Manifest =
-            serde_json::from_str(line).map_err(|e| Error::snapshot(&path, e.to_string()))?;
-        let reason = if manifest.version != VERSION {
-            format!("has layout {}, and this program reads {VERSION}", manifest.version)
-        } else if manifest.schema != self.schema {
-            "was made with another schema".into()
-        } else if manifest.features != self.features {
-            "was made with other settings of the features".into()
-        } else {
-            return Ok(manifest);
-        };
-        Err(Error::snapshot(&path, reason))
+        parse_manifest(&path, &fs_err::read_to_string(&path)?, &self.schema, &self.features)
     }
+
+    /// The files of a snapshot that those who follow need, by name: all but the folds of users and the ids that are known.
+    pub(crate) fn files_to_follow(
+        &self,
+        position: u64,
+    ) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+        let folder = self.directory.join(folder_name(position));
+        let manifest = self.read_manifest(&folder)?;
+        let files = Reading { folder: &folder, files: &manifest.files, given: None };
+        let needed = |name: &&str| !name.starts_with("users-") && *name != "known";
+        let names = manifest.files.iter().map(|file| file.name.as_str()).filter(needed);
+        let mut given: BTreeMap<String, Vec<u8>> = names
+            .map(|name| Ok((name.to_owned(), files.bytes(name)?)))
+            .collect::<Result<_, Error>>()?;
+        given.insert(MANIFEST.into(), fs_err::read(folder.join(MANIFEST))?);
+        Ok(given)
+    }
+}
+
+/// The store of a snapshot whose files another process has given, without folds of users.
+pub(crate) fn read_to_follow(
+    given: &BTreeMap<String, Vec<u8>>,
+    schema: &Schema,
+    features: FeatureConfig,
+) -> Result<(Manifest, FeatureStore), Error> {
+    let folder = Path::new("the snapshot of the state that is followed");
+    let path = folder.join(MANIFEST);
+    let text = given.get(MANIFEST).map(|text| String::from_utf8_lossy(text));
+    let text = text.ok_or_else(|| Error::snapshot(&path, "is missing"))?;
+    let manifest = parse_manifest(&path, &text, &schema.fingerprint(), &features)?;
+    let files = Reading { folder, files: &manifest.files, given: Some(given) };
+    let (of_tables, tables): (u64, SavedTables) = files.read("tables")?;
+    let tables = read_tables(folder, schema, of_tables, tables)?;
+    let channels = files.shards("channels", CHANNEL_FILES, CHANNEL_SHARDS)?;
+    let products = files.shards("products", PRODUCT_FILES, PRODUCT_SHARDS)?;
+    let users = Shards::new([]);
+    let store = FeatureStore::new(features, users, channels, products, tables);
+    let store = store.without_users(manifest.position);
+    store.with_clock(|clock| clock.set(manifest.stamp_ms, manifest.position));
+    Ok((manifest, store))
+}
+
+fn parse_manifest(
+    path: &Path,
+    text: &str,
+    schema: &str,
+    features: &FeatureConfig,
+) -> Result<Manifest, Error> {
+    let mut lines = text.lines();
+    let (line, sum) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    if format!("{:016x}", checksum(line.as_bytes())) != sum {
+        return Err(Error::snapshot(path, "does not have its checksum"));
+    }
+    let manifest: Manifest =
+        serde_json::from_str(line).map_err(|e| Error::snapshot(path, e.to_string()))?;
+    let reason = if manifest.version != VERSION {
+        format!("has layout {}, and this program reads {VERSION}", manifest.version)
+    } else if manifest.schema != schema {
+        "was made with another schema".into()
+    } else if manifest.features != *features {
+        "was made with other settings of the features".into()
+    } else {
+        return Ok(manifest);
+    };
+    Err(Error::snapshot(path, reason))
 }
 
 fn folder_name(position: u64) -> String {

@@ -1,6 +1,6 @@
 //! The files of a snapshot: each a value in postcard behind the version of the folds, known by its checksum.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use eliverec_core::checksum::Checksum;
@@ -75,6 +75,8 @@ impl Writing {
 pub(crate) struct Reading<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) files: &'a [FileEntry],
+    /// The contents by name, if they are not in the folder but came from another process.
+    pub(crate) given: Option<&'a BTreeMap<String, Vec<u8>>>,
 }
 
 impl Reading<'_> {
@@ -83,7 +85,11 @@ impl Reading<'_> {
         let path = self.folder.join(name);
         let entry = self.files.iter().find(|entry| entry.name == name);
         let entry = entry.ok_or_else(|| Error::snapshot(&path, "is not in the manifest"))?;
-        let bytes = fs_err::read(&path)?;
+        let missing = || Error::snapshot(&path, "is missing");
+        let bytes = match self.given {
+            Some(given) => given.get(name).cloned().ok_or_else(missing)?,
+            None => fs_err::read(&path)?,
+        };
         if bytes.len() as u64 != entry.bytes
             || format!("{:016x}", checksum(&bytes)) != entry.checksum
         {

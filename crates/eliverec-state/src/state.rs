@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -72,7 +72,7 @@ pub struct Sizes {
 /// waits and closes the log.
 #[derive(Debug)]
 pub struct State {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
     opened: Opened,
     // Held until everything else is closed.
@@ -137,6 +137,8 @@ impl State {
             store,
             snapshots: Mutex::new(snapshots),
             left: directory.join(LEFT_FILE),
+            publisher: OnceLock::new(),
+            names: Mutex::default(),
         });
         shared.left()?;
         if is_new {

@@ -3,6 +3,9 @@
 //! Groups of records are applied whole: a request that needs several shards sees all of a group or nothing. Both take the locks
 //! of what they need before they begin and hold them to the end ([`crate::shards`]), so requests and groups that have no shard in
 //! common do not wait for each other.
+//!
+//! One that follows another process keeps no folds of users, but which record concerned whom lately: folds that were fetched are
+//! taken only if nothing came for their user since.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -35,6 +38,9 @@ pub(crate) struct User {
     pub(crate) changed: u64,
     pub(crate) state: UserState,
 }
+
+/// A shard of a store without folds of users knows of at most so many users when they last changed.
+const TOUCHED: usize = 256;
 
 /// The tables, and when they last changed.
 #[derive(Clone, Debug)]
@@ -73,8 +79,10 @@ pub struct Features {
 /// All states.
 #[derive(Debug)]
 pub(crate) struct FeatureStore {
-    config: FeatureConfig,
+    pub(crate) config: FeatureConfig,
     pub(crate) users: Shards<User>,
+    /// Whether the folds of users are here, or only when they last changed.
+    keeps_users: bool,
     pub(crate) channels: Shards<ChannelState>,
     pub(crate) products: Shards<Popularity>,
     pub(crate) tables: RwLock<Tables>,
@@ -102,6 +110,7 @@ impl FeatureStore {
         Self {
             config,
             users,
+            keeps_users: true,
             channels,
             products,
             tables: RwLock::new(tables),
@@ -109,6 +118,12 @@ impl FeatureStore {
             live: RwLock::new(live.into_iter().collect()),
             newest_event_ms: AtomicI64::new(i64::MIN),
         }
+    }
+
+    /// The same without folds of users: nothing is known of those who changed up to `position`.
+    pub(crate) fn without_users(self, position: u64) -> Self {
+        let users = (0..USER_SHARDS).map(|_| Shard { position, ..Shard::default() });
+        Self { users: Shards::new(users), keeps_users: false, ..self }
     }
 
     /// Nothing has happened.
@@ -174,7 +189,9 @@ impl FeatureStore {
                 let of_channel =
                     |channel| tables.dimensions.anchor_of(channel, stamp_ms.saturating_add(1));
                 let user = shard.by_id.entry(id).or_default();
-                user.state.apply(event, event.channel_id.and_then(of_channel), &self.config);
+                if self.keeps_users {
+                    user.state.apply(event, event.channel_id.and_then(of_channel), &self.config);
+                }
                 user.changed = sequence;
             }
             if let Some(id) = channel_of(event)
@@ -196,6 +213,12 @@ impl FeatureStore {
         }
         if !switched.is_empty() {
             self.switch(&switched);
+        }
+        if !self.keeps_users {
+            for shard in users.iter_mut().filter(|shard| shard.by_id.len() > TOUCHED) {
+                shard.by_id.clear();
+                shard.position = last;
+            }
         }
         Ok(())
     }
@@ -236,7 +259,7 @@ impl FeatureStore {
         Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What is known for a request at `now_ms` or as close to it as the order allows.
+    /// What is known for a request of a user at `now_ms` or as close to it as the order allows.
     fn read<T>(
         &self,
         wanted: &Wanted,
@@ -246,6 +269,34 @@ impl FeatureStore {
         with: impl FnOnce(Features, &Dimensions) -> T,
     ) -> T {
         let users = self.users.read(self.users.number(user));
+        let stand = |clock: &mut Clock| clock.read(now_ms);
+        self.read_with(wanted, users.by_id.get(&user), channels, stand, with)
+    }
+
+    /// The same of a user whose folds were fetched and have all records up to `as_of`; `None` if others came for that user since, so
+    /// that the folds and the rest would not be of one position. `stand` decides about the moment.
+    pub(crate) fn read_fetched<T>(
+        &self,
+        wanted: &Wanted,
+        (id, user, as_of): (u64, Option<&User>, u64),
+        channels: &[u64],
+        stand: impl FnOnce(&mut Clock) -> (i64, u64),
+        with: impl FnOnce(Features, &Dimensions) -> T,
+    ) -> Option<T> {
+        let users = self.users.read(self.users.number(id));
+        let touched = users.by_id.get(&id).map_or(users.position, |touched| touched.changed);
+        (touched <= as_of).then(|| self.read_with(wanted, user, channels, stand, with))
+    }
+
+    /// As [`FeatureStore::read`] while the shard of the user is locked.
+    fn read_with<T>(
+        &self,
+        wanted: &Wanted,
+        user: Option<&User>,
+        channels: &[u64],
+        stand: impl FnOnce(&mut Clock) -> (i64, u64),
+        with: impl FnOnce(Features, &Dimensions) -> T,
+    ) -> T {
         let shards = self.channels.read_of(channels.iter().copied());
         let state_of =
             |id: &u64| shards.get(self.channels.number(*id)).and_then(|shard| shard.by_id.get(id));
@@ -256,7 +307,7 @@ impl FeatureStore {
         };
         let products = self.products.read_of(states.iter().filter_map(|state| current(*state)));
         // Everything that is read is locked, so the moment holds for all of it.
-        let (ts_ms, position) = self.with_clock(|clock| clock.read(now_ms));
+        let (ts_ms, position) = self.with_clock(stand);
         let candidates = channels.iter().zip(&states).map(|(id, state)| {
             let product = current(*state).and_then(|id| {
                 products.get(self.products.number(id)).and_then(|shard| shard.by_id.get(&id))
@@ -264,7 +315,6 @@ impl FeatureStore {
             let anchor = tables.dimensions.anchor_of(*id, ts_ms);
             KnownCandidate { channel: *state, anchor, product }
         });
-        let user = users.by_id.get(&user);
         let state = user.map(|user| &user.state);
         let values = assemble::request(&self.config, wanted, state, candidates, ts_ms);
         let history = user.map_or(0, |user| user.changed);
@@ -325,30 +375,5 @@ impl FeatureStore {
         let shard = self.users.read(self.users.number(user));
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         shard.by_id.get(&user).map(|user| with(&user.state, &tables.dimensions))
-    }
-
-    /// Forgets the users, channels and products of which no feature can tell anything from `at_ms` on, the last stamp. One shard is
-    /// locked at a time.
-    pub(crate) fn forget_idle(&self, at_ms: i64) {
-        for number in 0..self.users.len() {
-            let mut shard = self.users.write(number);
-            shard.by_id.retain(|_, user| !user.state.is_over(at_ms, &self.config));
-        }
-        for number in 0..self.channels.len() {
-            let mut shard = self.channels.write(number);
-            shard.by_id.retain(|_, channel| !channel.is_over(at_ms, &self.config));
-        }
-        for number in 0..self.products.len() {
-            let mut shard = self.products.write(number);
-            shard.by_id.retain(|_, product| !product.is_over(at_ms));
-        }
-    }
-
-    /// Users, channels and products with a state.
-    pub(crate) fn sizes(&self) -> [usize; 3] {
-        fn size<T>(shards: &Shards<T>) -> usize {
-            (0..shards.len()).map(|number| shards.read(number).by_id.len()).sum()
-        }
-        [size(&self.users), size(&self.channels), size(&self.products)]
     }
 }

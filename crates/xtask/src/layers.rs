@@ -56,6 +56,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "eliverec-store",
         ],
     ),
+    ("eliverec-shared", &["eliverec-core", "eliverec-features", "eliverec-state", "redis"]),
     ("eliverec-sim", &["eliverec-core", "eliverec-metrics", "arrow", "parquet"]),
     ("eliverec-state", &["eliverec-core", "eliverec-features"]),
     ("eliverec-store", &["eliverec-core"]),
@@ -88,6 +89,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "eliverec-run",
             "eliverec-samples",
             "eliverec-serve",
+            "eliverec-shared",
             "eliverec-sim",
             "eliverec-state",
             "eliverec-tables",
@@ -98,7 +100,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Engines that only the crates above may name; everything else is free.
-const HEAVY: &[&str] = &["arrow", "axum", "burn", "datafusion", "parquet"];
+const HEAVY: &[&str] = &["arrow", "axum", "burn", "datafusion", "parquet", "redis"];
 
 /// Compares `cargo metadata` with [`ALLOWED`]. Development dependencies are free: tests may look across.
 pub(crate) fn check() -> Result<()> {

@@ -15,7 +15,7 @@ pub(crate) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// A bundle is in service and the log takes events.
+/// A bundle is in service, and the log takes events or what is followed is known.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation",
     responses((status = 200, body = str), (status = 503, body = ProblemBody, content_type = "application/problem+json")),
@@ -34,7 +34,8 @@ pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoRes
         .engine
         .newest_event_ms()
         .map(|newest| service.clock.now_ms().saturating_sub(newest) as f64 / 1000.0);
-    let text = service.telemetry.text(service.ranking.waiting(), age_s);
+    let positions = service.engine.positions();
+    let text = service.telemetry.text(service.ranking.waiting(), age_s, &positions);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text)
 }

@@ -38,6 +38,8 @@ pub(super) struct LogConfig {
     segment_records: u64,
     /// Folders of days that stay, the newest; all of them if it is left out.
     pub(super) keep_days: Option<usize>,
+    /// Those who follow get another snapshot after so many records: more take longer to catch up with and more room at the server.
+    pub(super) shared_records: u64,
 }
 
 impl Default for ServeConfig {
@@ -57,7 +59,14 @@ impl Default for LogConfig {
     fn default() -> Self {
         let StateConfig { gather_ms, waiting_records, known_ids, segment_records, .. } =
             StateConfig::default();
-        Self { gather_ms, waiting_records, known_ids, segment_records, keep_days: None }
+        Self {
+            gather_ms,
+            waiting_records,
+            known_ids,
+            segment_records,
+            keep_days: None,
+            shared_records: 1_000_000,
+        }
     }
 }
 
@@ -82,6 +91,7 @@ impl ServeConfig {
             ("state.waiting_records", config.state.waiting_records as u64),
             ("state.known_ids", config.state.known_ids as u64),
             ("state.segment_records", config.state.segment_records),
+            ("state.shared_records", config.state.shared_records),
             ("snapshot_s", config.snapshot_s),
         ] {
             if value == 0 {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use eliverec_http::Service;
 use eliverec_http::background::stand_back;
 use eliverec_serve::bundle::manifest::MANIFEST_FILE;
+use eliverec_state::State;
 
 /// How often there is a look at whether something is to be done.
 const EVERY: Duration = Duration::from_secs(1);
@@ -30,7 +31,8 @@ pub(super) struct Days {
 #[derive(Debug)]
 struct Keeper {
     service: Arc<Service>,
-    days: Days,
+    /// `None` where another process keeps the log.
+    days: Option<Days>,
     /// The bundle that is watched, with the manifest that was seen last.
     watched: Option<(PathBuf, Option<Vec<u8>>)>,
     snapshot_every: Duration,
@@ -44,11 +46,11 @@ impl Housekeeping {
     /// Begins. `watched` is the bundle that may get another in its place.
     pub(super) fn begin(
         service: Arc<Service>,
-        days: Days,
+        days: Option<Days>,
         watched: Option<PathBuf>,
         snapshot_s: u64,
     ) -> std::io::Result<Self> {
-        let snapshot = service.engine.state().position();
+        let snapshot = service.engine.state().map_or(0, State::position);
         let watched = watched.map(|path| (manifest(&path), path)).map(|(seen, path)| (path, seen));
         let mut keeper = Keeper {
             service,
@@ -96,14 +98,17 @@ impl Keeper {
             // A clock of callers who have told no time yet.
             return Ok(());
         }
-        let state = self.service.engine.state();
-        let archived = eliverec_archive::archive(state, &self.days.logs, now_ms);
+        let (Some(state), Some(Days { logs, keep })) = (self.service.engine.state(), &self.days)
+        else {
+            return Ok(());
+        };
+        let archived = eliverec_archive::archive(state, logs, now_ms);
         let archived = archived.map_err(|e| e.to_string())?;
         for (day, events) in archived.days {
             tracing::info!(%day, events, rows = archived.rows, "a day has become a folder");
         }
-        if let Some(keep) = self.days.keep {
-            let removed = eliverec_archive::keep_newest(&self.days.logs, keep);
+        if let Some(keep) = *keep {
+            let removed = eliverec_archive::keep_newest(logs, keep);
             for day in removed.map_err(|e| e.to_string())? {
                 tracing::info!(%day, keep, "the folder of a day is removed");
             }
@@ -112,7 +117,7 @@ impl Keeper {
     }
 
     fn take_snapshot(&mut self) -> Result<(), String> {
-        let state = self.service.engine.state();
+        let Some(state) = self.service.engine.state() else { return Ok(()) };
         let due = self.snapshot_at.elapsed() >= self.snapshot_every;
         if !due || state.position() == self.snapshot {
             return Ok(());

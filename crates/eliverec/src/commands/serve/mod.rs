@@ -1,7 +1,10 @@
-//! `eliverec serve`: a bundle in service over HTTP, with the state of all users and channels and its durable log.
+//! `eliverec serve`: a bundle in service over HTTP, with the state of all users and channels and its durable log, or that of another
+//! process.
 
 mod config;
 mod housekeeping;
+#[cfg_attr(not(feature = "redis"), path = "unshared.rs")]
+pub(crate) mod shared;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -23,20 +26,46 @@ What was acknowledged is on disk in the state's directory and known to every req
 Days that are over become folders of an event log, from which `eliverec samples` computes the features that requests saw.
 GET /openapi.json describes the calls, docs/serving.md the rest.
 
+Several processes: one takes events in and shares what it knows by a Redis-compatible server (--redis), others follow it and answer
+requests (--follow, without --state). Both need a program built with `--features redis`.
+
 Examples:
   eliverec serve --bundle demo/bundle --state work/state
   eliverec serve --bundle demo/bundle --state work/state --listen 0.0.0.0:8088 --tokens tokens.toml --watch
+  eliverec serve --bundle demo/bundle --state work/state --redis redis://127.0.0.1:6379
+  eliverec serve --bundle demo/bundle --follow redis://127.0.0.1:6379 --listen 127.0.0.1:8089
   curl -s localhost:8088/v1/recommend -H 'content-type: application/json' -d '{\"user_id\": 1, \"context\": {\"hour\": 20}, \"k\": 5}'")]
 pub(crate) struct Arguments {
     /// Bundle to serve
     #[arg(long, value_name = "BUNDLE")]
     bundle: PathBuf,
     /// Directory of the state, made if it is not there; the first bundle's tables are what it begins with
-    #[arg(long, value_name = "DIR")]
-    state: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "follow")]
+    state: Option<PathBuf>,
     /// Where days that are over go, a log as `eliverec samples` reads it; days/ in the state's directory if omitted
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "follow")]
     logs: Option<PathBuf>,
+    /// Redis-compatible server by which other processes follow this one
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ELIVEREC_REDIS",
+        hide_env_values = true,
+        conflicts_with = "follow"
+    )]
+    redis: Option<String>,
+    /// Redis-compatible server by which this process follows another one, without a state of its own: it takes nothing in
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ELIVEREC_FOLLOW",
+        hide_env_values = true,
+        conflicts_with = "state"
+    )]
+    follow: Option<String>,
+    /// What names at that server begin with; one that takes events in has it for itself
+    #[arg(long, value_name = "NAME", default_value = "eliverec")]
+    prefix: String,
     /// Address and port; port 0 takes one that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8088")]
     listen: SocketAddr,
@@ -84,37 +113,43 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         .with_writer(std::io::stderr)
         .init();
 
-    let engine = Engine::open(EngineConfig {
+    let engine_config = EngineConfig {
         bundle: arguments.bundle.clone(),
-        state: arguments.state.clone(),
-        state_config: config.state.into(),
         retrieval: config.retrieval.clone(),
         cache_bytes: config.cache_mib << 20,
         impressions: config.impressions,
-    })?;
-    let opened = engine.opened();
-    opened.passed_over.iter().for_each(|what| tell(&format!("note: snapshot passed over: {what}")));
-    let from = opened.snapshot.map_or("the log".into(), |number| format!("snapshot {number}"));
-    tell(&format!(
-        "state: {from} and {} records after it, in {:.2} s; position {}",
-        opened.replayed,
-        opened.took.as_secs_f64(),
-        engine.state().position()
-    ));
-    let logs = arguments.logs.clone().unwrap_or_else(|| arguments.state.join("days"));
-    eliverec_archive::begin(&logs, engine.schema(), &*engine.dimensions()?)?;
+    };
+    let prefix = arguments.prefix.as_str();
+    let (engine, following) = match (&arguments.follow, &arguments.state) {
+        (Some(url), _) => {
+            let deadline = config.limits.deadline();
+            let (engine, following) = shared::follow(url, prefix, engine_config, deadline)?;
+            (engine, Some(following))
+        }
+        (None, Some(state)) => {
+            let engine = Engine::open(engine_config, state, config.state.into())?;
+            tell_opened(&engine);
+            (engine, None)
+        }
+        (None, None) => anyhow::bail!("neither --state nor --follow is given"),
+    };
+    let in_state = || arguments.state.as_deref().map(|state| state.join("days"));
+    let logs = arguments.logs.clone().or_else(in_state);
+    if let Some(logs) = &logs {
+        eliverec_archive::begin(logs, engine.schema(), &*engine.dimensions()?)?;
+    }
+    let days = logs.map(|logs| Days { logs, keep: config.state.keep_days });
     let clock = match arguments.clock {
         WhoseClock::Machine => Clock::machine(now_ms),
         WhoseClock::Callers => Clock::callers(),
     };
     let service = Arc::new(Service::new(config.limits, tokens, clock, engine));
     let watched = arguments.watch.then(|| arguments.bundle.clone());
-    let housekeeping = Housekeeping::begin(
-        Arc::clone(&service),
-        Days { logs, keep: config.state.keep_days },
-        watched,
-        config.snapshot_s,
-    )?;
+    let sharing = match &arguments.redis {
+        Some(url) => shared::share(url, prefix, config.state.shared_records, &service)?,
+        None => None,
+    };
+    let housekeeping = Housekeeping::begin(Arc::clone(&service), days, watched, config.snapshot_s)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -125,14 +160,30 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     })?;
     drop(runtime);
     housekeeping.end();
-    let state = service.engine.state();
-    match state.stopped() {
-        // The next start then has nothing to replay.
-        None => {
-            state.snapshot()?;
+    sharing.into_iter().chain(following).for_each(shared::Shared::end);
+    if let Some(state) = service.engine.state() {
+        match state.stopped() {
+            // The next start then has nothing to replay.
+            None => {
+                state.snapshot()?;
+            }
+            Some(stopped) => tell(&format!("note: no snapshot is left: {stopped}")),
         }
-        Some(stopped) => tell(&format!("note: no snapshot is left: {stopped}")),
+        tell("ended; everything that was acknowledged is on disk");
     }
-    tell("ended; everything that was acknowledged is on disk");
     Ok(crate::OK)
+}
+
+/// Tells how the state was opened.
+fn tell_opened(engine: &Engine) {
+    let Some(state) = engine.state() else { return };
+    let opened = state.opened();
+    opened.passed_over.iter().for_each(|what| tell(&format!("note: snapshot passed over: {what}")));
+    let from = opened.snapshot.map_or("the log".into(), |number| format!("snapshot {number}"));
+    tell(&format!(
+        "state: {from} and {} records after it, in {:.2} s; position {}",
+        opened.replayed,
+        opened.took.as_secs_f64(),
+        state.position()
+    ));
 }

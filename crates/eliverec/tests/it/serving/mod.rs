@@ -14,3 +14,7 @@ mod readme;
 mod restarts;
 mod retrieval;
 mod server;
+#[cfg(feature = "redis")]
+mod shared;
+#[cfg(not(feature = "redis"))]
+mod unshared;

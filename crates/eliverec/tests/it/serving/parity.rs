@@ -13,7 +13,7 @@ use super::server::{Server, until_while, world, written};
 use crate::sandbox::{Sandbox, tell};
 
 /// What a platform sends next.
-enum Call {
+pub(super) enum Call {
     Event(Event),
     /// The impressions of a request, by position, before any of them has a moment.
     Request(Vec<Event>),
@@ -21,7 +21,7 @@ enum Call {
 
 /// The simulated log as it would have come to a service: events when they arrived, late and twice ones too, and requests when
 /// their impressions happened.
-fn calls(sandbox: &Sandbox) -> Vec<(i64, Call)> {
+pub(super) fn calls(sandbox: &Sandbox) -> Vec<(i64, Call)> {
     let log = EventLog::open(&Store::local(&sandbox.path("logs")).unwrap()).unwrap();
     let mut requests: BTreeMap<u64, BTreeMap<u16, Event>> = BTreeMap::new();
     let mut calls = Vec::new();
@@ -42,7 +42,7 @@ fn calls(sandbox: &Sandbox) -> Vec<(i64, Call)> {
     calls
 }
 
-fn wire(schema: &Schema, event: &Event, arrival_ms: i64) -> Value {
+pub(super) fn wire(schema: &Schema, event: &Event, arrival_ms: i64) -> Value {
     let mut wire = json!({
         "event_id": event.event_id, "ts": event.ts_ms, "available_at": arrival_ms, "kind": event.kind.name(),
         "user_id": event.user_id, "channel_id": event.channel_id, "product_id": event.product_id,
@@ -54,7 +54,7 @@ fn wire(schema: &Schema, event: &Event, arrival_ms: i64) -> Value {
     wire
 }
 
-fn context(schema: &Schema, event: &Event) -> Value {
+pub(super) fn context(schema: &Schema, event: &Event) -> Value {
     use eliverec_core::event::Scalar;
     let values = event.context.iter().map(|value| match value {
         Scalar::Id(id) => json!(id),
@@ -65,7 +65,7 @@ fn context(schema: &Schema, event: &Event) -> Value {
 }
 
 /// Sends what waits, in batches; how much that was.
-fn send(server: &Server, waiting: &mut Vec<Value>) -> usize {
+pub(super) fn send(server: &Server, waiting: &mut Vec<Value>) -> usize {
     let events = std::mem::take(waiting);
     events.chunks(500).for_each(|batch| {
         server.posted("/v1/events", &batch.into());

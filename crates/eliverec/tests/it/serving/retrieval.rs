@@ -22,7 +22,7 @@ fn go_live(server: &Server, channels: impl IntoIterator<Item = u64>) {
 }
 
 /// The channels of an answer that a source gave, with its scores.
-fn given_by(answer: &Value, source: &str) -> Vec<(u64, f64)> {
+pub(super) fn given_by(answer: &Value, source: &str) -> Vec<(u64, f64)> {
     let channels = answer["channels"].as_array().unwrap().iter();
     let given = channels.flat_map(|channel| {
         let sources = channel["sources"].as_array().unwrap().iter();

@@ -1,0 +1,255 @@
+//! What the server lacks is brought to it: after a start, and after it was away.
+
+use std::sync::atomic::Ordering;
+
+use eliverec_state::{Closed, State};
+use redis::{Connection, RedisError};
+
+use crate::about::About;
+use crate::connection::PATIENCE;
+use crate::error::Error;
+use crate::sharing::{Live, Mode, Sharing};
+
+/// What was brought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brought {
+    /// Folds of users.
+    pub(crate) users: usize,
+    /// Everything, under a new epoch.
+    pub(crate) is_anew: bool,
+}
+
+/// Where what the server has ends.
+struct Begin {
+    epoch: String,
+    /// It has everything up to this record.
+    after: u64,
+    /// The newest snapshot of the epoch and the one before.
+    snapshots: [u64; 2],
+    /// An epoch that is nobody's any more.
+    old: Option<String>,
+}
+
+impl Sharing {
+    /// Brings the server what it lacks; from then on every group goes there at once.
+    pub(crate) fn bring(
+        &self,
+        state: &State,
+        names: impl Fn() -> Vec<(u64, String)>,
+    ) -> Result<Brought, Error> {
+        let mut connection = self.server.connect(PATIENCE)?;
+        let claimed = self.owner.claim(&mut connection, None);
+        if let Some(holder) = claimed.map_err(|e| self.server.failed(e))? {
+            return Err(self.held(holder));
+        }
+        self.check_memory(&mut connection)?;
+        let begin = self.where_it_ends(&mut connection, state)?;
+        let epoch = begin.epoch.clone();
+        // A group that is not in the snapshot waits from here on.
+        *self.mode() = Mode::Filling { groups: Vec::new(), bytes: 0 };
+        let snapshot = state.snapshot()?;
+        self.put_snapshot(&mut connection, state, &epoch, snapshot)?;
+        for names in names().chunks(1000) {
+            let of = |(id, name): &(u64, String)| {
+                (self.keys.names(&epoch), *id, name.clone().into_bytes())
+            };
+            self.put(&mut connection, names.iter().map(of).collect())?;
+        }
+        let mut users = 0;
+        state.users_changed_after(begin.after, |folds| {
+            users += folds.len();
+            let of = |(user, folds): (u64, Vec<u8>)| (self.keys.user(&epoch, user), user, folds);
+            self.put(&mut connection, folds.into_iter().map(of).collect())
+        })?;
+        let about = About::new(&self.log, &epoch, state.schema(), state.config().features);
+        let about =
+            serde_json::to_string(&about).map_err(|e| self.server.refused(e.to_string()))?;
+        // No moment is told yet: the first group or beat does.
+        let closed = Closed { position: snapshot, at_ms: i64::MIN, beat: 0 }.to_string();
+        let snapshots = [snapshot, begin.snapshots[0]];
+        let values = [
+            (self.keys.about(), about),
+            (self.keys.closed(&epoch), closed),
+            (self.keys.snapshots(&epoch), snapshots_text(snapshots)),
+        ];
+        let said = self.owner.resume(&mut connection, values);
+        self.check(said.map_err(|e| self.server.failed(e))?)?;
+        let old = begin.old.map(|old| self.keys.all(&old));
+        self.remove(&mut connection, old.unwrap_or_default())?;
+        self.remove_snapshots(&mut connection, &epoch, begin.snapshots, snapshots)?;
+        let live = Live { connection, epoch, position: snapshot, beat: 0, snapshots };
+        self.go_live(live)?;
+        Ok(Brought { users, is_anew: begin.after == 0 })
+    }
+
+    /// Tells the groups that wait, and is live when there are no more.
+    fn go_live(&self, mut live: Live) -> Result<(), Error> {
+        let snapshot = live.position;
+        self.position.store(snapshot, Ordering::Relaxed);
+        loop {
+            let groups = {
+                let mut mode = self.mode();
+                match &mut *mode {
+                    Mode::Filling { groups, .. } if groups.is_empty() => {
+                        *mode = Mode::Live(Box::new(live));
+                        return Ok(());
+                    }
+                    Mode::Filling { groups, bytes } => {
+                        *bytes = 0;
+                        std::mem::take(groups)
+                    }
+                    Mode::Live(_) => return Ok(()),
+                    Mode::Behind { reason } => return Err(self.server.refused(reason.clone())),
+                }
+            };
+            for group in groups.into_iter().filter(|group| group.last > snapshot) {
+                self.tell(&mut live, group)?;
+            }
+        }
+    }
+
+    /// A server that makes room by removing what it likes would make wrong features.
+    fn check_memory(&self, connection: &mut Connection) -> Result<(), Error> {
+        let info: String = self.ask(redis::cmd("INFO").arg("memory").query(connection))?;
+        let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
+        match policy.map(str::trim) {
+            Some(policy) if policy.starts_with("allkeys") => {
+                let reason = format!(
+                    "it removes keys when it is full (maxmemory-policy {policy}); set it to noeviction"
+                );
+                Err(self.server.refused(reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn where_it_ends(&self, connection: &mut Connection, state: &State) -> Result<Begin, Error> {
+        let about: Option<String> =
+            self.ask(redis::cmd("GET").arg(self.keys.about()).query(connection))?;
+        let about: Option<About> = about.and_then(|about| serde_json::from_str(&about).ok());
+        let Some(about) = about else {
+            let (epoch, snapshots) = (eliverec_state::drawn(), [0; 2]);
+            return Ok(Begin { epoch, after: 0, snapshots, old: None });
+        };
+        let epoch = about.epoch.clone();
+        let (closed, snapshots): (Option<String>, Option<String>) = self.ask(
+            redis::pipe()
+                .cmd("GET")
+                .arg(self.keys.closed(&epoch))
+                .cmd("GET")
+                .arg(self.keys.snapshots(&epoch))
+                .query(connection),
+        )?;
+        let snapshots = snapshots.as_deref().and_then(snapshots_of);
+        let closed = closed.and_then(|closed| closed.parse::<Closed>().ok());
+        let is_ours = about.log == self.log
+            && about.difference(state.schema(), &state.config().features).is_none();
+        match (closed, snapshots) {
+            // The log goes on from there.
+            (Some(closed), Some(snapshots)) if is_ours && closed.position <= state.position() => {
+                Ok(Begin { epoch, after: closed.position, snapshots, old: None })
+            }
+            (_, snapshots) => {
+                let old: Vec<u64> = snapshots.unwrap_or_default().into();
+                let keys = old.into_iter().map(|position| self.keys.snapshot(&epoch, position));
+                self.remove(connection, keys.collect())?;
+                let new = eliverec_state::drawn();
+                Ok(Begin { epoch: new, after: 0, snapshots: [0; 2], old: Some(epoch) })
+            }
+        }
+    }
+
+    /// Brings a snapshot as of now, and lets go of the records before the one before it.
+    pub(crate) fn bring_snapshot(&self, state: &State) -> Result<(), Error> {
+        let (epoch, before) = match &*self.mode() {
+            Mode::Live(live) => (live.epoch.clone(), live.snapshots),
+            _ => return Ok(()),
+        };
+        // By a connection of its own: groups go on meanwhile.
+        let mut connection = self.server.connect(PATIENCE)?;
+        let snapshot = state.snapshot()?;
+        if snapshot == before[0] {
+            return Ok(());
+        }
+        self.put_snapshot(&mut connection, state, &epoch, snapshot)?;
+        let snapshots = [snapshot, before[0]];
+        let words = (self.keys.snapshots(&epoch), snapshots_text(snapshots));
+        let stream = self.keys.stream(&epoch);
+        let said = self.owner.turn(&mut connection, words, stream, before[0] + 1);
+        self.check(said.map_err(|e| self.server.failed(e))?)?;
+        self.remove_snapshots(&mut connection, &epoch, before, snapshots)?;
+        if let Mode::Live(live) = &mut *self.mode() {
+            live.snapshots = snapshots;
+        }
+        tracing::info!(position = snapshot, "the server has a new snapshot");
+        Ok(())
+    }
+
+    fn put_snapshot(
+        &self,
+        connection: &mut Connection,
+        state: &State,
+        epoch: &str,
+        snapshot: u64,
+    ) -> Result<(), Error> {
+        let key = self.keys.snapshot(epoch, snapshot);
+        for (name, bytes) in state.files_to_follow(snapshot)? {
+            self.put_values(connection, &[(key.clone(), name, bytes.as_slice())])?;
+        }
+        Ok(())
+    }
+
+    fn put(
+        &self,
+        connection: &mut Connection,
+        values: Vec<(String, u64, Vec<u8>)>,
+    ) -> Result<(), Error> {
+        let values: Vec<(String, String, &[u8])> = values
+            .iter()
+            .map(|(key, id, value)| (key.clone(), id.to_string(), value.as_slice()))
+            .collect();
+        self.put_values(connection, &values)
+    }
+
+    fn put_values(
+        &self,
+        connection: &mut Connection,
+        values: &[(String, String, &[u8])],
+    ) -> Result<(), Error> {
+        let said = self.owner.put(connection, values);
+        self.check(said.map_err(|e| self.server.failed(e))?)
+    }
+
+    /// Removes the snapshots of `before` that are not among those of `now`.
+    fn remove_snapshots(
+        &self,
+        connection: &mut Connection,
+        epoch: &str,
+        before: [u64; 2],
+        now: [u64; 2],
+    ) -> Result<(), Error> {
+        let old = before.into_iter().filter(|position| !now.contains(position));
+        self.remove(connection, old.map(|position| self.keys.snapshot(epoch, position)).collect())
+    }
+
+    fn remove(&self, connection: &mut Connection, keys: Vec<String>) -> Result<(), Error> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.ask(redis::cmd("UNLINK").arg(keys).query::<u64>(connection)).map(drop)
+    }
+
+    fn ask<T>(&self, asked: Result<T, RedisError>) -> Result<T, Error> {
+        asked.map_err(|e| self.server.failed(e))
+    }
+}
+
+fn snapshots_text([newest, before]: [u64; 2]) -> String {
+    format!("{newest} {before}")
+}
+
+/// The newest snapshot and the one before, 0 for none.
+pub(crate) fn snapshots_of(text: &str) -> Option<[u64; 2]> {
+    let (newest, before) = text.split_once(' ')?;
+    Some([newest.parse().ok()?, before.parse().ok()?])
+}
