@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::layout::Split;
 use crate::read::{FeedHandle, FeedReader};
 use crate::shuffle::ShuffledFeeds;
+use crate::table_rows::TableFeeds;
 
 /// Batches of at most so many impressions; a larger feed makes a batch of its own. Ends after the first error.
 ///
@@ -29,6 +30,7 @@ pub struct Batches {
 #[derive(Debug)]
 pub(crate) enum Order {
     OfTheFiles(FeedReader),
+    OfTheTable(TableFeeds),
     Shuffled(ShuffledFeeds),
 }
 
@@ -36,6 +38,7 @@ impl Order {
     fn next(&mut self) -> Option<Result<FeedHandle, Error>> {
         match self {
             Self::OfTheFiles(feeds) => feeds.next_handle(),
+            Self::OfTheTable(feeds) => feeds.next_handle(),
             Self::Shuffled(feeds) => feeds.next(),
         }
     }

@@ -15,10 +15,12 @@ use crate::batches::{Batches, Order};
 use crate::error::Error;
 use crate::events::dimensions::file_name;
 use crate::events::rejected::REJECTED_FOLDER;
+use crate::file_rows::{FileRows, Wanted};
 use crate::id_types::{IdTypes, id_columns};
 use crate::layout::{SAMPLES_FILES, SCHEMA_FILE, Split};
 use crate::listing::{Entry, Files, beside, is_hidden, unreadable, walk};
 use crate::read::{FeedFile, FeedReader, row_groups};
+use crate::record_batches::RecordBatches;
 use crate::shuffle::{Shuffle, ShuffledFeeds};
 
 /// What makes a feed directory, for messages about a directory that is none.
@@ -107,6 +109,16 @@ impl FeedDirectory {
         let files = self.some_files(split)?;
         let order = row_groups(&files);
         Ok(FeedReader::new(Arc::clone(&self.schema), files, order))
+    }
+
+    /// The same as record batches, as the files have them.
+    ///
+    /// # Errors
+    /// As [`FeedDirectory::read`].
+    pub fn record_batches(&self, split: Split) -> Result<RecordBatches, Error> {
+        let (schema, files) = (Arc::clone(&self.schema), self.some_files(split)?);
+        let rows = FileRows::new(Arc::clone(&schema), files, Wanted::Declared);
+        Ok(RecordBatches::new(schema, rows))
     }
 
     /// Refuses a split whose feeds have no labels; `what` needs them, for the message.

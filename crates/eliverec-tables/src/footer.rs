@@ -40,7 +40,12 @@ impl Footer {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = guarded(path, || ArrowReaderMetadata::load(&contents, options))?;
         check_extent(path, metadata.metadata(), contents.len())?;
-        check_schema(path, &metadata, schema)?;
+        let entries = metadata.metadata().file_metadata().key_value_metadata();
+        let value = |key: &str| {
+            let entry = entries?.iter().find(|entry| entry.key == key)?;
+            entry.value.as_deref()
+        };
+        check_schema(path, value, schema)?;
         let wanted = wanted(schema);
         if let Some(field) = stands_twice(metadata.schema(), &wanted) {
             return Err(Error::Column { path: path.into(), field, reason: STANDS_TWICE.into() });
@@ -129,13 +134,13 @@ pub(crate) fn check_extent(
     Ok(())
 }
 
-/// A file without the key, from another tool, is taken by its columns alone.
-fn check_schema(path: &Path, file: &ArrowReaderMetadata, schema: &Schema) -> Result<(), Error> {
-    let entries = file.metadata().file_metadata().key_value_metadata();
-    let value = |key: &str| {
-        let entry = entries?.iter().find(|entry| entry.key == key)?;
-        entry.value.as_deref()
-    };
+/// Whether columns have another schema than they should by `value`, which their metadata has of a key. Those without the key, from
+/// another tool, are taken by themselves alone.
+pub(crate) fn check_schema<'a>(
+    path: &Path,
+    value: impl Fn(&str) -> Option<&'a str>,
+    schema: &Schema,
+) -> Result<(), Error> {
     let Some(fingerprint) = value(FINGERPRINT_KEY) else { return Ok(()) };
     if fingerprint == schema.fingerprint() {
         return Ok(());

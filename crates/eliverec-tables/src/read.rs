@@ -194,7 +194,7 @@ impl FeedReader {
 }
 
 /// The feed after this one, of those that were decoded together.
-fn following(handle: &FeedHandle) -> Option<FeedHandle> {
+pub(crate) fn following(handle: &FeedHandle) -> Option<FeedHandle> {
     let place = handle.place + 1;
     (place < handle.feeds.feeds()).then(|| FeedHandle { feeds: Arc::clone(&handle.feeds), place })
 }

@@ -1,22 +1,23 @@
 //! The ids of a split as they were given, beside what a model makes of them: hashing text is a way in and no way back.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, UInt16Array};
+use arrow::array::{Array, ArrayRef, UInt16Array};
 use arrow::compute::{cast, concat};
 use arrow::datatypes::DataType;
 use eliverec_core::Schema;
 use eliverec_core::schema::{Group, Kind};
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use crate::decode::Place;
 use crate::directory::FeedDirectory;
 use crate::error::Error;
-use crate::footer::{guarded, located};
+use crate::feed_table::FeedTable;
+use crate::file_rows::{FileRows, Rows, Wanted};
+use crate::footer::located;
 use crate::layout::Split;
-use crate::read::{DECODED_FEEDS, FeedFile};
+use crate::table_rows::TableRows;
 use crate::values;
 
 /// The ids of some requests and of their candidates.
@@ -26,24 +27,36 @@ pub struct Originals {
     pub(super) request_id: ArrayRef,
     /// `[b]`
     pub(super) user_id: ArrayRef,
-    /// By categorical field of the channels, `[n]`.
-    pub(super) candidates: Vec<ArrayRef>,
+    /// The categorical fields of the channels by name, `[n]` each.
+    pub(super) candidates: Vec<(String, ArrayRef)>,
     /// Places in the list shown `[n]`.
     pub(super) position: UInt16Array,
 }
 
-/// Reads them in the order of the files, as many requests at a time as are asked for.
+/// Reads them in the order of the rows, as many requests at a time as are asked for.
 #[derive(Debug)]
 pub struct OriginalIds {
-    schema: Arc<Schema>,
     fields: Vec<String>,
-    files: Arc<[FeedFile]>,
-    /// The file that is opened next.
-    next: usize,
-    current: Option<(PathBuf, ParquetRecordBatchReader, u64)>,
+    source: Source,
     waiting: VecDeque<Lot>,
     /// The types of the first rows, which all others get, too.
     types: Option<Vec<DataType>>,
+}
+
+/// Where the rows come from.
+#[derive(Debug)]
+enum Source {
+    Files(FileRows),
+    Table(TableRows),
+}
+
+impl Source {
+    fn next(&mut self) -> Result<Option<Rows>, Error> {
+        match self {
+            Self::Files(rows) => rows.next_rows(),
+            Self::Table(rows) => rows.next_rows(),
+        }
+    }
 }
 
 /// Rows that were decoded together, less those that were taken.
@@ -72,16 +85,19 @@ impl OriginalIds {
     /// A split without feeds, files that cannot be read.
     pub fn open(feeds: &FeedDirectory, split: Split) -> Result<Self, Error> {
         let schema = Arc::clone(feeds.shared_schema());
-        let files = feeds.some_files(split)?;
-        Ok(Self {
-            fields: candidate_fields(&schema),
-            schema,
-            files,
-            next: 0,
-            current: None,
-            waiting: VecDeque::new(),
-            types: None,
-        })
+        let fields = candidate_fields(&schema);
+        let wanted = Wanted::Ids(fields.clone());
+        let rows = FileRows::new(schema, feeds.some_files(split)?, wanted);
+        Ok(Self::new(fields, Source::Files(rows)))
+    }
+
+    /// Of feeds in memory.
+    pub fn of_table(feeds: &FeedTable) -> Self {
+        Self::new(candidate_fields(feeds.schema()), Source::Table(feeds.rows()))
+    }
+
+    fn new(fields: Vec<String>, source: Source) -> Self {
+        Self { fields, source, waiting: VecDeque::new(), types: None }
     }
 
     /// The ids of the next `feeds` requests.
@@ -117,7 +133,7 @@ impl OriginalIds {
         let joined = |which: usize, column: usize| -> Result<ArrayRef, Error> {
             let arrays: Vec<&dyn Array> =
                 parts.iter().map(|part| part[which][column].as_ref()).collect();
-            concat(&arrays).map_err(|e| Error::parquet(&self.path(), &e))
+            concat(&arrays).map_err(|e| Error::parquet(Path::new("feeds"), &e))
         };
         let position = joined(1, self.fields.len())?;
         let position: &UInt16Array =
@@ -126,52 +142,25 @@ impl OriginalIds {
             request_id: joined(0, 0)?,
             user_id: joined(0, 1)?,
             candidates: (0..self.fields.len())
-                .map(|column| joined(1, column))
-                .collect::<Result<_, _>>()?,
+                .map(|column| Ok((self.fields[column].clone(), joined(1, column)?)))
+                .collect::<Result<_, Error>>()?,
             position: position.clone(),
         })
     }
 
-    fn path(&self) -> PathBuf {
-        self.current.as_ref().map(|(path, ..)| path.clone()).unwrap_or_default()
-    }
-
     /// Decodes the next rows.
     fn decode(&mut self) -> Result<(), Error> {
-        loop {
-            if let Some((path, rows, first_row)) = &mut self.current {
-                if let Some(batch) = guarded(path, || rows.next().transpose())? {
-                    let (path, first) = (path.clone(), *first_row);
-                    *first_row += batch.num_rows() as u64;
-                    let lot = self.lot(&batch, &path, first)?;
-                    self.waiting.push_back(lot);
-                    return Ok(());
-                }
-                self.current = None;
-            }
-            let Some(file) = self.files.get(self.next) else {
-                let reason =
-                    "fewer rows than a moment ago; do not change feeds while they are read";
-                return Err(Error::parquet(Path::new("feeds"), &reason));
-            };
-            self.next += 1;
-            let (path, footer) = (file.path().to_owned(), file.footer(&self.schema)?);
-            let fields: Vec<&str> =
-                self.fields.iter().map(String::as_str).chain(["position"]).collect();
-            let columns = [("request_id", vec![]), ("user_id", vec![]), ("candidates", fields)];
-            let projection = footer.projection(&columns);
-            let rows = guarded(&path, || {
-                let file = footer.contents.try_clone()?;
-                ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.metadata.clone())
-                    .with_projection(projection)
-                    .with_batch_size(DECODED_FEEDS)
-                    .build()
-            })?;
-            self.current = Some((path, rows, 0));
-        }
+        let rows = self.source.next()?.ok_or_else(|| {
+            let reason = "fewer rows than a moment ago; do not change feeds while they are read";
+            Error::parquet(Path::new("feeds"), &reason)
+        })?;
+        let lot = self.lot(&rows)?;
+        self.waiting.push_back(lot);
+        Ok(())
     }
 
-    fn lot(&mut self, batch: &RecordBatch, path: &Path, first_row: u64) -> Result<Lot, Error> {
+    fn lot(&mut self, rows: &Rows) -> Result<Lot, Error> {
+        let Rows { path, first_row, batch, .. } = rows;
         let read = || {
             let top = Place::Top;
             let any = |array: &dyn Array| Ok(arrow::array::make_array(array.to_data()));
@@ -190,7 +179,7 @@ impl OriginalIds {
             Ok((request_id, user_id, starts, candidates, position))
         };
         let (request_id, user_id, starts, candidates, position) =
-            read().map_err(|problem| located(path, first_row, problem))?;
+            read().map_err(|problem| located(path, *first_row, problem))?;
         let all = [request_id, user_id].into_iter().chain(candidates);
         let names = ["request_id", "user_id"].into_iter().map(String::from);
         let names: Vec<String> = names.chain(self.fields.iter().cloned()).collect();
@@ -204,7 +193,7 @@ impl OriginalIds {
             let same = alike.then(|| cast(array, kind).ok()).flatten();
             given.push(same.filter(|same| same.null_count() == array.null_count()).ok_or_else(
                 || Error::Column {
-                    path: path.to_path_buf(),
+                    path: path.clone(),
                     field: name.clone(),
                     reason: format!(
                         "is {} here and {kind} in the files before; write ids of one type in all files",
