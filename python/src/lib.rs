@@ -23,9 +23,8 @@ use crate::table::Table;
 #[pyo3(signature = (directory, split = "test"))]
 fn read_feeds(py: Python<'_>, directory: PathBuf, split: &str) -> PyResult<Table> {
     let split: Split = split.parse().map_err(failed::told)?;
-    let read = || {
-        let feeds = FeedDirectory::open(directory)?;
-        feeds.record_batches(split)?.collect::<Result<Vec<_>, _>>()
+    let read = || -> Result<Vec<_>, eliverec_tables::Error> {
+        FeedDirectory::open(directory)?.record_batches(split)?.collect()
     };
     py.detach(read).map(Table::of).map_err(failed)
 }

@@ -48,7 +48,7 @@ impl Table {
 
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
         let schema = FFI_ArrowSchema::try_from(self.columns.as_ref()).map_err(failed)?;
-        PyCapsule::new(py, schema, Some(c"arrow_schema".into()))
+        PyCapsule::new_with_value(py, schema, c"arrow_schema")
     }
 
     /// The rows; their types stay what they are, whatever `requested_schema` asks for.
@@ -62,7 +62,7 @@ impl Table {
         let rows = self.batches.clone().into_iter().map(Ok);
         let rows = RecordBatchIterator::new(rows, Arc::clone(&self.columns));
         let stream = FFI_ArrowArrayStream::new(Box::new(rows));
-        PyCapsule::new(py, stream, Some(c"arrow_array_stream".into()))
+        PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
     }
 }
 
