@@ -89,11 +89,7 @@ def test_every_type_of_arrow_that_can_stand_for_a_column_is_read(scorer, feeds, 
 
 def test_ids_as_text_stay_text(world, scorer, feeds):
     text = pyarrow.compute.binary_join_element_wise("request", feeds["request_id"].cast(pyarrow.string()), "-")
-    folder = world.path("named")
-    (folder / "test").mkdir(parents=True)
-    shutil.copy(world.path("feeds") / "schema.toml", folder)
-    named = feeds.set_column(0, "request_id", text)
-    pyarrow.parquet.write_table(named.replace_schema_metadata(None), folder / "test" / "part.parquet")
+    folder = written(world, "named", feeds.set_column(0, "request_id", text))
     world.run("score --run run --feeds named --out named.parquet")
     expected = pyarrow.parquet.read_table(world.path("named.parquet"))
     assert expected.schema.field("request_id").type == pyarrow.string()
@@ -101,6 +97,36 @@ def test_ids_as_text_stay_text(world, scorer, feeds):
     kinds = [text, text.cast(pyarrow.large_string()), text.cast(pyarrow.string_view()), text.dictionary_encode()]
     for column in kinds:
         assert_same(scorer.score(feeds.set_column(0, "request_id", column)), expected)
+
+
+def written(world, name: str, *files: pyarrow.Table):
+    """A feed directory whose test split has these files, from another tool."""
+    folder = world.path(name)
+    (folder / "test").mkdir(parents=True)
+    shutil.copy(world.path("feeds") / "schema.toml", folder)
+    for number, rows in enumerate(files):
+        pyarrow.parquet.write_table(rows.replace_schema_metadata(None), folder / "test" / f"part-{number}.parquet")
+    return folder
+
+
+def test_files_of_several_types_become_one_table(world, scorer, feeds):
+    half = feeds.num_rows // 2
+    first, second = feeds.slice(0, half), feeds.slice(half)
+    second = second.set_column(0, "request_id", second["request_id"].cast(pyarrow.int64()))
+    second = second.set_column(2, "ts", second["ts"].cast(pyarrow.int64()))
+    folder = written(world, "types", first, second)
+    read = pyarrow.table(eliverec.read_feeds(folder))
+    assert read.schema.field("request_id").type == pyarrow.uint64()
+    world.run("score --run run --feeds types --out types.parquet")
+    assert_same(scorer.score(read), pyarrow.parquet.read_table(world.path("types.parquet")))
+    # Times that do not say what they count are milliseconds.
+    folder = written(world, "integers", second)
+    assert pyarrow.table(eliverec.read_feeds(folder))["ts"].cast(pyarrow.int64()).equals(second["ts"])
+
+    without = lambda fields: {name: field for name, field in fields.items() if name != "position"}
+    folder = written(world, "columns", first, with_structs(second.combine_chunks(), "candidates", without))
+    with pytest.raises(eliverec.Error, match=r"part-1.parquet: column candidates.position: stands in this file or in .*part-0"):
+        eliverec.read_feeds(folder)
 
 
 def with_structs(feeds: pyarrow.Table, name: str, change) -> pyarrow.Table:
