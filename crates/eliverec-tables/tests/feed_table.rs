@@ -26,7 +26,8 @@ fn split() -> (tempfile::TempDir, FeedDirectory, Vec<RecordBatch>) {
 }
 
 fn table(rows: Vec<RecordBatch>) -> Result<FeedTable, Error> {
-    FeedTable::new(Arc::new(toy::schema()), &rows[0].schema(), rows.clone())
+    let columns = rows[0].schema();
+    FeedTable::new(Arc::new(toy::schema()), &columns, rows)
 }
 
 fn lines(batches: Batches) -> Vec<String> {
@@ -71,7 +72,8 @@ fn batches_of_a_table_are_those_of_its_files() {
     assert_eq!(read(rows.clone()), expected);
     let other = |_: &str, array: &ArrayRef| cast(array, &other_type(array.data_type())).unwrap();
     assert_eq!(read(rows.iter().map(|rows| changed(rows, other)).collect()), expected);
-    let one_by_one = rows.iter().flat_map(|rows| (0..rows.num_rows()).map(|i| rows.slice(i, 1)));
+    let one_by_one =
+        rows.iter().flat_map(|rows| (0..rows.num_rows()).map(move |i| rows.slice(i, 1)));
     assert_eq!(read(one_by_one.collect()), expected);
 }
 
