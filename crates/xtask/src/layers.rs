@@ -48,6 +48,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "eliverec-tables",
             "eliverec-train",
             "arrow",
+            "arrow-pyarrow",
         ],
     ),
     ("eliverec-report", &["eliverec-metrics"]),
