@@ -185,9 +185,7 @@ pub(crate) async fn rank(
     let mut channels: Vec<(usize, u64)> = given.iter().map(|(id, (i, _))| (*i, *id)).collect();
     channels.sort_unstable();
     let channels: Vec<u64> = channels.into_iter().map(|(_, id)| id).collect();
-    let answer = compute(&service, move |service| {
-        service.engine.rank(&asked, &channels)
-    });
+    let answer = compute(&service, move |service| service.engine.rank(&asked, &channels));
     let answer = keep(&service, arrived, request_id, answer.await?);
     let names = answer.channels.iter().map(|of| {
         given.remove(&of.channel_id).map_or(Id::Number(of.channel_id), |(_, given)| given)

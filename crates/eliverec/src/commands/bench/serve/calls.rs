@@ -54,8 +54,10 @@ impl Calls {
     pub(super) fn new(arguments: &Arguments, feeds: &FeedDirectory) -> anyhow::Result<Self> {
         const MOST: usize = 2_000;
         let schema = feeds.schema();
-        let read: Vec<Feed> =
-            feeds.read(arguments.split)?.take(MOST).collect::<Result<_, eliverec_tables::Error>>()?;
+        let read: Vec<Feed> = feeds
+            .read(arguments.split)?
+            .take(MOST)
+            .collect::<Result<_, eliverec_tables::Error>>()?;
         let all: Vec<u64> = read.iter().flat_map(channels).copied().collect();
         if all.is_empty() {
             bail!(

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use super::Arguments;
 use super::calls::Calls;
 use super::percentiles::Percentiles;
-use super::Arguments;
 
 /// When the next call is made.
 #[derive(Clone, Copy, Debug)]

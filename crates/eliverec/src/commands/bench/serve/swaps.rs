@@ -55,9 +55,8 @@ pub(super) fn meanwhile(
         (answers, swapping.join())
     });
     let (answers, spans) = (answers?, spans.map_err(|_| anyhow!("a thread has ended"))??);
-    let overlaps = |of: &Answered| {
-        spans.iter().any(|(from, to, _)| of.due < *to && *from < of.due + of.took)
-    };
+    let overlaps =
+        |of: &Answered| spans.iter().any(|(from, to, _)| of.due < *to && *from < of.due + of.took);
     let (during, without): (Vec<&Answered>, Vec<&Answered>) =
         good(&answers).partition(|of| overlaps(of));
     let latency = |of: Vec<&Answered>| Percentiles::of(of.iter().map(|of| of.took).collect());
