@@ -65,6 +65,23 @@ pub fn is_wrong_input(error: &std::io::Error) -> bool {
     kinds.contains(&error.kind())
 }
 
+/// An error and its causes in one line; a cause that the words before it have told already is not told again.
+pub fn line(error: &dyn std::error::Error) -> String {
+    let mut line = String::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        if line.is_empty() {
+            line = words;
+        } else if !line.contains(&words) {
+            line = format!("{line}: {words}");
+        }
+        next = cause.source();
+    }
+    line
+}
+
 fn place(row: Option<u64>) -> String {
     row.map_or_else(|| "column ".into(), |row| format!("row {row}: "))
 }

@@ -28,14 +28,14 @@ pub struct Batches {
 /// In which order the feeds come.
 #[derive(Debug)]
 pub(crate) enum Order {
-    OfTheFiles(FeedReader),
+    OfTheRows(FeedReader),
     Shuffled(ShuffledFeeds),
 }
 
 impl Order {
     fn next(&mut self) -> Option<Result<FeedHandle, Error>> {
         match self {
-            Self::OfTheFiles(feeds) => feeds.next_handle(),
+            Self::OfTheRows(feeds) => feeds.next_handle(),
             Self::Shuffled(feeds) => feeds.next(),
         }
     }

@@ -12,14 +12,18 @@ use eliverec_core::{Normalization, Schema};
 use rayon::prelude::*;
 
 use crate::batches::{Batches, Order};
+use crate::decode::wanted;
 use crate::error::Error;
 use crate::events::dimensions::file_name;
 use crate::events::rejected::REJECTED_FOLDER;
 use crate::file_columns::KnownColumns;
+use crate::footer::{FeedFile, row_groups};
 use crate::id_types::{IdTypes, id_columns};
 use crate::layout::{SAMPLES_FILES, SCHEMA_FILE, Split};
 use crate::listing::{Entry, Files, beside, is_hidden, unreadable, walk};
-use crate::read::{FeedFile, FeedReader, row_groups};
+use crate::read::FeedReader;
+use crate::record_batches::RecordBatches;
+use crate::row_reader::RowReader;
 use crate::shuffle::{Shuffle, ShuffledFeeds};
 
 /// What makes a feed directory, for messages about a directory that is none.
@@ -112,6 +116,16 @@ impl FeedDirectory {
         Ok(FeedReader::new(&self.known, &files, order))
     }
 
+    /// The same as record batches, as the files have them.
+    ///
+    /// # Errors
+    /// As [`FeedDirectory::read`].
+    pub fn record_batches(&self, split: Split) -> Result<RecordBatches, Error> {
+        let (schema, files) = (self.known.schema(), self.some_files(split)?);
+        let rows = RowReader::new(&self.known, &files, row_groups(&files), &wanted(schema));
+        Ok(RecordBatches::new(Arc::clone(schema), rows))
+    }
+
     /// Refuses a split whose feeds have no labels; `what` needs them, for the message.
     ///
     /// # Errors
@@ -145,7 +159,7 @@ impl FeedDirectory {
         let schema = Arc::clone(self.known.schema());
         let order = match shuffle {
             Some(shuffle) => Order::Shuffled(self.shuffled(split, shuffle)?),
-            None => Order::OfTheFiles(self.read(split)?),
+            None => Order::OfTheRows(self.read(split)?),
         };
         Ok(Batches::new(split, schema, normalization, lengths, max_impressions, order))
     }

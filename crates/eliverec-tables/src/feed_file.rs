@@ -23,9 +23,9 @@ use crate::decode::{Place, list_of_structs};
 use crate::encode;
 use crate::error::{Error, cannot_write};
 use crate::file_columns::KnownColumns;
+use crate::footer::{FeedFile, row_groups};
 use crate::layout::Split;
 use crate::partial::parent_of;
-use crate::read::{FeedFile, row_groups};
 use crate::row_reader::RowReader;
 use crate::values;
 

@@ -17,9 +17,9 @@ use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor};
 use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY, STANDS_TWICE, stands_twice};
 use crate::decode::{decode, is_nested, wanted};
 use crate::error::Error;
-use crate::footer::{guarded, located};
 use crate::hidden_times;
 use crate::id_types::{self, IdColumn, IdType, id_columns};
+use crate::parquet_file::{guarded, located};
 
 /// The schema of a directory, and the columns that its files have had so far.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl KnownColumns {
         path: &Path,
         metadata: &ParquetMetaData,
     ) -> Result<Arc<FileColumns>, Error> {
-        self.check_fingerprint(path, metadata)?;
+        self.check_fingerprint(path, |key| value(metadata, key))?;
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(columns) = known().iter().find(|columns| columns.are_of(metadata)) {
             return Ok(Arc::clone(columns));
@@ -81,13 +81,21 @@ impl KnownColumns {
         Ok(columns)
     }
 
-    /// A file without the key, from another tool, is taken by its columns alone.
-    fn check_fingerprint(&self, path: &Path, metadata: &ParquetMetaData) -> Result<(), Error> {
-        let Some(fingerprint) = value(metadata, FINGERPRINT_KEY) else { return Ok(()) };
+    /// Refuses feeds that say that they are of another schema, by the `value` that their metadata has of a key. Feeds without the
+    /// key, from another tool, are taken by their columns alone.
+    ///
+    /// # Errors
+    /// [`Error::SchemaDiffers`] says in what.
+    pub(crate) fn check_fingerprint<'a>(
+        &self,
+        path: &Path,
+        value: impl Fn(&str) -> Option<&'a str>,
+    ) -> Result<(), Error> {
+        let Some(fingerprint) = value(FINGERPRINT_KEY) else { return Ok(()) };
         if fingerprint == self.fingerprint {
             return Ok(());
         }
-        let theirs = value(metadata, SCHEMA_TEXT_KEY).and_then(|text| Schema::parse(text).ok());
+        let theirs = value(SCHEMA_TEXT_KEY).and_then(|text| Schema::parse(text).ok());
         let differences = match theirs {
             Some(theirs) => self.schema.differences(&theirs).join("; "),
             None => format!("fingerprint {fingerprint} instead of {}", self.fingerprint),
@@ -100,29 +108,36 @@ impl KnownColumns {
         // The Arrow schema that some tools add to the metadata says nothing that Parquet's own types do not, and arrow-ipc
         // panics on a damaged one.
         let arrow = guarded(path, || parquet_to_arrow_schema(&descriptor, None))?;
-        let wanted = wanted(&self.schema);
-        if let Some(field) = stands_twice(&arrow, &wanted) {
-            return Err(Error::Column { path: path.into(), field, reason: STANDS_TWICE.into() });
-        }
         let written = value(metadata, ARROW_SCHEMA_META_KEY).map(str::to_owned);
         let added = guarded(path, || hidden_times::added_schema(metadata))?;
         let is_ts_of_feeds = |column: &str, kind: &DataType| {
             column == "ts" && matches!(kind, DataType::Timestamp(..))
         };
-        hidden_times::refuse(path, &arrow, added.as_ref(), &wanted, is_ts_of_feeds)?;
+        hidden_times::refuse(path, &arrow, added.as_ref(), &wanted(&self.schema), is_ts_of_feeds)?;
         let ts_unit = ts_unit(&arrow, added.as_ref());
         let arrow = Arc::new(arrow);
-        let no_rows = RecordBatch::new_empty(Arc::clone(&arrow));
+        let (labelled, id_types) = self.check(path, &arrow, ts_unit)?;
+        Ok(FileColumns { descriptor, written, arrow, labelled, ts_unit, id_types })
+    }
+
+    /// Whether columns in Parquet's types are those of feeds: whether candidates have labels there, and how ids are written, by
+    /// [`id_columns`].
+    ///
+    /// # Errors
+    /// Columns that are missing, stand twice or are of types that cannot be read.
+    pub(crate) fn check(
+        &self,
+        path: &Path,
+        columns: &SchemaRef,
+        ts_unit: TimeUnit,
+    ) -> Result<(bool, Vec<Option<IdType>>), Error> {
+        if let Some(field) = stands_twice(columns, &wanted(&self.schema)) {
+            return Err(Error::Column { path: path.into(), field, reason: STANDS_TWICE.into() });
+        }
+        let no_rows = RecordBatch::new_empty(Arc::clone(columns));
         let checked =
             decode(&self.schema, ts_unit, &no_rows).map_err(|problem| located(path, 0, problem))?;
-        Ok(FileColumns {
-            id_types: id_types::of_file(&self.ids, None, &arrow),
-            labelled: checked.labelled(),
-            descriptor,
-            written,
-            arrow,
-            ts_unit,
-        })
+        Ok((checked.labelled(), id_types::of_file(&self.ids, None, columns)))
     }
 }
 

@@ -1,19 +1,18 @@
-//! What a feed file says of itself, checked against the schema.
+//! What a feed file says of itself, checked against the schema, and what is kept of that.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parquet::file::metadata::{
     ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
-    RowGroupMetaData,
 };
 use parquet::file::reader::Length;
 
 use crate::contents::Contents;
-use crate::decode::Problem;
 use crate::error::Error;
 use crate::file_columns::{FileColumns, KnownColumns};
+use crate::id_types::IdType;
+use crate::parquet_file::{check_extent, guarded};
 
 /// What it says, and what the file holds. Clones share both.
 #[derive(Clone, Debug)]
@@ -49,42 +48,94 @@ fn without_statistics() -> ParquetMetaDataOptions {
         .with_encoding_stats_policy(none)
 }
 
-/// Reads from a Parquet file. The Parquet reader panics on some damaged files; what it was reading is dropped then.
-pub(crate) fn guarded<T, E: ToString>(
-    path: &Path,
-    read: impl FnOnce() -> Result<T, E>,
-) -> Result<T, Error> {
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(result) => result.map_err(|e| Error::parquet(path, &e)),
-        Err(_) => Err(Error::parquet(path, &"its parts contradict each other")),
+/// A feed file whose schema and columns have been checked.
+#[derive(Debug)]
+pub(crate) struct FeedFile {
+    path: Arc<Path>,
+    /// Rows of every row group.
+    row_groups: Vec<u64>,
+    columns: Arc<FileColumns>,
+    /// What was read to know this, where there is room for it.
+    footer: Option<Footer>,
+}
+
+impl FeedFile {
+    /// Reads the footer, and checks it against the schema of the directory.
+    pub(crate) fn open(path: PathBuf, known: &KnownColumns) -> Result<Self, Error> {
+        let footer = Footer::read(&path, known)?;
+        let groups = footer.metadata.row_groups().iter();
+        let row_groups = groups.map(|group| group.num_rows().max(0) as u64).collect();
+        let columns = Arc::clone(&footer.columns);
+        // A file that is open would stay so; thousands may not.
+        let footer = Some(footer).filter(|footer| footer.bytes.is_some());
+        Ok(Self { path: path.into(), row_groups, columns, footer })
+    }
+
+    /// The same with its footer and content if `room`, in bytes, is enough for them, and less room.
+    pub(crate) fn kept_within(self, room: &mut usize) -> Self {
+        let bytes = self.footer.as_ref().and_then(|footer| footer.bytes);
+        let left = bytes.and_then(|bytes| room.checked_sub(bytes));
+        *room = left.unwrap_or(*room);
+        Self { footer: self.footer.filter(|_| left.is_some()), ..self }
+    }
+
+    /// Its footer, as it was when the file was opened first, or read again.
+    pub(crate) fn footer(&self, known: &KnownColumns) -> Result<Footer, Error> {
+        match &self.footer {
+            Some(footer) => Ok(footer.clone()),
+            None => Footer::read(&self.path, known),
+        }
+    }
+
+    /// What it holds, where that is in memory.
+    pub(crate) fn contents(&self) -> Option<&Arc<Contents>> {
+        self.footer.as_ref().map(|footer| &footer.contents)
+    }
+
+    /// How it writes ids, by [`crate::id_types::id_columns`].
+    pub(crate) fn id_types(&self) -> &[Option<IdType>] {
+        &self.columns.id_types
+    }
+
+    /// Whether its columns are these.
+    pub(crate) fn is_alike(&self, columns: &Arc<FileColumns>) -> bool {
+        Arc::ptr_eq(&self.columns, columns)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The same, to keep.
+    pub(crate) fn shared_path(&self) -> Arc<Path> {
+        Arc::clone(&self.path)
+    }
+
+    pub(crate) fn feeds(&self) -> u64 {
+        self.row_groups.iter().sum()
+    }
+
+    pub(crate) fn row_groups(&self) -> &[u64] {
+        &self.row_groups
+    }
+
+    /// Whether its candidates have labels.
+    pub(crate) fn labelled(&self) -> bool {
+        self.columns.labelled
     }
 }
 
-/// Column chunks that a damaged footer places outside the file.
-pub(crate) fn check_extent(
-    path: &Path,
-    metadata: &ParquetMetaData,
-    file_bytes: u64,
-) -> Result<(), Error> {
-    for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
-        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
-        let length = column.compressed_size();
-        let end = start.checked_add(length).filter(|_| start >= 0 && length >= 0);
-        if end.is_none_or(|end| end as u64 > file_bytes) {
-            let name = column.column_path().string();
-            return Err(Error::parquet(path, &format!("column {name} is not within the file")));
-        }
-    }
-    Ok(())
+/// Where a row group of a split is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowGroupPlace {
+    pub(crate) file: usize,
+    pub(crate) index: usize,
 }
 
-/// The problem with the file and the row of the file.
-pub(crate) fn located(path: &Path, first_row: u64, problem: Problem) -> Error {
-    let path = path.into();
-    match problem {
-        Problem::Column { field, reason } => Error::Column { path, field, reason },
-        Problem::Value { row, field, reason } => {
-            Error::Value { path, row: first_row + row as u64, field, reason }
-        }
-    }
+/// Every row group, in the order of the files.
+pub(crate) fn row_groups(files: &[FeedFile]) -> Vec<RowGroupPlace> {
+    let of_file = |(file, feeds): (usize, &FeedFile)| {
+        (0..feeds.row_groups.len()).map(move |index| RowGroupPlace { file, index })
+    };
+    files.iter().enumerate().flat_map(of_file).collect()
 }

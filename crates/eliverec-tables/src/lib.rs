@@ -2,7 +2,7 @@
 //!
 //! A feed directory holds `schema.toml` and one folder of Parquet files per [`Split`]. [`FeedWriter`] makes such a
 //! directory whole or not at all; [`FeedDirectory`] reads it as a stream: in file order, or shuffled with a seed, as
-//! feeds or as [`Batches`] of whole feeds. Event logs, from which feeds are made, have a module of their own:
+//! feeds or as [`Batches`] of whole feeds; [`RecordBatches`] hands its rows to other programs, [`FeedTable`] takes theirs. Event logs, from which feeds are made, have a module of their own:
 //! [`events`].
 //!
 //! # Memory
@@ -23,6 +23,7 @@ mod encode;
 pub mod error;
 pub mod events;
 pub mod feed_file;
+pub mod feed_table;
 mod file_columns;
 mod files_read;
 mod footer;
@@ -31,13 +32,18 @@ mod id_types;
 pub mod import;
 pub mod layout;
 mod listing;
+mod parquet_file;
 mod partial;
+mod plain;
 pub mod read;
+pub mod record_batches;
 mod row_reader;
+mod row_source;
 pub mod scores;
 pub mod shuffle;
 pub mod spread;
 pub mod statistics;
+mod table_rows;
 mod values;
 pub mod write;
 mod written_ids;
@@ -47,9 +53,11 @@ pub use batches::Batches;
 pub use directory::{FeedDirectory, Listing};
 pub use error::Error;
 pub use feed_file::{EncodedFeeds, FeedEncoder, FeedFileWriter};
+pub use feed_table::FeedTable;
 pub use files_read::FeedFileRead;
 pub use layout::Split;
 pub use read::FeedReader;
+pub use record_batches::RecordBatches;
 pub use shuffle::Shuffle;
 pub use statistics::{Statistics, statistics};
 pub use write::FeedWriter;

@@ -20,8 +20,8 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use crate::decode::Problem;
 use crate::error::Error;
 use crate::file_columns::{FileColumns, KnownColumns};
-use crate::footer::{Footer, guarded, located};
-use crate::read::FeedFile;
+use crate::footer::{FeedFile, Footer, RowGroupPlace};
+use crate::parquet_file::{guarded, located};
 use crate::zstd_pages::ZstdPages;
 
 /// How many rows a reader decodes at a time, whatever the size of a file's row groups.
@@ -29,13 +29,6 @@ pub const DECODED_FEEDS: usize = 256;
 
 /// Bytes of files that are read as one, at most, but for the first.
 const TOGETHER_BYTES: usize = 16 << 20;
-
-/// Where a row group of a split is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RowGroupPlace {
-    pub(crate) file: usize,
-    pub(crate) index: usize,
-}
 
 /// Some columns of some row groups, one after the other.
 #[derive(Debug)]
@@ -64,10 +57,11 @@ struct Open {
     given: u64,
 }
 
-/// Where the rows of a row group are.
-#[derive(Clone, Copy, Debug)]
+/// Where the rows of a row group, or of a table, are.
+#[derive(Clone, Debug)]
 struct Span {
     place: RowGroupPlace,
+    path: Arc<Path>,
     /// Row of its file that is its first.
     first: u64,
     /// Rows of all up to it.
@@ -80,32 +74,48 @@ pub(crate) struct Rows {
     pub(crate) batch: RecordBatch,
     /// Of `ts`, where it is stored as a plain integer.
     pub(crate) ts_unit: TimeUnit,
-    files: Arc<[FeedFile]>,
     spans: Arc<[Span]>,
-    /// Rows of the spans before.
+    /// Rows of the spans that were given before.
     before: u64,
 }
 
 impl Rows {
+    /// Rows that follow each other in what stands alone and messages call `path`; the first is its row `first`.
+    pub(crate) fn alone(
+        path: &Arc<Path>,
+        first: u64,
+        ts_unit: TimeUnit,
+        batch: RecordBatch,
+    ) -> Self {
+        let (place, end) = (RowGroupPlace { file: 0, index: 0 }, batch.num_rows() as u64);
+        let spans = [Span { place, path: Arc::clone(path), first, end }];
+        Self { batch, ts_unit, spans: spans.into(), before: 0 }
+    }
+
     /// The file of a row, and which row of the file it is.
     pub(crate) fn place(&self, row: usize) -> (usize, u64) {
+        let (span, row) = self.span(row);
+        (span.place.file, row)
+    }
+
+    /// The path of a row's file.
+    pub(crate) fn path(&self, row: usize) -> &Path {
+        &self.span(row).0.path
+    }
+
+    fn span(&self, row: usize) -> (&Span, u64) {
         let row = self.before + row as u64;
         let span = self.spans.partition_point(|span| span.end <= row).min(self.spans.len() - 1);
         let start = span.checked_sub(1).map_or(0, |before| self.spans[before].end);
-        let Span { place, first, .. } = self.spans[span];
-        (place.file, first + (row - start))
-    }
-
-    /// The file of a row.
-    pub(crate) fn path(&self, row: usize) -> &Path {
-        self.files[self.place(row).0].path()
+        let span = &self.spans[span];
+        (span, span.first + (row - start))
     }
 
     /// The problem with its file and row.
     pub(crate) fn located(&self, problem: Problem) -> Error {
         let row = if let Problem::Value { row, .. } = &problem { *row } else { 0 };
-        let (file, of_file) = self.place(row);
-        located(self.files[file].path(), of_file.saturating_sub(row as u64), problem)
+        let (span, of_file) = self.span(row);
+        located(&span.path, of_file.saturating_sub(row as u64), problem)
     }
 }
 
@@ -132,11 +142,6 @@ impl RowReader {
         }
     }
 
-    /// The schema.
-    pub(crate) fn known(&self) -> &KnownColumns {
-        &self.known
-    }
-
     /// Ends: there are no further rows.
     pub(crate) fn end(&mut self) {
         self.ahead.clear();
@@ -148,10 +153,10 @@ impl RowReader {
         loop {
             if let Some(open) = &mut self.current {
                 let (before, spans) = (open.given, Arc::clone(&open.spans));
-                match open.next(&self.files) {
+                match open.next() {
                     Ok(Some(batch)) => {
-                        let (ts_unit, files) = (open.ts_unit, Arc::clone(&self.files));
-                        return Ok(Some(Rows { batch, ts_unit, files, spans, before }));
+                        let ts_unit = open.ts_unit;
+                        return Ok(Some(Rows { batch, ts_unit, spans, before }));
                     }
                     Ok(None) => {}
                     // One by one they come, too, up to the file that has the error.
@@ -214,9 +219,10 @@ impl RowReader {
     }
 
     fn span(&self, place: RowGroupPlace, before: u64) -> Span {
-        let groups = self.files[place.file].row_groups();
+        let file = &self.files[place.file];
+        let groups = file.row_groups();
         let first = groups[..place.index].iter().sum();
-        Span { place, first, end: before + groups[place.index] }
+        Span { place, path: file.shared_path(), first, end: before + groups[place.index] }
     }
 
     fn footer_of(&mut self, file: usize) -> Result<Footer, Error> {
@@ -240,8 +246,8 @@ fn borrowed(wanted: &[(String, Vec<String>)]) -> Vec<(&str, Vec<&str>)> {
 
 impl Open {
     /// The next rows, at least one, or none at the end. Several row groups give all of theirs at once.
-    fn next(&mut self, files: &[FeedFile]) -> Result<Option<RecordBatch>, Error> {
-        let path: &Path = files[self.spans[0].place.file].path();
+    fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
+        let path = &self.spans[0].path;
         let promised = self.spans[self.spans.len() - 1].end;
         let batch = guarded(path, || self.rows.next().transpose())?;
         self.given += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);

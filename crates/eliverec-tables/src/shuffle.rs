@@ -11,8 +11,8 @@ use eliverec_core::FeedColumns;
 use eliverec_core::seed::{Random, stream};
 
 use crate::error::Error;
+use crate::footer::RowGroupPlace;
 use crate::read::{DECODED_FEEDS, FeedHandle, FeedReader};
-use crate::row_reader::RowGroupPlace;
 
 /// How to shuffle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
     use crate::file_columns::KnownColumns;
-    use crate::read::{FeedFile, row_groups};
+    use crate::footer::{FeedFile, row_groups};
     use crate::{FeedWriter, Split};
 
     #[test]

@@ -15,9 +15,10 @@ use eliverec_core::seed::{Random, stream};
 use crate::directory::FeedDirectory;
 use crate::error::Error;
 use crate::feed_file::{FeedEncoder, FeedFileWriter};
+use crate::footer::{FeedFile, row_groups};
 use crate::layout::Split;
 use crate::partial::parent_of;
-use crate::read::{FeedFile, FeedHandle, FeedReader, row_groups};
+use crate::read::{FeedHandle, FeedReader};
 use crate::shuffle::Shuffle;
 use crate::write::{FeedWriter, ROW_GROUP_FEEDS};
 

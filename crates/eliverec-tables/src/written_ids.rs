@@ -13,10 +13,10 @@ use serde::Serialize;
 use crate::decode::wanted;
 use crate::directory::FeedDirectory;
 use crate::error::Error;
+use crate::footer::{FeedFile, RowGroupPlace, row_groups};
 use crate::id_types::IdType;
 use crate::layout::Split;
-use crate::read::{FeedFile, row_groups};
-use crate::row_reader::{RowGroupPlace, RowReader};
+use crate::row_reader::RowReader;
 
 /// An id as its file writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -1,6 +1,7 @@
-//! A split's scores into a file, batch by batch: what a trained run is for. Feeds need no labels.
+//! The scores of feeds, batch by batch, into a file or wherever they are wanted: what a trained run is for. Feeds need no labels.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use eliverec_core::Batch;
 use eliverec_core::offsets::Offsets;
@@ -8,12 +9,13 @@ use eliverec_core::task::P_WATCH;
 use eliverec_models::trace::{Recorded, Trace};
 use eliverec_run::{Prepared, RunDirectory, Scorer, Scoring};
 use eliverec_tables::scores::{NamedLists, OriginalIds, ScoreWriter, ScoredFeeds, intent_column};
-use eliverec_tables::{FeedDirectory, Split};
+use eliverec_tables::{FeedDirectory, FeedTable, Split};
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::evaluate::batches;
 use crate::feeds_read::check_fit;
+use crate::read_ahead::ReadAhead;
 
 /// What was scored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -41,26 +43,62 @@ pub fn score(
 ) -> Result<Scored, Error> {
     check_fit(&RunDirectory::at(path), feeds)?;
     let scoring = scorer.scoring();
-    let mut ids = OriginalIds::open(feeds, split)?;
+    let ids = OriginalIds::open(feeds, split)?;
     let mut writer = ScoreWriter::create(out, feeds)?;
+    let batches = batches(&scoring, feeds, split)?;
+    let scored = score_batches((&scoring, path), batches, ids, intents, |rows, so_far| {
+        writer.write(rows)?;
+        progress(so_far);
+        Ok(())
+    })?;
+    writer.finish()?;
+    Ok(scored)
+}
+
+/// Scores feeds in memory by the model at `path`, as [`score`] scores those of a directory; `each` gets the scores of some requests
+/// at a time, in the order of the rows.
+///
+/// # Errors
+/// Feeds that break the contract, a model whose scores are no numbers, what `each` gives.
+pub fn score_table(
+    scoring: &Scoring<'_>,
+    path: &Path,
+    feeds: &FeedTable,
+    mut each: impl FnMut(ScoredFeeds<'_>) -> Result<(), Error>,
+) -> Result<Scored, Error> {
+    let lengths = scoring.config.settings().lengths();
+    let impressions = scoring.config.training.batch_impressions;
+    let batches = feeds.batches(scoring.normalization, lengths, impressions);
+    let batches = ReadAhead::new(batches, Arc::clone(scoring.schema));
+    score_batches((scoring, path), batches, OriginalIds::of_table(feeds), false, |rows, _| {
+        each(rows)
+    })
+}
+
+/// Scores batches, whose requests have these ids, by the model at a path.
+fn score_batches(
+    (scoring, path): (&Scoring<'_>, &Path),
+    batches: ReadAhead,
+    mut ids: OriginalIds,
+    intents: bool,
+    mut each: impl FnMut(ScoredFeeds<'_>, Scored) -> Result<(), Error>,
+) -> Result<Scored, Error> {
     let mut scored = Scored::default();
-    for prepared in batches(&scoring, feeds, split)? {
+    for prepared in batches {
         let prepared = prepared?;
         let batch = &prepared.batch;
-        let numbers = numbers(&scoring, &prepared);
+        let numbers = numbers(scoring, &prepared);
         refuse_no_numbers(&numbers, batch, path)?;
+        scored.feeds += batch.feeds() as u64;
+        scored.impressions += batch.impressions() as u64;
         let rows = ScoredFeeds {
             ids: ids.take(batch.feeds())?,
             candidates: &batch.candidates,
             numbers,
-            lists: if intents { intents_of(&scoring, &prepared, path)? } else { Vec::new() },
+            lists: if intents { intents_of(scoring, &prepared, path)? } else { Vec::new() },
         };
-        writer.write(rows)?;
-        scored.feeds += batch.feeds() as u64;
-        scored.impressions += batch.impressions() as u64;
-        progress(scored);
+        each(rows, scored)?;
     }
-    writer.finish()?;
     Ok(scored)
 }
 

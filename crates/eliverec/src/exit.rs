@@ -40,19 +40,9 @@ fn is_of_report(error: &eliverec_report::Error) -> bool {
     }
 }
 
-/// The error and its causes in one line; a cause that the words before it have told already is not told again.
+/// The error and its causes in one line.
 pub(crate) fn line(error: &anyhow::Error) -> String {
-    let mut line = String::new();
-    for cause in error.chain() {
-        let words = cause.to_string();
-        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        if line.is_empty() {
-            line = words;
-        } else if !line.contains(&words) {
-            line = format!("{line}: {words}");
-        }
-    }
-    line
+    eliverec_core::error::line(error.as_ref())
 }
 
 #[cfg(test)]

@@ -39,6 +39,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "datafusion-physical-plan",
         ],
     ),
+    (
+        "eliverec-python",
+        &[
+            "eliverec-core",
+            "eliverec-metrics",
+            "eliverec-serve",
+            "eliverec-tables",
+            "eliverec-train",
+            "arrow",
+            "arrow-pyarrow",
+        ],
+    ),
     ("eliverec-report", &["eliverec-metrics"]),
     ("eliverec-retrieval", &["eliverec-core", "eliverec-features"]),
     (

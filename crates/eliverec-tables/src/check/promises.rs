@@ -14,8 +14,8 @@ use super::promised::{MOST_REQUESTS, PROMISED, Promised};
 use crate::decode::{Place, Problem, list_of_structs};
 use crate::directory::FeedDirectory;
 use crate::error::Error;
+use crate::footer::{FeedFile, row_groups};
 use crate::layout::Split;
-use crate::read::{FeedFile, row_groups};
 use crate::row_reader::{RowReader, Rows};
 use crate::values;
 

@@ -16,7 +16,7 @@ use eliverec_core::{Schema, schema::Field};
 
 use crate::decode::{Place, Problem};
 use crate::error::Error;
-use crate::footer::located;
+use crate::parquet_file::located;
 use crate::values::{self, Wrong};
 
 /// The kinds of faults, by which rejected rows are counted.

@@ -24,7 +24,7 @@ use crate::arrow_schema;
 use crate::decode::Place;
 use crate::encode;
 use crate::error::Error;
-use crate::footer::located;
+use crate::parquet_file::located;
 use crate::values;
 
 /// From when a row is known.

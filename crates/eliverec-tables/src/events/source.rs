@@ -19,8 +19,8 @@ use parquet::file::statistics::Statistics;
 use super::store::{Store, StoredFile};
 use crate::arrow_schema::{STANDS_TWICE, stands_twice};
 use crate::error::Error;
-use crate::footer::{check_extent, guarded};
 use crate::hidden_times;
+use crate::parquet_file::{check_extent, guarded};
 
 /// Rows that are decoded at a time.
 pub(super) const DECODED_ROWS: usize = 8_192;

@@ -13,13 +13,17 @@
 //!
 //! Ids stand there as the feeds have them: text as text, integers as integers.
 
+mod judged;
 mod original;
 mod read;
+mod rows;
 mod write;
 
+pub use judged::{Judged, JudgedFeed};
 pub use original::{OriginalIds, Originals};
 pub use read::ScoreTable;
-pub use write::{NamedLists, ScoreWriter, ScoredFeeds};
+pub use rows::{NamedLists, ScoredFeeds};
+pub use write::ScoreWriter;
 
 /// The column with the intents of a domain's history.
 pub fn intent_column(domain: &str) -> String {

@@ -1,7 +1,7 @@
 //! The ids of a split as they were given, beside what a model makes of them: hashing text is a way in and no way back.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt16Array};
@@ -13,9 +13,12 @@ use eliverec_core::schema::{Group, Kind};
 use crate::decode::Place;
 use crate::directory::FeedDirectory;
 use crate::error::Error;
+use crate::feed_table::FeedTable;
+use crate::footer::row_groups;
 use crate::layout::Split;
-use crate::read::row_groups;
 use crate::row_reader::{RowReader, Rows};
+use crate::row_source::RowSource;
+use crate::table_rows::TABLE;
 use crate::values;
 
 /// The ids of some requests and of their candidates.
@@ -25,18 +28,19 @@ pub struct Originals {
     pub(super) request_id: ArrayRef,
     /// `[b]`
     pub(super) user_id: ArrayRef,
-    /// By categorical field of the channels, `[n]`.
-    pub(super) candidates: Vec<ArrayRef>,
+    /// The categorical fields of the channels by name, `[n]` each.
+    pub(super) candidates: Vec<(String, ArrayRef)>,
     /// Places in the list shown `[n]`.
     pub(super) position: UInt16Array,
 }
 
-/// Reads them in the order of the files, as many requests at a time as are asked for.
+/// Reads them in the order of the rows, as many requests at a time as are asked for.
 #[derive(Debug)]
 pub struct OriginalIds {
+    /// Where the feeds are, for messages.
     path: PathBuf,
     fields: Vec<String>,
-    rows: RowReader,
+    rows: RowSource,
     waiting: VecDeque<Lot>,
     /// The types of the first rows, which all others get, too.
     types: Option<Vec<DataType>>,
@@ -71,13 +75,18 @@ impl OriginalIds {
         let fields = candidate_fields(feeds.schema());
         let of_candidates = fields.iter().map(String::as_str).chain(["position"]).collect();
         let columns = [("request_id", vec![]), ("user_id", vec![]), ("candidates", of_candidates)];
-        Ok(Self {
-            path: feeds.path().into(),
-            rows: RowReader::new(feeds.known(), &files, row_groups(&files), &columns),
-            fields,
-            waiting: VecDeque::new(),
-            types: None,
-        })
+        let rows = RowReader::new(feeds.known(), &files, row_groups(&files), &columns);
+        Ok(Self::new(feeds.path(), fields, RowSource::Files(rows)))
+    }
+
+    /// Of feeds in memory.
+    pub fn of_table(feeds: &FeedTable) -> Self {
+        let fields = candidate_fields(feeds.schema());
+        Self::new(Path::new(TABLE), fields, RowSource::Table(feeds.rows()))
+    }
+
+    fn new(path: &Path, fields: Vec<String>, rows: RowSource) -> Self {
+        Self { path: path.into(), fields, rows, waiting: VecDeque::new(), types: None }
     }
 
     /// The ids of the next `feeds` requests.
@@ -122,8 +131,8 @@ impl OriginalIds {
             request_id: joined(0, 0)?,
             user_id: joined(0, 1)?,
             candidates: (0..self.fields.len())
-                .map(|column| joined(1, column))
-                .collect::<Result<_, _>>()?,
+                .map(|column| Ok((self.fields[column].clone(), joined(1, column)?)))
+                .collect::<Result<_, Error>>()?,
             position: position.clone(),
         })
     }

@@ -19,8 +19,8 @@ use super::original::candidate_fields;
 use crate::arrow_schema::{STANDS_TWICE, stands_twice};
 use crate::decode::{Place, Problem};
 use crate::error::Error;
-use crate::footer::{check_extent, guarded, located};
 use crate::hidden_times;
+use crate::parquet_file::{check_extent, guarded, located};
 use crate::values;
 
 /// The scores of candidates, found by request and ids. Holds 29 bytes per row and 4 per row and task.

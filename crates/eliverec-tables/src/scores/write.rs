@@ -1,48 +1,25 @@
 //! Writes a score file; it gets its name when all of it is on disk.
 
-use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Float32Builder, ListBuilder, RecordBatch, UInt32Array};
-use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
-use eliverec_core::offsets::Offsets;
 use eliverec_core::task::P_WATCH;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::original::{Originals, candidate_fields};
+use super::rows::ScoredFeeds;
 use crate::directory::FeedDirectory;
 use crate::error::{Error, cannot_write};
-use crate::footer::guarded;
+use crate::parquet_file::guarded;
 use crate::partial::parent_of;
-
-/// Lists `[b]` by the name of their column.
-pub type NamedLists = Vec<(String, Vec<Vec<f32>>)>;
-
-/// The scores of some requests.
-#[derive(Debug)]
-pub struct ScoredFeeds<'a> {
-    /// Their ids.
-    pub ids: Originals,
-    /// From request to candidates.
-    pub candidates: &'a Offsets,
-    /// Named numbers of every candidate `[n]`; the same names in every call.
-    pub numbers: Vec<(String, Vec<f32>)>,
-    /// Named lists of every request `[b]`, the same for all of its candidates; the same names in every call.
-    pub lists: NamedLists,
-}
 
 /// Dropped without [`ScoreWriter::finish`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct ScoreWriter {
     path: PathBuf,
     partial: PartialFile,
-    fields: Vec<String>,
     file: Option<File>,
     writer: Option<Box<ArrowWriter<File>>>,
 }
@@ -98,9 +75,8 @@ impl ScoreWriter {
             }
             Err(TryLockError::Error(e)) => return Err(e.into()),
         }
-        let fields = candidate_fields(feeds.schema());
         let partial = PartialFile(partial);
-        Ok(Self { path, partial, fields, file: Some(file), writer: None })
+        Ok(Self { path, partial, file: Some(file), writer: None })
     }
 
     /// Adds requests.
@@ -108,41 +84,8 @@ impl ScoreWriter {
     /// # Errors
     /// What the file system refuses.
     pub fn write(&mut self, feeds: ScoredFeeds<'_>) -> Result<(), Error> {
-        let owners = UInt32Array::from(feeds.candidates.owners());
         let failed = |e: &dyn std::fmt::Display| cannot_write(&self.path, e);
-        let repeat = |array: &ArrayRef| take(array, &owners, None).map_err(|e| failed(&e));
-        let mut columns: Vec<(String, ArrayRef)> = vec![
-            ("request_id".into(), repeat(&feeds.ids.request_id)?),
-            ("user_id".into(), repeat(&feeds.ids.user_id)?),
-        ];
-        columns.extend(self.fields.iter().cloned().zip(feeds.ids.candidates));
-        columns.push(("position".into(), Arc::new(feeds.ids.position)));
-        for (name, numbers) in feeds.numbers {
-            columns.push((name, Arc::new(Float32Array::from(numbers))));
-        }
-        for (name, lists) in feeds.lists {
-            let mut builder = ListBuilder::new(Float32Builder::new());
-            for (list, range) in lists.iter().zip(feeds.candidates.ranges()) {
-                for _ in range {
-                    builder.values().append_slice(list);
-                    builder.append(true);
-                }
-            }
-            columns.push((name, Arc::new(builder.finish())));
-        }
-        let mut names = BTreeSet::new();
-        if let Some((name, _)) = columns.iter().find(|(name, _)| !names.insert(name.as_str())) {
-            let reason = format!(
-                "would have two columns {name}; rename the channel's field or the task of that name"
-            );
-            return Err(Error::directory(&self.path, reason));
-        }
-        let fields = columns.iter().map(|(name, array)| {
-            Field::new(name, array.data_type().clone(), name == "position" || is_list(array))
-        });
-        let schema = Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()));
-        let arrays = columns.into_iter().map(|(_, array)| array).collect();
-        let rows = RecordBatch::try_new(Arc::clone(&schema), arrays).map_err(|e| failed(&e))?;
+        let rows = feeds.rows(&self.path)?;
         let writer = match &mut self.writer {
             Some(writer) => writer,
             none => {
@@ -150,7 +93,7 @@ impl ScoreWriter {
                 let properties = WriterProperties::builder()
                     .set_compression(Compression::ZSTD(ZstdLevel::default()))
                     .build();
-                let writer = ArrowWriter::try_new(file, schema, Some(properties));
+                let writer = ArrowWriter::try_new(file, rows.schema(), Some(properties));
                 none.insert(Box::new(writer.map_err(|e| failed(&e))?))
             }
         };
@@ -188,7 +131,3 @@ fn is_of_scores(path: &Path) -> Result<bool, Error> {
 }
 
 const ROW_GROUP_ROWS: usize = 1 << 17;
-
-fn is_list(array: &ArrayRef) -> bool {
-    matches!(array.data_type(), DataType::List(_))
-}

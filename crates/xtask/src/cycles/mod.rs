@@ -36,7 +36,7 @@ type Graph = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Looks through every crate of the workspace.
 pub(crate) fn check() -> Result<()> {
-    let mut crates: Vec<PathBuf> = Vec::new();
+    let mut crates: Vec<PathBuf> = vec![root()?.join("python")];
     for entry in fs_err::read_dir(root()?.join("crates"))? {
         crates.push(entry?.path());
     }
