@@ -1,52 +1,19 @@
-//! What is asked, what is answered, and why.
+//! What is answered, and why.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use eliverec_core::Feed;
-use eliverec_core::event::Scalar;
 use eliverec_core::schema::Group;
-use eliverec_features::{Candidate, Request};
 use eliverec_models::fast::Wanted;
 use eliverec_retrieval::merge::Given;
 use eliverec_run::{Explained, Prepared, explained};
-use eliverec_state::Acknowledged;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::problem::{Code, Problem};
 use crate::served::Served;
 use crate::telemetry::Stages;
-
-/// Who asks, when, and where.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Asked {
-    /// Ties the answer to impressions and what follows.
-    pub request_id: u64,
-    /// Who.
-    pub user_id: u64,
-    /// When, milliseconds since 1970 UTC.
-    pub at_ms: i64,
-    /// The schema's `context` fields, in its order.
-    pub context: Vec<Scalar>,
-    /// All tasks, or p(watch) alone.
-    pub wanted: Wanted,
-}
-
-impl Asked {
-    /// The request that could show these channels.
-    pub(crate) fn request(&self, channels: impl IntoIterator<Item = u64>) -> Request {
-        let candidate =
-            |channel_id| Candidate { event_id: 0, channel_id, position: None, outcome: None };
-        Request {
-            request_id: self.request_id,
-            user_id: self.user_id,
-            ts_ms: self.at_ms,
-            context: self.context.clone(),
-            candidates: channels.into_iter().map(candidate).collect(),
-        }
-    }
-}
 
 /// Channels with scores.
 #[derive(Debug)]
@@ -102,26 +69,6 @@ impl From<Given> for GivenBy {
     fn from(given: Given) -> Self {
         let Given { source, rank, score, propensity } = given;
         Self { source: source.name(), rank, score, propensity }
-    }
-}
-
-/// A batch is on disk, and the features know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Acknowledgement {
-    /// Events that the features know now.
-    pub admitted: u64,
-    /// Events whose id was taken before: nothing was done.
-    pub duplicate: u64,
-    /// Events that arrived too long after they happened: logged, and left out of the features.
-    pub late: u64,
-    /// The newest event of the log.
-    pub log_position: u64,
-}
-
-impl From<Acknowledged> for Acknowledgement {
-    fn from(acknowledged: Acknowledged) -> Self {
-        let Acknowledged { sequence, applied, duplicates, late } = acknowledged;
-        Self { admitted: applied, duplicate: duplicates, late, log_position: sequence }
     }
 }
 

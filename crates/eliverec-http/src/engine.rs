@@ -12,7 +12,9 @@ use eliverec_retrieval::RetrievalConfig;
 use eliverec_retrieval::merge::Given;
 use eliverec_state::{Replica, Row, State, StateConfig, Table};
 
-use crate::answer::{Acknowledgement, Answer, Asked, Bundles, Scored};
+use crate::acknowledgement::Acknowledgement;
+use crate::answer::{Answer, Bundles, Scored};
+use crate::asked::Asked;
 use crate::background::quietly;
 use crate::error::Error;
 use crate::held::{Asker, Held, of_state};

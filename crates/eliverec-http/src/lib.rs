@@ -1,8 +1,10 @@
 //! The service over HTTP: access, limits, refusals, metrics.
 
 pub mod access;
+pub mod acknowledgement;
 pub mod admission;
 pub mod answer;
+pub mod asked;
 pub mod background;
 pub mod clock;
 pub mod engine;

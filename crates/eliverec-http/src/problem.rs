@@ -104,6 +104,18 @@ impl Code {
         }
     }
 
+    /// Whether it is told before the body was read: then the connection ends, and the caller has to know that.
+    const fn is_before_the_body(self) -> bool {
+        matches!(
+            self,
+            Self::Unauthenticated
+                | Self::Forbidden
+                | Self::MethodNotAllowed
+                | Self::TooLarge
+                | Self::UnsupportedMediaType
+        )
+    }
+
     /// Its name, as in `type` and in the metrics.
     pub const fn name(self) -> &'static str {
         self.words().0
@@ -207,6 +219,9 @@ impl IntoResponse for Problem {
         }
         if self.code == Code::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.code.is_before_the_body() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response.extensions_mut().insert(self.code);
         response

@@ -15,7 +15,7 @@ use eliverec_retrieval::{
 use eliverec_run::no_intents;
 use eliverec_serve::{Bundle, CandidateScorer};
 
-use crate::answer::Asked;
+use crate::asked::Asked;
 use crate::error::Error;
 use crate::held::Asker;
 use crate::problem::Problem;

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::answer::Acknowledgement;
+use crate::acknowledgement::Acknowledgement;
 
 /// A part of the way of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -22,6 +22,20 @@ pub(crate) enum Problem {
     Value { row: usize, field: String, reason: String },
 }
 
+/// What [`decode`] refuses in the first row that it refuses alone: it goes column by column, and `problem`, its first, may be of a later row.
+pub(crate) fn first_problem(
+    schema: &Schema,
+    ts_unit: TimeUnit,
+    batch: &RecordBatch,
+    problem: Problem,
+) -> Problem {
+    let of_row = |i: usize| match decode(schema, ts_unit, &batch.slice(i, 1)) {
+        Err(Problem::Value { field, reason, .. }) => Some(Problem::Value { row: i, field, reason }),
+        _ => None,
+    };
+    (0..batch.num_rows()).find_map(of_row).unwrap_or(problem)
+}
+
 /// Rows that hold at least the columns that `schema` declares; others are ignored. A batch without rows checks the columns
 /// alone. `ts_unit` is that of a `ts` that is a plain integer.
 ///

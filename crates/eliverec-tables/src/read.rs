@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use eliverec_core::{Feed, FeedColumns, Schema};
 
-use crate::decode::{decode, wanted};
+use crate::decode::{decode, first_problem, wanted};
 use crate::error::Error;
 use crate::file_columns::KnownColumns;
 use crate::footer::{FeedFile, RowGroupPlace};
@@ -75,7 +75,9 @@ impl FeedReader {
     fn decode(&mut self) -> Result<Option<FeedColumns>, Error> {
         let Some(rows) = self.rows.next()? else { return Ok(None) };
         let feeds = decode(&self.schema, rows.ts_unit, &rows.batch);
-        feeds.map(Some).map_err(|problem| rows.located(problem))
+        feeds.map(Some).map_err(|problem| {
+            rows.located(first_problem(&self.schema, rows.ts_unit, &rows.batch, problem))
+        })
     }
 }
 

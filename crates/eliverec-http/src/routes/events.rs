@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use eliverec_core::{Event, EventKind};
 
-use crate::answer::Acknowledgement;
+use crate::acknowledgement::Acknowledgement;
 use crate::extract::Batch;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::Service;

@@ -10,7 +10,8 @@ use eliverec_models::fast::Wanted;
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
-use crate::answer::{Answer, Asked, GivenBy};
+use crate::answer::{Answer, GivenBy};
+use crate::asked::Asked;
 use crate::extract::Admissible;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::Service;

@@ -9,7 +9,7 @@ use eliverec_state::Row;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::answer::Acknowledgement;
+use crate::acknowledgement::Acknowledgement;
 use crate::extract::{Batch, Body};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::service::Service;

@@ -17,7 +17,7 @@ fn name(split: Split, i: usize) -> String {
 
 /// Writes the feeds of `feeds` once more, each into a file of its own.
 fn scatter(sandbox: &Sandbox) {
-    let feeds = FeedDirectory::open(sandbox.path("feeds")).unwrap();
+    let feeds = FeedDirectory::open(sandbox.path("one")).unwrap();
     let encoder = FeedEncoder::new(feeds.schema()).unwrap();
     for split in Split::ALL {
         for (i, feed) in feeds.read(split).unwrap().enumerate() {
@@ -27,7 +27,7 @@ fn scatter(sandbox: &Sandbox) {
             writer.finish().unwrap();
         }
     }
-    fs_err::copy(sandbox.path("feeds/schema.toml"), sandbox.path("many/schema.toml")).unwrap();
+    fs_err::copy(sandbox.path("one/schema.toml"), sandbox.path("many/schema.toml")).unwrap();
 }
 
 fn json_of(sandbox: &Sandbox, words: &str) -> Value {
@@ -37,15 +37,15 @@ fn json_of(sandbox: &Sandbox, words: &str) -> Value {
 #[test]
 fn many_files_give_what_one_gives() {
     let sandbox = Sandbox::new();
-    sandbox.write_feeds("feeds", 300);
+    sandbox.write_feeds("one", 300);
     scatter(&sandbox);
     let train = "train --config config.toml --quiet training.max_steps=3 --out";
-    sandbox.succeed(&format!("{train} run --feeds feeds"));
+    sandbox.succeed(&format!("{train} run --feeds one"));
     for words in
         ["inspect", "evaluate --run run --feeds", "evaluate --run run --split train --feeds"]
     {
         let [one, many] =
-            ["feeds", "many"].map(|feeds| json_of(&sandbox, &format!("{words} {feeds}")));
+            ["one", "many"].map(|feeds| json_of(&sandbox, &format!("{words} {feeds}")));
         let (of_one, of_many) = (&one["read"], &many["read"]);
         assert_eq!((&of_many["files"], &of_many["rows"]), (&of_one["rows"], &of_one["rows"]));
         let without_read = |mut of: Value| {

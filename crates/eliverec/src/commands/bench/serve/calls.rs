@@ -12,7 +12,7 @@ use eliverec_core::{Feed, Schema};
 use eliverec_tables::FeedDirectory;
 use serde_json::{Map, Value, json};
 
-use super::{Arguments, Call};
+use super::arguments::{Arguments, Call};
 use crate::commands::now_ms;
 
 /// Bodies by number.

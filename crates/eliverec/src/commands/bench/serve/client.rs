@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::Arguments;
+use super::arguments::Arguments;
 use super::calls::Calls;
 use super::percentiles::Percentiles;
 
@@ -50,6 +50,11 @@ pub(super) struct Answered {
     pub(super) stages: Vec<(Box<str>, Duration)>,
     /// Whether the answer says when to come again.
     pub(super) retry_after: bool,
+}
+
+/// Those that were answered with 200.
+pub(super) fn good(answers: &[Answered]) -> impl Iterator<Item = &Answered> {
+    answers.iter().filter(|of| of.status == 200)
 }
 
 pub(super) struct Client {

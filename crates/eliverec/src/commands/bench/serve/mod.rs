@@ -1,5 +1,6 @@
 //! `eliverec bench serve`: how long a running service takes under a load that does not wait for it.
 
+mod arguments;
 mod calls;
 mod client;
 mod percentiles;
@@ -7,96 +8,20 @@ mod swaps;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use comfy_table::CellAlignment;
 use eliverec_serve::bench::product_rate;
-use eliverec_tables::{FeedDirectory, Split};
+use eliverec_tables::FeedDirectory;
 use serde::Serialize;
 
 use crate::commands::{plain_table, print, print_json};
+pub(super) use arguments::Arguments;
+use arguments::Call;
 use calls::Calls;
-use client::{Answered, Client, Pace};
+use client::{Answered, Client, Pace, good};
 use percentiles::Percentiles;
-
-/// Ask a running service at a given rate, however long it takes, and tell the times from when each request was due
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-The service goes by its own clock. Pin it and this tool to a core each (taskset), or they compete.
-
-Examples:
-  eliverec bench serve --url http://127.0.0.1:8088 --feeds demo/feeds --histories 50              all that it can answer
-  eliverec bench serve --url http://127.0.0.1:8088 --feeds demo/feeds --load 0.5                  half of that
-  eliverec bench serve --url http://127.0.0.1:8088 --feeds demo/feeds --load 0.5 --swap A --swap B
-  eliverec bench serve --url http://127.0.0.1:8088 --feeds demo/feeds --call events --connections 16 --fsync work")]
-pub(super) struct Arguments {
-    /// Address of the service, such as http://127.0.0.1:8088
-    #[arg(long, value_name = "URL")]
-    url: String,
-    /// Feed directory of the service's schema, whose requests are sent: user, context, candidates
-    #[arg(long, value_name = "DIR")]
-    feeds: PathBuf,
-    /// train, validation or test
-    #[arg(long, default_value = "test")]
-    split: Split,
-    /// What is asked: rank the feeds' candidates, filled up to --candidates with those of others; recommend; or take events in
-    #[arg(long, value_enum, default_value = "rank")]
-    call: Call,
-    /// Calls a second; if neither this nor --load is given, the next one when the one before is answered
-    #[arg(long, conflicts_with = "load")]
-    rate: Option<f64>,
-    /// Calls a second as a share of what the service answers when the next waits for the one before, measured first
-    #[arg(long, value_name = "SHARE")]
-    load: Option<f64>,
-    /// Seconds of load; after a tenth of that as warm-up
-    #[arg(long, default_value_t = 20.0)]
-    seconds: f64,
-    /// Tell every minute how it goes
-    #[arg(long)]
-    soak: bool,
-    /// Candidates of a request to rank
-    #[arg(long, default_value_t = 100)]
-    candidates: usize,
-    /// Ask for p(watch) without the tasks
-    #[arg(long)]
-    watch_only: bool,
-    /// Give every user so many watches and clicks first, and begin the streams of all channels
-    #[arg(long, value_name = "EVENTS")]
-    histories: Option<u64>,
-    /// Users numbered from 1 in place of those of the feeds
-    #[arg(long)]
-    users: Option<u64>,
-    /// Events of one call
-    #[arg(long, default_value_t = 50)]
-    batch: usize,
-    /// Connections
-    #[arg(long, default_value_t = 32)]
-    connections: usize,
-    /// Bundle to put in service under the load, one after the other again and again; latencies meanwhile are told apart
-    #[arg(long, value_name = "BUNDLE")]
-    swap: Vec<PathBuf>,
-    /// How often
-    #[arg(long, default_value_t = 100, requires = "swap")]
-    swaps: usize,
-    /// Time fsync in this directory, too: that of the service's state, or one on the same disk
-    #[arg(long, value_name = "DIR")]
-    fsync: Option<PathBuf>,
-    /// Token with the scopes read, ingest and admin, if the service has tokens
-    #[arg(long, env = "ELIVEREC_TOKEN")]
-    token: Option<String>,
-    /// Print one JSON object; with --soak one before it for every minute
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Call {
-    Rank,
-    Recommend,
-    Events,
-}
 
 /// What was measured.
 #[derive(Debug, Serialize)]
@@ -152,10 +77,6 @@ impl UnderLoad {
             latency,
         }
     }
-}
-
-fn good(answers: &[Answered]) -> impl Iterator<Item = &Answered> {
-    answers.iter().filter(|of| of.status == 200)
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {

@@ -6,9 +6,9 @@ use anyhow::anyhow;
 use serde::Serialize;
 use serde_json::json;
 
-use super::client::{Answered, Client};
+use super::arguments::Arguments;
+use super::client::{Answered, Client, good};
 use super::percentiles::Percentiles;
-use super::{Arguments, good};
 
 /// What swaps cost those who asked meanwhile.
 #[derive(Debug, Serialize)]
