@@ -19,15 +19,16 @@ use std::fmt::Debug;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use eliverec_core::{Dimensions, Feed, Schema};
-use eliverec_features::{ChannelState, FeatureConfig, FeedBuilder, Request, UserState, Wanted};
+use eliverec_core::{Feed, Schema};
+use eliverec_features::{FeatureConfig, FeedBuilder, Request, Wanted};
 
+use crate::asking::{Following, Known};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::group::{Closed, Entry, decode_user};
 use crate::record::Record;
 use crate::snapshot::read_to_follow;
-use crate::store::{FeatureStore, Features, Stand, User};
+use crate::store::{FeatureStore, Features, Stand};
 
 /// A writer that has not told a moment for so long is not heard of any more.
 const SILENT: Duration = Duration::from_secs(10);
@@ -71,67 +72,6 @@ struct Heard {
     closed: Closed,
     /// When it told another than before, by the clock here; `None` if it has not yet.
     at: Option<Instant>,
-}
-
-/// What is followed from a snapshot on.
-#[derive(Debug)]
-struct Following {
-    epoch: String,
-    store: FeatureStore,
-    /// Texts of channels.
-    names: RwLock<HashMap<u64, String>>,
-    /// Parts of the snapshot have records up to here, so that before it they are not of one position.
-    whole_from: u64,
-}
-
-/// The folds of a user for one request.
-#[derive(Debug)]
-pub struct Known {
-    following: Arc<Following>,
-    id: u64,
-    user: Option<User>,
-    /// Every record of the user up to here is in the folds.
-    as_of: u64,
-    closed: Closed,
-    until: Instant,
-}
-
-impl Following {
-    fn position(&self) -> u64 {
-        self.store.with_clock(|clock| clock.position())
-    }
-}
-
-impl Known {
-    /// The channels that are live now, in ascending order.
-    pub fn live(&self) -> Arc<[u64]> {
-        self.following.store.live()
-    }
-
-    /// As [`crate::State::read_channels`].
-    pub fn read_channels<T>(
-        &self,
-        channels: &[u64],
-        each: impl FnMut(u64, &ChannelState, &Dimensions) -> T,
-    ) -> Vec<T> {
-        self.following.store.read_channels(channels, each)
-    }
-
-    /// As [`crate::State::read_user`].
-    pub fn read_user<T>(&self, with: impl FnOnce(&UserState, &Dimensions) -> T) -> Option<T> {
-        let tables = self.following.store.tables.read().unwrap_or_else(PoisonError::into_inner);
-        self.user.as_ref().map(|user| with(&user.state, &tables.dimensions))
-    }
-
-    /// The moment of a request when it is `now_ms`, and its position.
-    fn stand(&self, clock: &mut Clock, now_ms: i64) -> (i64, u64) {
-        if clock.position() == self.closed.position {
-            clock.read(now_ms.min(self.closed.at_ms))
-        } else {
-            // Right behind the last stamp.
-            clock.read(i64::MIN)
-        }
-    }
 }
 
 impl Replica {
