@@ -73,8 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             .map_err(eliverec_train::Error::from)?,
         None => RetrievalConfig::default(),
     };
-    let scorer =
-        arguments.run.as_ref().map(|run| open_run(run)).transpose()?.map(|(scorer, _)| scorer);
+    let opened = arguments.run.as_ref().map(|run| open_run(run)).transpose()?;
     let log = match &arguments.logs {
         Some(logs) => Some(EventLog::open(&Store::open(logs)?)?),
         None => None,
@@ -92,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         k: &k,
         config,
         neighbours: NeighbourSettings::default(),
-        run: scorer.as_ref().zip(arguments.run.as_deref()),
+        run: opened.as_ref().map(|(scorer, _)| scorer).zip(arguments.run.as_deref()),
         log: log.as_ref().map(|log| (log, features)),
         lenient: arguments.lenient,
         window_minutes: arguments.window,
@@ -106,10 +105,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         let findings = other_log(feeds.path(), log)?.into_iter().collect();
         measured.checked = measured.checked.and(Checked { findings, ..Checked::default() });
     }
-    let run = scorer.as_ref().zip(arguments.run.as_deref()).map(|(scorer, path)| RunRead {
-        path,
-        model: scorer.config.model.name(),
-        checkpoint: &scorer.commit.best,
+    let run = opened.as_ref().zip(arguments.run.as_deref()).map(|((scorer, commit), path)| {
+        RunRead { path, model: scorer.config.model.name(), checkpoint: &commit.best }
     });
     let result = Printed { run, measured: &measured };
     reading::end(arguments.json, &measured.checked, &result, || {
