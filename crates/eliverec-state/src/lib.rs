@@ -5,7 +5,7 @@
 //! - `ingest`: one thread writes what many callers bring, group by group: log, store, acknowledgement.
 //! - `clock`: the one order of stamps and requests. `known`: copies.
 //! - `store`, `shards`, `survey`: the folds of `eliverec-features` and the tables, sharded.
-//! - [`Replica`]: a state that follows another process's. `fetched`: what it has for a request. `group`, `followed`: what it is told.
+//! - [`Replica`]: a state that follows another process's. `asking`: one request there. `group`, `followed`: what it is told.
 //! - `log`, `segment`, `record`: the log on disk, in redb. `snapshot`, `snapshot_files`: the store on disk. `recover`: a start.
 //!
 //! # Parity
@@ -29,10 +29,10 @@
 //! [`Opened`] tells it; a log that is damaged is refused by name. After a kill, redb goes back to the last commit that is whole, so damage to
 //! the very last commit cannot be told from one that was never finished, unless a snapshot knows of it.
 
+mod asking;
 mod clock;
 mod config;
 mod error;
-mod fetched;
 mod files;
 mod followed;
 mod group;
@@ -51,9 +51,9 @@ mod state;
 mod store;
 mod survey;
 
+pub use asking::Known;
 pub use config::StateConfig;
 pub use error::Error;
-pub use fetched::Known;
 pub use followed::drawn;
 pub use group::{Closed, FOLLOWED_VERSION, Group, Publisher};
 pub use ingest::Acknowledged;

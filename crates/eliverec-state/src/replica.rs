@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 use eliverec_core::{Dimensions, Feed, Schema};
 use eliverec_features::{FeatureConfig, FeedBuilder, Request, Wanted};
 
+use crate::asking::{Following, Known};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::fetched::{Following, Known};
 use crate::group::{Closed, Entry, decode_user};
 use crate::record::Record;
 use crate::snapshot::read_to_follow;

@@ -265,19 +265,19 @@ fn who_cannot_share_is_refused_by_name() {
     fs_err::write(sandbox.path("serve.toml"), "[state]\ngather_ms = 0\n").unwrap();
     let writer = writer(&sandbox, &redis);
     let url = redis.url();
-    let serve = "serve --bundle bundle --listen 127.0.0.1:0";
+    let command = "serve --bundle bundle --listen 127.0.0.1:0";
     let refused = |words: &str| {
         let output = sandbox.run(words);
         assert_eq!(output.status.code(), Some(2), "{words}");
         String::from_utf8(output.stderr).unwrap()
     };
-    let told = refused(&format!("{serve} --state other --redis {url}"));
+    let told = refused(&format!("{command} --state other --redis {url}"));
     assert!(told.contains("another process"), "{told}");
-    let told = refused(&format!("{serve} --follow nowhere"));
+    let told = refused(&format!("{command} --follow nowhere"));
     assert!(told.contains("redis://"), "{told}");
     // What it answers is in no log.
     fs_err::write(sandbox.path("answers.toml"), "impressions = \"answers\"\n").unwrap();
-    let told = refused(&format!("{serve} --config answers.toml --follow {url}"));
+    let told = refused(&format!("{command} --config answers.toml --follow {url}"));
     assert!(told.contains("impressions"), "{told}");
     // A bundle of other folds cannot follow.
     sandbox.succeed("samples --logs logs --out few --channel-history 5");

@@ -1,4 +1,4 @@
-//! What a replica has for one request: the folds of the user, which were fetched, and the state that is followed.
+//! Who asks where another process's state is followed: the folds of one user beside what is followed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
