@@ -36,7 +36,7 @@ stop() {
   wait $server
 }
 trap 'kill $server 2>/dev/null || true' EXIT
-load() { shown bench serve --url "$url" --feeds "$work/feeds" "$@"; }
+load() { shown bench serve --url "$url" --feeds "$work/feeds" --seconds 10 "$@"; }
 
 title "The ranker alone"
 shown bench ranker
@@ -59,10 +59,10 @@ load --call recommend --load 0.5
 echo '```'
 title "Three times as much as it can answer"
 load --load 3 --connections 128
-load --load 0.5 --seconds 10
+load --load 0.5
 echo '```'
 title "A hundred bundles put in service under half load"
-load --load 0.5 --seconds 300 --swap "$work/float16" --swap "$work/float32"
+load --load 0.5 --seconds 150 --swap "$work/float16" --swap "$work/float32"
 echo '```'
 title "Events"
 load --call events --connections 16 --fsync "$work"
