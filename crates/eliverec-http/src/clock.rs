@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use eliverec_core::Day;
+
 use crate::problem::Problem;
 
 /// Where the moments of requests and arrivals come from.
@@ -63,6 +65,9 @@ impl Clock {
                 field,
                 "this service goes by its own clock; leave it out, or start with --clock callers",
             )),
+            (Self::Callers(_), Some(moment)) if Day::of(moment).is_none() => {
+                Err(Problem::invalid(field, format!("{moment} ms is no day of the calendar")))
+            }
             (Self::Callers(newest), Some(moment)) => {
                 let before = newest.fetch_max(moment, Ordering::AcqRel);
                 if moment < before {

@@ -1,7 +1,7 @@
 //! From a request to its answer, and from one bundle to the next.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -226,7 +226,10 @@ impl Engine {
     pub fn learn_channels<'a>(&self, ids: impl Iterator<Item = &'a Id>) -> Result<(), Problem> {
         let (state, names) = self.held.own()?;
         let learnt = names.learn(ids);
-        let failed = |e: Error| Problem::new(Code::Unavailable, e.to_string()).retry_after(60);
+        let failed = |e: Error| {
+            let code = if e.is_disk_full() { Code::StorageFull } else { Code::Unavailable };
+            Problem::new(code, e.to_string()).retry_after(60)
+        };
         state.publish_names(learnt.map_err(failed)?);
         Ok(())
     }
@@ -318,9 +321,9 @@ impl Engine {
         }
     }
 
-    /// How requests to the bundle in service are scored, and what its cache holds.
-    pub fn scorer_counts(&self) -> eliverec_serve::ScorerCounts {
-        self.bundles.load().active.scorer.counts()
+    /// What the cache of the bundle in service holds.
+    pub fn cache_counts(&self) -> eliverec_serve::CacheCounts {
+        self.bundles.load().active.scorer.counts().cache
     }
 
     /// Loads the bundle at `path`, verified to the last byte and warmed up by its golden requests, and puts it in service.
@@ -328,10 +331,7 @@ impl Engine {
     /// # Errors
     /// A bundle that is refused, of another schema or of other settings of the folds; the one in service stays.
     pub fn activate(&self, path: &Path) -> Result<Bundles, Problem> {
-        let loading = self.loading.try_lock();
-        let _loading = loading.map_err(|_| {
-            Problem::new(Code::Overloaded, "another bundle is being loaded").retry_after(5)
-        })?;
+        let _loading = self.load()?;
         let served = quietly(|| Served::open(path, &self.retrieval, self.cache_bytes));
         let refused = |detail: String| Problem::new(Code::BundleRefused, detail);
         let served = served.map_err(|e| refused(e.to_string()))?;
@@ -354,12 +354,24 @@ impl Engine {
         Ok(self.bundles())
     }
 
+    /// Leave to change what is in service.
+    fn load(&self) -> Result<MutexGuard<'_, ()>, Problem> {
+        match self.loading.try_lock() {
+            Ok(loading) => Ok(loading),
+            Err(TryLockError::Poisoned(loading)) => Ok(loading.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                let detail = "another bundle is being loaded";
+                Err(Problem::new(Code::Overloaded, detail).retry_after(5))
+            }
+        }
+    }
+
     /// Puts the bundle before the one in service in its place.
     ///
     /// # Errors
-    /// There is none before.
+    /// There is none before, or another is being loaded.
     pub fn roll_back(&self) -> Result<Bundles, Problem> {
-        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _loading = self.load()?;
         let now = self.bundles.load_full();
         let Some(previous) = &now.previous else {
             return Err(Problem::new(Code::NotFound, "no bundle was in service before this one"));

@@ -51,6 +51,8 @@ pub enum Error {
         path: PathBuf,
         /// What failed.
         reason: String,
+        /// Whether that is want of room.
+        disk_full: bool,
     },
     /// The address is taken, or the network fails.
     #[error("the network: {0}")]
@@ -58,6 +60,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a disk has no room.
+    pub const fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Names { disk_full: true, .. })
+    }
+
     /// Whether the input or the request is at fault, which the command line answers with exit code 2.
     pub fn is_bad_input(&self) -> bool {
         match self {

@@ -1,10 +1,11 @@
 //! Bodies and queries, whose refusals are problems like all others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
@@ -25,9 +26,16 @@ pub struct Admissible<T>(pub T);
 #[derive(Debug)]
 pub struct Batch<T>(pub Vec<T>);
 
+/// The named segments of a path.
+#[derive(Debug)]
+pub struct Segments<T>(pub T);
+
 /// The parameters behind `?`.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
+
+/// The longest that a body may take to arrive.
+const BODY: Duration = Duration::from_secs(20);
 
 /// How a body is declared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,7 +60,10 @@ fn media(headers: &HeaderMap) -> Result<Media, Problem> {
 }
 
 async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+    let read = tokio::time::timeout(BODY, Bytes::from_request(request, state)).await;
+    let late =
+        |_| Problem::new(Code::Timeout, format!("the body took more than {} s", BODY.as_secs()));
+    read.map_err(late)?.map_err(|rejection| match rejection {
         BytesRejection::FailedToBufferBody(failed)
             if failed.status() == StatusCode::PAYLOAD_TOO_LARGE =>
         {
@@ -113,17 +124,31 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Admissible<T> {
     }
 }
 
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segments<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let segments = Path::from_request_parts(parts, state).await;
+        let Path(segments) = segments.map_err(|rejection: PathRejection| {
+            Problem::new(Code::Malformed, format!("the path: {}", rejection.body_text()))
+        })?;
+        Ok(Self(segments))
+    }
+}
+
 /// The first byte that is no white space.
 fn first(text: &[u8]) -> Option<u8> {
     text.iter().copied().find(|byte| !byte.is_ascii_whitespace())
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Batch<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Batch<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Problem> {
         let media = media(request.headers())?;
-        let text = bytes(request, state).await?;
+        let text = bytes(request, service).await?;
+        // Nor is a batch parsed that could not wait for the log.
+        service.ingesting.has_room()?;
         let rows = match (media, first(&text)) {
             (Media::Lines, _) => {
                 let lines = text.split(|byte| *byte == b'\n').filter(|line| first(line).is_some());

@@ -13,6 +13,12 @@ use crate::wire::Id;
 
 const TABLE: TableDefinition<'_, u64, &str> = TableDefinition::new("channels");
 
+fn failed(path: &Path, error: redb::Error) -> Error {
+    let disk_full =
+        matches!(&error, redb::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull);
+    Error::Names { path: path.into(), reason: error.to_string(), disk_full }
+}
+
 /// Texts by their hash.
 #[derive(Debug)]
 pub(crate) struct Names {
@@ -24,8 +30,7 @@ pub(crate) struct Names {
 impl Names {
     /// Those in the file at `path`, which is made if it is not there.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let failed =
-            |error: redb::Error| Error::Names { path: path.into(), reason: error.to_string() };
+        let failed = |error| failed(path, error);
         let read = || -> Result<(Database, HashMap<u64, String>), redb::Error> {
             let mut builder = Builder::new();
             builder.set_check_integrity_on_open(true);
@@ -72,7 +77,7 @@ impl Names {
             write.commit()?;
             Ok(())
         };
-        write().map_err(|e| Error::Names { path: self.path.clone(), reason: e.to_string() })?;
+        write().map_err(|error| failed(&self.path, error))?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let new: Vec<_> = new.into_iter().map(|(id, text)| (id, text.to_owned())).collect();
         known.extend(new.iter().cloned());

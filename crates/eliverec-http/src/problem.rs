@@ -26,6 +26,8 @@ pub enum Code {
     TooLarge,
     /// The body is not declared as JSON.
     UnsupportedMediaType,
+    /// The body did not arrive in time.
+    Timeout,
     /// The caller should slow down.
     Overloaded,
     /// The answer would come after the deadline.
@@ -44,7 +46,7 @@ pub enum Code {
 
 impl Code {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Malformed,
         Self::Invalid,
         Self::Unauthenticated,
@@ -53,6 +55,7 @@ impl Code {
         Self::MethodNotAllowed,
         Self::TooLarge,
         Self::UnsupportedMediaType,
+        Self::Timeout,
         Self::Overloaded,
         Self::Deadline,
         Self::Misdirected,
@@ -80,6 +83,7 @@ impl Code {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "The body is not declared as JSON",
             ),
+            Self::Timeout => ("timeout", StatusCode::REQUEST_TIMEOUT, "The body came too slowly"),
             Self::Overloaded => {
                 ("overloaded", StatusCode::TOO_MANY_REQUESTS, "There is too much to do")
             }
@@ -104,7 +108,7 @@ impl Code {
         }
     }
 
-    /// Whether it is told before the body was read: then the connection ends, and the caller has to know that.
+    /// Whether it is told before the body was read to its end: then the connection ends, and the caller has to know that.
     const fn is_before_the_body(self) -> bool {
         matches!(
             self,
@@ -113,6 +117,7 @@ impl Code {
                 | Self::MethodNotAllowed
                 | Self::TooLarge
                 | Self::UnsupportedMediaType
+                | Self::Timeout
         )
     }
 

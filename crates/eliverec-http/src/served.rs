@@ -190,7 +190,12 @@ impl Served {
         let view = View { asker, fields: &self.fields, live: &ids, now_ms };
         let live = self.live(&view, &ids);
         let asked = retrieval::Asked { user_id, intents: &intents, seed: request_id };
-        Ok(self.retrieval.retrieve(&view, &live.live, &asked))
+        let mut found = self.retrieval.retrieve(&view, &live.live, &asked);
+        if !Arc::ptr_eq(&live.ids, &ids) {
+            // Another thread arranges those that are live now; of those before, some have ended.
+            found.retain(|found| ids.binary_search(&found.channel_id).is_ok());
+        }
+        Ok(found)
     }
 
     /// The user's intents, as far as a source asks with them. Ranking reads the user again, at the moment that the answer tells, and

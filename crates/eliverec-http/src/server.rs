@@ -1,7 +1,8 @@
 //! The routes with their scopes, and the life of a server: listen, answer, end without losing a request.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
@@ -10,6 +11,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use utoipa::OpenApi;
@@ -21,6 +23,9 @@ use crate::error::Error;
 use crate::problem::{Code, Problem};
 use crate::routes::{admin, events, explain, health, rank, tables};
 use crate::service::Service;
+
+/// How long requests that have begun may take when the service ends.
+const DRAIN: Duration = Duration::from_secs(15);
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -135,7 +140,24 @@ pub async fn serve(
     let router = router(Arc::clone(&service));
     // Answers leave at once, however small.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    axum::serve(listener, router).with_graceful_shutdown(ended).await.map_err(Error::Network)
+    let ending = Arc::new(Notify::new());
+    let tell = Arc::clone(&ending);
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        ended.await;
+        tell.notify_one();
+    });
+    // A caller who never ends a request does not keep the service from ending.
+    let drained = async {
+        ending.notified().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = serving.into_future() => served.map_err(Error::Network),
+        () = drained => {
+            tracing::warn!("connections were still open {} s after the end was asked for", DRAIN.as_secs());
+            Ok(())
+        }
+    }
 }
 
 /// Ends when the process is asked to: Ctrl-C, or SIGTERM where there are signals.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use eliverec_retrieval::{Candidate, SourceName};
+use eliverec_serve::CacheCounts;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -116,6 +117,11 @@ struct PositionLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CacheLabel {
+    what: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BundleLabel {
     version: String,
 }
@@ -134,6 +140,7 @@ pub struct Telemetry {
     positions: Family<PositionLabel, Gauge>,
     freshness: Gauge<f64, std::sync::atomic::AtomicU64>,
     resident: Gauge,
+    cache: Family<CacheLabel, Gauge>,
 }
 
 impl Default for Telemetry {
@@ -166,6 +173,9 @@ impl Default for Telemetry {
         let resident = Gauge::default();
         let help = "Memory of the process";
         registry.register_with_unit("resident_memory", help, Unit::Bytes, resident.clone());
+        let cache = Family::default();
+        let help = "Encoded sides of users of the bundle in service: found, not found, evicted, kept, bytes";
+        registry.register("encoded_users", help, cache.clone());
         Self {
             registry,
             answered,
@@ -178,6 +188,7 @@ impl Default for Telemetry {
             positions,
             freshness,
             resident,
+            cache,
         }
     }
 }
@@ -230,6 +241,22 @@ impl Telemetry {
     pub fn bundle(&self, version: &str) {
         self.bundle.clear();
         self.bundle.get_or_create(&BundleLabel { version: version.into() }).set(1);
+    }
+
+    /// What the cache of the bundle in service holds and has done.
+    pub fn cache(&self, counts: CacheCounts) {
+        let CacheCounts { hits, misses, evicted, entries, bytes } = counts;
+        let (kept, bytes) = (entries as u64, bytes as u64);
+        for (what, count) in [
+            ("hits", hits),
+            ("misses", misses),
+            ("evicted", evicted),
+            ("kept", kept),
+            ("bytes", bytes),
+        ] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.cache.get_or_create(&CacheLabel { what }).set(count);
+        }
     }
 
     /// Everything in the text form of Prometheus; `waiting` requests, the age of the newest event and positions in the log as of now.

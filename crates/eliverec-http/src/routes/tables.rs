@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use eliverec_core::schema::Group;
 use eliverec_state::Row;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::acknowledgement::Acknowledgement;
-use crate::extract::{Batch, Body};
+use crate::extract::{Batch, Body, Segments};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::service::Service;
 use crate::wire::{Id, Values, at_most, values};
@@ -47,7 +47,7 @@ fn group_of(table: &str) -> Result<Group, Problem> {
 )]
 pub(crate) async fn put_row(
     State(service): State<Arc<Service>>,
-    Path((table, id)): Path<(String, String)>,
+    Segments((table, id)): Segments<(String, String)>,
     Body(given): Body<Values>,
 ) -> Result<Json<Acknowledgement>, Problem> {
     let group = group_of(&table)?;
@@ -66,7 +66,7 @@ pub(crate) async fn put_row(
 )]
 pub(crate) async fn put_rows(
     State(service): State<Arc<Service>>,
-    Path(table): Path<String>,
+    Segments(table): Segments<String>,
     Batch(rows): Batch<TableRow>,
 ) -> Result<Json<Acknowledgement>, Problem> {
     let group = group_of(&table)?;

@@ -6,8 +6,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use eliverec_http::Service;
 use eliverec_http::background::stand_back;
+use eliverec_http::{Code, Service};
 use eliverec_serve::bundle::manifest::MANIFEST_FILE;
 use eliverec_state::State;
 
@@ -134,8 +134,12 @@ impl Keeper {
         if now.is_none() || now == *seen {
             return;
         }
-        *seen = now;
-        match self.service.activate(path) {
+        let activated = self.service.activate(path);
+        // One that could not be looked at now is looked at again.
+        if !activated.as_ref().is_err_and(|refused| refused.code == Code::Overloaded) {
+            *seen = now;
+        }
+        match activated {
             Ok(bundles) => {
                 tracing::info!(active = bundles.active(), "another bundle is in service");
             }

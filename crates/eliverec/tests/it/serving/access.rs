@@ -33,11 +33,14 @@ fn every_call_has_its_scope() {
     let body = json!({});
     let post = |server: &Server, path: &str| server.post(path, &body).0;
     let get = |server: &Server, path: &str| server.get(path).0;
-    let calls: [(&str, &str, Call<'_>); 8] = [
+    let put = |server: &Server, path: &str| server.put(path, &body).0;
+    let calls: [(&str, &str, Call<'_>); 10] = [
         ("read", "/v1/recommend", &post),
         ("read", "/v1/rank", &post),
         ("read", "/v1/explain?request_id=1", &get),
         ("ingest", "/v1/events", &post),
+        ("ingest", "/v1/channels/1", &put),
+        ("ingest", "/v1/channels", &put),
         ("admin", "/v1/admin/bundles", &get),
         ("admin", "/v1/admin/bundles", &post),
         ("admin", "/v1/admin/bundles/rollback", &post),

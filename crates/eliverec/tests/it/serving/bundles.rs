@@ -43,7 +43,7 @@ fn bundles_are_swapped_under_load_and_one_that_is_refused_changes_nothing() {
 
     let ended = AtomicBool::new(false);
     let asked = AtomicUsize::new(0);
-    let mut memory = Vec::new();
+    let (mut memory, mut mapped) = (Vec::new(), Vec::new());
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !ended.load(Ordering::Relaxed) {
@@ -64,6 +64,7 @@ fn bundles_are_swapped_under_load_and_one_that_is_refused_changes_nothing() {
             until("a request between swaps", || asked.load(Ordering::Relaxed) > before);
             if round == 5 || round == rounds {
                 memory.push(memory_kib(&server));
+                mapped.push(mapped_files(&server));
             }
         }
         ended.store(true, Ordering::Relaxed);
@@ -77,6 +78,8 @@ fn bundles_are_swapped_under_load_and_one_that_is_refused_changes_nothing() {
         asked.into_inner()
     ));
     assert!(after_all <= after_ten + TOLERANCE_KIB, "{after_ten} KiB, then {after_all} KiB");
+    // A bundle that was let go has none of its files mapped; a request that still holds one ends.
+    until("bundles to be let go", || mapped_files(&server) <= mapped[0]);
 
     // What takes the place of --bundle is put in service by itself.
     sandbox.succeed(&format!("{EXPORT} --out bundle --name third --force"));
@@ -85,6 +88,12 @@ fn bundles_are_swapped_under_load_and_one_that_is_refused_changes_nothing() {
 
 /// What memory may differ by between two moments, whatever is loaded: threads and their heaps come and go.
 const TOLERANCE_KIB: u64 = 16 << 10;
+
+/// Files of bundles that the process has mapped; 0 where no file says it.
+fn mapped_files(server: &Server) -> usize {
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", server.id())).unwrap_or_default();
+    maps.lines().filter(|line| line.contains(".safetensors") || line.contains(".rows")).count()
+}
 
 #[cfg(target_os = "linux")]
 fn memory_kib(server: &Server) -> u64 {

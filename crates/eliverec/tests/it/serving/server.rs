@@ -84,6 +84,11 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// KiB of memory that are in use.
     #[cfg(target_os = "linux")]
     pub(crate) fn memory_kib(&self) -> u64 {
