@@ -9,8 +9,8 @@ mkdir -p "$work"
 work=$(realpath "$work")
 [ -e "$work/logs/truth.parquet" ] || "$eliverec" simulate --out "$work/logs" --users 2000 --days 5 --seed 1 >&2
 "$eliverec" samples --logs "$work/logs" --out "$work/feeds" >&2
-if [ ! -e "$work/run/best" ]; then
-  "$eliverec" train --config "$here/serving/paper.toml" --feeds "$work/feeds" --out "$work/run" --force >&2
+if [ ! -e "$work/run/checkpoint.json" ]; then
+  "$eliverec" train --config "$here/serving/paper.toml" --feeds "$work/feeds" --out "$work/run" >&2
 fi
 for rows in float32 float16; do
   [ -e "$work/$rows" ] || "$eliverec" export --run "$work/run" --feeds "$work/feeds" --logs "$work/logs" --rows $rows --out "$work/$rows" >&2
