@@ -25,7 +25,7 @@ impl FeatureStore {
         users
     }
 
-    /// Hands on the folds of users that changed after record `after`, encoded, shard by shard.
+    /// Hands on the folds of users that changed after record `after`, encoded, shard by shard, of some shards none.
     pub(crate) fn users_changed_after<E: From<Error>>(
         &self,
         after: u64,
@@ -37,9 +37,7 @@ impl FeatureStore {
             let users = changed.map(|(id, user)| Ok((*id, encode_user(*id, user)?)));
             let users = users.collect::<Result<Vec<_>, Error>>()?;
             drop(shard);
-            if !users.is_empty() {
-                each(users)?;
-            }
+            each(users)?;
         }
         Ok(())
     }
