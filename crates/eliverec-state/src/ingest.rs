@@ -169,7 +169,7 @@ impl Drop for StopOnPanic<'_> {
 }
 
 /// Idle users, channels and products are looked for so often, by the stamps.
-const FORGET_MS: i64 = 3_600_000;
+pub(crate) const FORGET_MS: i64 = 3_600_000;
 
 /// The thread that writes.
 pub(crate) struct Writer<'a> {
@@ -200,7 +200,8 @@ impl Writer<'_> {
             };
             let before_ms = *forgot_ms.get_or_insert(stamp_ms);
             if stamp_ms.saturating_sub(before_ms) >= FORGET_MS {
-                let users = self.store.forget_idle(stamp_ms);
+                let users = self.store.forget_idle_users(stamp_ms);
+                self.store.forget_idle_channels(stamp_ms);
                 if self.publisher.get().is_some() {
                     forgotten.extend(users);
                 }
