@@ -1,5 +1,6 @@
 //! What the server lacks is brought to it: after a start, and after it was away.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use eliverec_state::{Closed, State};
@@ -38,18 +39,18 @@ impl Sharing {
         names: impl Fn() -> Vec<(u64, String)>,
     ) -> Result<Brought, Error> {
         let mut connection = self.server.connect(PATIENCE)?;
-        let claimed = self.owner.claim(&mut connection, None);
-        if let Some(holder) = claimed.map_err(|e| self.server.failed(e))? {
-            return Err(self.held(holder));
-        }
+        self.claim(&mut connection)?;
         self.check_memory(&mut connection)?;
-        let begin = self.where_it_ends(&mut connection, state)?;
-        let epoch = begin.epoch.clone();
         // A group that is not in the snapshot waits from here on.
         *self.mode() = Mode::Filling { groups: Vec::new(), bytes: 0 };
         let snapshot = state.snapshot()?;
-        self.put_snapshot(&mut connection, state, &epoch, snapshot)?;
-        for names in names().chunks(1000) {
+        let (files, names) = (state.files_to_follow(snapshot)?, names());
+        // That may take longer than the lease, so only now it is looked at what is there. Every put renews it.
+        self.claim(&mut connection)?;
+        let begin = self.where_it_ends(&mut connection, state, snapshot)?;
+        let epoch = begin.epoch.clone();
+        self.put_snapshot(&mut connection, &epoch, snapshot, files)?;
+        for names in names.chunks(1000) {
             let of = |(id, name): &(u64, String)| {
                 (self.keys.names(&epoch), *id, name.clone().into_bytes())
             };
@@ -80,6 +81,14 @@ impl Sharing {
         let live = Live { connection, epoch, position: snapshot, beat: 0, snapshots };
         self.go_live(live)?;
         Ok(Brought { users, is_anew: begin.after == 0 })
+    }
+
+    /// Becomes the owner, or stays it for another lease.
+    fn claim(&self, connection: &mut Connection) -> Result<(), Error> {
+        match self.ask(self.owner.claim(connection, None))? {
+            Some(holder) => Err(self.held(holder)),
+            None => Ok(()),
+        }
     }
 
     /// Tells the groups that wait, and is live when there are no more.
@@ -123,7 +132,12 @@ impl Sharing {
         }
     }
 
-    fn where_it_ends(&self, connection: &mut Connection, state: &State) -> Result<Begin, Error> {
+    fn where_it_ends(
+        &self,
+        connection: &mut Connection,
+        state: &State,
+        snapshot: u64,
+    ) -> Result<Begin, Error> {
         let about: Option<String> =
             self.ask(redis::cmd("GET").arg(self.keys.about()).query(connection))?;
         let about: Option<About> = about.and_then(|about| serde_json::from_str(&about).ok());
@@ -146,7 +160,7 @@ impl Sharing {
             && about.difference(state.schema(), &state.config().features).is_none();
         match (closed, snapshots) {
             // The log goes on from there.
-            (Some(closed), Some(snapshots)) if is_ours && closed.position <= state.position() => {
+            (Some(closed), Some(snapshots)) if is_ours && closed.position <= snapshot => {
                 Ok(Begin { epoch, after: closed.position, snapshots, old: None })
             }
             (_, snapshots) => {
@@ -171,7 +185,10 @@ impl Sharing {
         if snapshot == before[0] {
             return Ok(());
         }
-        self.put_snapshot(&mut connection, state, &epoch, snapshot)?;
+        let files = state.files_to_follow(snapshot)?;
+        // That may take longer than the lease, which only groups renew meanwhile.
+        self.claim(&mut connection)?;
+        self.put_snapshot(&mut connection, &epoch, snapshot, files)?;
         let snapshots = [snapshot, before[0]];
         let words = (self.keys.snapshots(&epoch), snapshots_text(snapshots));
         let stream = self.keys.stream(&epoch);
@@ -188,12 +205,12 @@ impl Sharing {
     fn put_snapshot(
         &self,
         connection: &mut Connection,
-        state: &State,
         epoch: &str,
         snapshot: u64,
+        files: BTreeMap<String, Vec<u8>>,
     ) -> Result<(), Error> {
         let key = self.keys.snapshot(epoch, snapshot);
-        for (name, bytes) in state.files_to_follow(snapshot)? {
+        for (name, bytes) in files {
             self.put_values(connection, &[(key.clone(), name, bytes.as_slice())])?;
         }
         Ok(())

@@ -22,9 +22,10 @@
 //! writers one is told.
 //!
 //! # The server away
-//! The writer goes on without it and tells so. When the server is there again, the writer looks at what it has: groups that come
-//! from then on wait in memory, a snapshot, and the folds of users that changed behind the record that is there, are brought, then the groups. A
-//! server that is empty, or has another log, or records that this log lacks, gets everything under a new epoch.
+//! The writer goes on without it and tells so. When the server is there again, groups that come from then on wait in memory, the
+//! writer takes a snapshot and looks at what the server has: the snapshot, and the folds of users that changed behind the record
+//! that is there, are brought, then the groups. A server that is empty, or has another log, or records that this log lacks, gets
+//! everything under a new epoch.
 
 mod about;
 mod bring;

@@ -38,6 +38,8 @@ pub struct Sharing {
     /// The last record that is at the server.
     pub(crate) position: AtomicU64,
     tried: Mutex<Option<Instant>>,
+    /// What failed, as it was told last; `None` since it went well again.
+    told: Mutex<Option<(&'static str, String)>>,
 }
 
 #[derive(Debug)]
@@ -93,6 +95,7 @@ impl Sharing {
             mode: Mutex::new(Mode::Behind { reason: "nothing has been told yet".into() }),
             position: AtomicU64::new(0),
             tried: Mutex::default(),
+            told: Mutex::default(),
         };
         sharing.become_owner()?;
         let sharing = Arc::new(sharing);
@@ -152,9 +155,9 @@ impl Sharing {
         };
         match due {
             Ok(true) if self.is_time_to_try() => {
-                if let Err(error) = self.bring_snapshot(state) {
-                    tracing::error!(%error, "the server has no newer snapshot; it is tried again");
-                }
+                let failed = self.bring_snapshot(state).err();
+                let what = "the server has no newer snapshot; it is tried again";
+                self.tell_once(failed.map(|error| (what, error.to_string())));
             }
             Ok(_) => {}
             Err(error) => self.fall_behind(&error),
@@ -163,12 +166,15 @@ impl Sharing {
             return;
         }
         match self.bring(state, names) {
-            Ok(brought) => tracing::info!(
-                position = Publisher::position(self),
-                users = brought.users,
-                anew = brought.is_anew,
-                "the server has what the log has"
-            ),
+            Ok(brought) => {
+                self.tell_once(None);
+                tracing::info!(
+                    position = Publisher::position(self),
+                    users = brought.users,
+                    anew = brought.is_anew,
+                    "the server has what the log has"
+                );
+            }
             Err(error) => self.fall_behind(&error),
         }
     }
@@ -182,6 +188,17 @@ impl Sharing {
         is_time
     }
 
+    /// What failed, and why, goes to the log of the process unless it was what failed last.
+    fn tell_once(&self, failed: Option<(&'static str, String)>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((what, reason)) = &failed
+            && *told != failed
+        {
+            tracing::error!(reason, "{what}");
+        }
+        *told = failed;
+    }
+
     /// Groups do not go to the server any more.
     pub(crate) fn fall_behind(&self, error: &Error) {
         self.set_behind(&mut self.mode(), error);
@@ -189,9 +206,8 @@ impl Sharing {
 
     fn set_behind(&self, mode: &mut Mode, error: &Error) {
         let reason = error.to_string();
-        if !matches!(mode, Mode::Behind { reason: before } if *before == reason) {
-            tracing::error!(reason, "nothing is shared until this is mended; this process goes on");
-        }
+        let what = "nothing is shared until this is mended; this process goes on";
+        self.tell_once(Some((what, reason.clone())));
         *mode = Mode::Behind { reason };
     }
 

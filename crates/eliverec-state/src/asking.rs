@@ -1,6 +1,7 @@
 //! Who asks where another process's state is followed: the folds of one user beside what is followed.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -20,6 +21,8 @@ pub(crate) struct Following {
     pub(crate) names: RwLock<HashMap<u64, String>>,
     /// Parts of the snapshot have records up to here, so that before it they are not of one position.
     pub(crate) whole_from: u64,
+    /// The stamp at which idle channels and products were forgotten last.
+    pub(crate) forgot_ms: AtomicI64,
 }
 
 /// The folds of a user for one request.

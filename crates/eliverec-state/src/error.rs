@@ -58,7 +58,7 @@ pub enum Error {
         /// Ids remembered.
         known: usize,
     },
-    /// The log failed: nothing is taken in until the state is opened again.
+    /// The log failed, or the thread that writes it panicked: nothing is taken in until the state is opened again.
     #[error(
         "nothing is taken in any more, for the log failed: {reason}; mend that and start again"
     )]

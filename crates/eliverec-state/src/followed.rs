@@ -53,7 +53,8 @@ impl State {
         Ok(identity)
     }
 
-    /// Hands on the folds of users that changed after record `after`, encoded, some at a time, each as it is when it comes to it.
+    /// Hands on the folds of users that changed after record `after`, encoded, some at a time or none, each as it is when it comes to
+    /// it.
     ///
     /// # Errors
     /// What `each` gives.

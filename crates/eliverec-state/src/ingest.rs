@@ -2,7 +2,8 @@
 //!
 //! A group gets its stamp, goes to the log with one commit, is applied and then acknowledged, in this order. So what is acknowledged
 //! is on disk and known to every request that begins afterwards, and what was not acknowledged may still be on disk: whoever does
-//! not hear of a batch sends it again. When the log fails, nothing of the group is acknowledged and no other group is begun.
+//! not hear of a batch sends it again. When the log fails or the thread panics, nothing of the group is acknowledged and no other group
+//! is begun.
 //!
 //! Where other processes follow the state, they are told of a group before it is acknowledged.
 
@@ -156,8 +157,19 @@ impl Queue {
     }
 }
 
+/// Stops the queue if the thread that has it panics: nobody would take out what waits.
+struct StopOnPanic<'a>(&'a Queue);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop("the thread that writes it panicked", false);
+        }
+    }
+}
+
 /// Idle users, channels and products are looked for so often, by the stamps.
-const FORGET_MS: i64 = 3_600_000;
+pub(crate) const FORGET_MS: i64 = 3_600_000;
 
 /// The thread that writes.
 pub(crate) struct Writer<'a> {
@@ -175,6 +187,7 @@ pub(crate) struct Writer<'a> {
 impl Writer<'_> {
     /// Writes group after group until nothing more comes or the log fails.
     pub(crate) fn run(&self) {
+        let _stopping = StopOnPanic(self.queue);
         let mut forgot_ms = None;
         let mut forgotten = Vec::new();
         while let Some(group) = self.queue.next(self.gather) {
@@ -187,7 +200,8 @@ impl Writer<'_> {
             };
             let before_ms = *forgot_ms.get_or_insert(stamp_ms);
             if stamp_ms.saturating_sub(before_ms) >= FORGET_MS {
-                let users = self.store.forget_idle(stamp_ms);
+                let users = self.store.forget_idle_users(stamp_ms);
+                self.store.forget_idle_channels(stamp_ms);
                 if self.publisher.get().is_some() {
                     forgotten.extend(users);
                 }
@@ -202,6 +216,8 @@ impl Writer<'_> {
         // Held until the group is applied: a snapshot of it stands at the position of the store.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before the locks are free: no snapshot may have ids of a group that is not in the log.
+        let _stopping = StopOnPanic(self.queue);
         let stamp_ms = self.store.with_clock(|clock| clock.stamp(now_ms));
         let mut taking =
             Taking { known: &mut known, records: Vec::new(), next: log.next(), stamp_ms };
@@ -325,5 +341,27 @@ impl Taking<'_> {
     fn push(&mut self, record: Record) {
         self.records.push((self.next, record));
         self.next += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_hears_of_a_panic() {
+        let queue = Queue::default();
+        let reply = queue.push(0, Batch::Events(Vec::new()), 1).unwrap();
+        let ended: std::thread::Result<()> = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let _stopping = StopOnPanic(&queue);
+                panic!("the writer of a test");
+            });
+            writer.join()
+        });
+        assert!(ended.is_err());
+        assert!(matches!(reply.recv(), Ok(Err(Error::Stopped { is_disk_full: false, .. }))));
+        assert!(queue.stopped().unwrap().to_string().contains("panicked"));
+        assert!(queue.push(0, Batch::Events(Vec::new()), 1).is_err());
     }
 }

@@ -16,6 +16,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ use crate::asking::{Following, Known};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::group::{Closed, Entry, decode_user};
+use crate::ingest::FORGET_MS;
 use crate::record::Record;
 use crate::snapshot::read_to_follow;
 use crate::store::{Features, Stand};
@@ -110,6 +112,7 @@ impl Replica {
             store,
             names: RwLock::new(names),
             whole_from: manifest.end,
+            forgot_ms: AtomicI64::new(manifest.stamp_ms.unwrap_or(i64::MIN)),
         };
         let mut inside = self.inside();
         inside.following = Some(Arc::new(following));
@@ -148,6 +151,12 @@ impl Replica {
         // Whoever looks while this is held waits for the next one.
         drop(self.inside());
         self.came.notify_all();
+        // Users stay: here they tell which folds are too old, and are few.
+        let forgot_ms = following.forgot_ms.load(Ordering::Relaxed);
+        if stamp_ms.saturating_sub(forgot_ms) >= FORGET_MS {
+            following.store.forget_idle_channels(stamp_ms);
+            following.forgot_ms.store(stamp_ms, Ordering::Relaxed);
+        }
         Ok(())
     }
 

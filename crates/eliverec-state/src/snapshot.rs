@@ -130,6 +130,9 @@ impl Snapshots {
         if folder.exists() && self.is_whole(&folder) {
             return Ok(position);
         }
+        if let Some(stopped) = from.queue.stopped() {
+            return Err(stopped);
+        }
         let partial = self.directory.join(format!("{PARTIAL}{}", folder_name(position)));
         if partial.exists() {
             fs_err::remove_dir_all(&partial)?;

@@ -6,14 +6,18 @@ use crate::shards::Shards;
 use crate::store::{FeatureStore, User};
 
 impl FeatureStore {
-    /// Forgets the users, channels and products of which no feature can tell anything from `at_ms` on, the last stamp. One shard is
-    /// locked at a time. The users.
-    pub(crate) fn forget_idle(&self, at_ms: i64) -> Vec<u64> {
+    /// Forgets the users of whom no feature can tell anything from `at_ms` on, the last stamp; these. One shard is locked at a time.
+    pub(crate) fn forget_idle_users(&self, at_ms: i64) -> Vec<u64> {
         let mut users = Vec::new();
         for number in 0..self.users.len() {
             let is_over = |_: &u64, user: &mut User| user.state.is_over(at_ms, &self.config);
             users.extend(self.users.write(number).by_id.extract_if(is_over).map(|(id, _)| id));
         }
+        users
+    }
+
+    /// The same of channels and products.
+    pub(crate) fn forget_idle_channels(&self, at_ms: i64) {
         for number in 0..self.channels.len() {
             let mut shard = self.channels.write(number);
             shard.by_id.retain(|_, channel| !channel.is_over(at_ms, &self.config));
@@ -22,10 +26,9 @@ impl FeatureStore {
             let mut shard = self.products.write(number);
             shard.by_id.retain(|_, product| !product.is_over(at_ms));
         }
-        users
     }
 
-    /// Hands on the folds of users that changed after record `after`, encoded, shard by shard.
+    /// Hands on the folds of users that changed after record `after`, encoded, shard by shard, of some shards none.
     pub(crate) fn users_changed_after<E: From<Error>>(
         &self,
         after: u64,
@@ -37,9 +40,7 @@ impl FeatureStore {
             let users = changed.map(|(id, user)| Ok((*id, encode_user(*id, user)?)));
             let users = users.collect::<Result<Vec<_>, Error>>()?;
             drop(shard);
-            if !users.is_empty() {
-                each(users)?;
-            }
+            each(users)?;
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! What callers are promised.
 
+use std::sync::Arc;
+
 use eliverec_core::dimensions::Value;
 use eliverec_core::event::Scalar;
 use eliverec_core::{Event, EventKind};
-use eliverec_state::{Error, OWN_EVENT_IDS, Row, State, StateConfig, Table};
+use eliverec_state::{Error, Group, OWN_EVENT_IDS, Publisher, Row, State, StateConfig, Table};
 
 use crate::log::{BATCH, BEGIN_MS, batch, config, dimensions, event, moment, row, schema, wanted};
 use crate::oracle::{check, counts};
@@ -167,4 +169,35 @@ fn an_answer_is_logged_once_under_ids_of_the_log() {
     assert!(again(&state, BEGIN_MS + 60_000));
     let ids: Vec<u64> = counts(&check(&state, BEGIN_MS)).into_keys().collect();
     assert_eq!(ids, [1, OWN_EVENT_IDS.start + 2, OWN_EVENT_IDS.start + 3]);
+}
+
+/// Ends the thread that calls it.
+#[derive(Debug)]
+struct Panicking;
+
+impl Publisher for Panicking {
+    fn publish(&self, _: Group) {
+        panic!("the publisher of a test");
+    }
+
+    fn position(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn a_panic_while_writing_stops_the_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = open(folder.path(), config()).unwrap();
+    state.publish_to(Arc::new(Panicking));
+    let stopped = |of| matches!(state.ingest(batch(of), moment(of)), Err(Error::Stopped { .. }));
+    assert!(stopped(0));
+    assert!(stopped(1));
+    assert!(state.stopped().unwrap().to_string().contains("panicked"));
+    assert!(matches!(state.snapshot(), Err(Error::Stopped { .. })));
+    drop(state);
+    // It was on disk, and what came later was not.
+    let state = open(folder.path(), config()).unwrap();
+    assert_eq!(state.ingest(batch(0), moment(2)).unwrap().duplicates, BATCH);
+    assert_eq!(state.position(), BATCH);
 }

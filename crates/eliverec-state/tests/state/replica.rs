@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use eliverec_core::{Event, EventKind};
 use eliverec_state::{Closed, Error, Features, Group, Publisher, Replica, State, Table, Users};
 
 use crate::log::{CHANNELS, USERS, batch, config, dimensions, moment, row, schema, wanted};
@@ -212,4 +213,37 @@ fn what_is_not_known_is_not_answered() {
     let message = other.begin(EPOCH, &files, HashMap::new()).unwrap_err().to_string();
     assert!(message.contains("another schema"), "{message}");
     assert_eq!(state.identity().unwrap(), state.identity().unwrap());
+}
+
+/// Users are not forgotten with them: whose folds are too old has to stay known.
+#[test]
+fn idle_channels_are_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, between) = open(folder.path());
+    let replica = replica(&between);
+    let files = state.files_to_follow(state.snapshot().unwrap()).unwrap();
+    replica.begin(EPOCH, &files, HashMap::new()).unwrap();
+    let leave = |event_id, channel, at_ms| {
+        let leave = Event::new(event_id, at_ms, EventKind::Leave);
+        Event { user_id: Some(5), channel_id: Some(channel), value: Some(9.0), ..leave }
+    };
+    let known_behind = |event: Event| {
+        let now_ms = event.ts_ms;
+        state.ingest(vec![event], now_ms).unwrap();
+        let entry = between.0.lock().unwrap().entries.last().unwrap().clone();
+        replica.apply(&entry).unwrap();
+        // It has to be heard of twice.
+        let closed = between.0.lock().unwrap().closed.unwrap();
+        replica.hear(EPOCH, closed);
+        let (at_ms, position) = state.stand(now_ms);
+        between.0.lock().unwrap().close(position, at_ms);
+        replica.user(5, Duration::from_mins(1)).unwrap()
+    };
+    let later_ms = moment(0) + 30 * 3_600_000;
+    let mut before = known_behind(leave(1, 3, moment(0)));
+    assert_eq!(before.read_channels(&[3, 4], |id, _, _| id), [3]);
+    let behind = known_behind(leave(2, 4, later_ms));
+    assert_eq!(behind.read_channels(&[3, 4], |id, _, _| id), [4]);
+    let features = replica.features(&mut before, &wanted(), later_ms, &[3, 4]).unwrap();
+    assert_eq!(features.stand.history, 2);
 }
