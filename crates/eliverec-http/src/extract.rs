@@ -149,25 +149,29 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Batch<T> {
         let text = bytes(request, service).await?;
         // Nor is a batch parsed that could not wait for the log.
         service.ingesting.has_room()?;
-        let rows = match (media, first(&text)) {
-            (Media::Lines, _) => {
-                let lines = text.split(|byte| *byte == b'\n').filter(|line| first(line).is_some());
-                let rows = lines
-                    .enumerate()
-                    .map(|(i, line)| parse(line).map_err(|problem: Problem| problem.at_row(i)));
-                rows.collect::<Result<Vec<T>, _>>()?
-            }
-            (Media::Json, Some(b'[')) => {
-                // One by one, so that a wrong one names its row.
-                let rows: Vec<Box<serde_json::value::RawValue>> = parse(&text)?;
-                let rows = rows.iter().enumerate().map(|(i, row)| {
-                    parse(row.get().as_bytes()).map_err(|problem: Problem| problem.at_row(i))
-                });
-                rows.collect::<Result<Vec<T>, _>>()?
-            }
-            (Media::Json, _) => vec![parse(&text)?],
-        };
-        Ok(Self(rows))
+        rows(media, &text).map(Self)
+    }
+}
+
+/// The rows of a batch.
+fn rows<T: DeserializeOwned>(media: Media, text: &[u8]) -> Result<Vec<T>, Problem> {
+    match (media, first(text)) {
+        (Media::Lines, _) => {
+            let lines = text.split(|byte| *byte == b'\n').filter(|line| first(line).is_some());
+            let rows = lines
+                .enumerate()
+                .map(|(i, line)| parse(line).map_err(|problem: Problem| problem.at_row(i)));
+            rows.collect()
+        }
+        (Media::Json, Some(b'[')) => {
+            // One by one, so that a wrong one names its row.
+            let rows: Vec<Box<serde_json::value::RawValue>> = parse(text)?;
+            let rows = rows.iter().enumerate().map(|(i, row)| {
+                parse(row.get().as_bytes()).map_err(|problem: Problem| problem.at_row(i))
+            });
+            rows.collect()
+        }
+        (Media::Json, _) => Ok(vec![parse(text)?]),
     }
 }
 
@@ -195,7 +199,8 @@ mod tests {
     async fn batch(kind: &str, text: &'static str) -> Result<Vec<Row>, Problem> {
         let request = Request::builder().header(header::CONTENT_TYPE, kind);
         let request = request.body(axum::body::Body::from(text)).unwrap();
-        Batch::from_request(request, &()).await.map(|Batch(rows)| rows)
+        let media = media(request.headers())?;
+        rows(media, &bytes(request, &()).await?)
     }
 
     #[tokio::test]
