@@ -15,9 +15,9 @@ fn name(split: Split, i: usize) -> String {
     format!("many/{split}/day={}/{i:04}.parquet", i % 3)
 }
 
-/// Writes the feeds of `feeds` once more, each into a file of its own.
-fn scatter(sandbox: &Sandbox) {
-    let feeds = FeedDirectory::open(sandbox.path("one")).unwrap();
+/// Writes the feeds of `of` once more, each into a file of its own.
+fn scatter(sandbox: &Sandbox, of: &str) {
+    let feeds = FeedDirectory::open(sandbox.path(of)).unwrap();
     let encoder = FeedEncoder::new(feeds.schema()).unwrap();
     for split in Split::ALL {
         for (i, feed) in feeds.read(split).unwrap().enumerate() {
@@ -27,7 +27,7 @@ fn scatter(sandbox: &Sandbox) {
             writer.finish().unwrap();
         }
     }
-    fs_err::copy(sandbox.path("one/schema.toml"), sandbox.path("many/schema.toml")).unwrap();
+    fs_err::copy(sandbox.path(of).join("schema.toml"), sandbox.path("many/schema.toml")).unwrap();
 }
 
 fn json_of(sandbox: &Sandbox, words: &str) -> Value {
@@ -38,7 +38,7 @@ fn json_of(sandbox: &Sandbox, words: &str) -> Value {
 fn many_files_give_what_one_gives() {
     let sandbox = Sandbox::new();
     sandbox.write_feeds("one", 300);
-    scatter(&sandbox);
+    scatter(&sandbox, "one");
     let train = "train --config config.toml --quiet training.max_steps=3 --out";
     sandbox.succeed(&format!("{train} run --feeds one"));
     for words in
@@ -73,7 +73,7 @@ fn many_files_give_what_one_gives() {
 #[test]
 fn an_error_of_one_of_many_files_is_that_of_its_file() {
     let sandbox = Sandbox::new();
-    scatter(&sandbox);
+    scatter(&sandbox, "feeds");
     let file = name(Split::Train, 57);
     let path = sandbox.path(&file);
     let (bytes, rows) = (fs_err::read(&path).unwrap(), rows_of(&path));

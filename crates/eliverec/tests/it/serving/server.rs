@@ -151,7 +151,11 @@ impl Client {
     }
 
     pub(crate) fn put(&self, path: &str, body: &Value) -> Answer {
-        answer(self.agent.put(format!("{}{path}", self.address)).send_json(body).unwrap()).unwrap()
+        let mut request = self.agent.put(format!("{}{path}", self.address));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", token);
+        }
+        answer(request.send_json(body).unwrap()).unwrap()
     }
 
     /// A call as it is given, right or wrong.
