@@ -195,6 +195,10 @@ impl Event {
             Some(value) if !value.is_finite() || value < 0.0 => {
                 return wrong("value", format!("{value} is not a number of at least 0"));
             }
+            // Features are of single precision.
+            Some(value) if value > f64::from(f32::MAX) => {
+                return wrong("value", format!("{value} is larger than {}", f32::MAX));
+            }
             _ => {}
         }
         if self.ts_ms > self.available_at_ms.saturating_add(CLOCK_TOLERANCE_MS) {

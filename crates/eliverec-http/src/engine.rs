@@ -346,6 +346,10 @@ impl Engine {
         if features.as_ref() != Some(self.held.features()) {
             return refused("was made with other settings of features".into());
         }
+        if self.bundles.load().active.bundle.manifest == served.bundle.manifest {
+            // Asked for twice: there is still something to roll back to.
+            return Ok(self.bundles());
+        }
         let active = Arc::new(served);
         self.bundles.rcu(|now| InService {
             active: Arc::clone(&active),

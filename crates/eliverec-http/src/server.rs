@@ -160,19 +160,26 @@ pub async fn serve(
     }
 }
 
-/// Ends when the process is asked to: Ctrl-C, or SIGTERM where there are signals.
-pub async fn asked_to_end() {
+/// Ends when the process is asked to: Ctrl-C, or SIGTERM where there are signals. Whoever asks between this call and the first poll is
+/// heard, too.
+pub fn asked_to_end() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
-    {
+    let signals = {
         use tokio::signal::unix::{SignalKind, signal};
         // Without the right to signals the process ends as if there were no handler.
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminated.recv() => {}
+        [SignalKind::terminate(), SignalKind::interrupt()].map(signal)
+    };
+    async move {
+        #[cfg(unix)]
+        {
+            if let [Ok(mut terminated), Ok(mut interrupted)] = signals {
+                tokio::select! {
+                    _ = terminated.recv() => {}
+                    _ = interrupted.recv() => {}
+                }
+                return;
             }
-            return;
         }
+        let _ = tokio::signal::ctrl_c().await;
     }
-    let _ = tokio::signal::ctrl_c().await;
 }

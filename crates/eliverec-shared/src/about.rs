@@ -61,11 +61,12 @@ mod tests {
     #[test]
     fn differences_are_named() {
         let schema = |text: &str| Schema::parse(text).unwrap();
-        let ours = schema("vocabulary = [{ name = \"channel\" }]");
+        let ids = "[[vocabulary]]\nname = \"channel\"\n[[channel]]\nname = \"channel_id\"\nkind = \"categorical\"\nvocabulary = \"channel\"\n";
+        let ours = schema(ids);
         let features = FeatureConfig::default();
         let about = About::new("log", "epoch", &ours, features);
         assert_eq!(about.difference(&ours, &features), None);
-        let other = schema("vocabulary = [{ name = \"room\" }]");
+        let other = schema(&format!("{ids}[[channel]]\nname = \"weight\"\nkind = \"dense\"\n"));
         assert!(about.difference(&other, &features).unwrap().contains("another schema"));
         let fewer = FeatureConfig { channel_history: 20, ..features };
         let difference = about.difference(&ours, &fewer).unwrap();

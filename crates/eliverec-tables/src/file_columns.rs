@@ -72,12 +72,13 @@ impl KnownColumns {
         metadata: &ParquetMetaData,
     ) -> Result<Arc<FileColumns>, Error> {
         self.check_fingerprint(path, |key| value(metadata, key))?;
-        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(columns) = known().iter().find(|columns| columns.are_of(metadata)) {
+        // To the end: two files of one kind have to get the same, whichever threads read them.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(columns) = known.iter().find(|columns| columns.are_of(metadata)) {
             return Ok(Arc::clone(columns));
         }
         let columns = Arc::new(self.read(path, metadata)?);
-        known().push(Arc::clone(&columns));
+        known.push(Arc::clone(&columns));
         Ok(columns)
     }
 

@@ -113,9 +113,13 @@ impl Rows {
 
     /// The problem with its file and row.
     pub(crate) fn located(&self, problem: Problem) -> Error {
-        let row = if let Problem::Value { row, .. } = &problem { *row } else { 0 };
-        let (span, of_file) = self.span(row);
-        located(&span.path, of_file.saturating_sub(row as u64), problem)
+        match problem {
+            Problem::Value { row, field, reason } => {
+                let (span, of_file) = self.span(row);
+                located(&span.path, of_file, Problem::Value { row: 0, field, reason })
+            }
+            Problem::Column { .. } => located(&self.span(0).0.path, 0, problem),
+        }
     }
 }
 

@@ -154,8 +154,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
+        let asked_to_end = server::asked_to_end();
         print(&format!("listening on http://{}", listener.local_addr()?))?;
-        server::serve(listener, Arc::clone(&service), server::asked_to_end()).await?;
+        server::serve(listener, Arc::clone(&service), asked_to_end).await?;
         anyhow::Ok(())
     })?;
     drop(runtime);
