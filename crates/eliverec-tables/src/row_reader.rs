@@ -317,3 +317,35 @@ impl Iterator for Chunks {
 }
 
 impl PageIterator for Chunks {}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Schema as ArrowSchema;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_has_the_row_of_its_file() {
+        let span = |path: &str, file, first, end| Span {
+            place: RowGroupPlace { file, index: 0 },
+            path: Path::new(path).into(),
+            first,
+            end,
+        };
+        let batch = RecordBatch::new_empty(Arc::new(ArrowSchema::empty()));
+        let spans = [span("a", 0, 0, 3), span("b", 1, 7, 6), span("c", 2, 0, 9)];
+        let rows = |before| Rows {
+            batch: batch.clone(),
+            ts_unit: TimeUnit::Second,
+            spans: spans.clone().into(),
+            before,
+        };
+        let told = |before, row| {
+            let (field, reason) = ("user_id".into(), "is null".into());
+            rows(before).located(Problem::Value { row, field, reason }).to_string()
+        };
+        assert_eq!(told(0, 2), "a: row 2: user_id: is null");
+        assert_eq!(told(0, 4), "b: row 8: user_id: is null");
+        assert_eq!(told(2, 6), "c: row 2: user_id: is null");
+    }
+}
