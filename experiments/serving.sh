@@ -36,7 +36,9 @@ stop() {
   wait $server
 }
 trap 'kill $server 2>/dev/null || true' EXIT
-load() { shown bench serve --url "$url" --feeds "$work/feeds" --seconds 10 "$@"; }
+load() { # SECONDS ...
+  shown bench serve --url "$url" --feeds "$work/feeds" --seconds "$@"
+}
 
 title "The ranker alone"
 shown bench ranker
@@ -46,34 +48,34 @@ echo '```'
 rm -rf "$work/state"
 serve state
 title "At the socket: all tasks"
-load --histories 50
-load --load 0.5
+load 10 --histories 50
+load 10 --load 0.5
 echo '```'
 title "p(watch) alone"
-load --watch-only
-load --load 0.5 --watch-only
+load 10 --watch-only
+load 10 --load 0.5 --watch-only
 echo '```'
 title "Retrieval and ranking"
-load --call recommend
-load --call recommend --load 0.5
+load 10 --call recommend
+load 10 --call recommend --load 0.5
 echo '```'
 title "Three times as much as it can answer"
-load --load 3 --connections 128
-load --load 0.5
+load 10 --load 3 --connections 128
+load 10 --load 0.5
 echo '```'
 title "A hundred bundles put in service under half load"
-load --load 0.5 --seconds 150 --swap "$work/float16" --swap "$work/float32"
+load 150 --load 0.5 --swap "$work/float16" --swap "$work/float32"
 echo '```'
 title "Events"
-load --call events --connections 16 --fsync "$work"
-load --call events --connections 16 --batch 1
-load --call events --connections 1 --batch 1
+load 10 --call events --connections 16 --fsync "$work"
+load 10 --call events --connections 16 --batch 1
+load 10 --call events --connections 1 --batch 1
 echo '```'
 stop
 title "A start with 100,000 users of full histories"
 rm -rf "$work/large"
 serve large
-load --call events --users 100000 --histories 50 --seconds 1
+load 1 --call events --users 100000 --histories 50
 stop
 du -sh "$work/large/log" "$work/large/snapshots" | sed "s:$work/::"
 serve large
