@@ -44,7 +44,7 @@ impl FeedReader {
     ) -> Self {
         let schema = known.schema();
         let rows = RowReader::new(known, files, order, &wanted(schema));
-        Self { schema: Arc::clone(schema), rows: RowSource::Files(rows), next: None }
+        Self { schema: Arc::clone(schema), rows: RowSource::Files(Box::new(rows)), next: None }
     }
 
     /// Of a table's rows, whose columns have been checked against the schema.

@@ -206,13 +206,11 @@ impl RowReader {
         }
         let path = self.files[first.file].path();
         let known = self.levels.take().filter(|(of, _)| Arc::ptr_eq(of, &columns));
-        let (_, levels) = match known {
-            Some(known) => self.levels.insert(known),
-            None => {
-                let levels = columns.levels(path, &borrowed(&self.wanted))?;
-                self.levels.insert((Arc::clone(&columns), levels))
-            }
+        let known = match known {
+            Some(known) => known,
+            None => (Arc::clone(&columns), columns.levels(path, &borrowed(&self.wanted))?),
         };
+        let (_, levels) = self.levels.insert(known);
         let parts = footers.into_iter().zip(&spans).map(|(of, span)| (of, span.place.index));
         let together = Together { parts: parts.collect() };
         let rows = guarded(path, || {

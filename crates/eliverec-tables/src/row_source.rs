@@ -7,7 +7,7 @@ use crate::table_rows::TableRows;
 /// Files, or a table in memory.
 #[derive(Debug)]
 pub(crate) enum RowSource {
-    Files(RowReader),
+    Files(Box<RowReader>),
     Table(TableRows),
 }
 

@@ -76,7 +76,7 @@ impl OriginalIds {
         let of_candidates = fields.iter().map(String::as_str).chain(["position"]).collect();
         let columns = [("request_id", vec![]), ("user_id", vec![]), ("candidates", of_candidates)];
         let rows = RowReader::new(feeds.known(), &files, row_groups(&files), &columns);
-        Ok(Self::new(feeds.path(), fields, RowSource::Files(rows)))
+        Ok(Self::new(feeds.path(), fields, RowSource::Files(Box::new(rows))))
     }
 
     /// Of feeds in memory.
