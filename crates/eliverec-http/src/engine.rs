@@ -174,7 +174,7 @@ impl Engine {
         stages.took(Stage::Retrieval, begun.elapsed());
         telemetry.candidates(&found);
         let channels = found.into_iter().map(|found| (found.channel_id, found.given_by));
-        self.answer(&served, (asked, asker), channels.collect(), k, stages)
+        Self::answer(&served, (asked, asker), channels.collect(), k, stages)
     }
 
     /// Scores of the caller's own channels, each once.
@@ -187,7 +187,7 @@ impl Engine {
         let k = channels.len();
         let mut stages = Stages::default();
         let asker = self.asker(asked, &mut stages)?;
-        self.answer(&served, (asked, asker), channels, k, stages)
+        Self::answer(&served, (asked, asker), channels, k, stages)
     }
 
     /// What is known for a request.
@@ -201,7 +201,6 @@ impl Engine {
     }
 
     fn answer(
-        &self,
         served: &Arc<Served>,
         (asked, mut asker): (&Asked, Asker<'_>),
         channels: Vec<(u64, Vec<Given>)>,

@@ -78,7 +78,8 @@ fn an_error_of_one_of_many_files_is_that_of_its_file() {
     let path = sandbox.path(&file);
     let (bytes, rows) = (fs_err::read(&path).unwrap(), rows_of(&path));
     let told = || sandbox.fail("inspect many", 2);
-    let changes: [(&[&str], &dyn Fn(ArrayRef) -> ArrayRef, &str); 2] = [
+    type Change<'a> = (&'a [&'a str], &'a dyn Fn(ArrayRef) -> ArrayRef, &'a str);
+    let changes: [Change<'_>; 2] = [
         (&["user_id"], &|ids| with_null(&ids, 0), "row 0: user_id: is null"),
         (&["candidates", "clicks_60m"], &nan, "row 0: candidates[0].clicks_60m: NaN"),
     ];

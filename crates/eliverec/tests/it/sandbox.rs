@@ -106,5 +106,5 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 
 /// Says what a test found, with `--nocapture`.
 pub(crate) fn tell(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap();
+    eprintln!("{line}");
 }

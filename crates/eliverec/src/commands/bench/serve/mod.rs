@@ -168,7 +168,7 @@ fn under_load(
     let part = if arguments.soak { Duration::from_mins(1) } else { whole };
     let (mut answers, mut past) = (Vec::new(), Duration::ZERO);
     while past < whole {
-        let part = part.min(whole - past);
+        let part = part.min(whole.saturating_sub(past));
         let begun = Instant::now();
         let mut of_part = client.load(calls, pace, part)?;
         let under_load = UnderLoad::of(&of_part, begun.elapsed());

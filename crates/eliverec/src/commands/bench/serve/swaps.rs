@@ -61,7 +61,8 @@ pub(super) fn meanwhile(
         good(&answers).partition(|of| overlaps(of));
     let latency = |of: Vec<&Answered>| Percentiles::of(of.iter().map(|of| of.took).collect());
     let (during, without) = (latency(during), latency(without));
-    let seconds: f64 = spans.iter().map(|(from, to, _)| (*to - *from).as_secs_f64()).sum();
+    let seconds: f64 =
+        spans.iter().map(|(from, to, _)| to.saturating_sub(*from).as_secs_f64()).sum();
     let refused = spans.iter().filter(|(.., status)| *status != 200).count();
     let swapped = Swapped {
         done: spans.len() - refused,
