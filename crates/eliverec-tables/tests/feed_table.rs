@@ -1,5 +1,7 @@
 //! Feeds that other programs get are those of the files, and feeds that they give are read as files are.
 
+#![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

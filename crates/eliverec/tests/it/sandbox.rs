@@ -1,6 +1,5 @@
 //! A directory with toy feeds and a small config, and the binary to run in it.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -105,6 +104,10 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 /// Says what a test found, with `--nocapture`.
+#[expect(
+    clippy::print_stderr,
+    reason = "the harness keeps what is printed like this for those who ask for it"
+)]
 pub(crate) fn tell(line: &str) {
     eprintln!("{line}");
 }
