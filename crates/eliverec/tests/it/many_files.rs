@@ -30,6 +30,9 @@ fn scatter(sandbox: &Sandbox, of: &str) {
     fs_err::copy(sandbox.path(of).join("schema.toml"), sandbox.path("many/schema.toml")).unwrap();
 }
 
+/// A column, what becomes of it, and what is told of that.
+type Change<'a> = (&'a [&'a str], &'a dyn Fn(ArrayRef) -> ArrayRef, &'a str);
+
 fn json_of(sandbox: &Sandbox, words: &str) -> Value {
     serde_json::from_str(&sandbox.succeed(&format!("{words} --json"))).unwrap()
 }
@@ -78,7 +81,6 @@ fn an_error_of_one_of_many_files_is_that_of_its_file() {
     let path = sandbox.path(&file);
     let (bytes, rows) = (fs_err::read(&path).unwrap(), rows_of(&path));
     let told = || sandbox.fail("inspect many", 2);
-    type Change<'a> = (&'a [&'a str], &'a dyn Fn(ArrayRef) -> ArrayRef, &'a str);
     let changes: [Change<'_>; 2] = [
         (&["user_id"], &|ids| with_null(&ids, 0), "row 0: user_id: is null"),
         (&["candidates", "clicks_60m"], &nan, "row 0: candidates[0].clicks_60m: NaN"),
