@@ -15,13 +15,14 @@ use crate::table::{Table, rows};
 /// A bundle that `eliverec export` made, opened and verified.
 #[pyclass(frozen, module = "eliverec")]
 #[derive(Debug)]
-pub(crate) struct Scorer(Bundle);
+// Boxed: what Python allocates is not aligned as a bundle has to be.
+pub(crate) struct Scorer(Box<Bundle>);
 
 #[pymethods]
 impl Scorer {
     #[new]
     fn open(py: Python<'_>, bundle: PathBuf) -> PyResult<Self> {
-        py.detach(|| Bundle::open(&bundle)).map(Self).map_err(failed)
+        py.detach(|| Bundle::open(&bundle)).map(|bundle| Self(Box::new(bundle))).map_err(failed)
     }
 
     /// What the bundle is called.
@@ -51,7 +52,7 @@ impl Scorer {
 
 impl Scorer {
     fn score_rows(&self, rows: Box<dyn RecordBatchReader + Send>) -> PyResult<Vec<RecordBatch>> {
-        let Bundle { model, path, .. } = &self.0;
+        let Bundle { model, path, .. } = &*self.0;
         let columns = rows.schema();
         let rows = rows.collect::<Result<Vec<_>, _>>().map_err(|e| told(format!("table: {e}")))?;
         let feeds = FeedTable::new(Arc::clone(&model.schema), &columns, rows).map_err(failed)?;
