@@ -139,7 +139,12 @@ class Entities:
                 ends = np.cumsum(self.file.integers(f"lengths/{name}"))
                 rows = np.concatenate([mean_or_zero(part) for part in np.split(rows, ends)[:-1]])
             columns.append(rows)
+        if group == "target":
+            columns += [self.file.floats(f"numbers/match.{name}")[:, None] for name in self.matches()]
         return columns
+
+    def matches(self) -> list[str]:
+        return [match["name"] for match in self.file.schema.get("match", [])]
 
     def map_of(self, vocabulary: str) -> Array:
         place = self.vocabularies.index(vocabulary)
@@ -157,6 +162,8 @@ class Entities:
                 numbers += 1
             else:
                 rows.append(self.map_of(field["vocabulary"]))
+        if "target" in groups and self.matches():
+            rows.append(self.file.parameter(weight)[numbers:])
         return np.concatenate(rows)
 
     def entity(self, name: str, groups: list[str], of: list[str] | None = None) -> Array | None:
@@ -169,15 +176,15 @@ class Entities:
             return np.pad(x, ((0, 0), (0, self.d - x.shape[1])))
         return x @ weight[: x.shape[1]]
 
-    def history(self, domain: str) -> Array:
-        """E `[l, d]`: the entities, and what only events have added after the map."""
+    def history(self, domain: str) -> tuple[Array, Array]:
+        """E `[l, d]`: the entities, and what only events have added after the map; and the entities alone."""
         group = {"live": "channel", "product": "product"}[domain]
         bare = self.entity(group, [group])
         assert bare is not None
         items = bare + sum(self.columns(f"{group}_event"), np.zeros_like(bare))
         self.file.record(f"{domain}.bare", bare)
         self.file.record(f"{domain}.items", items)
-        return items
+        return items, bare
 
     def target(self, domains: list[str]) -> Array:
         """e_vt `[c, d]`; with `query = "moment"` what is on sale is added in the histories' own words."""
@@ -222,7 +229,13 @@ def encode(file: File) -> dict[str, Array]:
         "dynamic": optional["e_d"] if file.config["tower"]["intra_dynamic"] else None,
     }
     fields = {name: value for name, value in shared.items() if value is not None}
-    histories = {domain: entities.history(domain) for domain in domains}
+    histories, bare = {}, {}
+    for domain in domains:
+        histories[domain], bare[domain] = entities.history(domain)
+    if file.config["tower"].get("history_means", False):
+        for domain in domains:
+            mean = mean_or_zero(bare[domain]).repeat(len(e_vt), 0)
+            fields |= {f"{domain}_mean": mean, f"{domain}_mean_target": mean * e_vt}
     name = file.config["model"]["name"]
     if name not in MODELS:
         raise LookupError(f"the model {name} is not computed here, only {', '.join(MODELS)}")
@@ -433,7 +446,33 @@ def intents(
     return {f"z_c_{domain}": z_c, f"z_s_{domain}": z_s}
 
 
-MODELS = {"din": din, "eta": eta, "elive": elive}
+def linear(file: File) -> Array:
+    """A number for every id, a weight for every number, and a bias: the logits `[c]`."""
+    entities = Entities(file)
+    logits = file.parameter("trunk.bias")
+    groups = ["user", "context", "candidate", "target"]
+    weights = 0
+    for group in groups + ["dynamic"] * file.config["tower"]["intra_dynamic"]:
+        dense = [f"numbers/{group}.{f['name']}" for f in entities.fields(group) if f["kind"] == "dense"]
+        dense += [f"numbers/match.{name}" for name in entities.matches() if group == "target"]
+        if dense:
+            numbers = np.stack([file.floats(name) for name in dense], 1)
+            logits = logits + numbers @ file.parameter(f"trunk.weights.{weights}")
+            weights += 1
+        for field in entities.fields(group):
+            if field["kind"] == "dense":
+                continue
+            name = f"{group}.{field['name']}"
+            rows = file.floats(f"rows/linear.{name}")[file.integers(f"places/{name}")]
+            if field["kind"] == "multi":
+                ends = np.cumsum(file.integers(f"lengths/{name}"))
+                rows = np.concatenate([mean_or_zero(part) for part in np.split(rows, ends)[:-1]])
+            logits = logits + rows[:, 0]
+    file.record("logit.0", logits)
+    return logits
+
+
+MODELS = {"linear": lambda *_: [], "din": din, "eta": eta, "elive": elive}
 
 
 def tower(file: File, fields: list[Array]) -> Array:
@@ -546,7 +585,8 @@ def main() -> int:
         fields = encode(file)
         if file.has_parameters("heads."):
             heads(file, fields)
-        file.record("logits", tower(file, list(fields.values())))
+        own = file.config["model"]["name"] == "linear"
+        file.record("logits", linear(file) if own else tower(file, list(fields.values())))
         if "batch/sampled" in file.tensors:
             terms(file)
     except (LookupError, OSError, ValueError) as error:

@@ -8,6 +8,7 @@ use crate::columns::FeedColumns;
 use crate::contract::check_alike;
 use crate::error::Error;
 use crate::feed::{Column, Feed, Labels};
+use crate::matching::{History, Matcher};
 use crate::no_row::{bucket, is_no_number};
 use crate::normalize::{Moments, Normalization};
 pub use crate::offsets::Offsets;
@@ -63,7 +64,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The values of a group's fields, in schema order.
+    /// The values of a group's fields, in schema order; those of the target are followed by the match features.
     pub fn values(&self, group: Group) -> &[Values] {
         &self.values[group as usize]
     }
@@ -119,6 +120,7 @@ pub struct BatchBuilder<'a> {
     schema: &'a Schema,
     /// How the raw values of every field become those of the batch, by group.
     conversions: [Vec<Conversion<'a>>; Group::ALL.len()],
+    matchers: Vec<(Matcher, Moments)>,
     lengths: Lengths,
     batch: Batch,
 }
@@ -135,8 +137,11 @@ impl<'a> BatchBuilder<'a> {
                 })
                 .collect()
         });
+        let moments = schema.matches.iter().map(|of| normalization.matching(&of.name));
         let values = Group::ALL.map(|group| {
-            schema.fields(group).iter().map(|field| empty_values(&field.kind)).collect()
+            let values = schema.fields(group).iter().map(|field| empty_values(&field.kind));
+            let extra = (0..schema.extra_numbers(group)).map(|_| Values::Numbers(Vec::new()));
+            values.chain(extra).collect()
         });
         let batch = Batch {
             request_ids: Vec::new(),
@@ -150,7 +155,8 @@ impl<'a> BatchBuilder<'a> {
             labels: None,
             values,
         };
-        Self { schema, conversions, lengths, batch }
+        let matchers = schema.matchers().into_iter().zip(moments).collect();
+        Self { schema, conversions, matchers, lengths, batch }
     }
 
     /// Impressions so far.
@@ -203,6 +209,18 @@ impl<'a> BatchBuilder<'a> {
             for ((values, column), conversion) in values.zip(from.columns(group)).zip(conversions) {
                 conversion.append(values, column, rows.clone());
             }
+        }
+        let columns = self.schema.fields(Group::Target).len();
+        let extra = &mut batch.values[Group::Target as usize][columns..];
+        for ((matcher, moments), values) in self.matchers.iter().zip(extra) {
+            let Values::Numbers(values) = values else { unreachable!("made so above") };
+            // A model that reads no products knows nothing of them.
+            if matcher.history == History::Products && self.lengths.products == 0 {
+                values.resize(batch.candidates.total(), 0.0);
+                continue;
+            }
+            let counts = matcher.counts(&feeds.rows_of(feed)).into_iter();
+            values.extend(counts.map(|count| moments.standardise(Matcher::transform(count))));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //!
 //! - [`id`]: 64-bit ids and how text becomes one.
 //! - [`schema`]: vocabularies and fields, as `schema.toml` declares them; the fingerprint.
+//! - [`matching`]: what a candidate has in common with the user's histories.
 //! - [`task`]: what is predicted of a user inside a channel.
 //! - [`event`]: the event log: what happened, when, and when it became known.
 //! - [`day`]: the unit by which an event log is cut.
@@ -34,10 +35,12 @@ pub mod event;
 pub mod feed;
 mod group;
 pub mod id;
+pub mod matching;
 pub mod no_row;
 pub mod normalize;
 pub mod offsets;
 pub mod schema;
+mod schema_check;
 pub mod seed;
 pub mod table;
 pub mod table_one;

@@ -63,8 +63,8 @@ mod tests {
             numbers(&[1.0, 3.0, 7.0, NO_ROW_NUMBER]),
         ];
         feed.candidates.position = vec![None; 4];
-        let mut normalizer = Normalizer::default();
-        normalizer.add(&schema, &feed);
+        let mut normalizer = Normalizer::new(&schema);
+        normalizer.add(&feed);
         let moments = normalizer.finish();
         // The moments of ln 2, ln 4 and ln 8.
         let mean = moments.dense(Group::Candidate, "age").mean;

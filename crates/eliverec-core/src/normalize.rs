@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::feed::{Column, Feed};
+use crate::matching::Matcher;
 use crate::no_row::is_no_number;
 use crate::schema::{Group, Kind, Schema};
 use crate::task::TaskKind;
@@ -39,7 +40,7 @@ impl Moments {
 /// What standardises the numbers of a batch; the identity by default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Normalization {
-    /// By `group.field`.
+    /// By `group.field`, match features by `match.name`.
     pub dense: BTreeMap<String, Moments>,
     /// By duration task: of ln(1 + seconds) over the watched impressions.
     pub durations: BTreeMap<String, Moments>,
@@ -52,6 +53,11 @@ impl Normalization {
         self.dense.get(&key(group, field)).copied().unwrap_or_default()
     }
 
+    /// The moments of ln(1 + count) of a match feature; the identity where none were taken.
+    pub fn matching(&self, name: &str) -> Moments {
+        self.dense.get(&match_key(name)).copied().unwrap_or_default()
+    }
+
     /// The moments of ln(1 + seconds) of the duration task called `name`; the identity where none were taken.
     pub fn duration(&self, name: &str) -> Moments {
         self.durations.get(name).copied().unwrap_or_default()
@@ -62,16 +68,34 @@ fn key(group: Group, field: &str) -> String {
     format!("{}.{field}", group.name())
 }
 
+fn match_key(name: &str) -> String {
+    format!("match.{name}")
+}
+
 /// Takes the moments feed by feed (Welford), in memory that does not grow with the set.
-#[derive(Debug, Default)]
-pub struct Normalizer {
+#[derive(Debug)]
+pub struct Normalizer<'a> {
+    schema: &'a Schema,
+    matchers: Vec<Matcher>,
     dense: BTreeMap<String, Running>,
     durations: BTreeMap<String, Running>,
 }
 
-impl Normalizer {
-    /// Takes in one feed of the training set, which must fit `schema`. Without labels it tells nothing of the stay.
-    pub fn add(&mut self, schema: &Schema, feed: &Feed) {
+impl<'a> Normalizer<'a> {
+    /// Of feeds of `schema`.
+    pub fn new(schema: &'a Schema) -> Self {
+        let (dense, durations) = (BTreeMap::new(), BTreeMap::new());
+        Self { schema, matchers: schema.matchers(), dense, durations }
+    }
+
+    /// Takes in one feed of the training set, which must fit the schema. Without labels it tells nothing of the stay.
+    pub fn add(&mut self, feed: &Feed) {
+        let schema = self.schema;
+        for (of, matcher) in schema.matches.iter().zip(&self.matchers) {
+            let running = self.dense.entry(match_key(&of.name)).or_default();
+            let counts = matcher.counts(feed).into_iter();
+            counts.for_each(|count| running.add(f64::from(Matcher::transform(count))));
+        }
         for group in Group::ALL {
             for (field, column) in schema.fields(group).iter().zip(feed.columns(group)) {
                 if let (Kind::Dense { transform }, Column::Numbers(numbers)) = (&field.kind, column)
@@ -135,8 +159,8 @@ mod tests {
     #[test]
     fn moments_equal_the_two_pass_ones() {
         let (schema, feeds) = (toy::schema(), toy::feeds(50, 2));
-        let mut normalizer = Normalizer::default();
-        feeds.iter().for_each(|feed| normalizer.add(&schema, feed));
+        let mut normalizer = Normalizer::new(&schema);
+        feeds.iter().for_each(|feed| normalizer.add(feed));
         let moments = normalizer.finish().dense(Group::Target, "clicks_60m");
         let all: Vec<f64> = feeds
             .iter()

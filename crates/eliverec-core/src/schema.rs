@@ -26,7 +26,8 @@ pub use crate::group::Group;
 
 use crate::error::Error;
 use crate::id::text_id;
-use crate::task::{SCORE_COLUMNS, Task};
+use crate::matching::{Match, Matcher};
+use crate::task::Task;
 
 /// A schema: vocabularies, and the fields of each [`Group`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +53,9 @@ pub struct Schema {
     pub target: Vec<Field>,
     /// Fields of a candidate that the user sees after entering: e_d.
     pub dynamic: Vec<Field>,
+    /// What a candidate has in common with the user's histories, counted where batches are made.
+    #[serde(rename = "match", skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<Match>,
     /// What is predicted of a user inside a channel; the paper's three if no `[[task]]` is given.
     #[serde(skip_serializing_if = "Task::are_paper")]
     pub task: Vec<Task>,
@@ -71,6 +75,7 @@ impl Default for Schema {
             channel_event: Vec::new(),
             target: Vec::new(),
             dynamic: Vec::new(),
+            matches: Vec::new(),
             task: Task::paper(),
         }
     }
@@ -213,20 +218,39 @@ impl Schema {
         self.vocabulary[index].width.unwrap_or(d)
     }
 
-    /// Width of a group's concatenated field vectors in a model of width `d`; a dense number counts 1.
+    /// Numbers of a group that no column holds: the match features, which are the target's.
+    pub fn extra_numbers(&self, group: Group) -> usize {
+        if group == Group::Target { self.matches.len() } else { 0 }
+    }
+
+    /// Width of a group's concatenated field vectors in a model of width `d`; a number counts 1.
     pub fn group_width(&self, group: Group, d: usize) -> usize {
-        self.fields(group)
-            .iter()
-            .map(|field| self.vocabulary_of(field).map_or(1, |v| self.width(v, d)))
-            .sum()
+        let widths = self.fields(group).iter();
+        let widths = widths.map(|field| self.vocabulary_of(field).map_or(1, |v| self.width(v, d)));
+        widths.sum::<usize>() + self.extra_numbers(group)
     }
 
-    /// Hash of the whole schema, carried by feed files and runs.
+    /// Hash of all that feeds have in common, carried by feed files and runs: the schema without [`Schema::matches`].
     pub fn fingerprint(&self) -> String {
-        format!("{:016x}", text_id(&self.to_toml()))
+        format!("{:016x}", text_id(&self.without_matches().to_toml()))
     }
 
-    /// The names of what differs between two schemas, empty for equal ones.
+    /// The same feeds as a model sees them that knows no match features.
+    #[must_use]
+    pub fn without_matches(&self) -> Self {
+        Self { matches: Vec::new(), ..self.clone() }
+    }
+
+    /// The match features with their fields found, in their order.
+    ///
+    /// # Panics
+    /// On a schema that [`Schema::check`] refuses.
+    pub fn matchers(&self) -> Vec<Matcher> {
+        let matchers = self.matches.iter().map(|of| of.resolve(self));
+        matchers.collect::<Result<_, _>>().expect("Schema::check resolved them")
+    }
+
+    /// The names of what differs between the feeds of two schemas, empty where one reads the other's.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let lines = |schema: &Self| -> BTreeSet<String> {
             let vocabularies = schema.vocabulary.iter().map(|v| {
@@ -248,103 +272,10 @@ impl Schema {
         let missing = ours.difference(&theirs).map(|line| format!("{line} is missing"));
         let extra = theirs.difference(&ours).map(|line| format!("{line} is new"));
         let mut all: Vec<String> = missing.chain(extra).collect();
-        if all.is_empty() && self != other {
+        if all.is_empty() && self.without_matches() != other.without_matches() {
             all.push("name or order of the fields".into());
         }
         all
-    }
-
-    /// Checks that names are unique and given, vocabularies exist, boundaries ascend, and that both entities have fields.
-    ///
-    /// # Errors
-    /// [`Error::SchemaField`] names the group and field.
-    pub fn check(&self) -> Result<(), Error> {
-        let wrong =
-            |field: String, reason: &str| Err(Error::SchemaField { field, reason: reason.into() });
-        let mut names = BTreeSet::new();
-        for vocabulary in &self.vocabulary {
-            let place = format!("vocabulary {:?}", vocabulary.name);
-            if vocabulary.name.is_empty() || !names.insert(&vocabulary.name) {
-                return wrong(place, "needs a name of its own");
-            }
-            if vocabulary.width == Some(0) {
-                return wrong(place, "width must be positive");
-            }
-        }
-        if self.channel.is_empty() {
-            return wrong("channel".into(), "declare at least one field, such as channel_id");
-        }
-        for group in Group::ALL.into_iter().filter(|g| *g != Group::Candidate) {
-            let mut names = BTreeSet::new();
-            for field in self.fields(group) {
-                let place = format!("{}.{}", group.name(), field.name);
-                if field.name.is_empty() || !names.insert(&field.name) {
-                    return wrong(place, "needs a name of its own within its group");
-                }
-                if RESERVED.contains(&field.name.as_str()) {
-                    return wrong(place, "this name is taken by a column that every feed has");
-                }
-                self.check_kind(group, field).or_else(|reason| wrong(place, &reason))?;
-            }
-        }
-        let mut names = BTreeSet::new();
-        let shared = [Group::Channel, Group::Target, Group::Dynamic];
-        for field in shared.into_iter().flat_map(|group| self.fields(group)) {
-            if !names.insert(&field.name) {
-                return wrong(field.name.clone(), "stands in two of channel, target and dynamic");
-            }
-        }
-        let candidate = [Group::Channel, Group::Target, Group::Dynamic];
-        let shown = candidate.into_iter().flat_map(|group| self.fields(group));
-        let taken: Vec<&str> = RESERVED.into_iter().chain(shown.map(|f| f.name.as_str())).collect();
-        let ids: Vec<&str> = self
-            .fields(Group::Channel)
-            .iter()
-            .filter(|field| matches!(field.kind, Kind::Categorical { .. }))
-            .map(|field| field.name.as_str())
-            .collect();
-        if let Some(name) = ids.iter().find(|name| SCORE_COLUMNS.contains(name)) {
-            return wrong(
-                format!("channel.{name}"),
-                "this name is taken by a column that all scores have",
-            );
-        }
-        Task::check_all(&self.task, &taken, &ids)?;
-        for (entity, event) in
-            [(Group::Product, Group::ProductEvent), (Group::Channel, Group::ChannelEvent)]
-        {
-            if let Some(field) = self
-                .fields(event)
-                .iter()
-                .find(|f| self.fields(entity).iter().any(|e| e.name == f.name))
-            {
-                let place = format!("{}.{}", event.name(), field.name);
-                return wrong(place, "the entity has a field of this name already");
-            }
-        }
-        Ok(())
-    }
-
-    fn check_kind(&self, group: Group, field: &Field) -> Result<(), String> {
-        let vocabulary = self.vocabulary_of(field);
-        if let (Some(name), None) = (field.kind.vocabulary(), vocabulary) {
-            return Err(format!(
-                "vocabulary {name:?} is not declared; add a [[vocabulary]] of that name"
-            ));
-        }
-        if matches!(group, Group::ProductEvent | Group::ChannelEvent) {
-            let fits = vocabulary.is_some_and(|v| self.vocabulary[v].width.is_none());
-            if !fits {
-                return Err("is added to the entity's vector: it needs a vocabulary without a width of its own".into());
-            }
-        }
-        if let Kind::Bucket { boundaries, .. } = &field.kind {
-            let ascends = boundaries.windows(2).all(|pair| pair[0] < pair[1]);
-            if boundaries.is_empty() || !ascends || boundaries.iter().any(|b| !b.is_finite()) {
-                return Err("boundaries must be finite and ascend".into());
-            }
-        }
-        Ok(())
     }
 }
 

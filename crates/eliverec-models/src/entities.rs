@@ -63,9 +63,12 @@ impl Map {
     fn shared(schema: &Schema, groups: &[Group], to: usize, builder: &Builder) -> Option<Self> {
         let mut numbers = 0;
         let fields = groups.iter().flat_map(|group| schema.fields(*group));
-        let fields: Vec<MapOf> = fields
-            .map(|field| {
-                schema.vocabulary_of(field).map_or_else(
+        let extra: usize = groups.iter().map(|group| schema.extra_numbers(*group)).sum();
+        let of_fields = fields.map(|field| schema.vocabulary_of(field));
+        let fields: Vec<MapOf> = of_fields
+            .chain((0..extra).map(|_| None))
+            .map(|vocabulary| {
+                vocabulary.map_or_else(
                     || {
                         numbers += 1;
                         MapOf::Number(numbers - 1)
@@ -179,8 +182,9 @@ impl Entities {
                 ids: identities(schema, batch, entity),
             }
         };
-        let mut target =
+        let channel =
             self.channel.forward(lookup.concatenated(&[Group::Candidate]), &self.vocabularies);
+        let mut target = channel.clone();
         if !self.query.is_empty() {
             let state = lookup.columns(Group::Target);
             for (field, vocabulary) in &self.query {
@@ -203,6 +207,7 @@ impl Entities {
             context,
             user,
             target,
+            channel,
             target_state: map(&self.target, &[Group::Target]),
             dynamic: map(&self.dynamic, &[Group::Dynamic]),
             tower_dynamic: false,
@@ -226,7 +231,10 @@ impl Entities {
             }),
             user_ids: batch.user_ids.clone(),
             own: OwnRows::default(),
+            numbers: lookup.numbers(),
+            history_means: false,
             training: None,
+            watched: Vec::new(),
         }
     }
 }
@@ -250,6 +258,7 @@ mod tests {
     use eliverec_core::{BatchBuilder, Lengths, toy};
 
     use super::*;
+    use crate::builder::Init;
 
     /// e_vt `[n, d]` of toy feeds whose candidates sell `selling[i % selling.len()]` right now.
     fn targets(query: Query, selling: &[u64]) -> Vec<Vec<f32>> {
@@ -276,7 +285,7 @@ mod tests {
         });
         let config =
             InputConfig { width: 8, maps: Maps::Vocabulary, query, ..InputConfig::default() };
-        let mut entities = Entities::new(&config, &schema, &Builder::new(&device));
+        let mut entities = Entities::new(&config, &schema, &Builder::new(&device, Init::default()));
         let mut random = Random::new(5);
         for map in entities.vocabularies.iter_mut().flatten() {
             let shape = map.val().dims();
@@ -314,7 +323,7 @@ mod tests {
         let unique = UniqueIds::of(&schema, &batch);
         for (maps, width) in [(Maps::Entity, 8), (Maps::Entity, 7), (Maps::Vocabulary, 8)] {
             let config = InputConfig { width, maps, ..InputConfig::default() };
-            let builder = Builder::new(&device);
+            let builder = Builder::new(&device, Init::default());
             let entities = Entities::new(&config, &schema, &builder);
             let entities = crate::parameters::initialise(entities, &builder, 1, "test");
             let inputs = |moment: f32| {

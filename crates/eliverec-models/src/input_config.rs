@@ -4,6 +4,8 @@ use eliverec_core::schema::Group;
 use eliverec_core::{Lengths, Schema};
 use serde::{Deserialize, Serialize};
 
+pub use crate::builder::Init;
+
 /// What every model sees.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +18,12 @@ pub struct InputConfig {
     pub product_length: usize,
     /// Newest watches kept, l.
     pub channel_length: usize,
+    /// How the dense matrices start.
+    #[serde(skip_serializing_if = "is_default")]
+    pub init: Init,
+    /// Whether the candidate shows what it has in common with the histories ([`Schema::matches`]); the paper's models do not.
+    #[serde(skip_serializing_if = "is_default_matches")]
+    pub matches: bool,
     /// Whose linear maps lead from the fields to d.
     #[serde(skip_serializing_if = "is_default")]
     pub maps: Maps,
@@ -31,6 +39,8 @@ impl Default for InputConfig {
             domain: Domain::Both,
             product_length: 50,
             channel_length: 50,
+            init: Init::default(),
+            matches: true,
             maps: Maps::Entity,
             query: Query::Channel,
         }
@@ -67,6 +77,11 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default_matches(matches: &bool) -> bool {
+    *matches
+}
+
 /// "Single" and "dual" of Table II.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -86,6 +101,11 @@ impl InputConfig {
             Domain::Both => self.product_length,
         };
         Lengths { products, channels: self.channel_length }
+    }
+
+    /// The schema as the model sees it, of feeds of `schema`.
+    pub fn seen(&self, schema: &Schema) -> Schema {
+        if self.matches { schema.clone() } else { schema.without_matches() }
     }
 
     /// Whether the model has a product side: asked for, and declared by the schema.

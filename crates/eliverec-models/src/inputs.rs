@@ -2,9 +2,13 @@
 //!
 //! [`crate::entities`] makes it; nothing here has a parameter.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::Tensor;
+use eliverec_core::schema::Group;
 
 use crate::draws::Draws;
+use crate::ops;
 use crate::own::OwnRows;
 use crate::rows::{Rows, indices};
 use crate::term::{TermKind, Training};
@@ -18,6 +22,8 @@ pub struct Inputs {
     pub user: Option<Tensor<2>>,
     /// e_vt `[n, d]`: the target channel, in the space of the watched channels.
     pub target: Tensor<2>,
+    /// `[n, d]`: the target channel alone, as the history's bare vectors; e_vt itself but for [`crate::settings::Query::Moment`].
+    pub channel: Tensor<2>,
     /// `[n, d]`: the target's own fields, known before entering; the second half of e_vt for the tower.
     pub target_state: Option<Tensor<2>>,
     /// e_d `[n, d]`: what the user sees after entering.
@@ -36,9 +42,20 @@ pub struct Inputs {
     pub user_ids: Vec<u64>,
     /// Rows of the trunk's own tables.
     pub own: OwnRows,
+    /// The numbers of a group's entities `[entities, k]`, standardised: its dense fields in the order of the schema, then match
+    /// features. Groups without are absent.
+    pub numbers: BTreeMap<Group, Tensor<2>>,
+    /// Whether the tower sees what the histories are on average ([`crate::settings::TowerConfig::history_means`]).
+    pub history_means: bool,
     /// What an update asks for; `None` outside training.
     pub training: Option<Training>,
+    /// What an update knows of the impressions `[n]`: 1 for watched; empty outside training.
+    pub watched: Vec<f32>,
 }
+
+/// Per domain, live first, the names of the fields that [`Inputs::history_means`] adds.
+pub(crate) const MEANS: [[&str; 2]; 2] =
+    [["live_mean", "live_mean_target"], ["product_mean", "product_mean_target"]];
 
 /// A domain's events, packed.
 #[derive(Clone, Debug)]
@@ -89,6 +106,8 @@ impl Inputs {
         fields.push(("target", self.target.clone()));
         fields.extend(self.target_state.clone().map(|state| ("target_state", state)));
         fields.extend(self.tower_dynamic().map(|dynamic| ("dynamic", dynamic.clone())));
+        let of_feed = |mean: Tensor<2>| self.candidates.repeat(mean);
+        fields.extend(self.means(&self.target, of_feed));
         fields
     }
 
@@ -105,9 +124,29 @@ impl Inputs {
         };
         let mut fields = Vec::new();
         fields.extend(self.context.as_ref().map(|e_c| ("context", context(e_c))));
+        let means = self.means(&entities, |mean| context(&mean));
         fields.push(("target", entities));
         fields.extend(self.target_state.as_ref().map(|_| ("target_state", zeros())));
         fields.extend(self.tower_dynamic().map(|_| ("dynamic", zeros())));
+        fields.extend(means);
+        fields
+    }
+
+    /// Per domain the mean of the bare events and its product with `targets` `[r, d]`, where the tower sees them; `of_rows` leads
+    /// from feeds `[b, d]` to those rows.
+    fn means(
+        &self,
+        targets: &Tensor<2>,
+        of_rows: impl Fn(Tensor<2>) -> Tensor<2>,
+    ) -> Vec<(&'static str, Tensor<2>)> {
+        let mut fields = Vec::new();
+        let histories = [Some(&self.live), self.product.as_ref()];
+        for (history, [name, product]) in histories.into_iter().zip(MEANS) {
+            let Some(history) = history.filter(|_| self.history_means) else { continue };
+            let mean = of_rows(ops::masked_mean(history.bare.clone(), &history.rows));
+            fields.push((name, mean.clone()));
+            fields.push((product, mean * targets.clone()));
+        }
         fields
     }
 

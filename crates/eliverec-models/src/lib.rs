@@ -25,6 +25,7 @@ pub mod inputs;
 pub mod intents;
 mod lookup;
 pub mod model;
+mod next_event_terms;
 pub mod ops;
 pub mod own;
 pub mod parameters;

@@ -15,6 +15,7 @@ use crate::entities::Entities;
 use crate::error::Error;
 use crate::heads::Heads;
 use crate::inputs::Inputs;
+use crate::next_event_terms::NextEventTerms;
 use crate::own::{OwnRows, OwnTable};
 use crate::parameters;
 use crate::registry::Trunk;
@@ -35,8 +36,12 @@ pub struct Model {
     heads: Option<Heads>,
     #[module(skip)]
     tasks: Vec<String>,
+    /// What the training asks for beside the trunk's own terms.
+    next_events: Option<NextEventTerms>,
     #[module(skip)]
     tower_dynamic: bool,
+    #[module(skip)]
+    history_means: bool,
     #[module(skip)]
     own: Vec<OwnTable>,
     #[module(skip)]
@@ -81,7 +86,7 @@ impl Model {
         device: &Device,
     ) -> Result<Self, Error> {
         settings.check()?;
-        let (site, builder) = (settings.site(schema), Builder::new(device));
+        let (site, builder) = (settings.site(schema), Builder::new(device, settings.input.init));
         let trunk = settings.model.init(&site, &builder)?;
         let shape = trunk.shape(&site);
         let widths: Vec<usize> = shape.iter().map(|(_, width)| *width).collect();
@@ -99,7 +104,12 @@ impl Model {
             tower: Tower::new(&settings.tower, of_tower, &builder),
             heads: heads.map(|heads| Heads::new(heads, &widths, dynamic, &tasks, &builder)),
             tasks,
+            next_events: settings
+                .next_event
+                .as_ref()
+                .map(|config| NextEventTerms::new(config, &site, &builder)),
             tower_dynamic: settings.tower.intra_dynamic,
+            history_means: settings.tower.history_means,
             own: settings.model.tables(&site),
             trunk,
             shape,
@@ -149,7 +159,13 @@ impl Model {
         let (vocabularies, own) = leaves.split_at(schema.vocabulary.len());
         Inputs {
             tower_dynamic: self.tower_dynamic,
+            history_means: self.history_means,
             own: OwnRows::new(&self.own, own, schema, batch, unique),
+            watched: batch
+                .labels
+                .as_ref()
+                .filter(|_| training.is_some())
+                .map_or_else(Vec::new, |labels| labels.watched.clone()),
             training,
             ..self.entities.forward(schema, batch, unique, vocabularies)
         }
@@ -216,7 +232,10 @@ impl Model {
     }
 
     fn encode(&self, inputs: &Inputs, trace: &mut Trace) -> Representation {
-        let encoded = self.trunk.encode(inputs, &self.tower, trace);
+        let mut encoded = self.trunk.encode(inputs, &self.tower, trace);
+        if let Some(terms) = &self.next_events {
+            encoded.terms.extend(terms.of(inputs));
+        }
         if trace.is_on() {
             for (name, field) in &encoded.fields {
                 trace.record(&format!("field.{name}"), field);

@@ -16,6 +16,7 @@ use crate::trunk::{Encoded, Observed, TrunkConfig as _};
 use crate::zoo::din::{Din, DinConfig};
 use crate::zoo::elive::{Elive, EliveConfig};
 use crate::zoo::eta::{Eta, EtaConfig};
+use crate::zoo::linear::{Linear, LinearConfig};
 use crate::zoo::probe::{Probe, ProbeConfig};
 
 macro_rules! models {
@@ -104,6 +105,7 @@ macro_rules! models {
 }
 
 models! {
+    "linear" Linear LinearConfig "logistic regression on fields and match features: the floor",
     "din" Din DinConfig "an attention unit weighs each event by the target",
     "eta" Eta EtaConfig "multi-head attention of the target over each history",
     "elive" Elive EliveConfig "eLiveRec: disentangled intents of both domains",

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub use crate::blocks::{FieldNorm, TowerConfig};
 use crate::error::Error;
 use crate::heads::HeadsConfig;
-pub use crate::input_config::{Domain, InputConfig, Maps, Query};
+pub use crate::input_config::{Domain, Init, InputConfig, Maps, Query};
+pub use crate::next_event_terms::NextEventConfig;
 use crate::registry::ModelConfig;
 use crate::site::Site;
 
@@ -24,6 +25,8 @@ pub struct ModelSettings {
     pub tower: TowerConfig,
     /// `[heads]`; `None` builds none, where there are no inter-channel tasks.
     pub heads: Option<HeadsConfig>,
+    /// `[training.next_event]`; `None` for none.
+    pub next_event: Option<NextEventConfig>,
 }
 
 impl ModelSettings {
@@ -85,6 +88,9 @@ impl ModelSettings {
         }
         if let Some(heads) = &self.heads {
             heads.check()?;
+        }
+        if let Some(next_event) = &self.next_event {
+            next_event.check()?;
         }
         self.model.check(self.input.width)
     }

@@ -4,6 +4,7 @@ use eliverec_core::schema::{Group, Kind, Schema};
 
 use crate::blocks::TowerConfig;
 use crate::error::Error;
+use crate::inputs::MEANS;
 
 /// Everything that decides which parameters a trunk has, beside its own config.
 #[derive(Clone, Copy, Debug)]
@@ -41,11 +42,13 @@ impl Site<'_> {
         let fields = [
             ("context", context),
             ("target", true),
-            ("target_state", !schema.target.is_empty()),
+            ("target_state", !(schema.target.is_empty() && schema.matches.is_empty())),
             ("dynamic", dynamic),
         ];
-        let given = fields.into_iter().filter(|(_, given)| *given);
-        given.map(|(name, _)| (name, self.width)).collect()
+        let given = fields.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
+        let domains = if self.products { 2 } else { 1 };
+        let means = if self.tower.history_means { domains } else { 0 };
+        given.chain(MEANS.into_iter().take(means).flatten()).map(|name| (name, self.width)).collect()
     }
 
     /// Refuses to go on without a product side, which a cross-domain model is made of.

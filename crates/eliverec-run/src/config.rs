@@ -8,7 +8,7 @@ use eliverec_metrics::Report;
 use eliverec_models::ModelSettings;
 use eliverec_models::heads::HeadsConfig;
 use eliverec_models::registry::{MODELS, ModelConfig};
-use eliverec_models::settings::{InputConfig, TowerConfig};
+use eliverec_models::settings::{InputConfig, NextEventConfig, TowerConfig};
 use eliverec_store::StoreConfig;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -95,6 +95,9 @@ pub struct TrainingConfig {
     pub device: ComputeDevice,
     /// Rule of the dense parameters; that of the tables is in `[store]`.
     pub adagrad: AdagradConfig,
+    /// `[training.next_event]`: which event comes next as a further signal, for any model; none if the table is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_event: Option<NextEventConfig>,
 }
 
 impl Default for TrainingConfig {
@@ -115,6 +118,7 @@ impl Default for TrainingConfig {
             threads: None,
             device: ComputeDevice::Cpu,
             adagrad: AdagradConfig::default(),
+            next_event: None,
         }
     }
 }
@@ -234,6 +238,7 @@ impl Config {
             input: self.input.clone(),
             tower: self.tower.clone(),
             heads: (self.tasks.mode != Mode::Single).then(|| self.heads.clone()),
+            next_event: self.training.next_event.clone(),
         }
     }
 

@@ -35,7 +35,7 @@ pub struct Event {
 /// One channel shown.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Candidate {
-    /// Its fields as the feed has them.
+    /// Its fields as the feed has them, and its match features as counted.
     pub fields: BTreeMap<String, String>,
     /// Of being watched, as predicted.
     pub probability: f32,
@@ -96,11 +96,18 @@ impl Explained {
                 (*name, events(schema, (feed, ids), *group, kept, intention))
             })
             .collect();
+        let counted: Vec<(&str, Vec<f32>)> = schema
+            .matches
+            .iter()
+            .zip(schema.matchers())
+            .map(|(of, matcher)| (of.name.as_str(), matcher.counts(feed)))
+            .collect();
         let candidates = (0..feed.impressions())
             .map(|i| Candidate {
                 fields: [Group::Candidate, Group::Target, Group::Dynamic]
                     .into_iter()
                     .flat_map(|group| fields(schema, (feed, ids), group, i))
+                    .chain(counted.iter().map(|(name, of)| ((*name).into(), of[i].to_string())))
                     .collect(),
                 probability: scores.p_watch[i],
                 watched: feed.candidates.labels.as_ref().map(|labels| labels.watched[i]),

@@ -144,19 +144,21 @@ impl FeedDirectory {
     }
 
     /// The feeds of a split in batches of at most `max_impressions` (a larger feed makes a batch of its own), in the
-    /// order of the files or shuffled. `lengths` truncates the histories, `normalization` standardises dense numbers.
+    /// order of the files or shuffled. `schema` is the model's: that of the feeds, with the match features that it was made
+    /// for. `lengths` truncates the histories, `normalization` standardises dense numbers.
     ///
     /// # Errors
     /// As [`FeedDirectory::read`].
     pub fn batches(
         &self,
         split: Split,
+        schema: &Arc<Schema>,
         normalization: &Normalization,
         lengths: Lengths,
         max_impressions: usize,
         shuffle: Option<Shuffle>,
     ) -> Result<Batches, Error> {
-        let schema = Arc::clone(self.known.schema());
+        let schema = Arc::clone(schema);
         let order = match shuffle {
             Some(shuffle) => Order::Shuffled(self.shuffled(split, shuffle)?),
             None => Order::OfTheRows(self.read(split)?),

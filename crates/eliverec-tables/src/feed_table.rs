@@ -61,15 +61,15 @@ impl FeedTable {
     /// Its feeds in batches, in the order of the rows, as [`FeedDirectory::batches`](crate::FeedDirectory::batches).
     pub fn batches(
         &self,
+        schema: &Arc<Schema>,
         normalization: &Normalization,
         lengths: Lengths,
         max_impressions: usize,
     ) -> Batches {
-        let schema = Arc::clone(&self.schema);
-        let feeds = FeedReader::of_table(&schema, self.rows());
+        let feeds = FeedReader::of_table(&self.schema, self.rows());
         // No message names the split: the only one that would is of feeds with labels beside feeds without.
         let split = Split::Test;
         let order = Order::OfTheRows(feeds);
-        Batches::new(split, schema, normalization, lengths, max_impressions, order)
+        Batches::new(split, Arc::clone(schema), normalization, lengths, max_impressions, order)
     }
 }

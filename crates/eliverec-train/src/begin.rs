@@ -23,12 +23,12 @@ pub fn fresh(
     feeds: &FeedDirectory,
     read: &FeedsRead,
 ) -> Result<(), Error> {
-    let schema = feeds.schema();
-    let mut normalizer = Normalizer::default();
+    let schema = config.input.seen(feeds.schema());
+    let mut normalizer = Normalizer::new(&schema);
     for feed in feeds.read(Split::Train)? {
-        normalizer.add(schema, &feed?);
+        normalizer.add(&feed?);
     }
-    run.prepare(schema, &normalizer.finish(), read)?;
+    run.prepare(&schema, &normalizer.finish(), read)?;
     Ok(run.declare(config, notes)?)
 }
 
@@ -72,7 +72,7 @@ pub fn warm(
         ..TrainingPosition::default()
     };
     let training_feeds = feeds.feeds(Split::Train)?;
-    new.prepare(feeds.schema(), &source.normalization()?, read)?;
+    new.prepare(&source.schema()?, &source.normalization()?, read)?;
     checkpoint::adopt(new, &from.join(&commit.best), position, training_feeds)?;
     let mut notes = notes.to_vec();
     notes.push(format!("warm start from {}, {}", from.display(), commit.best));

@@ -11,7 +11,7 @@
 //! | `places/user_id` | which row of the tables of users is the feed's; only where the trunk has such tables |
 //! | `places/GROUP.FIELD` | of each entity, which of these rows its value is; of a list, those of all its values |
 //! | `lengths/GROUP.FIELD` | of a multi-valued field, how many values each entity has |
-//! | `numbers/GROUP.FIELD` | of a dense field, the transformed and standardised values |
+//! | `numbers/GROUP.FIELD`, `numbers/match.NAME` | of a dense field or a match feature, the transformed and standardised values |
 //! | `age_s/DOMAIN` | seconds from each event to the request |
 //! | `labels/watched`, `labels/TASK` | what happened, -1 where it is not known; absent for a feed without labels |
 //! | `parameter/NAME` | every dense parameter |
@@ -100,6 +100,12 @@ impl Tensors {
                         self.integers.insert(format!("places/{name}"), wide(places));
                     }
                 }
+            }
+        }
+        let extra = &batch.values(Group::Target)[schema.target.len()..];
+        for (of, values) in schema.matches.iter().zip(extra) {
+            if let Values::Numbers(numbers) = values {
+                self.list(format!("numbers/match.{}", of.name), numbers);
             }
         }
         self.list("age_s/live".into(), &batch.channel_age_s);

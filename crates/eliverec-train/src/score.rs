@@ -68,7 +68,7 @@ pub fn score_table(
 ) -> Result<Scored, Error> {
     let lengths = scoring.config.settings().lengths();
     let impressions = scoring.config.training.batch_impressions;
-    let batches = feeds.batches(scoring.normalization, lengths, impressions);
+    let batches = feeds.batches(scoring.schema, scoring.normalization, lengths, impressions);
     let batches = ReadAhead::new(batches, Arc::clone(scoring.schema));
     score_batches((scoring, path), batches, OriginalIds::of_table(feeds), false, |rows, _| {
         each(rows)

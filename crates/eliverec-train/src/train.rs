@@ -132,7 +132,7 @@ impl<'a> Training<'a> {
         has_validation: bool,
         progress: Progress,
     ) -> Result<Self, Error> {
-        let schema = Arc::new(feeds.schema().clone());
+        let schema = Arc::new(run.schema()?);
         let training_feeds = feeds.feeds(Split::Train)?;
         let commit = read_commit(run)?;
         remove_leftovers(run, commit.as_ref())?;
@@ -219,6 +219,7 @@ impl<'a> Training<'a> {
         };
         let mut batches = self.shuffled.batches(
             Split::Train,
+            &self.schema,
             &self.normalization,
             self.config.settings().lengths(),
             training.batch_impressions,

@@ -18,6 +18,17 @@ impl Dense {
         Self { weight: builder.matrix(input, output), bias: builder.constant(output, 0.0) }
     }
 
+    /// The same, with a ReLU or PReLU to follow.
+    pub fn rectified(input: usize, output: usize, builder: &Builder) -> Self {
+        Self::rectified_parts(input, output, 1, builder)
+    }
+
+    /// `parts` layers side by side, each from `input` to `output / parts` units, with a ReLU or PReLU to follow.
+    pub fn rectified_parts(input: usize, output: usize, parts: usize, builder: &Builder) -> Self {
+        let weight = builder.rectified(input, output, parts);
+        Self { weight, bias: builder.constant(output, 0.0) }
+    }
+
     /// `[rows, input]` to `[rows, output]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         x.matmul(self.weight.val()) + self.bias.val().unsqueeze_dim(0)

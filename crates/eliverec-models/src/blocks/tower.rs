@@ -18,11 +18,14 @@ pub struct TowerConfig {
     pub field_norm: FieldNorm,
     /// Whether the tower sees e_d as well; literal Eq. 11 does not.
     pub intra_dynamic: bool,
+    /// Whether the tower sees, per domain, the mean of the events and its product with e_vt, element by element.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub history_means: bool,
 }
 
 impl Default for TowerConfig {
     fn default() -> Self {
-        Self { widths: vec![200, 80], field_norm: FieldNorm::None, intra_dynamic: false }
+        Self { widths: vec![200, 80], field_norm: FieldNorm::None, intra_dynamic: false, history_means: false }
     }
 }
 
@@ -71,9 +74,14 @@ impl Tower {
         let mut widths = vec![fields.iter().sum()];
         widths.extend(&config.widths);
         widths.push(1);
+        let hidden = config.widths.len();
+        let layer = |(i, pair): (usize, &[usize])| {
+            let new = if i < hidden { Dense::rectified } else { Dense::new };
+            new(pair[0], pair[1], builder)
+        };
         Self {
             field_norms,
-            layers: widths.windows(2).map(|pair| Dense::new(pair[0], pair[1], builder)).collect(),
+            layers: widths.windows(2).enumerate().map(layer).collect(),
             slopes: config.widths.iter().map(|width| builder.constant(*width, SLOPE)).collect(),
         }
     }

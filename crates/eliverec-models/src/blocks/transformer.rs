@@ -76,7 +76,7 @@ impl TransformerConfig {
             key: builder.matrix(d, d),
             value: builder.matrix(d, d),
             output: builder.matrix(d, d),
-            expand_weight: builder.matrix(d, f),
+            expand_weight: builder.rectified(d, f, 1),
             expand_bias: builder.constant(f, 0.0),
             contract_weight: builder.matrix(f, d),
             contract_bias: builder.constant(d, 0.0),

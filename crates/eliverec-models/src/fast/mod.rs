@@ -133,6 +133,9 @@ impl FastModel {
         if settings.tower.field_norm != FieldNorm::None {
             return Err(Unsupported { key: "tower.field_norm", value: "layer".into() });
         }
+        if settings.tower.history_means {
+            return Err(Unsupported { key: "tower.history_means", value: "true".into() });
+        }
         let d = settings.input.width;
         let parameters = Parameters::of(model);
         let maker = Maker { schema, settings, parameters: &parameters };

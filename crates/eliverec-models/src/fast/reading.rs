@@ -75,8 +75,9 @@ impl Columns {
     /// All fields of some groups in a model of width `d`.
     pub(super) fn of(schema: &Schema, groups: &[Group], d: usize) -> Self {
         let all = groups.iter().flat_map(|group| {
-            schema.fields(*group).iter().enumerate().map(move |(field, of)| {
-                let table = schema.vocabulary_of(of);
+            let tables = schema.fields(*group).iter().map(|of| schema.vocabulary_of(of));
+            let extra = (0..schema.extra_numbers(*group)).map(|_| None);
+            tables.chain(extra).enumerate().map(move |(field, table)| {
                 let width = table.map_or(1, |v| schema.width(v, d));
                 Column { group: *group, field, width, table }
             })

@@ -24,7 +24,7 @@ impl Gate {
         builder: &Builder,
     ) -> Self {
         Self {
-            hidden: Dense::new(width, fields * config.gate_hidden, builder),
+            hidden: Dense::rectified_parts(width, fields * config.gate_hidden, fields, builder),
             weights: (0..fields).map(|_| Dense::new(config.gate_hidden, 1, builder)).collect(),
         }
     }

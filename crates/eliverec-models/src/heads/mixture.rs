@@ -38,11 +38,16 @@ impl Mixture {
     ) -> Self {
         let tower = || TaskTower {
             gate: builder.matrix(inputs, config.experts),
-            hidden: Dense::new(config.expert_width, config.tower_hidden, builder),
+            hidden: Dense::rectified(config.expert_width, config.tower_hidden, builder),
             output: Dense::new(config.tower_hidden, 1, builder),
         };
         Self {
-            experts: Dense::new(inputs, config.experts * config.expert_width, builder),
+            experts: Dense::rectified_parts(
+                inputs,
+                config.experts * config.expert_width,
+                config.experts,
+                builder,
+            ),
             tasks: names.iter().map(|_| tower()).collect(),
             count: config.experts,
             names: names.to_vec(),

@@ -13,5 +13,5 @@ pub use distance_correlation::{Estimator, distance_correlation, pairwise_distanc
 pub use info_nce::{info_nce, unit};
 pub use layer_norm::layer_norm;
 pub use masked_softmax::masked_softmax;
-pub use pooling::{masked_max, masked_mean, mean_and_max};
+pub use pooling::{masked_max, masked_mean, mean_and_max, prefix_means};
 pub use retrieval::{RetrievalOptions, Retrieved, Seen, attend, disentangled_retrieval};

@@ -1,6 +1,6 @@
 //! Pooling of a feed's real rows: the prototypes of Eq. 5.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 use crate::fused;
 use crate::rows::Rows;
@@ -17,6 +17,18 @@ pub fn mean_and_max(packed: Tensor<2>, rows: &Rows) -> (Tensor<2>, Tensor<2>) {
 pub fn masked_mean(packed: Tensor<2>, rows: &Rows) -> Tensor<2> {
     let sum = rows.pad(packed).sum_dim(1).squeeze_dim::<2>(1);
     sum / rows.lengths().clamp_min(1.0)
+}
+
+/// At each row the mean over its feed's rows up to and including it: `[rows, d]` to `[rows, d]`.
+pub fn prefix_means(packed: Tensor<2>, rows: &Rows) -> Tensor<2> {
+    let padded = rows.pad(packed); //                                             [b, l, d]
+    let [feeds, longest, _] = padded.dims();
+    let share = |i: usize, j: usize| if j <= i { 1.0 / (i + 1) as f32 } else { 0.0 };
+    let shares: Vec<f32> =
+        (0..longest).flat_map(|i| (0..longest).map(move |j| share(i, j))).collect();
+    let shares = Tensor::<2>::from_data(TensorData::new(shares, [longest, longest]), &padded.device());
+    let shares = shares.unsqueeze_dim::<3>(0).expand([feeds, longest, longest]);
+    rows.pack(shares.matmul(padded))
 }
 
 /// Element-wise maximum over each feed's rows: `[rows, d]` to `[b, d]`, zero for a feed without rows.

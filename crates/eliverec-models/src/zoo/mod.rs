@@ -3,5 +3,6 @@
 pub mod din;
 pub mod elive;
 pub mod eta;
+pub mod linear;
 #[doc(hidden)]
 pub mod probe;

@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, Tensor};
 use eliverec_core::adagrad::AdagradConfig;
 use eliverec_models::blocks::{AttentionScale, TransformerConfig};
-use eliverec_models::builder::Builder;
+use eliverec_models::builder::{Builder, Init};
 use eliverec_models::ops::{self, Estimator};
 use eliverec_models::parameters;
 
@@ -125,7 +125,7 @@ fn transformer_block() {
         let x = r.leaf::<2>(&format!("{name}.input.x"));
         let config = TransformerConfig { width: 8, heads: r.number("heads"), ffn_ratio: 2, scale };
         let block =
-            parameters::update(config.init(&Builder::new(&device())), |parameter, values| {
+            parameters::update(config.init(&Builder::new(&device(), Init::default())), |parameter, values| {
                 values.copy_from_slice(r.values(&format!("{name}.input.{parameter}")));
             });
         let rows = r.rows(&format!("{name}.input.lengths")).with_fused(fused);

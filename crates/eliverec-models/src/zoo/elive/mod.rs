@@ -262,7 +262,8 @@ mod tests {
     fn elements_of_all_events_count_alike() {
         let device = burn::tensor::Device::flex();
         let (schema, settings) = (eliverec_core::toy::schema(), crate::ModelSettings::default());
-        let elive = EliveConfig::default().init(&settings.site(&schema), &Builder::new(&device));
+        let builder = Builder::new(&device, settings.input.init);
+        let elive = EliveConfig::default().init(&settings.site(&schema), &builder);
         let recorded =
             |values: Vec<f32>, width| Recorded { shape: vec![values.len() / width, width], values };
         let recorded = [
