@@ -6,6 +6,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use eliverec_core::batch::{Batch, BatchBuilder};
 use eliverec_core::feed::{Column, Feed};
+use eliverec_core::matching::{History, Match};
 use eliverec_core::schema::{Field, Kind, Schema};
 use eliverec_core::seed::Random;
 use eliverec_core::toy::{self, Counts};
@@ -88,6 +89,16 @@ fn schema(random: &mut Random) -> Schema {
             let kind = Kind::Categorical { vocabulary: "category".into() };
             schema.target.push(Field { name: "current_category".into(), kind });
         }
+    }
+    if random.below(2) == 0 {
+        schema.matches.push(Match {
+            name: "clicked".into(),
+            of: "category_id".into(),
+            history: History::Products,
+            field: "category_id".into(),
+            last: Some(3),
+            half_life_s: None,
+        });
     }
     schema
 }

@@ -105,7 +105,7 @@ pub enum Schedule {
     /// Every update minimises all terms.
     #[default]
     Joint,
-    /// Updates take turns: one for L_reg, one for the tasks.
+    /// Every update has two steps: L_reg moves the encoder alone, then the other terms move everything.
     Alternating,
 }
 

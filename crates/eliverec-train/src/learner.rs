@@ -120,17 +120,94 @@ impl Learner {
         let mut gathered = self.store.gather_for_training(&prepared.unique, step);
         let rows = std::mem::take(&mut gathered.rows);
 
-        // 2. From them to the gradient. On several machines, theirs would be added up after this.
+        // 2. The iterative manner: first L_reg moves the encoder.
+        let mut regularised = None;
+        if self.alternates(config) {
+            match self.regularise(config, schema, prepared, rows.clone(), step) {
+                Ok(done) => regularised = done,
+                Err(number) => return Ok(Err(number)),
+            }
+        }
+
+        // 3. From the rows to the gradient. On several machines, theirs would be added up after this.
         let computed = match self.gradient(config, schema, prepared, rows, step) {
             Ok(computed) => computed,
             Err(number) => return Ok(Err(number)),
         };
 
-        // 3. From the gradient to new weights and rows.
-        self.apply(config, &gathered, computed, step)
+        // 4. From the gradient to new weights and rows.
+        let mut measured = self.apply(config, &gathered, computed, step)?;
+        if let (Ok(measured), Some(regularised)) = (&mut measured, regularised) {
+            measured.loss += regularised.loss;
+            measured.terms.extend(regularised.terms);
+            measured.kinds.extend(regularised.kinds);
+            measured.figures.extend(regularised.figures);
+        }
+        Ok(measured)
     }
 
-    /// The gradient of a batch from the rows of its ids, by table. Only the weighting of tasks learns on the way.
+    /// Whether L_reg has steps of its own.
+    fn alternates(&self, config: &Config) -> bool {
+        self.weighting.is_some() && config.tasks.schedule == Schedule::Alternating
+    }
+
+    /// The first half of the iterative manner (Sec. IV-D): "we leverage the regularization term to optimize the encoder module". A
+    /// step along L_reg of the trunk's parameters alone; tower, heads, maps and rows stay. `None` for a model without L_reg.
+    pub(crate) fn regularise(
+        &mut self,
+        config: &Config,
+        schema: &Schema,
+        prepared: &Prepared,
+        rows: Vec<Vec<f32>>,
+        step: u64,
+    ) -> Result<Option<Computed>, NotFinite> {
+        let leaves = row_tensors(rows, &self.tables, &self.device).into_iter();
+        let leaves: Vec<Tensor<2>> = leaves.map(Tensor::require_grad).collect();
+        let pass = self.pass(config, schema, prepared, &leaves, step);
+        let regularised = regularisers(pass.with(Turn::Only(TermKind::Regulariser)))?;
+        let Some(mut computed) = regularised else { return Ok(None) };
+        let gradient = &mut computed.gradient;
+        gradient.dense.retain(|name, _| name.starts_with("trunk."));
+        gradient.rows.clear();
+        let norm = gradient.norm();
+        if !norm.is_finite() {
+            let (name, value) =
+                gradient.not_finite(&[]).unwrap_or(("the encoder".into(), f32::INFINITY));
+            return Err(NotFinite { term: format!("the gradient of L_reg at {name}"), value });
+        }
+        let training = &config.training;
+        if let Some(limit) = training.clip_norm {
+            gradient.clip(norm, limit);
+        }
+        let rate = warmed_up(training.learning_rate, step, training.warmup_steps);
+        let model = self.model.clone();
+        self.model = self.optimizer.update_besides(model, &gradient.dense, rate);
+        Ok(Some(computed))
+    }
+
+    /// What update number `step` makes of a batch.
+    fn pass<'a>(
+        &'a self,
+        config: &Config,
+        schema: &'a Schema,
+        prepared: &'a Prepared,
+        leaves: &'a [Tensor<2>],
+        step: u64,
+    ) -> Pass<'a> {
+        let draws = Draws { seed: config.seed, step };
+        Pass {
+            model: &self.model,
+            schema,
+            batch: &prepared.batch,
+            unique: &prepared.unique,
+            leaves,
+            training: Training { draws, terms: Turn::All },
+            device: &self.device,
+        }
+    }
+
+    /// The gradient of a batch from the rows of its ids, by table: of all terms but, where the schedule alternates, L_reg. Only
+    /// the weighting of tasks learns on the way.
     ///
     /// # Errors
     /// A loss that is no number.
@@ -144,29 +221,22 @@ impl Learner {
     ) -> Result<Computed, NotFinite> {
         let leaves = row_tensors(rows, &self.tables, &self.device).into_iter();
         let leaves: Vec<Tensor<2>> = leaves.map(Tensor::require_grad).collect();
-        let draws = Draws { seed: config.seed, step };
-        let pass = Pass {
-            model: &self.model,
-            schema,
-            batch: &prepared.batch,
-            unique: &prepared.unique,
-            leaves: &leaves,
-            training: Training { draws, terms: Turn::All },
-            device: &self.device,
+        let mut weighting = self.weighting.take();
+        let pass = self.pass(config, schema, prepared, &leaves, step);
+        let computed = match &mut weighting {
+            None => watching_alone(pass),
+            Some(weighting) => {
+                let labels = config.tasks.labels;
+                let rows = TaskRows::of(pass.batch, labels, &schema.task, &self.normalization);
+                let pass = match config.tasks.schedule {
+                    Schedule::Joint => pass,
+                    Schedule::Alternating => pass.with(Turn::Only(TermKind::Auxiliary)),
+                };
+                with_tasks(pass, &config.tasks, &rows, weighting)
+            }
         };
-        let Some(weighting) = &mut self.weighting else { return watching_alone(pass) };
-        let labels = config.tasks.labels;
-        let rows = TaskRows::of(pass.batch, labels, &schema.task, &self.normalization);
-        if config.tasks.schedule == Schedule::Joint {
-            return with_tasks(pass, &config.tasks, &rows, weighting);
-        }
-        // L_reg has the updates with an even number, if the model has it.
-        if step.is_multiple_of(2)
-            && let Some(computed) = regularisers(pass.with(Turn::Only(TermKind::Regulariser)))?
-        {
-            return Ok(computed);
-        }
-        with_tasks(pass.with(Turn::Only(TermKind::Auxiliary)), &config.tasks, &rows, weighting)
+        self.weighting = weighting;
+        computed
     }
 
     /// Changes weights and rows by the gradient of a batch, whose rows were `gathered`. The inner result is a number of the gradient
@@ -255,7 +325,7 @@ pub(crate) fn with_tasks(
     Ok(summed(pass.schema, gradient, watch, (signals, weights), &represented, terms))
 }
 
-/// L_reg alone, its turn in the alternating schedule; `None` for a model that has none.
+/// L_reg alone, its step in the alternating schedule; `None` for a model that has none.
 fn regularisers(pass: Pass<'_>) -> Result<Option<Computed>, NotFinite> {
     let represented = pass.represent();
     if represented.terms.is_empty() {

@@ -24,6 +24,7 @@ pub mod explain;
 mod explain_tensors;
 mod feeds_read;
 pub mod figures;
+mod floors;
 pub mod gradient;
 pub mod learner;
 pub mod log;

@@ -40,6 +40,16 @@ impl DenseOptimizer {
         if decays > 0 {
             self.accumulators.values_mut().for_each(|a| self.rule.decay(a, decays));
         }
+        self.update_besides(model, gradients, rate)
+    }
+
+    /// A further change in the same update: accumulators do not decay again.
+    pub fn update_besides(
+        &mut self,
+        model: Model,
+        gradients: &BTreeMap<String, Vec<f32>>,
+        rate: f32,
+    ) -> Model {
         parameters::update(model, |name, values| {
             if let Some(gradient) = gradients.get(name) {
                 let initial = self.rule.initial_accumulator;

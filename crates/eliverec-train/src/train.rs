@@ -16,6 +16,7 @@ use eliverec_tables::{FeedDirectory, Shuffle, Split};
 
 use crate::checkpoint::{self, Saved};
 use crate::error::Error;
+use crate::floors::Floors;
 use crate::gradient::NotFinite;
 use crate::learner::Learner;
 use crate::log::{MetricsLog, Record};
@@ -121,6 +122,7 @@ struct Training<'a> {
     position: TrainingPosition,
     log: MetricsLog,
     reporter: Reporter,
+    floors: Floors,
 }
 
 impl<'a> Training<'a> {
@@ -168,6 +170,7 @@ impl<'a> Training<'a> {
             position,
             log,
             reporter,
+            floors: Floors::default(),
         })
     }
 
@@ -260,6 +263,9 @@ impl<'a> Training<'a> {
             loss: measured.loss,
             terms: &measured.terms,
         });
+        for line in self.floors.update(&measured.terms, &measured.figures) {
+            self.reporter.say(&line);
+        }
         Ok(())
     }
 

@@ -166,10 +166,12 @@ fn inputs(r: &Reference, fused: bool, tower_dynamic: bool) -> Inputs {
     };
     let candidates = rows("input.candidate_lengths");
     let training = Some(Training { draws: draws(r, &candidates), terms: Turn::All });
+    let target: Tensor<2> = r.leaf("input.target");
     Inputs {
         context: Some(r.leaf("input.context")),
         user: None,
-        target: r.leaf("input.target"),
+        channel: target.clone(),
+        target,
         target_state: Some(r.leaf("input.target_state")),
         dynamic: Some(r.leaf("input.dynamic")),
         tower_dynamic,
@@ -179,7 +181,10 @@ fn inputs(r: &Reference, fused: bool, tower_dynamic: bool) -> Inputs {
         product: r.option("domains").contains("product").then(|| history("product")),
         user_ids: r.values("input.user_ids").iter().map(|user| *user as u64).collect(),
         own: OwnRows::default(),
+        numbers: BTreeMap::new(),
+        history_means: false,
         training,
+        watched: Vec::new(),
     }
 }
 
