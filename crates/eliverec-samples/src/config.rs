@@ -19,6 +19,8 @@ pub struct SampleConfig {
     pub features: FeatureConfig,
     /// What a user did counts for a request if it began within this time after it, milliseconds.
     pub attribution_window_ms: i64,
+    /// What becomes of a candidate that the user entered and left again before the threshold.
+    pub below_threshold: BelowThreshold,
     /// Whether rows that are no events are set aside and counted instead of ending the run.
     pub lenient: bool,
     /// Threads, and partitions of the plans. The feeds do not depend on it.
@@ -27,6 +29,24 @@ pub struct SampleConfig {
     /// depend on it. Beside it the process holds the dimension tables, per thread the state of one user and one channel,
     /// the rows of one request, and one row group of feeds.
     pub memory_limit_bytes: usize,
+}
+
+/// A candidate whose longest stay is known and below the threshold: the user looked in, and left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BelowThreshold {
+    /// It is in no feed: the paper deletes such records (Sec. V-A).
+    Drop,
+    /// It was not watched.
+    #[default]
+    Negative,
+}
+
+impl BelowThreshold {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_negative(&self) -> bool {
+        *self == Self::Negative
+    }
 }
 
 /// Memory that each thread needs: the batches that its four sorts take in and merge.
@@ -40,6 +60,7 @@ impl Default for SampleConfig {
             history_days: None,
             features: FeatureConfig::default(),
             attribution_window_ms: 30 * 60 * 1000,
+            below_threshold: BelowThreshold::Drop,
             lenient: false,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             memory_limit_bytes: 1 << 30,
@@ -88,6 +109,7 @@ impl SampleConfig {
         Recipe {
             features: self.features,
             attribution_window_ms: self.attribution_window_ms,
+            below_threshold: self.below_threshold,
             history_days: self.history_days,
             from: self.from.filter(|_| self.history_days.is_some()),
         }
@@ -99,6 +121,9 @@ impl SampleConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recipe {
     pub(crate) attribution_window_ms: i64,
+    /// Feeds from before there was a choice have them as not watched.
+    #[serde(default, skip_serializing_if = "BelowThreshold::is_negative")]
+    pub(crate) below_threshold: BelowThreshold,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     history_days: Option<u32>,
     /// The first day, where the history is counted from it.

@@ -59,7 +59,7 @@ mod text_file;
 mod users;
 mod wire;
 
-pub use config::{LEAST_MEMORY_BYTES, SampleConfig};
+pub use config::{BelowThreshold, LEAST_MEMORY_BYTES, SampleConfig};
 pub use error::Error;
 pub use made_of::MADE_OF_FILE;
 pub use other_log::other_log;

@@ -38,6 +38,11 @@ impl Doing {
     /// Nothing has been done.
     pub(crate) const NONE: Self = Self { outcome: Outcome::NONE, left: false };
 
+    /// Whether the user is known to have left before the threshold, and did not come again for longer.
+    pub(crate) const fn is_below_threshold(&self) -> bool {
+        self.left && !self.outcome.watched
+    }
+
     /// Takes in an event that [`counts`].
     pub(crate) fn take_in(&mut self, event: &Event, stay_threshold_s: f64) {
         let outcome = &mut self.outcome;

@@ -11,7 +11,7 @@ use eliverec_core::id::IdHash;
 use eliverec_features::{FeedBuilder, Outcome, Request};
 use eliverec_tables::events::Day;
 
-use crate::config::Recipe;
+use crate::config::{BelowThreshold, Recipe};
 use crate::outcomes::{Doing, counts};
 use crate::scan::is_outcome;
 
@@ -110,7 +110,12 @@ impl LabelJoin {
         let (_, request_id) = self.order.pop_front_if(|(ts_ms, _)| closed(*ts_ms))?;
         self.catch_up(at_ms);
         let of = self.by_id.remove(&request_id)?;
-        let outcomes: Vec<Outcome> = of.doing.iter().map(|doing| doing.outcome).collect();
+        // A candidate that should not be in the feed has no label: that differs.
+        let dropped = |doing: &Doing| {
+            self.recipe.below_threshold == BelowThreshold::Drop && doing.is_below_threshold()
+        };
+        let kept = of.doing.iter().filter(|doing| !dropped(doing));
+        let outcomes: Vec<Outcome> = kept.map(|doing| doing.outcome).collect();
         Some(Compared { request_id, made: of.made, known: builder.labels(&outcomes)? })
     }
 }

@@ -14,6 +14,7 @@ use eliverec_core::id::IdHash;
 use eliverec_features::Candidate;
 use eliverec_tables::events::Day;
 
+use crate::config::BelowThreshold;
 use crate::context::Context;
 use crate::outcomes::{Doing, counts};
 use crate::rows::{Row, RowsBuilder};
@@ -118,7 +119,13 @@ impl Requests {
     }
 
     fn send(&mut self, request_id: u64, user: u64, out: &mut RowsBuilder) -> Result<()> {
-        let Some(request) = self.by_id.remove(&request_id) else { return Ok(()) };
+        let Some(mut request) = self.by_id.remove(&request_id) else { return Ok(()) };
+        if self.context.config.below_threshold == BelowThreshold::Drop {
+            let shown = request.candidates.len();
+            request.candidates.retain(|of| !of.doing.is_below_threshold());
+            let dropped = (shown - request.candidates.len()) as u64;
+            self.context.source.counters.refuse(Refusal::BelowThreshold, dropped);
+        }
         if request.candidates.is_empty() {
             return Ok(());
         }

@@ -80,6 +80,8 @@ pub enum Refusal {
     ChannelTwice,
     /// It arrived after the day that follows the day of the request: that day's feeds may be out.
     TooLate,
+    /// The user entered and left before the threshold, where such are dropped.
+    BelowThreshold,
     /// The request is not on the days asked for.
     OtherDay,
     /// An earlier run has written the feeds of that day.
@@ -88,12 +90,13 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in their order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Duplicate,
         Self::UsersDiffer,
         Self::MomentsDiffer,
         Self::ChannelTwice,
         Self::TooLate,
+        Self::BelowThreshold,
         Self::OtherDay,
         Self::DayKept,
     ];
@@ -106,6 +109,7 @@ impl Refusal {
             Self::MomentsDiffer => "moments_differ",
             Self::ChannelTwice => "channel_twice",
             Self::TooLate => "too_late",
+            Self::BelowThreshold => "below_threshold",
             Self::OtherDay => "other_day",
             Self::DayKept => "day_kept",
         }

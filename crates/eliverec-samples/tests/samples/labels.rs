@@ -2,7 +2,7 @@
 
 use eliverec_core::event::{Event, EventKind, Scalar};
 use eliverec_core::feed::Labels;
-use eliverec_samples::Refusal;
+use eliverec_samples::{BelowThreshold, Refusal, SampleConfig};
 
 use crate::logs::{DAY_MS, Site, config, first_day, read};
 
@@ -33,7 +33,7 @@ fn labels(events: &[Event]) -> Labels {
     let mut all = vec![shown(1, 1, 0), shown(2, 2, 1)];
     all.extend_from_slice(events);
     let site = Site::new(&all);
-    site.run(&config());
+    site.run(&SampleConfig { below_threshold: BelowThreshold::Negative, ..config() });
     let mut feeds = read(&site.feeds());
     assert_eq!(feeds.len(), 1);
     feeds.remove(0).1.candidates.labels.unwrap()
@@ -126,4 +126,39 @@ fn what_is_in_no_feed_is_counted() {
     let feeds = read(&site.feeds());
     let candidates = &feeds[0].1.candidates;
     assert_eq!(candidates.position, [Some(0), Some(1)]);
+}
+
+/// Entered and left before the threshold: literally no record; a visit of unknown length and a later long one are kept.
+#[test]
+fn stays_below_the_threshold_are_dropped_or_negative() {
+    let entered = |id, channel| of_request(id, EventKind::Watch, channel, 1_000);
+    let log = [
+        shown(1, 1, 0),
+        shown(2, 2, 1),
+        shown(3, 3, 2),
+        shown(4, 4, 3),
+        leave(5, 1, 3_000, 2.9),
+        leave(6, 2, 3_000, 2.9),
+        leave(7, 2, 60_000, 40.0),
+        entered(8, 3),
+    ];
+    let channels = |below_threshold| {
+        let site = Site::new(&log);
+        let summary = site.run(&SampleConfig { below_threshold, ..config() });
+        let feed = read(&site.feeds()).remove(0).1;
+        let refused = summary.refused.get(&Refusal::BelowThreshold).copied().unwrap_or(0);
+        let position: Vec<u16> = feed.candidates.position.iter().flatten().copied().collect();
+        (position, feed.candidates.labels.unwrap().watched, refused)
+    };
+    assert_eq!(channels(BelowThreshold::Drop), (vec![1, 2, 3], vec![true, false, false], 1));
+    assert_eq!(
+        channels(BelowThreshold::Negative),
+        (vec![0, 1, 2, 3], vec![false, true, false, false], 0)
+    );
+
+    // A request of which nothing is left is no feed.
+    let site = Site::new(&[shown(1, 1, 0), shown(2, 2, 1), leave(5, 1, 3_000, 0.5), leave(6, 2, 4_000, 1.0)]);
+    let summary = site.run(&config());
+    assert_eq!(summary.refused[&Refusal::BelowThreshold], 2);
+    assert!(read(&site.feeds()).is_empty());
 }

@@ -10,7 +10,7 @@ use eliverec_core::{Feed, Schema};
 use eliverec_features::Admission;
 use eliverec_features::freshness::Fates;
 use eliverec_features::{Candidate, FeedBuilder, OnlineDriver, Outcome, Request};
-use eliverec_samples::SampleConfig;
+use eliverec_samples::{BelowThreshold, SampleConfig};
 use eliverec_tables::events::Day;
 
 pub struct Oracle {
@@ -62,11 +62,16 @@ fn requests(arrivals: &[&Event], config: &SampleConfig) -> Vec<Request> {
     for (request_id, mut shown) in by_id {
         shown.sort_by_key(|event| event.position);
         let first = shown[0];
-        let mut candidates: Vec<Candidate> = Vec::new();
+        let (mut candidates, mut dropped) = (Vec::<Candidate>::new(), Vec::new());
         for event in &shown {
             let channel_id = event.channel_id.unwrap();
-            if candidates.iter().all(|known| known.channel_id != channel_id) {
-                let outcome = outcome(arrivals, first, channel_id, config);
+            if !dropped.contains(&channel_id)
+                && candidates.iter().all(|known| known.channel_id != channel_id) {
+                let (outcome, left) = outcome(arrivals, first, channel_id, config);
+                if left && !outcome.watched && config.below_threshold == BelowThreshold::Drop {
+                    dropped.push(channel_id);
+                    continue;
+                }
                 let (event_id, position) = (event.event_id, event.position);
                 candidates.push(Candidate {
                     event_id,
@@ -75,6 +80,9 @@ fn requests(arrivals: &[&Event], config: &SampleConfig) -> Vec<Request> {
                     outcome: Some(outcome),
                 });
             }
+        }
+        if candidates.is_empty() {
+            continue;
         }
         requests.push(Request {
             request_id,
@@ -88,7 +96,7 @@ fn requests(arrivals: &[&Event], config: &SampleConfig) -> Vec<Request> {
     requests
 }
 
-fn outcome(arrivals: &[&Event], shown: &Event, channel: u64, config: &SampleConfig) -> Outcome {
+fn outcome(arrivals: &[&Event], shown: &Event, channel: u64, config: &SampleConfig) -> (Outcome, bool) {
     let last_ms = shown.ts_ms + config.attribution_window_ms;
     let arrived_by = Day::of(shown.ts_ms).unwrap().plus(2).unwrap().start_ms();
     let done: Vec<&&Event> = arrivals
@@ -107,7 +115,7 @@ fn outcome(arrivals: &[&Event], shown: &Event, channel: u64, config: &SampleConf
     let any = |kind| done.iter().any(|event| event.kind == kind);
     let stays = done.iter().filter(|event| event.kind == EventKind::Leave);
     let longest = stays.map(|event| event.value.unwrap()).reduce(f64::max);
-    Outcome {
+    let outcome = Outcome {
         watched: longest.is_some_and(|stay| stay >= config.features.stay_threshold_s),
         stay_s: match longest {
             Some(stay) => Some(stay as f32),
@@ -116,5 +124,6 @@ fn outcome(arrivals: &[&Event], shown: &Event, channel: u64, config: &SampleConf
         },
         bag_click: any(EventKind::BagClick),
         product_click: any(EventKind::ProductClick),
-    }
+    };
+    (outcome, longest.is_some())
 }

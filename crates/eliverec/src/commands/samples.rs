@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use eliverec_features::FeatureConfig;
-use eliverec_samples::{DaySummary, SampleConfig, SampleProgress, samples};
+use eliverec_samples::{BelowThreshold, DaySummary, SampleConfig, SampleProgress, samples};
 use eliverec_tables::FeedDirectory;
 use eliverec_tables::events::Day;
 use serde::Serialize;
@@ -65,12 +65,24 @@ pub(crate) struct Arguments {
     /// Minutes after a request in which what a user began counts for it
     #[arg(long, value_name = "MINUTES", default_value_t = 30)]
     attribution_window: u32,
+    /// What becomes of a candidate that the user entered and left before the threshold
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "drop")]
+    below_threshold: Below,
     /// Set rows that are no events aside and count them, instead of stopping at the first
     #[arg(long)]
     lenient: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// As on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Below {
+    /// It is in no feed, as in the paper
+    Drop,
+    /// It was not watched
+    Negative,
 }
 
 /// What is printed as JSON.
@@ -96,6 +108,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         history_days: arguments.history_days,
         memory_limit_bytes: arguments.memory.saturating_mul(1 << 20),
         attribution_window_ms: i64::from(arguments.attribution_window) * MINUTE_MS,
+        below_threshold: match arguments.below_threshold {
+            Below::Drop => BelowThreshold::Drop,
+            Below::Negative => BelowThreshold::Negative,
+        },
         lenient: arguments.lenient,
         features: FeatureConfig {
             stay_threshold_s: arguments.stay_threshold,
