@@ -52,6 +52,10 @@ MODELS: dict[str, models.Model] = {
     "elive_bias_corrected": Elive(correlation="bias_corrected"),
     "elive_field_norm": Elive(field_norm="layer"),
     "elive_dynamic": Elive(intra_dynamic=True),
+    "elive_target_product": Elive(target_product=True),
+    "elive_target_product_wo_d": Elive(
+        target_product=True, disentangle=False, correlation="none", contrast="none"
+    ),
     "din_dual": Din(),
     "din_live": Din(domains=("live",)),
     "din_none": Din(domains=("live",), normalize="none"),

@@ -73,6 +73,7 @@ class Elive:
     contrast: str = "info_nce"  # or "none" (wo.N), "cosine", "euclidean", "specific_repulsion" (SR)
     field_norm: str = "none"  # or "layer"
     intra_dynamic: bool = False
+    target_product: bool = False  # whether the tower also sees z * e_vt, element by element
 
     def shapes(self, width: int) -> Shapes:
         d, f = width, width * self.feed_forward_ratio
@@ -117,6 +118,13 @@ class Elive:
                 self.retrieve(inputs, domain, {domain: h}, f"{domain}.attention", encoded)
         if self.disentangle:
             self.regularise(inputs, encoded)
+        if self.target_product:
+            shared = len(encoded.fields) - len(self.domains) * (2 if self.disentangle else 1)
+            for i, (name, z) in enumerate(list(encoded.fields.items())):
+                del encoded.fields[name]
+                encoded.fields[name] = z
+                if i >= shared:
+                    encoded.fields[f"{name}_target"] = z * inputs["target"]
         return encoded
 
     def encode_history(
@@ -378,8 +386,11 @@ def field_names(model: Model) -> list[str]:
     match model:
         case Elive():
             names += ["dynamic"] * model.intra_dynamic
+            own = list(model.domains)
             if model.disentangle:
-                return names + [f"z_{part}_{k}" for k in model.domains for part in "cs"]
+                own = [f"z_{part}_{k}" for k in model.domains for part in "cs"]
+            forms = ("", "_target") if model.target_product else ("",)
+            return names + [f"{name}{form}" for name in own for form in forms]
         case Din():
             return names + [n for k in model.domains for n in (k, f"{k}_product")]
     return names + list(model.domains)

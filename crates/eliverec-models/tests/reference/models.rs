@@ -266,6 +266,7 @@ fn settings(r: &Reference) -> ModelSettings {
                 "none" => Correlation::None,
                 other => panic!("correlation = {other}"),
             };
+            config.target_product = r.option("target_product") == "true";
             config.separate_specific = r.option("contrast") == "specific_repulsion";
             config.alignment = match r.option("contrast") {
                 "info_nce" | "specific_repulsion" => Alignment::InfoNce,
