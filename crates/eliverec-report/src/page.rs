@@ -17,11 +17,11 @@ const STYLE: &str = "\
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 80rem; padding: 1rem; }
 h1 { font-size: 1.5rem; line-height: 1.2; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-.scroll { overflow-x: auto; max-width: 100%; scrollbar-width: thin; scrollbar-color: #888 #8882; border-right: 1px solid #8884; }
+.scroll { overflow-x: auto; width: fit-content; max-width: 100%; scrollbar-width: thin; scrollbar-color: #888 #8882; border-right: 1px solid #8884; }
 .scroll:focus-visible { outline: 2px solid Highlight; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
+table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .3rem .6rem; text-align: right; vertical-align: top; border-bottom: 1px solid #8884; }
-th { vertical-align: bottom; } td { white-space: nowrap; }
+th { vertical-align: bottom; } td { white-space: nowrap; } td:first-child .under { white-space: normal; max-width: 12em; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: Canvas; }
 tr.main td { font-weight: 600; }
 .under { opacity: .65; font-size: .85em; display: block; font-weight: 400; }
@@ -30,7 +30,7 @@ figure { margin: 0; } figcaption { font-size: .85rem; display: flex; flex-wrap: 
 .swatch { display: inline-block; width: .8em; height: .8em; border-radius: .15em; margin-right: .35em; }
 ul, .note { font-size: .85rem; opacity: .85; } code { font-size: .85em; }
 details pre { font-size: .8rem; overflow-x: auto; }
-@media (max-width: 40rem) { body { padding: .6rem; } th, td { padding: .3rem .4rem; } table { font-size: .8rem; } }
+@media (max-width: 40rem) { body { padding: .6rem; } th, td { padding: .3rem .4rem; } table { font-size: .8rem; } td:first-child .under { max-width: 8em; } }
 ";
 
 /// The whole page.

@@ -181,7 +181,7 @@ pub fn verdict_cells(ordering: &Ordering) -> Vec<String> {
         signed(&ordering.here()),
         ordering
             .interval
-            .map_or("-".into(), |found| format!("{:+.4} to {:+.4}", found.low, found.high)),
+            .map_or("-".into(), |found| format!("[{:+.4}, {:+.4}]", found.low, found.high)),
         seeds.join(" "),
         ordering.verdict.name().into(),
     ]

@@ -68,7 +68,7 @@ fn a_folder_becomes_a_report_in_three_formats() {
     sandbox.succeed(&COMMAND.replace("--seeds 2", "--seeds 3"));
     let shown = sandbox.succeed("report results");
     assert!(!shown.contains("too few seeds"), "{shown}");
-    assert!(shown.contains(" to +") || shown.contains(" to -"), "{shown}");
+    assert!(shown.contains(", +") || shown.contains(", -"), "{shown}");
 }
 
 #[test]
