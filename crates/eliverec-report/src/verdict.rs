@@ -270,4 +270,33 @@ mod tests {
         assert_eq!(both.orderings[0].other, "first");
         assert!(both.orderings.iter().all(|ordering| ordering.paper.is_none()));
     }
+
+    #[test]
+    fn no_order_of_rows_seeds_or_users_changes_an_interval() {
+        let run_of = |row: u64, seed: u64| {
+            let value = |user: u64| ((user * (7 + row) + seed * 13) % 97) as f64 / 97.0;
+            let own: Vec<f64> = (0..450).map(value).collect();
+            let mean = own.iter().sum::<f64>() / 450.0;
+            (run(["elive", "a", "b"][row as usize], seed, mean), users(own))
+        };
+        let mut runs: Vec<_> =
+            (0..3).flat_map(|row| (1..=4).map(move |seed| (row, seed))).collect();
+        let mut shown = Vec::new();
+        for backwards in [false, true] {
+            let mut results = Results::new("table3", "d");
+            for (row, seed) in &runs {
+                let (run, mut own) = run_of(*row, *seed);
+                if backwards {
+                    own.reverse();
+                }
+                results.insert(run, Some(&own)).unwrap();
+            }
+            let experiment = Experiment::of(&results).unwrap();
+            let main = main_row(&experiment, None).unwrap();
+            shown.push(format!("{:?}", verdicts(&experiment, main).unwrap()));
+            runs.reverse();
+        }
+        assert!(shown[0].contains("interval: Some"), "{}", shown[0]);
+        assert_eq!(shown[0], shown[1]);
+    }
 }

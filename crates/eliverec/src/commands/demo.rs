@@ -88,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments, runner: Runner) -> anyhow::Result<u8> {
     let metrics: Vec<&Metric> = SHOWN.into_iter().filter_map(metric).collect();
     let table = render(&rows, metrics, Layout::NamesDown, Format::Text);
     print(&format!(
-        "\nTest split: {} feeds, one seed\n\n{table}the world's own: {}",
+        "\nTest split: {} feeds, one seed\n\n{table}the world's own: its probabilities, which {}.",
         test.requests.len(),
         eliverec_sim::CEILING
     ))?;
