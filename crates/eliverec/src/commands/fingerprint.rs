@@ -66,7 +66,7 @@ mod tests {
                     other => format!("experiments/{other}"),
                 };
                 let found = eliverec_report::Results::read(&results).unwrap();
-                for result in found.iter().flat_map(|results| results.runs()) {
+                for result in found.iter().flat_map(eliverec_report::Results::runs) {
                     let file = format!("{folder}/{}.toml", result.row);
                     let text = fs_err::read_to_string(root.join(&file)).unwrap();
                     let seed = [format!("seed={}", result.seed)];

@@ -294,5 +294,5 @@ fn a_damaged_result_is_told_by_its_own_name() {
     fs_err::write(sandbox.path("results/results.jsonl.zst"), "{").unwrap();
     let told = sandbox.fail(command, 2);
     assert!(told.starts_with("error: results/results.jsonl.zst: "), "{told}");
-    assert_eq!(told.matches("results").count(), 1, "{told}");
+    assert_eq!(told.matches("results.jsonl").count(), 1, "{told}");
 }
