@@ -69,8 +69,9 @@ pub struct RunResult {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub truth: BTreeMap<String, f64>,
     /// The groups' values in each metric of [`BY_USER`], in parts of ten thousand; empty where users' values were not kept.
+    /// [`Results::insert`] puts them in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    users: Vec<Vec<u16>>,
+    pub users: Vec<Vec<u16>>,
 }
 
 /// A number over the updates, a mean per stretch of them.

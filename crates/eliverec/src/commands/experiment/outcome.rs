@@ -63,6 +63,7 @@ impl Keeper {
             calibration,
             intent: log.intent,
             truth: self.truth(&scorer, run)?,
+            users: Vec::new(),
         };
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         results.insert(result, Some(&detail.users))?;
