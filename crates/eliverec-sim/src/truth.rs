@@ -119,8 +119,9 @@ impl Truth {
     }
 }
 
-/// What the metrics of the true probabilities are, to be printed beside them.
-pub const CEILING: &str = "they know the users' minds, the place and the bag, which no log shows: out of reach of any model";
+/// What the true probabilities do, to be printed beside their metrics.
+pub const CEILING: &str =
+    "know the users' minds, the place and the bag, which no log shows: out of reach of any model";
 
 /// The metrics of the true probabilities.
 #[derive(Clone, Debug, Default)]
