@@ -22,6 +22,6 @@ for name in table3 table4 fig5 fig6; do
   feeds=$work/world
   [ "$name" != fig6 ] || feeds=$work/world-100
   timed "$name" "$eliverec" experiment "$here/$name" --feeds "$feeds" --logs "$work/logs" --out "$work/$name" --seeds 3 --jobs 2
-  timed "report of $name" "$eliverec" report "$work/$name" --markdown "$work/$name.md" --html "$work/$name.html"
+  timed "report of $name" "$eliverec" report "$work/$name" --markdown "$work/$name/report.md"
 done
 echo "| together | $((SECONDS - start)) |"

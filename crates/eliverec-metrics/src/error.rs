@@ -43,36 +43,38 @@ pub enum Error {
         /// The value.
         value: f32,
     },
-    /// A bootstrap without users or without replicates.
+    /// A bootstrap with nothing to draw from.
     #[error(
-        "a paired bootstrap needs at least one user and two replicates, not {users} and {replicates}"
+        "an interval over users and seeds needs at least two of each and two replicates, not {units} users, {seeds} seeds and {replicates} replicates"
     )]
     NothingToResample {
-        /// Users given.
-        users: usize,
+        /// Users, or groups of users, of positive weight.
+        units: usize,
+        /// Seeds that both models have.
+        seeds: usize,
         /// Replicates asked for.
         replicates: usize,
     },
-    /// Two runs were not measured on the same impressions.
+    /// Two runs were not measured on the same users.
     #[error(
-        "the two runs were not measured on the same impressions: user {user} differs; evaluate both on the same split of the same feeds"
+        "two runs were not measured on the same users ({units} and {found}); evaluate both on the same split of the same feeds"
     )]
-    Unpaired {
-        /// The first user who is missing from one run or has another number of impressions there.
-        user: u64,
+    UnitsDiffer {
+        /// Users, or groups of users, that have weights.
+        units: usize,
+        /// Users, or groups of users, that have values.
+        found: usize,
     },
-    /// A user's weight or value cannot be used.
+    /// A weight or value that cannot be drawn.
     #[error(
-        "user number {position} of the bootstrap has weight {weight} and values {first} and {second}; weights must be positive and all of them finite"
+        "user number {position} of the bootstrap has weight {weight} and difference {difference}; weights must not be negative and all numbers must be finite"
     )]
-    BadUser {
-        /// Position of the user in the slice, from 0.
+    BadUnit {
+        /// Position of the user, or the group of users, from 0.
         position: usize,
         /// The weight.
         weight: f64,
-        /// The first run's value.
-        first: f64,
-        /// The second run's value.
-        second: f64,
+        /// First model's value minus the second's.
+        difference: f64,
     },
 }

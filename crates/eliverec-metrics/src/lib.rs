@@ -15,7 +15,9 @@
 //! | [`calibration`] | expected calibration error, PCOC | constant |
 //! | [`regression`] | MAE and RMSE, for stay seconds | constant |
 //! | [`change`] | how far two scores of the same candidates are apart | constant |
-//! | [`significance`] | paired bootstrap over users | 24 bytes per user |
+//! | [`shares`] | each user's part in AUC and gAUC, users in groups | 56 bytes per user |
+//! | [`significance`] | intervals of a difference over users and seeds | - |
+//! | [`student`] | quantiles of Student's t | - |
 //! | [`tasks`] | the inter-channel tasks: AUC of clicks, errors of the stay | 4 bytes per label |
 //! | [`evaluation`] | all of the above that watch predictions have | the sum: 4 bytes per impression, 32 per feed |
 //! | [`report`] | the result, and the list of metrics with their definitions | - |
@@ -35,7 +37,9 @@ pub mod ranking;
 pub mod recall;
 pub mod regression;
 pub mod report;
+pub mod shares;
 pub mod significance;
+pub mod student;
 pub mod table;
 pub mod tasks;
 
@@ -43,6 +47,6 @@ pub use auc::Auc;
 pub use change::{Change, ScoreChange};
 pub use error::Error;
 pub use evaluation::Evaluation;
-pub use gauc::UserAuc;
 pub use report::{METRICS, Metric, Report, task_metrics};
+pub use shares::UserShares;
 pub use tasks::{TaskEvaluation, TaskReport};

@@ -16,6 +16,16 @@ pub enum Error {
         /// Where and why it is none.
         reason: String,
     },
+    /// A run whose users are not those of the runs beside it.
+    #[error(
+        "{row} seed {seed}: was measured on other users than the results beside it; choose another --out"
+    )]
+    OtherUsers {
+        /// Its row.
+        row: String,
+        /// Its seed.
+        seed: u64,
+    },
     /// A plot that cannot be drawn.
     #[error("a plot: {0}")]
     Plot(String),

@@ -1,14 +1,14 @@
 //! The results of a folder, by row.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use eliverec_metrics::Report;
+use eliverec_metrics::shares::BY_USER;
 use eliverec_metrics::table::mean_and_deviation;
-use eliverec_metrics::{Report, UserAuc};
 
 use crate::Error;
 use crate::paper::{self, Source};
-use crate::result::{self, RunResult, USERS};
+use crate::results::{Results, RunResult};
 
 /// Everything that a results directory holds.
 #[derive(Clone, Debug)]
@@ -17,8 +17,12 @@ pub struct Experiment {
     pub name: String,
     /// What it is about.
     pub title: String,
+    /// Of schema and files of the feeds.
+    pub data_fingerprint: String,
     /// In the paper's order, then by name.
     pub rows: Vec<ExperimentRow>,
+    /// Weights of the groups of users, in the order of [`BY_USER`]; empty where no values of users are kept.
+    weights: Vec<Vec<u64>>,
 }
 
 /// A row with its seeds.
@@ -28,68 +32,29 @@ pub struct ExperimentRow {
     pub name: String,
     /// One per seed, in their order.
     pub runs: Vec<RunResult>,
-    /// The AUC of every user, a mean over the seeds; `None` where a side file is missing.
-    pub users: Option<Vec<UserAuc>>,
-}
-
-/// What results must have in common: figures on other feeds, or of another experiment, say nothing beside each other.
-struct Comparable {
-    experiment: String,
-    feeds: String,
-}
-
-impl Comparable {
-    fn of(run: &RunResult) -> Self {
-        Self { experiment: run.experiment.clone(), feeds: run.data_fingerprint.clone() }
-    }
-
-    /// Refuses the run of `path`, if it is not that of `first`.
-    fn check(&self, run: &RunResult, first: &Path, path: &Path) -> Result<(), Error> {
-        let what = if run.data_fingerprint != self.feeds {
-            "was made on other feeds than"
-        } else if run.experiment != self.experiment {
-            "is of another experiment than"
-        } else {
-            return Ok(());
-        };
-        let reason = format!("{what} {}", first.display());
-        Err(Error::Damaged { path: path.into(), reason })
-    }
 }
 
 impl Experiment {
     /// Reads a results directory.
     ///
     /// # Errors
-    /// No results, files that do not parse, results of other experiments or on other feeds beside each other.
+    /// No results, a damaged file.
     pub fn read(directory: &Path) -> Result<Self, Error> {
-        let mut found: BTreeMap<String, Vec<RunResult>> = BTreeMap::new();
-        let entries = fs_err::read_dir(directory)
-            .map_err(|_| Error::NoResults(directory.into()))?
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut paths: Vec<PathBuf> = entries.iter().map(fs_err::DirEntry::path).collect();
-        paths.sort();
-        let mut first: Option<(PathBuf, Comparable)> = None;
-        for path in paths {
-            if path.extension().is_some_and(|ending| ending == "json") {
-                let run = result::read(&path)?;
-                let (first, of) = first.get_or_insert_with(|| (path.clone(), Comparable::of(&run)));
-                of.check(&run, first, &path)?;
-                found.entry(run.row.clone()).or_default().push(run);
+        let results =
+            Results::read(directory)?.ok_or_else(|| Error::NoResults(directory.into()))?;
+        Self::of(&results).ok_or_else(|| Error::NoResults(directory.into()))
+    }
+
+    /// From results; `None` of no run.
+    pub fn of(results: &Results) -> Option<Self> {
+        let mut rows: Vec<ExperimentRow> = Vec::new();
+        for run in results.runs() {
+            match rows.last_mut() {
+                Some(row) if row.name == run.row => row.runs.push(run.clone()),
+                _ => rows.push(ExperimentRow { name: run.row.clone(), runs: vec![run.clone()] }),
             }
         }
-        let name = found.values().next().map(|runs| runs[0].experiment.clone());
-        let name = name.ok_or_else(|| Error::NoResults(directory.into()))?;
-        let mut rows = Vec::with_capacity(found.len());
-        for (name, mut runs) in found {
-            runs.sort_by_key(|run| run.seed);
-            let side = |run: &RunResult| {
-                result::read_users(&directory.join(USERS).join(result::file_name(&name, run.seed)))
-            };
-            let users = runs.iter().map(side).collect::<Result<Option<Vec<_>>, Error>>()?;
-            let users = users.and_then(|seeds| mean_of_users(&seeds));
-            rows.push(ExperimentRow { name, runs, users });
-        }
+        let name = results.head.experiment.clone();
         let source = paper::source(&name);
         let place = |row: &ExperimentRow| {
             source
@@ -98,7 +63,15 @@ impl Experiment {
         };
         rows.sort_by_key(place);
         let title = source.map_or_else(|| name.clone(), |source| source.title.into());
-        Ok(Self { name, title, rows })
+        let data_fingerprint = results.head.data_fingerprint.clone();
+        let weights = results.head.weights.clone();
+        (!rows.is_empty()).then_some(Self { name, title, data_fingerprint, rows, weights })
+    }
+
+    /// The weights of the groups of users in a metric; `None` where no values of users are kept.
+    pub fn weights(&self, metric: &str) -> Option<Vec<f64>> {
+        let place = BY_USER.iter().position(|name| *name == metric)?;
+        Some(self.weights.get(place)?.iter().map(|weight| *weight as f64).collect())
     }
 
     /// What the paper has for it.
@@ -130,23 +103,4 @@ impl ExperimentRow {
     pub fn reports(&self) -> Vec<Report> {
         self.runs.iter().map(|run| run.report.clone()).collect()
     }
-}
-
-/// The AUC of each user as a mean over runs on the same split; `None` if the runs have different users.
-fn mean_of_users(seeds: &[Vec<UserAuc>]) -> Option<Vec<UserAuc>> {
-    let (first, rest) = seeds.split_first()?;
-    let mut mean = first.clone();
-    for users in rest {
-        if users.len() != mean.len() {
-            return None;
-        }
-        for (sum, user) in mean.iter_mut().zip(users) {
-            if (sum.user, sum.impressions) != (user.user, user.impressions) {
-                return None;
-            }
-            sum.auc += user.auc;
-        }
-    }
-    mean.iter_mut().for_each(|user| user.auc /= seeds.len() as f64);
-    Some(mean)
 }

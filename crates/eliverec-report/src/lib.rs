@@ -1,8 +1,8 @@
 //! Results of experiment folders as tables and plots: in the terminal, as Markdown, and as one HTML page that opens offline.
 //!
-//! - [`result`]: what one finished run leaves, the contract with `eliverec experiment`.
+//! - [`results`]: what finished runs leave, the contract with `eliverec experiment`.
 //! - [`experiment`]: the results of a folder, by row; [`paper`]: the figures that stand beside them.
-//! - [`verdict`]: which rows differ, by a paired bootstrap over users; which of the paper's orderings hold.
+//! - [`verdict`]: which rows differ, over users and seeds; which of the paper's orderings hold.
 //! - [`named`]: figures that carry their names.
 //! - [`text`]: terminal and Markdown; [`plot`]: SVG; [`page`]: HTML.
 
@@ -12,10 +12,10 @@ pub mod named;
 pub mod page;
 pub mod paper;
 pub mod plot;
-pub mod result;
+pub mod results;
 pub mod text;
 pub mod verdict;
 
 pub use error::Error;
 pub use experiment::Experiment;
-pub use result::{Curve, RunResult};
+pub use results::{Curve, Results, RunResult};

@@ -21,6 +21,7 @@ pub struct Source {
 
 /// Table III.
 const TABLE3: &[(&str, &str, Option<Figures>)] = &[
+    ("linear", "logistic regression, the floor; not in the paper", None),
     ("din-both", "DIN Dual", Some([0.8199, 0.7233, 0.4261, 0.3790])),
     ("eta-both", "ETA Dual", Some([0.8338, 0.7451, 0.4304, 0.3873])),
     ("wo-p", "eLiveRec wo.P", Some([0.8378, 0.7519, 0.4323, 0.3900])),

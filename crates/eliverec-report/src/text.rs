@@ -9,7 +9,8 @@ use crate::Error;
 use crate::experiment::{Experiment, ExperimentRow};
 use crate::named;
 use crate::paper;
-use crate::verdict::{Ordering, Verdict};
+use crate::results::GROUPS;
+use crate::verdict::{FEWEST_SEEDS, Ordering, REPLICATES, Verdict, Verdicts};
 
 /// The columns of the first table, in its order.
 const SHOWN: [&str; 6] =
@@ -21,7 +22,7 @@ const SHOWN: [&str; 6] =
 /// None that reading the experiment did not have.
 pub fn report(
     experiment: &Experiment,
-    orderings: &[Ordering],
+    verdicts: &[Verdicts],
     format: Format,
 ) -> Result<String, Error> {
     let mut text = String::new();
@@ -43,17 +44,13 @@ pub fn report(
         heading(&mut text, "\n##", "The paper's figures, on its own data");
         text += &paper;
     }
-    if orderings.is_empty() && experiment.rows.len() > 1 {
-        let _ = writeln!(text, "\nNo comparison: the users' AUCs are not beside the results.");
-    } else if !orderings.is_empty() {
-        heading(&mut text, "\n##", "Which orderings hold here");
-        text += &orderings_table(orderings, format);
-        let _ = writeln!(
-            text,
-            "\nDifference of gAUC per user, {} minus the other row; seeds averaged per user, 95 % interval of a bootstrap over users.\n{}",
-            orderings[0].main,
-            summary(orderings)
-        );
+    for table in verdicts {
+        heading(&mut text, "\n##", &verdicts_title(table));
+        text += &grid(&VERDICT_HEAD, table.orderings.iter().map(verdict_cells).collect(), format);
+        let _ = writeln!(text, "\n{}", verdicts_note(table));
+    }
+    if !verdicts.is_empty() {
+        let _ = writeln!(text, "\n{}", verdicts_method());
     }
     for figures in named::all(experiment) {
         heading(&mut text, "\n##", figures.title);
@@ -92,18 +89,60 @@ fn table_row(row: &ExperimentRow) -> TableRow {
     TableRow { name: row.name.clone(), reports: row.reports() }
 }
 
-/// How many of the paper's orderings hold.
-pub fn summary(orderings: &[Ordering]) -> String {
-    let count = |verdict| orderings.iter().filter(|o| o.verdict == verdict).count();
-    let of_paper = orderings.len() - count(Verdict::NotInPaper);
-    if of_paper == 0 {
-        return "The paper gives no figures for these rows.".into();
+/// The heading of a table of verdicts.
+pub fn verdicts_title(table: &Verdicts) -> String {
+    format!("Verdicts: {}", table.metric.title)
+}
+
+/// What stands below a table of verdicts.
+pub fn verdicts_note(table: &Verdicts) -> String {
+    let mut note = format!("Of {}, {} minus the other row. ", table.metric.title, table.main);
+    let without = table.orderings.iter().filter(|o| o.verdict == Verdict::NoUsers).count();
+    if without > 0 {
+        let _ = write!(
+            note,
+            "{without} of {}: users' values not kept: no verdict, though the seeds agree. ",
+            table.orderings.len()
+        );
     }
+    if table.intervals > 0 {
+        let level = 100.0 * (1.0 - 0.05 / table.intervals as f64);
+        let _ = write!(
+            note,
+            "Each interval is one of {level:.2} %, so that all {} of this table hold together in at least 95 % of cases. ",
+            table.intervals
+        );
+    }
+    note += &of_paper(&table.orderings);
+    note.trim_end().to_owned()
+}
+
+/// How the intervals are made and what a verdict takes.
+pub fn verdicts_method() -> String {
     format!(
-        "Of {of_paper} orderings of the paper {} hold here, {} are reversed, {} are undecided.",
-        count(Verdict::Holds),
-        count(Verdict::Reversed),
-        count(Verdict::Undecided)
+        "Seeds: the difference under each seed that both rows have; under one seed both begin with the same initial values. Interval: over users and seeds, both drawn with replacement {REPLICATES} times, users in {GROUPS} groups, the same for both rows and all seeds of a draw; Student's t with the degrees of freedom that users and seeds have together. Corrected by Bonferroni for the comparisons of its table; Holm decides more, but by an order of p-values, and has no interval to show for it. A row is ahead or behind only where the interval leaves 0 out and every seed is on that side; with fewer than {FEWEST_SEEDS} seeds nothing is said."
+    )
+}
+
+/// How many of the paper's orderings hold.
+fn of_paper(orderings: &[Ordering]) -> String {
+    let of_paper = || orderings.iter().filter_map(|o| Some((o.paper?, o.verdict)));
+    let all = of_paper().count();
+    if all == 0 {
+        return String::new();
+    }
+    let decided = |sign: f64| {
+        let side = |(paper, verdict): &(f64, Verdict)| match verdict {
+            Verdict::Ahead => paper * sign > 0.0,
+            Verdict::Behind => paper * sign < 0.0,
+            Verdict::Undecided | Verdict::TooFewSeeds | Verdict::NoUsers => false,
+        };
+        of_paper().filter(side).count()
+    };
+    let (hold, reversed) = (decided(1.0), decided(-1.0));
+    format!(
+        "Of {all} orderings of the paper {hold} hold here, {reversed} are reversed, {} are open.",
+        all - hold - reversed
     )
 }
 
@@ -129,32 +168,36 @@ fn paper_table(experiment: &Experiment, format: Format) -> Option<String> {
     (!rows.is_empty()).then(|| grid(&head, rows, format))
 }
 
-fn orderings_table(orderings: &[Ordering], format: Format) -> String {
-    let rows = orderings.iter().map(ordering_cells).collect();
-    grid(&ORDERING_HEAD, rows, format)
-}
-
-/// The head of the table of orderings.
-pub const ORDERING_HEAD: [&str; 5] = ["against", "paper", "here", "95 % interval", "verdict"];
+/// The head of a table of verdicts.
+pub const VERDICT_HEAD: [&str; 6] = ["against", "paper", "here", "interval", "seeds", "verdict"];
 
 /// The cells of an ordering.
-pub fn ordering_cells(ordering: &Ordering) -> Vec<String> {
-    let here = &ordering.here;
+pub fn verdict_cells(ordering: &Ordering) -> Vec<String> {
+    let signed = |value: &f64| format!("{value:+.4}");
+    let seeds: Vec<String> = ordering.seeds.iter().map(signed).collect();
     vec![
         ordering.other.clone(),
-        ordering.paper.map_or("-".into(), |paper| format!("{paper:+.4}")),
-        format!("{:+.4}", here.difference),
-        format!("{:+.4} to {:+.4}", here.low, here.high),
+        ordering.paper.as_ref().map_or("-".into(), signed),
+        signed(&ordering.here()),
+        ordering
+            .interval
+            .map_or("-".into(), |found| format!("[{:+.4}, {:+.4}]", found.low, found.high)),
+        seeds.join(" "),
         ordering.verdict.name().into(),
     ]
 }
 
 /// The head of the table of fingerprints.
-pub const FINGERPRINT_HEAD: [&str; 8] =
-    ["row", "seeds", "validation", "updates", "parameters", "seconds", "config", "data"];
+pub const FINGERPRINT_HEAD: [&str; 7] =
+    ["row", "seeds", "validation", "updates", "parameters", "seconds", "config"];
 
 /// What stands below it.
-pub const FINGERPRINT_NOTE: &str = "Validation: the metric by which the best checkpoint was chosen. The config's fingerprint leaves the seed out; the whole configs are in the runs' JSON files.";
+pub fn fingerprint_note(experiment: &Experiment) -> String {
+    format!(
+        "Validation: the metric by which the best checkpoint was chosen. The config's fingerprint leaves the seed out; the whole configs are in the file of results. Fingerprint of the feeds: {}.",
+        experiment.data_fingerprint
+    )
+}
 
 /// The cells of a row's fingerprints; numbers are means over its seeds.
 pub fn fingerprint_cells(row: &ExperimentRow) -> Vec<String> {
@@ -171,11 +214,10 @@ pub fn fingerprint_cells(row: &ExperimentRow) -> Vec<String> {
         first.parameters.to_string(),
         format!("{:.0}", mean(|run| run.seconds)),
         first.config_fingerprint.clone(),
-        first.data_fingerprint.clone(),
     ]
 }
 
 fn fingerprints(experiment: &Experiment, format: Format) -> String {
     let rows: Vec<Vec<String>> = experiment.rows.iter().map(fingerprint_cells).collect();
-    grid(&FINGERPRINT_HEAD, rows, format) + "\n" + FINGERPRINT_NOTE + "\n"
+    grid(&FINGERPRINT_HEAD, rows, format) + "\n" + &fingerprint_note(experiment) + "\n"
 }

@@ -192,7 +192,8 @@ pub mod parameter {
     /// Multiplies every hazard of entering: set for Table I's 0.91 watches per feed.
     pub const ENTER_SCALE: f64 = 0.98;
     /// Hazard of entering for an interest of level 1, 2, 3 if what is on sale right now is of its category. Strong enough
-    /// that the best reachable AUC lies above what models reached on real users (Table II: 0.84): users know what they want.
+    /// that the AUC of the true probabilities lies above what models reached on real users (Table II: 0.84): users know what
+    /// they want.
     pub const INTEREST: [f64; 3] = [0.35, 0.9, 1.8];
     /// Share of it if the category is only in the goods bag, and if the product on sale is only of the same department: what
     /// is being shown counts most (Sec. III, the real-time atmosphere).

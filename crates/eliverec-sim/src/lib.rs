@@ -10,7 +10,7 @@
 //! - [`day`]: the loop over time.
 //! - [`policy`]: the trait of whoever ranks, and the recommender that made the log.
 //! - [`log`]: the trait of whoever takes events and truths.
-//! - [`truth`]: causes, true probabilities, the best reachable metrics.
+//! - [`truth`]: causes, true probabilities and their metrics.
 //! - [`truth_file`]: the truth as Parquet.
 //! - [`statistics`]: Table I of a log.
 //!
@@ -56,7 +56,7 @@ pub use output::Totals;
 pub use policy::{LiveChannel, LoggingPolicy, Policy, PolicyRequest};
 pub use statistics::TableOneBuilder;
 pub use taste::InterestKind;
-pub use truth::{Cause, Ceiling, Truth};
+pub use truth::{CEILING, Cause, Ceiling, Truth};
 pub use truth_file::TruthWriter;
 pub use truth_reader::read_truth;
 pub use world::World;

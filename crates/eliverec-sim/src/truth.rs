@@ -1,7 +1,7 @@
 //! What only the world knows: why users did what they did, and how likely it was. Never read by samples or training.
 //!
-//! The true probabilities give the best AUC and gAUC that any model can reach ([`Ceiling`]); the causes let the
-//! disentangling of shared and domain-specific interests be measured.
+//! The true probabilities give AUC and gAUC of somebody who sees into the world ([`Ceiling`]), which no model does; the causes let
+//! the disentangling of shared and domain-specific interests be measured.
 
 use eliverec_core::EventKind;
 use eliverec_metrics::{Error, Evaluation, Report};
@@ -119,7 +119,11 @@ impl Truth {
     }
 }
 
-/// The metrics of the true probabilities: what the best possible model would reach.
+/// What the true probabilities do, to be printed beside their metrics.
+pub const CEILING: &str =
+    "know the users' minds, the place and the bag, which no log shows: out of reach of any model";
+
+/// The metrics of the true probabilities.
 #[derive(Clone, Debug, Default)]
 pub struct Ceiling {
     evaluation: Evaluation,
@@ -151,7 +155,7 @@ impl Ceiling {
         Ok(())
     }
 
-    /// The best reachable metrics.
+    /// The metrics of the true probabilities.
     ///
     /// # Errors
     /// As [`Ceiling::add`].

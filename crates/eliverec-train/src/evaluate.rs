@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use eliverec_core::task::{Task, TaskKind};
 use eliverec_core::{Batch, Schema};
-use eliverec_metrics::{Evaluation, Report, TaskEvaluation, TaskReport, UserAuc};
+use eliverec_metrics::{Evaluation, Report, TaskEvaluation, TaskReport, UserShares};
 use eliverec_run::{RunDirectory, Scorer, Scores, Scoring};
 use eliverec_tables::scores::ScoreTable;
 use eliverec_tables::{FeedDirectory, Split};
@@ -20,8 +20,8 @@ use crate::read_ahead::ReadAhead;
 pub struct Detail {
     /// The metrics.
     pub report: Report,
-    /// The AUC of every user with both classes.
-    pub users: Vec<UserAuc>,
+    /// What every user has in AUC and gAUC, in the order of their ids.
+    pub users: Vec<UserShares>,
     /// Mean predicted, share watched and impressions by bin of the prediction.
     pub calibration: Vec<(f64, f64, u64)>,
 }

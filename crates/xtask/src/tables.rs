@@ -2,7 +2,8 @@
 //! `<!-- table results/world/fig5/report.md#: AUC, gAUC -->` and `<!-- end -->`.
 //!
 //! Behind the path of a report and the heading of one of its tables (none for the first) follow the columns, beside the names of
-//! the rows; `validation as world` renames one. Several reports, with `; ` between them, are joined by row.
+//! the rows; `validation as world` renames one, `verdict + here as world` puts two into one cell, dashes left out. Several reports, with `; ` between
+//! them, are joined by row.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -55,7 +56,7 @@ fn table(order: &str, read: &dyn Fn(&str) -> Result<String>) -> Result<String> {
     let mut head = Vec::new();
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
     for part in order.split("; ") {
-        let (source, columns) = part.split_once(": ").context("no columns")?;
+        let (source, columns) = part.rsplit_once(": ").context("no columns")?;
         let (path, heading) = source.split_once('#').context("no # behind the report")?;
         let report = read(path)?;
         let from = section(&report, heading).with_context(|| format!("no section {heading}"))?;
@@ -63,12 +64,20 @@ fn table(order: &str, read: &dyn Fn(&str) -> Result<String>) -> Result<String> {
         let mut places = Vec::new();
         for column in columns.split(", ") {
             let (column, name) = column.split_once(" as ").unwrap_or((column, column));
-            let place = from[0].iter().position(|cell| cell == column);
-            places.push(place.with_context(|| format!("no column {column}"))?);
+            let place = |column: &str| {
+                let place = from[0].iter().position(|cell| cell == column);
+                place.with_context(|| format!("no column {column}"))
+            };
+            places.push(column.split(" + ").map(place).collect::<Result<Vec<_>>>()?);
             head.push(name.to_owned());
         }
         for cells in &from[1..] {
-            let values = places.iter().map(|place| cells[*place].clone());
+            let cell = |places: &Vec<usize>| {
+                let parts = places.iter().map(|place| &*cells[*place]);
+                let known: Vec<&str> = parts.filter(|part| *part != "-").collect();
+                if known.is_empty() { "-".to_owned() } else { known.join(" ") }
+            };
+            let values = places.iter().map(cell);
             if let Some((_, row)) = rows.iter_mut().find(|(name, _)| *name == cells[0]) {
                 row.extend(values);
             } else {
@@ -130,6 +139,13 @@ mod tests {
         let once = filled(text, &read).unwrap();
         assert_eq!(once, expected);
         assert_eq!(filled(&once, &read).unwrap(), expected);
+    }
+
+    #[test]
+    fn columns_are_put_into_one_cell() {
+        let text = "<!-- table other#More: validation + row as both -->\n<!-- end -->\n";
+        let filled = filled(text, &read).unwrap();
+        assert!(filled.contains("| row | both |\n| --- | ---: |\n| b | 3 b |\n"), "{filled}");
     }
 
     #[test]

@@ -83,11 +83,15 @@ pub(crate) fn run(arguments: &Arguments, runner: Runner) -> anyhow::Result<u8> {
         rows.push(TableRow { name: name.into(), reports: vec![report] });
     }
     let test = TestSplit::read(&directory)?;
-    let ceiling = test.ceiling(&logs.join(eliverec_tables::events::layout::TRUTH_FILE))?;
-    rows.push(TableRow { name: "best reachable".into(), reports: vec![ceiling] });
+    let truth = test.by_the_truth(&logs.join(eliverec_tables::events::layout::TRUTH_FILE))?;
+    rows.push(TableRow { name: "the world's own".into(), reports: vec![truth] });
     let metrics: Vec<&Metric> = SHOWN.into_iter().filter_map(metric).collect();
     let table = render(&rows, metrics, Layout::NamesDown, Format::Text);
-    print(&format!("\nTest split: {} feeds, one seed\n\n{table}", test.requests.len()))?;
+    print(&format!(
+        "\nTest split: {} feeds, one seed\n\n{table}the world's own: its probabilities, which {}.",
+        test.requests.len(),
+        eliverec_sim::CEILING
+    ))?;
 
     let run = out.join(MODELS[0].0);
     let request = test.explained.to_string();
@@ -159,7 +163,7 @@ impl TestSplit {
     }
 
     /// The metrics of the true probabilities of these requests.
-    fn ceiling(&self, truth: &Path) -> anyhow::Result<Report> {
+    fn by_the_truth(&self, truth: &Path) -> anyhow::Result<Report> {
         let mut ceiling = Ceiling::new();
         for record in read_truth(truth)? {
             let record = record?;

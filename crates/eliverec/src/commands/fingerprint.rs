@@ -65,11 +65,8 @@ mod tests {
                     "tuned" => format!("experiments/tuned/{}", name(&data)),
                     other => format!("experiments/{other}"),
                 };
-                for path in inside(&results) {
-                    if path.extension().is_none_or(|ending| ending != "json") {
-                        continue;
-                    }
-                    let result = eliverec_report::result::read(&path).unwrap();
+                let found = eliverec_report::Results::read(&results).unwrap();
+                for result in found.iter().flat_map(eliverec_report::Results::runs) {
                     let file = format!("{folder}/{}.toml", result.row);
                     let text = fs_err::read_to_string(root.join(&file)).unwrap();
                     let seed = [format!("seed={}", result.seed)];

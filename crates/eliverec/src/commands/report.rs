@@ -13,11 +13,12 @@ use super::{print, tell};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Prints the tables; --html writes one page with plots that opens offline. Rows are compared with the paper's main row, or with
---main, by a paired bootstrap over users.
+--main, over users and seeds.
 
 Examples:
   eliverec report results/world/table3
-  eliverec report results/world/table3 --markdown results/world/table3.md --html results/world/table3.html")]
+  eliverec report results/world/table3 --markdown results/world/table3/report.md
+  eliverec report results/world/table3 --html table3.html")]
 pub(crate) struct Arguments {
     /// Directory that `eliverec experiment` made
     #[arg(value_name = "RESULTS")]
@@ -47,15 +48,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         return Err(Error::Run { path: arguments.results.clone(), reason }.into());
     }
     let main = verdict::main_row(&experiment, arguments.main.as_deref()).context("no rows")?;
-    let orderings = verdict::orderings(&experiment, main)?;
-    print(&text::report(&experiment, &orderings, Format::Text)?)?;
+    let verdicts = verdict::verdicts(&experiment, main)?;
+    print(&text::report(&experiment, &verdicts, Format::Text)?)?;
     if let Some(path) = &arguments.markdown {
-        let text = text::report(&experiment, &orderings, Format::Markdown)?;
+        let text = text::report(&experiment, &verdicts, Format::Markdown)?;
         durable::write(path, text.as_bytes()).with_context(|| path.display().to_string())?;
         tell(&format!("wrote {}", path.display()));
     }
     if let Some(path) = &arguments.html {
-        let page = page::page(&experiment, &orderings, main)?;
+        let page = page::page(&experiment, &verdicts, main)?;
         durable::write(path, page.as_bytes()).with_context(|| path.display().to_string())?;
         tell(&format!("wrote {}", path.display()));
     }

@@ -86,10 +86,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let ceiling = log.ceiling.finish()?;
     let figure = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
     print(&format!(
-        "\nbest reachable over the same days: auc {}, gauc_user {}, gauc_feed {}",
+        "\nthe world's own probabilities over the same days: auc {}, gauc_user {}, gauc_feed {} (they {})",
         figure(ceiling.auc),
         figure(ceiling.gauc_user),
-        figure(ceiling.gauc_feed)
+        figure(ceiling.gauc_feed),
+        eliverec_sim::CEILING
     ))?;
     Ok(crate::OK)
 }

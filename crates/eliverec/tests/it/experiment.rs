@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use serde_json::Value;
+use eliverec_report::results::{RESULTS_FILE, Results, RunResult};
 
 use crate::sandbox::{CONFIG, Sandbox, text};
 
@@ -19,8 +19,13 @@ fn sandbox(extra: &str) -> Sandbox {
     sandbox
 }
 
-fn result(sandbox: &Sandbox, name: &str) -> Vec<u8> {
-    fs_err::read(sandbox.path("results").join(name)).unwrap()
+fn results(sandbox: &Sandbox) -> Results {
+    Results::read(&sandbox.path("results")).unwrap().unwrap()
+}
+
+/// What is kept of a row under a seed.
+fn result(sandbox: &Sandbox, row: &str, seed: u64) -> RunResult {
+    results(sandbox).find(row, seed).unwrap().clone()
 }
 
 #[test]
@@ -28,16 +33,22 @@ fn a_folder_becomes_a_report_in_three_formats() {
     let sandbox = sandbox("[tasks]\nmode = \"adaptive\"\n");
     assert!(sandbox.succeed(COMMAND).contains("all runs are finished"));
     assert!(!sandbox.path("results/runs/plain-seed1").exists());
-    let one: Value = serde_json::from_slice(&result(&sandbox, "tasks-seed2.json")).unwrap();
-    assert_eq!(one["seed"], 2);
+    let one = result(&sandbox, "tasks", 1);
     for part in ["weight.stay", "cosine.bag_click", "watch", "loss"] {
-        assert!(!one["curves"][part]["values"].as_array().unwrap().is_empty(), "{part}");
+        assert!(!one.curves[part].values.is_empty(), "{part}");
     }
-    assert!(one["report"]["tasks"]["stay_mae_s"].as_f64().unwrap() > 0.0);
+    // Those of the first seed are drawn.
+    assert!(result(&sandbox, "tasks", 2).curves.is_empty() && !one.calibration.is_empty());
+    let stay = one.report.tasks.as_ref().unwrap().get("stay_mae_s");
+    assert!(stay.unwrap().unwrap() > 0.0);
+    let kept: Vec<_> = fs_err::read_dir(sandbox.path("results")).unwrap().collect();
+    assert_eq!(kept.len(), 4, "the results, their feeds, a lock and the folder of runs: {kept:?}");
 
     let files = "--title Mine --markdown report.md --html report.html";
     let shown = sandbox.succeed(&format!("report results {files}"));
-    for part in ["plain", "tasks", "±", "95 % interval", "gAUC per user", "bag click AUC"] {
+    for part in
+        ["plain", "tasks", "±", "Verdicts: gAUC", "too few seeds", "Bonferroni", "bag click AUC"]
+    {
         assert!(shown.contains(part), "{part} is missing in {shown}");
     }
     let markdown = fs_err::read_to_string(sandbox.path("report.md")).unwrap();
@@ -53,25 +64,26 @@ fn a_folder_becomes_a_report_in_three_formats() {
     let unknown = sandbox.fail("report results --main nobody", 2);
     assert!(unknown.contains("it has plain, tasks"), "{unknown}");
 
-    // Without the side files there is a report, but no comparison.
-    fs_err::remove_dir_all(sandbox.path("results/users")).unwrap();
-    assert!(sandbox.succeed("report results").contains("No comparison"));
+    // A third seed is enough for a verdict.
+    sandbox.succeed(&COMMAND.replace("--seeds 2", "--seeds 3"));
+    let shown = sandbox.succeed("report results");
+    assert!(!shown.contains("too few seeds"), "{shown}");
+    assert!(shown.contains(", +") || shown.contains(", -"), "{shown}");
 }
 
 #[test]
 fn finished_runs_are_kept_and_changed_ones_made_anew() {
     let sandbox = sandbox("");
     sandbox.succeed(COMMAND);
-    let (plain, tasks) =
-        (result(&sandbox, "plain-seed1.json"), result(&sandbox, "tasks-seed1.json"));
+    let (plain, tasks) = (result(&sandbox, "plain", 1), result(&sandbox, "tasks", 1));
     let changed = CONFIG.replace("epochs = 40", "epochs = 2");
     fs_err::write(sandbox.path("folder/tasks.toml"), changed).unwrap();
     let output = sandbox.run(COMMAND);
     let told = text(&output.stderr);
     assert!(told.contains("tasks seed 1: the config has changed"), "{told}");
     assert!(told.contains("2 of 4 runs were finished before"), "{told}");
-    assert_eq!(result(&sandbox, "plain-seed1.json"), plain);
-    assert_ne!(result(&sandbox, "tasks-seed1.json"), tasks);
+    assert_eq!(result(&sandbox, "plain", 1), plain);
+    assert_ne!(result(&sandbox, "tasks", 1), tasks);
 
     sandbox.write_feeds("other", 90);
     let other = sandbox.fail("experiment folder --feeds other --out results", 2);
@@ -85,14 +97,13 @@ fn a_failing_row_stops_nobody_and_jobs_change_no_number() {
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("2 runs failed") && told.contains("tasks seed 1: step"), "{told}");
-    let report = |name: &str| -> Value {
-        serde_json::from_slice::<Value>(&result(&sandbox, name)).unwrap()["report"].clone()
-    };
-    let together = report("plain-seed2.json");
-    fs_err::remove_file(sandbox.path("results/plain-seed2.json")).unwrap();
+    let together = result(&sandbox, "plain", 2);
+    fs_err::remove_file(sandbox.path("results").join(RESULTS_FILE)).unwrap();
     fs_err::remove_file(sandbox.path("folder/tasks.toml")).unwrap();
     sandbox.succeed(COMMAND);
-    assert_eq!(report("plain-seed2.json"), together);
+    let mut alone = result(&sandbox, "plain", 2);
+    alone.seconds = together.seconds;
+    assert_eq!(alone, together);
 }
 
 #[test]
@@ -105,13 +116,14 @@ fn a_kill_costs_no_finished_run() {
     assert!(finished.unwrap().contains("plain seed 1"));
     child.kill().unwrap();
     child.wait().unwrap();
-    let before = result(&sandbox, "plain-seed1.json");
+    let before = result(&sandbox, "plain", 1);
     let output = sandbox.run(COMMAND);
     let told = text(&output.stderr);
     assert!(output.status.success(), "{told}");
     assert!(told.contains("of 4 runs were finished before"), "{told}");
     assert!(!told.contains("plain seed 1: begun"), "{told}");
-    assert_eq!(result(&sandbox, "plain-seed1.json"), before);
+    assert_eq!(result(&sandbox, "plain", 1), before);
+    assert_eq!(results(&sandbox).runs().count(), 4);
     assert!(sandbox.succeed("report results").contains("plain"));
 }
 
@@ -125,7 +137,7 @@ fn wrong_folders_and_results_are_named() {
     let none = sandbox.fail("report nowhere", 2);
     assert!(none.contains("holds no results"), "{none}");
     fs_err::create_dir(sandbox.path("broken")).unwrap();
-    fs_err::write(sandbox.path("broken/a-seed1.json"), "{").unwrap();
+    fs_err::write(sandbox.path("broken").join(RESULTS_FILE), "{").unwrap();
     let broken = sandbox.fail("report broken", 2);
-    assert!(broken.contains("a-seed1.json"), "{broken}");
+    assert!(broken.contains(RESULTS_FILE), "{broken}");
 }

@@ -77,30 +77,6 @@ fn kept_results_name_the_other_file() {
     assert!(message.contains("holds results of folder on other feeds; choose"), "{message}");
 }
 
-/// Figures on other feeds say nothing beside each other.
-#[test]
-fn a_report_refuses_results_on_other_feeds() {
-    let sandbox = Sandbox::new();
-    fs_err::create_dir(sandbox.path("folder")).unwrap();
-    for row in ["a", "b"] {
-        fs_err::copy(sandbox.path("config.toml"), sandbox.path(&format!("folder/{row}.toml")))
-            .unwrap();
-    }
-    let command = |out: &str| {
-        format!("experiment folder --feeds feeds --out {out} --seeds 1 training.max_steps=2")
-    };
-    sandbox.succeed(&command("results"));
-    sandbox.succeed("report results");
-    flip(&sandbox, &[Split::Test]);
-    sandbox.succeed(&command("others"));
-    fs_err::copy(sandbox.path("others/b-seed1.json"), sandbox.path("results/b-seed1.json"))
-        .unwrap();
-    let message = sandbox.fail("report results", 2);
-    let expected = "error: results/b-seed1.json: was made on other feeds than results/a-seed1.json; remove it and run the \
-                    experiment again";
-    assert_eq!(message, expected);
-}
-
 /// A log that is another one than the feeds were made of is told by what draws on both.
 #[test]
 fn another_log_than_that_of_the_feeds_is_told() {

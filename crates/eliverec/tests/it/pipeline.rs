@@ -1,5 +1,6 @@
 //! Train, evaluate, explain, inspect; simulate and samples.
 
+use eliverec_report::Results;
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
@@ -148,7 +149,7 @@ fn completions_and_help() {
 fn a_simulated_platform_becomes_feeds_that_a_model_trains_on() {
     let sandbox = Sandbox::new();
     let simulated = sandbox.succeed("simulate --out logs --users 60 --days 4 --seed 3");
-    assert!(simulated.contains("best reachable"), "{simulated}");
+    assert!(simulated.contains("the world's own probabilities"), "{simulated}");
     let taken = sandbox.fail("simulate --out logs --users 60 --days 4 --seed 3", 2);
     assert!(taken.contains("exists and is not empty"), "{taken}");
 
@@ -181,9 +182,9 @@ fn a_simulated_platform_becomes_feeds_that_a_model_trains_on() {
     fs_err::copy(sandbox.path("config.toml"), sandbox.path("folder/row.toml")).unwrap();
     let words = "experiment folder --feeds world --logs logs --out results --seeds 1";
     sandbox.succeed(&format!("{words} training.max_steps=3"));
-    let kept = fs_err::read_to_string(sandbox.path("results/row-seed1.json")).unwrap();
-    let kept: Value = serde_json::from_str(&kept).unwrap();
-    assert_eq!(kept["truth"]["live.auc_of_p_c"], found["live"]["auc"]);
+    let kept = Results::read(&sandbox.path("results")).unwrap().unwrap();
+    let truth = &kept.find("row", 1).unwrap().truth;
+    assert_eq!(Some(truth["live.auc_of_p_c"]), found["live"]["auc"].as_f64());
     assert!(sandbox.succeed("report results").contains("Intents against the truth"));
 
     sandbox.succeed("samples --logs logs --out short --product-history 5");
@@ -206,7 +207,7 @@ fn the_demo_goes_from_nothing_to_an_explained_request_and_goes_on_where_it_was()
     for part in [
         "$ eliverec simulate",
         "impressions per feed",
-        "best reachable",
+        "the world's own",
         "gAUC feed",
         "p_c",
         "$ eliverec export",

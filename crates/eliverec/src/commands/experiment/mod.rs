@@ -1,4 +1,4 @@
-//! `eliverec experiment`: every config of a folder under several seeds, each finished run kept as one small file.
+//! `eliverec experiment`: every config of a folder under several seeds, finished runs kept in one small file.
 
 mod folder;
 mod outcome;
@@ -19,7 +19,7 @@ use crate::exit;
 /// Run a folder of configs over seeds
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-RESULTS gets one JSON file per row and seed. Finished runs are not repeated, a killed one goes on from its last checkpoint, a
+RESULTS gets one file, written anew with each run that ends. Finished runs are not repeated, a killed one goes on from its last checkpoint, a
 failed one does not stop the others (exit code 2 at the end if all that failed is bad input, else 1). Results with another config are made anew; other feeds are
 refused.
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use eliverec_report::result::{USERS, file_name, users_to_json};
-use eliverec_report::{Curve, RunResult};
+use eliverec_report::results::{Curve, RESULTS_FILE, Results, RunResult};
 use eliverec_run::{Scorer, durable};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::disentangling::measure;
@@ -18,33 +18,41 @@ use crate::commands::causes::Causes;
 use crate::commands::open_run;
 
 /// Points of a curve.
-const POINTS: usize = 120;
+const POINTS: usize = 60;
+
+/// The seed whose curves and calibration a report draws.
+const DRAWN: u64 = 1;
 
 /// What the results of a folder have in common.
 pub(super) struct Keeper {
-    pub(super) experiment: String,
     pub(super) feeds: FeedDirectory,
-    pub(super) data_fingerprint: String,
-    pub(super) results: PathBuf,
+    /// Where the results are kept.
+    pub(super) directory: PathBuf,
+    /// Those that are there.
+    pub(super) results: Mutex<Results>,
     /// Why users did what they did, where they are simulated.
     pub(super) causes: Option<Causes>,
 }
 
 impl Keeper {
-    /// Evaluates a finished run and writes its result; the users' side file first, so that a result never lacks it.
+    /// Evaluates a finished run and writes its result into the file of all.
     pub(super) fn keep(&self, job: &Job, run: &Path, trained: Duration) -> anyhow::Result<()> {
         let begun = std::time::Instant::now();
         let (scorer, commit) = open_run(run)?;
         let detail = evaluate(&scorer, run, &self.feeds, Split::Test)?;
         let log = fs_err::read_to_string(run.join("metrics.jsonl"))?;
-        let log = Log::read(&log).with_context(|| format!("{}/metrics.jsonl", run.display()))?;
+        let mut log =
+            Log::read(&log).with_context(|| format!("{}/metrics.jsonl", run.display()))?;
+        let mut calibration = detail.calibration;
+        if job.seed != DRAWN {
+            log.curves.clear();
+            calibration.clear();
+        }
         let result = RunResult {
-            experiment: self.experiment.clone(),
             row: job.row.clone(),
             seed: job.seed,
             config: job.config.to_toml(),
             config_fingerprint: job.fingerprint.clone(),
-            data_fingerprint: self.data_fingerprint.clone(),
             product_length: job.config.settings().lengths().products,
             report: detail.report,
             validation: commit.position.best_value,
@@ -52,15 +60,14 @@ impl Keeper {
             parameters: scorer.parameters(),
             seconds: (trained + begun.elapsed()).as_secs_f64().round(),
             curves: log.curves,
-            calibration: detail.calibration,
+            calibration,
             intent: log.intent,
             truth: self.truth(&scorer, run)?,
+            users: Vec::new(),
         };
-        let name = file_name(&job.row, job.seed);
-        fs_err::create_dir_all(self.results.join(USERS))?;
-        let users = users_to_json(&detail.users);
-        durable::write(&self.results.join(USERS).join(&name), users.as_bytes())?;
-        durable::write(&self.results.join(name), serde_json::to_string(&result)?.as_bytes())?;
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        results.insert(result, Some(&detail.users))?;
+        durable::write(&self.directory.join(RESULTS_FILE), &results.to_bytes()?)?;
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! Which runs are left, and running them: some at a time, each from where it was.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use eliverec_report::result::{self, file_name};
+use eliverec_report::Results;
 use eliverec_tables::check::Checked;
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::{Progress, TrainingEnd, TrainingOrder, train};
@@ -39,40 +40,32 @@ impl Schedule {
         let lock = queue::lock(results)?;
         let kept = KeptFeeds::of(&feeds, results, &[Split::Validation, Split::Test])?;
         let all = folder.jobs.len();
+        let found = Results::read(results)?
+            .unwrap_or_else(|| Results::new(&folder.name, &kept.fingerprint));
+        if found.head.experiment != folder.name {
+            let reason = format!(
+                "holds results of {}, which is another folder; choose another --out",
+                found.head.experiment
+            );
+            return Err(eliverec_run::Error::Run { path: results.into(), reason }.into());
+        }
+        let what = format!("holds results of {}", folder.name);
+        kept.check(results, &what, &found.head.data_fingerprint)?;
         let mut left = Vec::new();
         for job in folder.jobs {
-            let path = results.join(file_name(&job.row, job.seed));
-            if !path.exists() {
+            let Some(finished) = found.find(&job.row, job.seed) else {
                 left.push(job);
                 continue;
-            }
-            let found = result::read(&path)?;
-            if found.experiment != folder.name {
-                let reason = format!(
-                    "holds results of {}, which is another folder; choose another --out",
-                    found.experiment
-                );
-                return Err(eliverec_run::Error::Run { path: results.into(), reason }.into());
-            }
-            kept.check(
-                results,
-                &format!("holds results of {}", folder.name),
-                &found.data_fingerprint,
-            )?;
-            let differences = fingerprint::differences(&found.config, &job.config);
+            };
+            let differences = fingerprint::differences(&finished.config, &job.config);
             if !differences.is_ok_and(|keys| keys.is_empty()) {
                 tell(&format!("{job}: the config has changed, made anew"));
                 left.push(job);
             }
         }
         kept.keep()?;
-        let keeper = Keeper {
-            experiment: folder.name,
-            feeds,
-            data_fingerprint: kept.fingerprint.clone(),
-            results: results.into(),
-            causes,
-        };
+        let keeper =
+            Keeper { feeds, directory: results.into(), results: Mutex::new(found), causes };
         Ok(Self { left, all, keeper, keep_runs, kept, _lock: lock })
     }
 
@@ -91,7 +84,7 @@ impl Schedule {
         // By config, so that a run of a changed one never resumes from the old.
         let run = self
             .keeper
-            .results
+            .directory
             .join("runs")
             .join(format!("{}-seed{}-{}", job.row, job.seed, job.fingerprint));
         let order = TrainingOrder {
