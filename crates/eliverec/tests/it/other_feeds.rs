@@ -68,13 +68,39 @@ fn kept_results_name_the_other_file() {
     flip(&sandbox, &[Split::Test]);
     let message = sandbox.fail(command, 2);
     assert!(
-        message.contains("on other feeds (test/part-00000.parquet has other content)"),
+        message.contains("results/a-seed1.json: was made on other feeds (test/part-00000.parquet has other content)"),
         "{message}"
     );
     // Results from before the files were kept.
     fs_err::remove_file(sandbox.path("results/feeds.toml")).unwrap();
     let message = sandbox.fail(command, 2);
-    assert!(message.contains("holds results of folder on other feeds; choose"), "{message}");
+    assert_eq!(
+        message,
+        "error: results/a-seed1.json: was made on other feeds; choose another --out"
+    );
+}
+
+/// One of several results, made of other feeds, is named and not the folder.
+#[test]
+fn a_result_from_elsewhere_is_named() {
+    let sandbox = Sandbox::new();
+    fs_err::create_dir(sandbox.path("folder")).unwrap();
+    for row in ["a", "b"] {
+        fs_err::copy(sandbox.path("config.toml"), sandbox.path(&format!("folder/{row}.toml")))
+            .unwrap();
+    }
+    let command = |out: &str| {
+        format!("experiment folder --feeds feeds --out {out} --seeds 1 training.max_steps=2")
+    };
+    sandbox.succeed(&command("others"));
+    flip(&sandbox, &[Split::Test]);
+    sandbox.succeed(&command("results"));
+    fs_err::copy(sandbox.path("others/b-seed1.json"), sandbox.path("results/b-seed1.json"))
+        .unwrap();
+    let message = sandbox.fail(&command("results"), 2);
+    let expected = "error: results/b-seed1.json: was made on other feeds (schema.toml or a file that is not read is another, or the \
+                    result is from elsewhere); choose another --out";
+    assert_eq!(message, expected);
 }
 
 /// Figures on other feeds say nothing beside each other.
