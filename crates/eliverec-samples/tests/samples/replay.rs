@@ -93,6 +93,34 @@ fn labels_are_replayed() {
     assert_eq!(found.differing_days, [(day(0), other)].into());
 }
 
+/// A request that stands twice keeps no label of a later one from being compared.
+#[test]
+fn labels_after_a_repeated_request_are_replayed() {
+    let log = events(Shape { requests: 300, events: 400, days: 3, grain_ms: 1_000 }, 6);
+    let site = Site::new(&log);
+    site.run(&config());
+    let train = site.feeds().join("train");
+    fs_err::create_dir(train.join("copy=1")).unwrap();
+    fs_err::copy(train.join(format!("{}.parquet", day(0))), train.join("copy=1/a.parquet"))
+        .unwrap();
+    let replayed = || eliverec_samples::replay(&site.logs(), &site.feeds(), false, |_| ()).unwrap();
+    let before = replayed();
+    let schema = schema();
+    let encoder = eliverec_tables::FeedEncoder::new(&schema).unwrap();
+    let of_day = |(split, feed): (eliverec_tables::Split, Feed)| {
+        (split == eliverec_tables::Split::Validation).then_some(feed)
+    };
+    let mut feeds: Vec<Feed> = read(&site.feeds()).into_iter().filter_map(of_day).collect();
+    let last = feeds.last_mut().unwrap().candidates.labels.as_mut().unwrap();
+    last.watched[0] = !last.watched[0];
+    let path = site.feeds().join(format!("validation/{}.parquet", day(1)));
+    let mut writer = eliverec_tables::FeedFileWriter::create(&path, &schema).unwrap();
+    writer.append(encoder.encode(eliverec_tables::Split::Validation, &feeds).unwrap()).unwrap();
+    writer.finish().unwrap();
+    let found = replayed();
+    assert_eq!((found.cells, found.differing), (before.cells, before.differing + 1));
+}
+
 /// Days that are gone, emptied or cut are no requests to compare, and differ all the same.
 #[test]
 fn days_that_are_not_as_they_were_made_differ() {

@@ -177,6 +177,10 @@ fn a_torn_file_is_told_once_and_is_no_fault_of_the_system() {
     fs_err::create_dir(&path).unwrap();
     let told = message("driver-live", whole.path());
     assert_names(&told, &["events.csv.gz: is a folder, where a file should be"]);
+    fs_err::remove_dir(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let told = message("driver-live", whole.path());
+    assert_names(&told, &["events.csv.gz: is no regular file but a pipe"]);
 }
 
 #[test]

@@ -127,6 +127,41 @@ fn a_report_refuses_results_on_other_feeds() {
     assert_eq!(message, expected);
 }
 
+/// Figures against the truth of one log do not stand for those against another's, and a log that is not that of the feeds is told.
+#[test]
+fn results_know_the_truth_that_they_were_compared_with() {
+    let sandbox = Sandbox::new();
+    for (log, seed) in [("logs", 1), ("others", 2)] {
+        sandbox.succeed(&format!("simulate --out {log} --users 60 --days 4 --seed {seed}"));
+    }
+    sandbox.succeed("samples --logs logs --out world");
+    fs_err::create_dir(sandbox.path("folder")).unwrap();
+    fs_err::copy(sandbox.path("config.toml"), sandbox.path("folder/a.toml")).unwrap();
+    let command = |out: &str, logs: &str| {
+        format!(
+            "experiment folder --feeds world --out {out} --seeds 1 training.max_steps=2{logs} --json"
+        )
+    };
+    let json: serde_json::Value =
+        serde_json::from_str(&sandbox.succeed(&command("results", " --logs logs"))).unwrap();
+    let parts = json["read"]["parts"].as_array().unwrap();
+    let truth = parts.iter().find(|part| part["name"] == "truth").unwrap();
+    assert!(truth["files"] == 1 && truth["rows"].as_u64() > Some(0), "{json}");
+    let message = sandbox.fail(&command("results", " --logs others"), 2);
+    let expected = "error: results/a-seed1.json: was compared with the truth of another log; choose another --out, or give that log";
+    assert_eq!(message, expected);
+    sandbox.succeed(&command("results", ""));
+    // Without a log nothing is compared, which a log that is given later does not mend untold.
+    sandbox.succeed(&command("bare", ""));
+    let output = sandbox.run(&command("bare", " --logs logs"));
+    let told = text(&output.stderr);
+    let line = "a seed 1: was compared with no log's truth; remove bare/a-seed1.json to have that made anew";
+    assert!(output.status.success() && told.contains(line), "{told}");
+    let output = sandbox.run(&command("of-others", " --logs others"));
+    let told = text(&output.stderr);
+    assert!(told.contains("the log is not as it was when the feeds were made: "), "{told}");
+}
+
 /// A log that is another one than the feeds were made of is told by what draws on both.
 #[test]
 fn another_log_than_that_of_the_feeds_is_told() {
