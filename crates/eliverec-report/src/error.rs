@@ -9,7 +9,7 @@ pub enum Error {
     #[error("{}: holds no results; `eliverec experiment FOLDER --feeds DIR --out RESULTS` makes them", .0.display())]
     NoResults(PathBuf),
     /// A file that is no result.
-    #[error("{}: {reason}; remove it and run the experiment again", path.display())]
+    #[error("{}: {reason}; the result is damaged, remove the file and run the command that made it again", path.display())]
     Damaged {
         /// The file that was read as a result.
         path: PathBuf,

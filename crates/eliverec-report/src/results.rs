@@ -4,7 +4,7 @@
 //! seed. It is written anew with each run that ends; lines that are there already stay what they are, to the byte.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use eliverec_metrics::shares::{BY_USER, grouped};
@@ -68,6 +68,9 @@ pub struct RunResult {
     /// Of a simulated world: how well the intents find what users meant, on the test split.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub truth: BTreeMap<String, f64>,
+    /// Of the truth that the intents were compared with, if they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth_fingerprint: Option<String>,
     /// The groups' values in each metric of [`BY_USER`], in parts of ten thousand; empty where users' values were not kept.
     /// [`Results::insert`] puts them in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -130,7 +133,7 @@ impl Results {
         }
         let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
         let mut text = String::new();
-        let packed = fs_err::read(&path)?;
+        let packed = read(&path)?;
         zstd::Decoder::new(&*packed)
             .and_then(|mut unpacking| unpacking.read_to_string(&mut text))
             .map_err(|e| damaged(e.to_string()))?;
@@ -209,6 +212,25 @@ impl Results {
     }
 }
 
+/// Reads whatever is kept of a run as JSON.
+///
+/// # Errors
+/// A file that does not parse, and a folder in its place.
+pub fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    serde_json::from_slice(&read(path)?)
+        .map_err(|e| Error::Damaged { path: path.into(), reason: e.to_string() })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs_err::read(path).map_err(|error| match error.kind() {
+        ErrorKind::IsADirectory => {
+            let reason = "is a folder, where a file should be".into();
+            Error::Damaged { path: path.into(), reason }
+        }
+        _ => error.into(),
+    })
+}
+
 impl RunResult {
     /// The values of the groups of users in a metric of [`BY_USER`]; `None` where they were not kept.
     pub fn users(&self, metric: &str) -> Option<Vec<f64>> {
@@ -242,6 +264,7 @@ pub(crate) mod tests {
             calibration: Vec::new(),
             intent: BTreeMap::new(),
             truth: BTreeMap::new(),
+            truth_fingerprint: None,
             users: Vec::new(),
         }
     }

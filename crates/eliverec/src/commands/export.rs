@@ -12,7 +12,8 @@ use eliverec_run::{RunDirectory, Scorer, no_intents};
 use eliverec_samples::feature_settings;
 use eliverec_serve::BundleWriter;
 use eliverec_serve::bundle::{About, MadeOf, Manifest, OfflineMetrics, Precision};
-use eliverec_tables::check::promises;
+use eliverec_tables::check::{Checked, Read, promises};
+use eliverec_tables::events::check::tables_read;
 use eliverec_tables::events::{EventLog, Store, read_dimensions};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::compare::compare;
@@ -107,8 +108,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         )),
     }
     let tables = tables(arguments, &feeds)?;
+    let mut checked = checked;
     match &tables {
-        Some((_, tables)) => writer.write_dimensions(tables)?,
+        Some(Tables { tables, read, .. }) => {
+            writer.write_dimensions(tables)?;
+            checked = checked.and(Checked { read: read.clone(), ..Checked::default() });
+        }
         None => notes.push(
             "no tables of users, products and channels; --logs names a log that has them".into(),
         ),
@@ -138,7 +143,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             step: step.parse().unwrap_or_default(),
             feeds: fingerprint::of_feeds(&feeds, &hashes),
             other_feeds,
-            tables: tables.map(|(place, _)| place),
+            tables: tables.map(|tables| tables.place),
         },
     };
     let manifest = writer.publish(about)?;
@@ -180,19 +185,25 @@ fn write_indexes(
     Ok(indexed)
 }
 
-/// The tables of the log, or those that lie beside the feeds as they would in a log, and where they were found.
-fn tables(
-    arguments: &Arguments,
-    feeds: &FeedDirectory,
-) -> anyhow::Result<Option<(String, Dimensions)>> {
+/// Tables, where they were found and what was read of them.
+struct Tables {
+    place: String,
+    tables: Dimensions,
+    read: Read,
+}
+
+/// The tables of the log, or those that lie beside the feeds as they would in a log.
+fn tables(arguments: &Arguments, feeds: &FeedDirectory) -> anyhow::Result<Option<Tables>> {
     let Some(logs) = &arguments.logs else {
         let place = feeds.path();
         let has = |name: String| place.join(name).is_file();
         if !TABLE_GROUPS.iter().any(|group| has(format!("{}s.parquet", group.name()))) {
             return Ok(None);
         }
-        let tables = read_dimensions(&Store::local(place)?, feeds.schema())?;
-        return Ok(Some((place.display().to_string(), tables)));
+        let store = Store::local(place)?;
+        let tables = read_dimensions(&store, feeds.schema())?;
+        let read = tables_read(&store, &tables)?;
+        return Ok(Some(Tables { place: place.display().to_string(), tables, read }));
     };
     let log = EventLog::open(&Store::open(logs)?)?;
     let differences = feeds.schema().differences(log.schema());
@@ -202,7 +213,9 @@ fn tables(
         let error = eliverec_core::Error::SchemaMismatch { expected, found, differences };
         return Err(eliverec_run::Error::from(error).into());
     }
-    Ok(Some((logs.display().to_string(), log.dimensions()?)))
+    let tables = log.dimensions()?;
+    let read = Read { skipped: log.skipped().collect(), ..tables_read(log.store(), &tables)? };
+    Ok(Some(Tables { place: logs.display().to_string(), tables, read }))
 }
 
 /// Scores a split by the run and by the bundle.

@@ -63,6 +63,7 @@ impl Keeper {
             calibration,
             intent: log.intent,
             truth: self.truth(&scorer, run)?,
+            truth_fingerprint: self.causes.as_ref().map(|causes| causes.fingerprint.clone()),
             users: Vec::new(),
         };
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);

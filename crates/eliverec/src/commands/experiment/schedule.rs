@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use eliverec_report::Results;
+use eliverec_report::results::{RESULTS_FILE, Results, RunResult};
 use eliverec_tables::check::Checked;
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::{Progress, TrainingEnd, TrainingOrder, train};
@@ -28,6 +28,29 @@ pub(super) struct Schedule {
     _lock: fs_err::File,
 }
 
+/// Refuses a result that was compared with the truth of another log; tells of one that was compared with none.
+fn check_truth(
+    job: &Job,
+    path: &Path,
+    found: &RunResult,
+    causes: &Causes,
+) -> Result<(), eliverec_run::Error> {
+    match &found.truth_fingerprint {
+        Some(truth) if *truth != causes.fingerprint => {
+            let reason = "was compared with the truth of another log; choose another --out, or give that log";
+            Err(eliverec_run::Error::Run { path: path.into(), reason: reason.into() })
+        }
+        None if found.truth.is_empty() => {
+            let path = path.display();
+            tell(&format!(
+                "{job}: was compared with no log's truth; choose another --out than that of {path} to have that made anew"
+            ));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Schedule {
     /// Looks at what `results` holds already.
     pub(super) fn open(
@@ -40,6 +63,7 @@ impl Schedule {
         let lock = queue::lock(results)?;
         let kept = KeptFeeds::of(&feeds, results, &[Split::Validation, Split::Test])?;
         let all = folder.jobs.len();
+        let path = results.join(RESULTS_FILE);
         let found = Results::read(results)?
             .unwrap_or_else(|| Results::new(&folder.name, &kept.fingerprint));
         if found.head.experiment != folder.name {
@@ -47,16 +71,18 @@ impl Schedule {
                 "holds results of {}, which is another folder; choose another --out",
                 found.head.experiment
             );
-            return Err(eliverec_run::Error::Run { path: results.into(), reason }.into());
+            return Err(eliverec_run::Error::Run { path, reason }.into());
         }
-        let what = format!("holds results of {}", folder.name);
-        kept.check(results, &what, &found.head.data_fingerprint)?;
+        kept.check(&path, &found.head.data_fingerprint)?;
         let mut left = Vec::new();
         for job in folder.jobs {
             let Some(finished) = found.find(&job.row, job.seed) else {
                 left.push(job);
                 continue;
             };
+            if let Some(causes) = &causes {
+                check_truth(&job, &path, finished, causes)?;
+            }
             let differences = fingerprint::differences(&finished.config, &job.config);
             if !differences.is_ok_and(|keys| keys.is_empty()) {
                 tell(&format!("{job}: the config has changed, made anew"));
@@ -76,7 +102,8 @@ impl Schedule {
 
     /// Runs what is left, `workers` at a time.
     pub(super) fn run(&self, workers: usize, stop: &AtomicBool) -> Ended<Job> {
-        queue::run(self.left.clone(), self.all, workers, stop, |job| self.one(job, stop))
+        let all = (self.all, "error");
+        queue::run(self.left.clone(), all, workers, stop, |job| self.one(job, stop))
     }
 
     /// Trains and evaluates one run; `false` if it was interrupted.
