@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use eliverec_core::dimensions::TABLE_GROUPS;
-use eliverec_core::{Dimensions, FeedColumns};
+use eliverec_core::{Dimensions, FeedColumns, IdKinds};
 use eliverec_http::{NEIGHBOURS_FILE, VECTORS_FILE};
 use eliverec_retrieval::NeighbourSettings;
 use eliverec_run::feeds_read::FeedsRead;
@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     /// What is scored and what golden requests are taken from: train, validation or test
     #[arg(long, default_value = "test")]
     split: Split,
-    /// What the bundle is called in answers and logs; name and step of the run if omitted
+    /// What the bundle is called in answers and logs; name and step of the run, and digits of the bundle's content, if omitted
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
     /// Put it in the place of a bundle that is there, in one step
@@ -99,8 +99,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let rows = &writer.model().rows;
     tell(&format!("{} rows written as {}", rows.rows(), arguments.rows.name()));
 
-    match feature_settings(feeds.path())? {
-        Some(features) => writer.write_features(&features)?,
+    let features = feature_settings(feeds.path())?;
+    match &features {
+        Some(features) => writer.write_features(features)?,
         None => notes.push(format!(
             "{} was not made by `eliverec samples`: without settings of features the bundle scores feeds and answers no requests",
             feeds.path().display()
@@ -108,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     }
     let tables = tables(arguments, &feeds)?;
     match &tables {
-        Some((_, tables)) => writer.write_dimensions(tables)?,
+        Some(Tables { tables, .. }) => writer.write_dimensions(tables)?,
         None => notes.push(
             "no tables of users, products and channels; --logs names a log that has them".into(),
         ),
@@ -128,8 +129,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     }));
     let folder = run.file_name().unwrap_or_default().display();
     let step = commit.best.rsplit('-').next().unwrap_or_default();
+    let by_content = format!("{folder}-{step}-{}", writer.content());
+    let ids = tables.as_ref().map(|tables| tables.ids.clone()).unwrap_or_default();
+    if features.is_some() && ids.is_empty() {
+        notes.push(NO_IDS.into());
+    }
     let about = About {
-        version: arguments.name.clone().unwrap_or_else(|| format!("{folder}-{step}")),
+        version: arguments.name.clone().unwrap_or(by_content),
         created_ms: now_ms(),
         program: concat!("eliverec ", env!("CARGO_PKG_VERSION")).into(),
         made_of: MadeOf {
@@ -138,8 +144,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             step: step.parse().unwrap_or_default(),
             feeds: fingerprint::of_feeds(&feeds, &hashes),
             other_feeds,
-            tables: tables.map(|(place, _)| place),
+            tables: tables.map(|tables| tables.place),
         },
+        ids,
     };
     let manifest = writer.publish(about)?;
     notes.iter().for_each(|note| tell(&format!("note: {note}")));
@@ -180,11 +187,21 @@ fn write_indexes(
     Ok(indexed)
 }
 
-/// The tables of the log, or those that lie beside the feeds as they would in a log, and where they were found.
-fn tables(
-    arguments: &Arguments,
-    feeds: &FeedDirectory,
-) -> anyhow::Result<Option<(String, Dimensions)>> {
+/// What is told where nothing says how callers write ids.
+const NO_IDS: &str = "nothing says whether callers write ids as integers or as text: the service takes both, and 5 and \"5\" are two ids; \
+                      --logs names a log that tells";
+
+/// What is known of users, products and channels.
+struct Tables {
+    /// Where it was found.
+    place: String,
+    tables: Dimensions,
+    /// How the log's ids are written. Feeds of `eliverec samples` do not tell: they have the 64 bits of all of them.
+    ids: IdKinds,
+}
+
+/// The tables of the log, or those that lie beside the feeds as they would in a log.
+fn tables(arguments: &Arguments, feeds: &FeedDirectory) -> anyhow::Result<Option<Tables>> {
     let Some(logs) = &arguments.logs else {
         let place = feeds.path();
         let has = |name: String| place.join(name).is_file();
@@ -192,7 +209,8 @@ fn tables(
             return Ok(None);
         }
         let tables = read_dimensions(&Store::local(place)?, feeds.schema())?;
-        return Ok(Some((place.display().to_string(), tables)));
+        let place = place.display().to_string();
+        return Ok(Some(Tables { place, tables, ids: IdKinds::default() }));
     };
     let log = EventLog::open(&Store::open(logs)?)?;
     let differences = feeds.schema().differences(log.schema());
@@ -202,7 +220,8 @@ fn tables(
         let error = eliverec_core::Error::SchemaMismatch { expected, found, differences };
         return Err(eliverec_run::Error::from(error).into());
     }
-    Ok(Some((logs.display().to_string(), log.dimensions()?)))
+    let (tables, ids) = (log.dimensions()?, log.id_kinds()?);
+    Ok(Some(Tables { place: logs.display().to_string(), tables, ids }))
 }
 
 /// Scores a split by the run and by the bundle.
