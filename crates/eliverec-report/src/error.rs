@@ -8,8 +8,16 @@ pub enum Error {
     /// A directory without results.
     #[error("{}: holds no results; `eliverec experiment FOLDER --feeds DIR --out RESULTS` makes them", .0.display())]
     NoResults(PathBuf),
-    /// A file that is no result.
+    /// A result that has no place beside the others.
     #[error("{}: {reason}; remove it and run the experiment again", path.display())]
+    Other {
+        /// The result.
+        path: PathBuf,
+        /// In what it differs from the others.
+        reason: String,
+    },
+    /// A file that is no result.
+    #[error("{}: {reason}; the result is damaged, remove the file and run the command that made it again", path.display())]
     Damaged {
         /// The file that was read as a result.
         path: PathBuf,

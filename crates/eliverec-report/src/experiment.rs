@@ -53,7 +53,7 @@ impl Comparable {
             return Ok(());
         };
         let reason = format!("{what} {}", first.display());
-        Err(Error::Damaged { path: path.into(), reason })
+        Err(Error::Other { path: path.into(), reason })
     }
 }
 

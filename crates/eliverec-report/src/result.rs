@@ -1,6 +1,7 @@
 //! What one finished run leaves: enough for every table and plot, without its checkpoints.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use eliverec_metrics::{Report, UserAuc};
@@ -44,6 +45,9 @@ pub struct RunResult {
     /// Of a simulated world: how well the intents find what users meant, on the test split.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub truth: BTreeMap<String, f64>,
+    /// Of the truth that the intents were compared with, if they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth_fingerprint: Option<String>,
 }
 
 /// A number over the updates, a mean per stretch of them.
@@ -110,9 +114,17 @@ pub fn read(path: &Path) -> Result<RunResult, Error> {
     parse(path)
 }
 
-fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    serde_json::from_slice(&fs_err::read(path)?)
-        .map_err(|e| Error::Damaged { path: path.into(), reason: e.to_string() })
+/// Reads whatever is kept of a run as JSON.
+///
+/// # Errors
+/// A file that does not parse, and a folder in its place.
+pub fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    let damaged = |reason: String| Error::Damaged { path: path.into(), reason };
+    let bytes = fs_err::read(path).map_err(|error| match error.kind() {
+        ErrorKind::IsADirectory => damaged("is a folder, where a file should be".into()),
+        _ => error.into(),
+    })?;
+    serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))
 }
 
 #[cfg(test)]

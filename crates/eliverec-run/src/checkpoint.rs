@@ -16,6 +16,7 @@ use crate::checksums::Checksums;
 use crate::config::Config;
 use crate::durable;
 use crate::error::Error;
+use crate::kept;
 use crate::run::{DENSE_FILE, RunDirectory};
 use crate::tensor_file;
 
@@ -147,7 +148,7 @@ pub fn read_commit(run: &RunDirectory) -> Result<Option<Commit>, Error> {
     }
     let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
     let commit: Commit =
-        serde_json::from_slice(&fs_err::read(&path)?).map_err(|e| damaged(e.to_string()))?;
+        serde_json::from_slice(&kept::bytes(&path)?).map_err(|e| damaged(e.to_string()))?;
     if commit.version != VERSION {
         return Err(damaged(format!("version {}, this program reads {VERSION}", commit.version)));
     }

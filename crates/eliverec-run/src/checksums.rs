@@ -9,6 +9,7 @@ use eliverec_core::checksum::Checksum;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::kept;
 use crate::run::{DENSE_FILE, RunDirectory, SETTLED_FILES};
 
 /// Size and checksum of files by their names below the run.
@@ -65,7 +66,8 @@ fn names(checkpoints: &[&str]) -> impl Iterator<Item = String> {
 }
 
 fn mark(path: &Path) -> Result<String, Error> {
-    let (bytes, checksum) = Checksum::of(fs_err::File::open(path)?)?;
+    let file = fs_err::File::open(path).map_err(|error| kept::of_the_run(path, error))?;
+    let (bytes, checksum) = Checksum::of(file).map_err(|error| kept::of_the_run(path, error))?;
     Ok(format!("{bytes} bytes, content {:016x}", checksum.value()))
 }
 

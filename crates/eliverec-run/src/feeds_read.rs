@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable;
 use crate::error::Error;
+use crate::kept;
 
 /// The name under which they are kept, in a run and beside results.
 pub const FEEDS_READ_FILE: &str = "feeds.toml";
@@ -53,7 +54,7 @@ impl FeedsRead {
         let text = match fs_err::read_to_string(path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e.into()),
+            Err(e) => return Err(kept::of_the_run(path, e)),
         };
         let damaged = |e: toml::de::Error| Error::Damaged {
             path: path.into(),

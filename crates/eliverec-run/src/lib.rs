@@ -17,6 +17,7 @@ pub mod error;
 pub mod explained;
 pub mod feeds_read;
 mod intents;
+mod kept;
 pub mod overrides;
 pub mod presets;
 pub mod run;

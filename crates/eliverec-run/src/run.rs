@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::durable;
 use crate::error::Error;
 use crate::feeds_read::{FEEDS_READ_FILE, FeedsRead};
+use crate::kept;
 
 /// What stands in a run from its beginning and decides about its numbers.
 pub(crate) const SETTLED_FILES: [&str; 3] = ["config.toml", "schema.toml", "normalization.json"];
@@ -89,8 +90,9 @@ impl RunDirectory {
     /// # Errors
     /// If the file cannot be read or was changed into something else.
     pub fn config(&self) -> Result<Config, Error> {
-        let file = self.config_file();
-        Config::parse(&fs_err::read_to_string(&file)?, &file.display().to_string(), &[])
+        let path = self.config_file();
+        let parsed = Config::parse(&kept::text(&path)?, "does not parse", &[]);
+        parsed.map_err(|error| Error::Damaged { path, reason: error.to_string() })
     }
 
     /// The schema of the feeds that the run was trained on.
@@ -98,7 +100,9 @@ impl RunDirectory {
     /// # Errors
     /// If the file cannot be read or was changed into something else.
     pub fn schema(&self) -> Result<Schema, Error> {
-        Ok(Schema::parse(&fs_err::read_to_string(self.path.join("schema.toml"))?)?)
+        let path = self.path.join("schema.toml");
+        let parsed = Schema::parse(&kept::text(&path)?);
+        parsed.map_err(|error| Error::Damaged { path, reason: eliverec_core::error::line(&error) })
     }
 
     /// Checks that feeds at `path` have the schema of the run.
@@ -124,7 +128,7 @@ impl RunDirectory {
     /// If the file cannot be read or was changed into something else.
     pub fn normalization(&self) -> Result<Normalization, Error> {
         let path = self.path.join("normalization.json");
-        serde_json::from_slice(&fs_err::read(&path)?)
+        serde_json::from_slice(&kept::bytes(&path)?)
             .map_err(|e| Error::Damaged { path, reason: e.to_string() })
     }
 

@@ -9,6 +9,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::durable;
 use crate::error::Error;
+use crate::kept;
 
 /// Writes `tensors` as float32, the file whole or not at all.
 ///
@@ -87,7 +88,7 @@ fn with_texts(file: Vec<u8>, texts: &BTreeMap<&str, String>) -> Result<Vec<u8>, 
 /// # Errors
 /// [`Error::Damaged`] if it is no safetensors file or holds something else than float32.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Recorded>, Error> {
-    from_bytes(&fs_err::read(path)?, path)
+    from_bytes(&kept::bytes(path)?, path)
 }
 
 /// What [`read`] reads, of the content of the file `path`.

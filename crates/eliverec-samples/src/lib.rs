@@ -38,6 +38,7 @@ mod channels;
 mod chunks;
 mod config;
 mod context;
+mod days_made;
 mod drive;
 mod error;
 mod gate;
@@ -60,6 +61,7 @@ mod users;
 mod wire;
 
 pub use config::{LEAST_MEMORY_BYTES, SampleConfig};
+pub use days_made::DifferingDays;
 pub use error::Error;
 pub use made_of::MADE_OF_FILE;
 pub use other_log::other_log;

@@ -178,7 +178,7 @@ pub(crate) fn judge(
 }
 
 /// What is said of a day whose file has been replaced or damaged since.
-const OTHER_FILE: &str = "its file of feeds is not the one that was written";
+pub(crate) const OTHER_FILE: &str = "its file of feeds is not the one that was written";
 
 /// What is found of days made again of a log that begins later than it did, where features draw on days that are gone.
 fn shorter(

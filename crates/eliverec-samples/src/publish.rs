@@ -86,13 +86,13 @@ impl FeedDays {
         for split in Split::ALL {
             for file in files(&path.join(split.name()))? {
                 let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                if name.starts_with('.') {
-                    // What a killed run left of a day.
-                    fs_err::remove_file(&file)?;
+                if name.starts_with(['.', '_']) {
+                    if is_left_of_a_day(&name) {
+                        fs_err::remove_file(&file)?;
+                    }
                     continue;
                 }
-                let day = name.strip_suffix(".parquet").and_then(|day| day.parse::<Day>().ok());
-                let reason = match day.map(|day| there.insert(day, split)) {
+                let reason = match day_of(&file).map(|day| there.insert(day, split)) {
                     Some(None) => continue,
                     Some(Some(other)) => format!("the {other} split has that day already"),
                     None => {
@@ -279,7 +279,19 @@ fn file_of(path: &Path, day: Day, split: Split) -> PathBuf {
     path.join(split.name()).join(format!("{day}.parquet"))
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+/// Whether a killed run has left a file of this name: a day's on its way.
+fn is_left_of_a_day(name: &str) -> bool {
+    let day = name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial"));
+    day.is_some_and(|day| day_of(Path::new(day)).is_some())
+}
+
+/// The day of a file of feeds by its name; none of another file.
+pub(crate) fn day_of(file: &Path) -> Option<Day> {
+    file.file_name()?.to_str()?.strip_suffix(".parquet")?.parse().ok()
+}
+
+/// What lies right in a folder, in the order of the names; nothing if there is no such folder.
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut paths = Vec::new();
     match fs_err::read_dir(folder) {
         Ok(entries) => {

@@ -17,6 +17,7 @@ use eliverec_tables::check::{Checked, promises};
 use eliverec_tables::events::{ArrivalOrder, EventLog, Store};
 use eliverec_tables::{FeedDirectory, Split};
 
+use crate::days_made::{DifferingDays, differing_days};
 use crate::error::Error;
 use crate::other_log::other_log;
 use crate::publish::{RECIPE_FILE, read_recipe};
@@ -47,6 +48,8 @@ pub struct Replay {
     pub differing: u64,
     /// Where the first one is.
     pub first: Option<String>,
+    /// Days whose feeds are not those that were made, and why; values are compared of what is there.
+    pub differing_days: DifferingDays,
     /// What became of the events.
     pub fates: Fates,
     /// What was read of both.
@@ -108,7 +111,9 @@ pub fn replay(
     }
     found.fates = driver.fates();
     let fates = [("late", found.fates.late), ("second arrivals", found.fates.duplicate)];
-    let findings = other_log(feeds, &log)?.into_iter().collect();
+    let (differing_days, not_known) = differing_days(feeds)?;
+    found.differing_days = differing_days;
+    let findings = other_log(feeds, &log)?.into_iter().chain(not_known).collect();
     let of_log = Checked { findings, ..Checked::default() };
     found.checked = arrivals.checked(&fates).and(of_log).and(of_feeds);
     Ok(found)
@@ -153,6 +158,11 @@ fn request(feed: &Feed, channel_id: usize) -> Request {
 }
 
 impl Replay {
+    /// Whether every value is that of the log, and every day there as it was made.
+    pub fn is_same(&self) -> bool {
+        self.differing == 0 && self.differing_days.is_empty()
+    }
+
     fn compare(&mut self, schema: &Schema, made: &Feed, known: &Feed) {
         self.requests += 1;
         for group in FEATURES {

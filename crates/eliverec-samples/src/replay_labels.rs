@@ -3,6 +3,7 @@
 //!
 //! Memory: the labels of the requests of two days.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use eliverec_core::event::{CLOCK_TOLERANCE_MS, Event};
@@ -74,8 +75,11 @@ impl LabelJoin {
         let channels: Vec<u64> = request.candidates.iter().map(|of| of.channel_id).collect();
         let doing = vec![Doing::NONE; channels.len()];
         let (user_id, ts_ms) = (feed.user_id, feed.ts_ms);
-        self.order.push_back((ts_ms, feed.request_id));
-        self.by_id.insert(feed.request_id, Waiting { user_id, ts_ms, channels, doing, made });
+        // One that stands there twice, which is told, is compared once.
+        if let Entry::Vacant(place) = self.by_id.entry(feed.request_id) {
+            place.insert(Waiting { user_id, ts_ms, channels, doing, made });
+            self.order.push_back((ts_ms, feed.request_id));
+        }
     }
 
     /// Joins what happened before a moment and has waited for it.

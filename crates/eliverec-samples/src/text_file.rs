@@ -1,6 +1,6 @@
 //! Small files of text beside the feeds.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use crate::error::Error;
@@ -9,7 +9,11 @@ use crate::error::Error;
 pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
     match fs_err::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) if e.kind() == ErrorKind::IsADirectory => {
+            let reason = "is a folder, where a file should be; rename it or move it away";
+            Err(Error::Feeds { path: path.into(), reason: reason.into() })
+        }
         Err(e) => Err(e.into()),
     }
 }

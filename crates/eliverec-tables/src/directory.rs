@@ -20,7 +20,7 @@ use crate::file_columns::KnownColumns;
 use crate::footer::{FeedFile, row_groups};
 use crate::id_types::{IdTypes, id_columns};
 use crate::layout::{SAMPLES_FILES, SCHEMA_FILE, Split};
-use crate::listing::{Entry, Files, beside, is_hidden, unreadable, walk};
+use crate::listing::{Entry, Files, PartKind, beside, is_hidden, unreadable, walk};
 use crate::read::FeedReader;
 use crate::record_batches::RecordBatches;
 use crate::row_reader::RowReader;
@@ -320,13 +320,16 @@ fn listed(folder: &str, entry: &fs_err::DirEntry) -> Result<Entry<PathBuf>, Erro
     Ok(Entry { name: format!("{folder}/{name}"), file })
 }
 
-/// Whether a name in the root is that of a part of feeds, or of what `eliverec samples` and `export` keep and find there.
-fn is_part(name: &str) -> bool {
+/// What a name in the root is that of a part of feeds, or of what `eliverec samples` and `export` keep and find there.
+fn part(name: &str) -> Option<PartKind> {
     let is_table = |group: &Group| name == file_name(*group);
-    [SCHEMA_FILE, REJECTED_FOLDER].contains(&name)
-        || SAMPLES_FILES.contains(&name)
-        || Split::ALL.iter().any(|split| name == split.name())
-        || TABLE_GROUPS.iter().any(is_table)
+    match name {
+        REJECTED_FOLDER => Some(PartKind::SetAside),
+        SCHEMA_FILE => Some(PartKind::File),
+        name if Split::ALL.iter().any(|split| name == split.name()) => Some(PartKind::Folder),
+        name if SAMPLES_FILES.contains(&name) => Some(PartKind::File),
+        _ => TABLE_GROUPS.iter().any(is_table).then_some(PartKind::File),
+    }
 }
 
 /// What lies beside the splits and is passed over.
@@ -336,6 +339,12 @@ fn beside_splits(root: &Path) -> Result<Arc<[PathBuf]>, Error> {
         let entries = fs_err::read_dir(root.join(folder)).into_iter().flatten().flatten();
         let entry = |entry: fs_err::DirEntry| {
             let name = entry.file_name().to_string_lossy().into_owned();
+            let is_looked_at =
+                folder == REJECTED_FOLDER || folder.is_empty() && part(&name).is_some();
+            let why = unreadable(&entry.path()).filter(|_| is_looked_at && !is_hidden(&name));
+            if let Some(why) = why {
+                return Err(Error::directory(&entry.path(), why));
+            }
             let name = if folder.is_empty() { name } else { format!("{folder}/{name}") };
             // A link leads into a folder from the root, and from below it perhaps back.
             let is_folder = if folder.is_empty() {
@@ -343,12 +352,12 @@ fn beside_splits(root: &Path) -> Result<Arc<[PathBuf]>, Error> {
             } else {
                 entry.file_type().is_ok_and(|kind| kind.is_dir())
             };
-            Entry { name, file: (!is_folder).then_some(()) }
+            Ok(Entry { name, file: (!is_folder).then_some(()) })
         };
-        Ok(entries.map(entry).collect())
+        entries.map(entry).collect()
     };
     let refuse = |name: &str, reason: &str| Error::directory(&root.join(name), reason);
-    let names = beside(&is_part, &mut list, &refuse)?;
+    let names = beside(&part, &mut list, &refuse)?;
     Ok(names.into_iter().map(|name| root.join(name)).collect())
 }
 

@@ -14,7 +14,9 @@ use parquet::arrow::{
 use parquet::file::metadata::ParquetMetaData;
 use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor};
 
-use crate::arrow_schema::{FINGERPRINT_KEY, SCHEMA_TEXT_KEY, STANDS_TWICE, stands_twice};
+use crate::arrow_schema::{
+    FINGERPRINT_KEY, SCHEMA_TEXT_KEY, STANDS_TWICE, stands_twice, struct_fields,
+};
 use crate::decode::{decode, is_nested, wanted};
 use crate::error::Error;
 use crate::hidden_times;
@@ -148,6 +150,23 @@ impl FileColumns {
         (Arc::ptr_eq(&descriptor, &self.descriptor)
             || descriptor.root_schema() == self.descriptor.root_schema())
             && value(metadata, ARROW_SCHEMA_META_KEY) == self.written.as_deref()
+    }
+
+    /// The types of some columns, as (column, fields of its structs): of each field, or of a column without; `Null` of what is not there.
+    pub(crate) fn types(&self, wanted: &[(&str, Vec<&str>)]) -> Vec<DataType> {
+        let mut types = Vec::new();
+        for (column, fields) in wanted {
+            let of_column = self.arrow.field_with_name(column).ok().map(Field::data_type);
+            if fields.is_empty() {
+                types.push(of_column.cloned().unwrap_or(DataType::Null));
+            }
+            let within = of_column.and_then(struct_fields);
+            types.extend(fields.iter().map(|name| {
+                let field = within.and_then(|within| within.iter().find(|of| of.name() == name));
+                field.map_or(DataType::Null, |field| field.data_type().clone())
+            }));
+        }
+        types
     }
 
     /// Some of the columns, as (column, fields of its structs), for a reader of rows.

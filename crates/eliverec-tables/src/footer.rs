@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use parquet::file::metadata::{
     ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
 };
@@ -95,6 +96,11 @@ impl FeedFile {
     /// How it writes ids, by [`crate::id_types::id_columns`].
     pub(crate) fn id_types(&self) -> &[Option<IdType>] {
         &self.columns.id_types
+    }
+
+    /// The types of some columns, as (column, fields of its structs).
+    pub(crate) fn types(&self, wanted: &[(&str, Vec<&str>)]) -> Vec<DataType> {
+        self.columns.types(wanted)
     }
 
     /// Whether its columns are these.

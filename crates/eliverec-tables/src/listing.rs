@@ -43,6 +43,9 @@ pub(crate) struct Entry<F> {
 /// Gives what lies right in a folder.
 type List<'a, F> = dyn FnMut(&str) -> Result<Vec<Entry<F>>, Error> + 'a;
 
+/// What is said of a folder in the place of a part that is a file.
+const NO_FILE: &str = "is a folder, where a file should be; rename it or move it away";
+
 /// What the rule says of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -96,22 +99,40 @@ pub(crate) fn walk<F>(
     Ok(files)
 }
 
-/// What lies in the root of feeds or of a log beside the parts that have their names there (`is_part`): the names that are passed
+/// What a part of feeds or of a log, which has its name in the root, has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PartKind {
+    File,
+    /// A folder whose files are found by the rule.
+    Folder,
+    /// The folder of rows that were set aside, which nothing reads.
+    SetAside,
+}
+
+/// What lies in the root of feeds or of a log beside the parts that have their names there: the names that are passed
 /// over. A folder with a schema of its own is another directory of data, and is passed over, too.
 ///
 /// # Errors
-/// A Parquet file, and a folder that holds one: nobody can tell whether it was meant to be read.
+/// A Parquet file, and a folder that holds one: nobody can tell whether it was meant to be read. A part that is a folder where a file
+/// should be, or a file where a folder should be.
 pub(crate) fn beside<F>(
-    is_part: &dyn Fn(&str) -> bool,
+    part: &dyn Fn(&str) -> Option<PartKind>,
     list: &mut List<'_, F>,
     refuse: &dyn Fn(&str, &str) -> Error,
 ) -> Result<Vec<String>, Error> {
     let mut entries = list("")?;
-    entries.retain(|entry| !is_part(&entry.name));
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     for Entry { name, file } in &entries {
         let is_folder = file.is_none();
-        if is_hidden(name) {
+        match part(name) {
+            Some(PartKind::File) if is_folder => return Err(refuse(name, NO_FILE)),
+            Some(PartKind::Folder | PartKind::SetAside) if !is_folder => {
+                return Err(refuse(name, "is a file; expected a folder with Parquet files"));
+            }
+            Some(PartKind::SetAside) => no_folder_in(name, list, refuse)?,
+            _ => {}
+        }
+        if is_hidden(name) || part(name).is_some() {
             continue;
         }
         if !is_folder && fate(name, is_folder) == Fate::Read {
@@ -129,7 +150,21 @@ pub(crate) fn beside<F>(
             ));
         }
     }
-    Ok(entries.into_iter().map(|entry| entry.name).collect())
+    let names = entries.into_iter().map(|entry| entry.name);
+    Ok(names.filter(|name| part(name).is_none()).collect())
+}
+
+/// Refuses folders of the names of files.
+fn no_folder_in<F>(
+    folder: &str,
+    list: &mut List<'_, F>,
+    refuse: &dyn Fn(&str, &str) -> Error,
+) -> Result<(), Error> {
+    let mut entries = list(folder)?;
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    let of_a_file =
+        |entry: &&Entry<F>| entry.file.is_none() && fate(&entry.name, false) == Fate::Read;
+    entries.iter().find(of_a_file).map_or(Ok(()), |entry| Err(refuse(&entry.name, NO_FILE)))
 }
 
 /// Whether a folder holds a Parquet file at any depth, and is no directory with a schema of its own.

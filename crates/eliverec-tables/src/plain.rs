@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, SchemaRef};
 use eliverec_core::Schema;
 
@@ -73,5 +73,8 @@ fn in_type(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef, String> {
     if array.data_type() == kind {
         return Ok(Arc::clone(array));
     }
-    cast(array, kind).map_err(|e| format!("cannot be read ({e}); cast it where it is made"))
+    // What does not fit would become null otherwise.
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(array, kind, &options)
+        .map_err(|e| format!("cannot be read ({e}); cast it where it is made"))
 }

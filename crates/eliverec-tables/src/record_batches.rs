@@ -52,7 +52,13 @@ impl RecordBatches {
             );
             return Err(Error::Column { path, field: field.clone(), reason });
         }
-        in_columns(&path, &batch, known).map(Some)
+        let known = Arc::clone(known);
+        in_columns(&path, &batch, &known).map(Some).map_err(|error| {
+            // The rows are perhaps those of several files.
+            let mut rows_alone = (0..batch.num_rows()).map(|row| (row, batch.slice(row, 1)));
+            let of_a_row = |(row, alone)| in_columns(rows.path(row), &alone, &known).err();
+            rows_alone.find_map(of_a_row).unwrap_or(error)
+        })
     }
 }
 

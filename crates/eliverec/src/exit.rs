@@ -35,9 +35,10 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
 fn is_of_report(error: &eliverec_report::Error) -> bool {
     use eliverec_report::Error;
     match error {
-        Error::NoResults(_) | Error::Damaged { .. } | Error::Metrics(_) => true,
+        Error::NoResults(_) | Error::Other { .. } | Error::Metrics(_) => true,
         Error::Io(error) => is_wrong_input(error),
-        Error::Plot(_) => false,
+        // As a run or a bundle that is damaged.
+        Error::Damaged { .. } | Error::Plot(_) => false,
     }
 }
 

@@ -98,6 +98,24 @@ fn a_missing_day_is_made_again() {
     }
 }
 
+/// Hidden names are somebody's, and stay; what a killed run of this program left of a day is not.
+#[test]
+fn hidden_names_among_the_feeds_stay() {
+    let site = Site::new(&events(SHAPE, 4));
+    site.run(&config());
+    let train = site.feeds().join("train");
+    let kept = [".keep", "_SUCCESS", ".notes.partial"];
+    kept.iter().for_each(|name| fs_err::write(train.join(name), "mine").unwrap());
+    fs_err::create_dir(train.join(".cache")).unwrap();
+    let left = train.join(".2024-05-31.parquet.partial");
+    fs_err::write(&left, "half").unwrap();
+    site.run(&config());
+    assert!(!left.exists() && train.join(".cache").exists());
+    for name in kept {
+        assert_eq!(fs_err::read_to_string(train.join(name)).unwrap(), "mine", "{name}");
+    }
+}
+
 /// The name by which this binary runs itself to be killed.
 const VICTIM: &str = "days::victim";
 

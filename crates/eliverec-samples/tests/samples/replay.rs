@@ -89,6 +89,88 @@ fn labels_are_replayed() {
     assert_eq!((found.cells, found.differing), (right.cells, 1), "{found:?}");
     let place = format!("request {}, label watched", of_day[wrong].request_id);
     assert_eq!(found.first, Some(place));
+    let other = "its file of feeds is not the one that was written".to_owned();
+    assert_eq!(found.differing_days, [(day(0), other)].into());
+}
+
+/// A request that stands twice keeps no label of a later one from being compared.
+#[test]
+fn labels_after_a_repeated_request_are_replayed() {
+    let log = events(Shape { requests: 300, events: 400, days: 3, grain_ms: 1_000 }, 6);
+    let site = Site::new(&log);
+    site.run(&config());
+    let train = site.feeds().join("train");
+    fs_err::create_dir(train.join("copy=1")).unwrap();
+    fs_err::copy(train.join(format!("{}.parquet", day(0))), train.join("copy=1/a.parquet"))
+        .unwrap();
+    let replayed = || eliverec_samples::replay(&site.logs(), &site.feeds(), false, |_| ()).unwrap();
+    let before = replayed();
+    let schema = schema();
+    let encoder = eliverec_tables::FeedEncoder::new(&schema).unwrap();
+    let of_day = |(split, feed): (eliverec_tables::Split, Feed)| {
+        (split == eliverec_tables::Split::Validation).then_some(feed)
+    };
+    let mut feeds: Vec<Feed> = read(&site.feeds()).into_iter().filter_map(of_day).collect();
+    let last = feeds.last_mut().unwrap().candidates.labels.as_mut().unwrap();
+    last.watched[0] = !last.watched[0];
+    let path = site.feeds().join(format!("validation/{}.parquet", day(1)));
+    let mut writer = eliverec_tables::FeedFileWriter::create(&path, &schema).unwrap();
+    writer.append(encoder.encode(eliverec_tables::Split::Validation, &feeds).unwrap()).unwrap();
+    writer.finish().unwrap();
+    let found = replayed();
+    assert_eq!((found.cells, found.differing), (before.cells, before.differing + 1));
+}
+
+/// Days that are gone, emptied or cut are no requests to compare, and differ all the same.
+#[test]
+fn days_that_are_not_as_they_were_made_differ() {
+    let log = events(Shape { requests: 300, events: 400, days: 4, grain_ms: 1_000 }, 6);
+    let site = Site::new(&log);
+    site.run(&config());
+    let replayed = || eliverec_samples::replay(&site.logs(), &site.feeds(), false, |_| ()).unwrap();
+    assert!(replayed().is_same());
+    let path = |of| site.feeds().join(format!("train/{}.parquet", day(of)));
+    let kept = [0, 1].map(|of| fs_err::read(path(of)).unwrap());
+    let schema = schema();
+    let encoder = eliverec_tables::FeedEncoder::new(&schema).unwrap();
+    let write = |of, feeds: &[Feed]| {
+        let mut writer = eliverec_tables::FeedFileWriter::create(&path(of), &schema).unwrap();
+        if !feeds.is_empty() {
+            let group = encoder.encode(eliverec_tables::Split::Train, feeds).unwrap();
+            writer.append(group).unwrap();
+        }
+        writer.finish().unwrap();
+    };
+    let half: Vec<Feed> = read(&site.feeds())
+        .into_iter()
+        .map(|(_, feed)| feed)
+        .filter(|feed| eliverec_tables::events::Day::of(feed.ts_ms) == Some(day(1)))
+        .step_by(2)
+        .collect();
+    assert!(!half.is_empty());
+    fs_err::remove_file(path(0)).unwrap();
+    write(1, &half);
+    let found = replayed();
+    let gone = "its file of feeds is not there".to_owned();
+    let other = "its file of feeds is not the one that was written".to_owned();
+    assert_eq!((found.differing, found.is_same()), (0, false), "{found:?}");
+    assert_eq!(found.differing_days, [(day(0), gone), (day(1), other.clone())].into());
+    // No row at all.
+    fs_err::write(path(0), &kept[0]).unwrap();
+    write(1, &[]);
+    assert_eq!(replayed().differing_days, [(day(1), other)].into());
+    fs_err::write(path(1), &kept[1]).unwrap();
+    assert!(replayed().is_same());
+    // A day of which nothing is kept, as after a killed run.
+    fs_err::copy(path(0), path(-1)).unwrap();
+    let told = "samples-log.toml does not have it".to_owned();
+    assert_eq!(replayed().differing_days, [(day(-1), told)].into());
+    fs_err::remove_file(path(-1)).unwrap();
+    // Without what they were made of, nobody knows which days there should be.
+    fs_err::remove_file(site.feeds().join(eliverec_samples::MADE_OF_FILE)).unwrap();
+    let found = replayed();
+    let told: Vec<&str> = found.checked.findings.iter().map(|found| found.check).collect();
+    assert!(found.is_same() && told.contains(&"days_not_known"), "{told:?}");
 }
 
 /// All columns of the tables of a simulated world.

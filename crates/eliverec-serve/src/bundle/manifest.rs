@@ -185,6 +185,9 @@ impl Manifest {
                     ),
                 })
             }
+            Err(e) if e.kind() == ErrorKind::IsADirectory => {
+                Err(Error::refused(&file, "is a folder, where a file should be"))
+            }
             Err(e) => Err(e.into()),
         }
     }

@@ -127,6 +127,13 @@ impl Read {
             left_out: BTreeMap::new(),
         }
     }
+
+    /// Counts more rows that were read and not used, by reason.
+    pub(crate) fn leave_out(&mut self, reasons: &BTreeMap<String, u64>) {
+        for (reason, rows) in reasons {
+            *self.left_out.entry(reason.clone()).or_default() += rows;
+        }
+    }
 }
 
 impl fmt::Display for Read {
@@ -191,9 +198,7 @@ impl Checked {
         self.read.rows += rows;
         self.read.parts.extend(parts);
         self.read.skipped.extend(skipped);
-        for (reason, rows) in left_out {
-            *self.read.left_out.entry(reason).or_default() += rows;
-        }
+        self.read.leave_out(&left_out);
         self.covers.extend(other.covers);
         self.findings.extend(other.findings);
         self.findings.sort_by_key(|finding| Reverse(finding.level));

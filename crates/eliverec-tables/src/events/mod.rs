@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 pub use eliverec_core::Day;
 use eliverec_core::dimensions::TABLE_GROUPS;
+use eliverec_core::schema::Group;
 use eliverec_core::{Dimensions, IdKinds, Schema};
 
 pub use arrival_order::ArrivalOrder;
@@ -52,7 +53,8 @@ pub use write::{EventWriter, Written};
 use crate::error::Error;
 use crate::id_types::{self, IdTypes};
 use crate::layout::SCHEMA_FILE;
-use crate::listing::{Entry, beside, is_hidden, walk};
+use crate::listing::{Entry, PartKind, beside, is_hidden, walk};
+use dimensions::file_name;
 use layout::{EVENTS_FOLDER, IDS_FILE, TRUTH_FILE, day_of_folder};
 use rejected::REJECTED_FOLDER;
 use source::ParquetSource;
@@ -75,6 +77,7 @@ pub struct EventLog {
     store: Store,
     schema: Arc<Schema>,
     days: BTreeMap<Day, Vec<StoredFile>>,
+    tables: Vec<(Group, StoredFile)>,
     skipped: Vec<String>,
     id_types: Arc<IdTypes>,
 }
@@ -123,10 +126,16 @@ impl EventLog {
         };
         // A directory without events is no log, which says more than what else is there.
         if !days.is_empty() {
-            skipped.extend(beside(&is_part, &mut list, &refuse)?);
+            // Listing tells nothing of these.
+            for name in TABLE_GROUPS.map(file_name).iter().map(String::as_str).chain([TRUTH_FILE]) {
+                store.refuse_unreadable(name)?;
+            }
+            store.refuse_unreadable_in(REJECTED_FOLDER)?;
+            skipped.extend(beside(&part, &mut list, &refuse)?);
         }
-        let id_types = Arc::new(id_types(store, &schema, days.values().flatten())?);
-        Ok(Self { store: store.clone(), schema: Arc::new(schema), days, skipped, id_types })
+        let tables = tables_of(store)?;
+        let id_types = Arc::new(id_types(store, &schema, &tables, days.values().flatten())?);
+        Ok(Self { store: store.clone(), schema: Arc::new(schema), days, tables, skipped, id_types })
     }
 
     /// Where it is.
@@ -148,6 +157,11 @@ impl EventLog {
     pub fn files(&self, day: Day) -> Vec<PathBuf> {
         let files = self.days.get(&day).map(Vec::as_slice).unwrap_or_default();
         files.iter().map(|file| self.store.path(&file.name)).collect()
+    }
+
+    /// The files of the tables that are there.
+    pub(crate) fn tables(&self) -> &[(Group, StoredFile)] {
+        &self.tables
     }
 
     /// Files and folders that are passed over: below `events` because their names begin with `.` or `_`, and beside it what is no
@@ -251,10 +265,25 @@ pub fn write_id_kinds(kinds: &IdKinds, store: &Store) -> Result<(), Error> {
     store.replace(IDS_FILE, kinds.to_toml().into_bytes())
 }
 
-/// Whether a name in the root is that of a part of a log, or of what is written beside it: the truth of a simulation, rows set aside.
-fn is_part(name: &str) -> bool {
-    [SCHEMA_FILE, IDS_FILE, EVENTS_FOLDER, TRUTH_FILE, REJECTED_FOLDER].contains(&name)
-        || TABLE_GROUPS.iter().any(|group| name == dimensions::file_name(*group))
+/// What a name in the root is that of a part of a log, or of what is written beside it: the truth of a simulation, rows set aside.
+fn part(name: &str) -> Option<PartKind> {
+    let is_table = |group: &Group| name == file_name(*group);
+    match name {
+        EVENTS_FOLDER => Some(PartKind::Folder),
+        REJECTED_FOLDER => Some(PartKind::SetAside),
+        SCHEMA_FILE | IDS_FILE | TRUTH_FILE => Some(PartKind::File),
+        _ => TABLE_GROUPS.iter().any(is_table).then_some(PartKind::File),
+    }
+}
+
+/// The files of the tables that are there.
+pub(crate) fn tables_of(store: &Store) -> Result<Vec<(Group, StoredFile)>, Error> {
+    let (_, files) = store.list("")?;
+    let table = |group| {
+        let file = files.iter().find(|file| file.name == file_name(group))?;
+        Some((group, file.clone()))
+    };
+    Ok(TABLE_GROUPS.into_iter().filter_map(table).collect())
 }
 
 /// What lies right in a folder of a store, for the rule of what is read.
@@ -273,19 +302,15 @@ fn entries(store: &Store, folder: &str) -> Result<Vec<Entry<StoredFile>>, Error>
 fn id_types<'a>(
     store: &Store,
     schema: &Schema,
+    tables: &[(Group, StoredFile)],
     files: impl Iterator<Item = &'a StoredFile>,
 ) -> Result<IdTypes, Error> {
     let mut types = IdTypes::new(layout::id_columns(schema));
-    let tables = store.list("").map(|(_, files)| files).unwrap_or_default();
-    for group in TABLE_GROUPS {
-        let Some(file) = tables.iter().find(|file| file.name == dimensions::file_name(group))
-        else {
-            continue;
-        };
+    for (group, file) in tables {
         if let Ok(source) = ParquetSource::open(store, file.clone())
             && source.has_rows()
         {
-            let of_table = id_types::of_file(types.columns(), Some(group), source.columns());
+            let of_table = id_types::of_file(types.columns(), Some(*group), source.columns());
             types.check(source.path(), &of_table)?;
             types.learn(source.path(), &of_table);
         }

@@ -70,6 +70,11 @@ pub(super) fn read_toy_game_seq(
 fn read(shops: &Shops, from: &Folder, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
     let brands = if shops.titled { Some(read_brands(from)?) } else { None };
     let events = read_events(shops, from)?;
+    for event in &events {
+        if brands.as_ref().is_some_and(|brands| !brands.contains_key(&event.item)) {
+            out.remark("events on items that items.csv.gz lacks, of unknown brand");
+        }
+    }
     let splits = if shops.dated { by_time(&events) } else { last_held_out(&events) };
 
     let timeline = |live: bool| {
@@ -204,7 +209,10 @@ fn read_brands(from: &Folder) -> Result<HashMap<u64, u64>, Error> {
     let (mut table, [item, title]) = Table::open(from, "items.csv.gz", ["item_id", "title"])?;
     let mut brands = HashMap::new();
     while table.advance()? {
-        brands.insert(table.number(item)?, brand(table.text(title)));
+        let id: u64 = table.number(item)?;
+        if brands.insert(id, brand(table.text(title))).is_some() {
+            return Err(table.wrong(item, format!("item {id} stands there twice")));
+        }
     }
     Ok(brands)
 }

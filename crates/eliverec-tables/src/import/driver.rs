@@ -91,7 +91,7 @@ pub(super) fn read(from: &Folder, options: Options, out: &mut Output<'_>) -> Res
 /// A stream begins with the first entry of a run and ends half an hour after the last.
 pub(super) fn log(from: &Folder, seed: u64, out: &mut LogOutput) -> Result<Dimensions, Error> {
     let (entries, repeats) = read_entries(from)?;
-    (0..repeats).for_each(|_| out.remark(REPEATED));
+    (0..repeats).for_each(|_| out.dropped(REPEATED));
     let rooms = Rooms::new(&entries);
     let sampler = Sampler::new(seed);
     let mut last = BTreeMap::new();

@@ -21,7 +21,7 @@ use super::log::LogOutput;
 use super::record::{FeedInProgress, Label, Value};
 use super::source::Folder;
 use super::timeline::Timeline;
-use super::{Options, Output, calendar};
+use super::{NOTHING_SHOWN, Options, Output, calendar};
 use crate::{Error, Split};
 use eliverec_core::{Dimension, Dimensions};
 
@@ -31,6 +31,8 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// Scroll depth in percent from which `bag_click` is true.
 const DEEP_SCROLL: f32 = 50.0;
+
+const TOLD_TWICE: &str = "clicks that history_events.csv.gz tells of, too, taken once";
 
 /// Everything that is asked with "before the request".
 struct Past {
@@ -51,7 +53,7 @@ pub(super) fn read(from: &Folder, options: Options, out: &mut Output<'_>) -> Res
             out.remark("history events on articles that items.csv.gz lacks, taken as free");
         }
     }
-    let past = gather(&requests, history, |article| known(article).is_some_and(|a| a.premium));
+    let past = gather(&requests, history, |article| known(article).is_some_and(|a| a.premium), out);
 
     let test_from = requests.iter().filter(|r| r.held_out).map(|r| r.ts_ms).min();
     let validation_from = test_from.map(|ts_ms| ts_ms - DAY_MS);
@@ -59,7 +61,7 @@ pub(super) fn read(from: &Folder, options: Options, out: &mut Output<'_>) -> Res
     order.sort_by_key(|request| (request.ts_ms, request.id));
     for request in order {
         if request.shown.is_empty() {
-            out.dropped("request without a row in impressions.csv.gz");
+            out.dropped(NOTHING_SHOWN);
             continue;
         }
         let split = if request.held_out {
@@ -94,8 +96,11 @@ pub(super) fn log(from: &Folder, _seed: u64, out: &mut LogOutput) -> Result<Dime
     let articles = read_articles(from)?;
     let mut requests = read_requests(from)?;
     requests.sort_by_key(|request| (request.ts_ms, request.id));
-    let visits = visits(&requests, read_history(from)?);
+    let visits = visits(&requests, read_history(from)?, out);
     for request in &requests {
+        if request.shown.is_empty() {
+            out.dropped(NOTHING_SHOWN);
+        }
         let context =
             [calendar::hour(request.ts_ms), calendar::weekday(request.ts_ms), request.device];
         for (article, _) in &request.shown {
@@ -149,11 +154,16 @@ pub(super) fn log(from: &Folder, _seed: u64, out: &mut LogOutput) -> Result<Dime
         let length = articles.get(article).map_or(UNKNOWN, |known| known.length);
         (*article, [Scalar::Id(*article), Scalar::Number(length)])
     });
-    // The set's week has one subscription and one kind of account per user.
-    let users: BTreeMap<u64, [Scalar; 2]> = requests
-        .iter()
-        .map(|r| (r.user, [r.subscriber, r.sso].map(|flag| Scalar::Id(flag.into()))))
-        .collect();
+    // The published set's weeks have one subscription and one kind of account per user.
+    let mut users: BTreeMap<u64, [bool; 2]> = BTreeMap::new();
+    for request in &requests {
+        let row = [request.subscriber, request.sso];
+        if users.insert(request.user, row).is_some_and(|before| before != row) {
+            out.remark("changes of a user's subscription or account: the table has the newest");
+        }
+    }
+    let users =
+        users.into_iter().map(|(user, row)| (user, row.map(|flag| Scalar::Id(flag.into()))));
     Ok(Dimensions {
         users: Dimension::from_rows(&out.schema, Group::User, users)?,
         products: Dimension::from_rows(&out.schema, Group::Product, rows.clone())?,
@@ -163,7 +173,7 @@ pub(super) fn log(from: &Folder, _seed: u64, out: &mut LogOutput) -> Result<Dime
 
 /// The visits that the history tells of, and the clicks that it does not. A click that the history tells of too takes
 /// its moment from there, and the reading time from the request.
-fn visits(requests: &[Request], history: Vec<(u64, i64, Read)>) -> Vec<Visit> {
+fn visits(requests: &[Request], history: Vec<(u64, i64, Read)>, out: &mut LogOutput) -> Vec<Visit> {
     let visit = |(user, ts_ms, Read { article, stay_s }): (u64, i64, Read)| Visit {
         user,
         article,
@@ -186,6 +196,9 @@ fn visits(requests: &[Request], history: Vec<(u64, i64, Read)>) -> Vec<Visit> {
                 let delay_ms = visits[**i].ts_ms - request.ts_ms;
                 visits[**i].request.is_none() && (0..=HOUR_MS).contains(&delay_ms)
             });
+            if known.is_some() {
+                out.remark(TOLD_TWICE);
+            }
             let place = known.copied().unwrap_or_else(|| {
                 visits.push(visit((
                     request.user,
@@ -273,6 +286,7 @@ fn gather(
     requests: &[Request],
     history: Vec<(u64, i64, Read)>,
     premium: impl Fn(u64) -> bool,
+    out: &mut Output<'_>,
 ) -> Past {
     let mut told: HashMap<(u64, u64), Vec<i64>> = HashMap::new();
     for (user, ts_ms, read) in &history {
@@ -286,7 +300,9 @@ fn gather(
     for request in requests {
         let one_click = request.shown.iter().filter(|(_, click)| *click).count() == 1;
         for (article, _) in request.shown.iter().filter(|(_, click)| *click) {
-            if !told_twice(request.user, *article, request.ts_ms) {
+            if told_twice(request.user, *article, request.ts_ms) {
+                out.remark(TOLD_TWICE);
+            } else {
                 let stay_s = request.stay_s.filter(|_| one_click);
                 clicks.push((request.user, request.ts_ms, Read { article: *article, stay_s }));
             }

@@ -41,7 +41,10 @@ pub(super) fn read_articles(from: &Folder) -> Result<HashMap<u64, Article>, Erro
     let mut articles = HashMap::new();
     while table.advance()? {
         let length = table.known_amount(length)?.unwrap_or(UNKNOWN);
-        articles.insert(table.number(id)?, Article { premium: table.flag(premium)?, length });
+        let article = table.number(id)?;
+        if articles.insert(article, Article { premium: table.flag(premium)?, length }).is_some() {
+            return Err(table.wrong(id, format!("article {article} stands there twice")));
+        }
     }
     Ok(articles)
 }
@@ -67,12 +70,12 @@ pub(super) fn read_requests(from: &Folder) -> Result<Vec<Request>, Error> {
         let request = Request {
             id: table.number(id)?,
             user: table.number(user)?,
-            ts_ms: table.number(ts)?,
+            ts_ms: table.milliseconds(ts)?,
             held_out: table.choice(split, ["train", "validation"])? == 1,
             device: table.number(device)?,
             sso: table.flag(sso)?,
             subscriber: table.flag(subscriber)?,
-            stay_s: table.known_amount(stay)?,
+            stay_s: table.known_stay(stay)?,
             scroll: table.known_amount(scroll)?,
             shown: Vec::new(),
         };
@@ -101,8 +104,8 @@ pub(super) fn read_history(from: &Folder) -> Result<Vec<(u64, i64, Read)>, Error
     )?;
     let mut history = Vec::new();
     while table.advance()? {
-        let read = Read { article: table.number(article)?, stay_s: table.known_amount(stay)? };
-        history.push((table.number(user)?, table.number(ts)?, read));
+        let read = Read { article: table.number(article)?, stay_s: table.known_stay(stay)? };
+        history.push((table.number(user)?, table.milliseconds(ts)?, read));
     }
     Ok(history)
 }

@@ -42,8 +42,8 @@ impl Importer {
         let writer = EventWriter::create(log.store(), &schema)?;
         let mut output = LogOutput::new(schema, writer);
         write_dimensions(&(to_log.read)(&from, seed, &mut output)?, log.store())?;
-        let imported = output.finish()?;
+        let imported = output.finish(from.read())?;
         log.publish()?;
-        Ok(ImportedLog { read: from.read(), ..imported })
+        Ok(imported)
     }
 }

@@ -9,7 +9,6 @@ use std::path::Path;
 
 use eliverec_core::{Dimensions, Feed, Schema};
 
-use crate::check::Read;
 use crate::{Error, FeedWriter, Split};
 
 mod amazon;
@@ -28,6 +27,9 @@ mod trivago;
 pub use output::{Imported, ImportedLog, Options};
 use output::{LogOutput, Output};
 use source::Folder;
+
+/// Why a request of a set with lists becomes nothing.
+const NOTHING_SHOWN: &str = "request without a row in impressions.csv.gz";
 
 /// A real data set and how it becomes feeds.
 #[derive(Debug)]
@@ -140,9 +142,7 @@ impl Importer {
         let from = Folder::open(from)?;
         let mut output = Output::new(self.schema(), take);
         (self.read)(&from, options, &mut output)?;
-        let imported = output.finish();
-        let read = Read { left_out: imported.dropped.clone(), ..from.read() };
-        Ok(Imported { read, ..imported })
+        Ok(output.finish(from.read()))
     }
 }
 

@@ -34,9 +34,11 @@ pub struct Imported {
     pub dropped: BTreeMap<String, u64>,
     /// Feeds of train, validation and test, in the order of [`Split::ALL`].
     pub feeds: [u64; 3],
-    /// Rows of the set's other files that were not used or not used as they are, by what happened to them.
+    /// Rows of the set's other files that were not used, by reason.
+    pub unused: BTreeMap<String, u64>,
+    /// Rows that were not used as they are, by what happened to them.
     pub remarks: BTreeMap<String, u64>,
-    /// The set's files and their rows, which a command tells as it tells what others read.
+    /// The set's files and their rows, and those that were dropped or not used, which a command tells as it tells what others read.
     #[serde(skip)]
     pub read: Read,
 }
@@ -68,9 +70,12 @@ impl<'a> Output<'a> {
         Self { schema, take, imported: Imported::default() }
     }
 
-    /// What became of the rows.
-    pub(super) fn finish(self) -> Imported {
-        self.imported
+    /// What became of the rows, of which `read` is told.
+    pub(super) fn finish(self, mut read: Read) -> Imported {
+        let Imported { dropped, unused, .. } = &self.imported;
+        read.leave_out(dropped);
+        read.leave_out(unused);
+        Imported { read, ..self.imported }
     }
 
     pub(super) fn feed(&mut self, split: Split, feed: &Feed) -> Result<(), Error> {
@@ -82,6 +87,11 @@ impl<'a> Output<'a> {
     pub(super) fn dropped(&mut self, reason: &str) {
         self.imported.rows_in += 1;
         *self.imported.dropped.entry(reason.into()).or_default() += 1;
+    }
+
+    /// A row of another file than that of the requests has no use.
+    pub(super) fn unused(&mut self, reason: &str) {
+        *self.imported.unused.entry(reason.into()).or_default() += 1;
     }
 
     pub(super) fn remark(&mut self, what: &str) {
@@ -102,9 +112,11 @@ const fn split_index(split: Split) -> usize {
 pub struct ImportedLog {
     /// Events by the name of their kind.
     pub events: BTreeMap<&'static str, u64>,
-    /// Rows of the set that are not in the log or not as they are, by what happened to them.
-    pub remarks: BTreeMap<&'static str, u64>,
-    /// The set's files and their rows.
+    /// Rows of the set that gave no event, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Rows that are not in the log as they are, by what happened to them.
+    pub remarks: BTreeMap<String, u64>,
+    /// The set's files and their rows, and those that were dropped.
     #[serde(skip)]
     pub read: Read,
 }
@@ -122,10 +134,11 @@ impl LogOutput {
         Self { schema, writer, events: 0, imported: ImportedLog::default() }
     }
 
-    /// The log is complete.
-    pub(super) fn finish(self) -> Result<ImportedLog, Error> {
+    /// The log is complete, made of what `read` has.
+    pub(super) fn finish(self, mut read: Read) -> Result<ImportedLog, Error> {
         self.writer.finish()?;
-        Ok(self.imported)
+        read.leave_out(&self.imported.dropped);
+        Ok(ImportedLog { read, ..self.imported })
     }
 
     /// Adds an event under the next id.
@@ -135,8 +148,13 @@ impl LogOutput {
         self.writer.push(&Event { event_id: self.events, ..event })
     }
 
-    pub(super) fn remark(&mut self, what: &'static str) {
-        *self.imported.remarks.entry(what).or_default() += 1;
+    /// A row gives no event.
+    pub(super) fn dropped(&mut self, reason: &str) {
+        *self.imported.dropped.entry(reason.into()).or_default() += 1;
+    }
+
+    pub(super) fn remark(&mut self, what: &str) {
+        *self.imported.remarks.entry(what.into()).or_default() += 1;
     }
 }
 

@@ -6,10 +6,15 @@ use std::rc::Rc;
 use std::str::FromStr;
 
 use csv::StringRecord;
+use eliverec_core::Day;
 use flate2::read::MultiGzDecoder;
 
 use crate::Error;
 use crate::check::{Part, Read};
+use crate::listing;
+
+/// 365 days.
+const LONGEST_STAY_S: f32 = 31_536_000.0;
 
 /// The folder of a set, and which of its tables have been read.
 pub(super) struct Folder {
@@ -27,16 +32,22 @@ impl Folder {
         Err(Error::directory(path, "is no folder; give the one that holds the set's .csv.gz files"))
     }
 
-    /// What was read of it so far.
+    /// What was read of it so far, and what else lies there.
     pub(super) fn read(&self) -> Read {
         let tables = self.tables.borrow();
+        // What cannot be listed is no part of the set either.
+        let entries = fs_err::read_dir(&self.path).into_iter().flatten().flatten();
+        let is_table = |path: &Path| tables.iter().any(|(name, _)| path.ends_with(name));
+        let mut beside: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        beside.retain(|path| !is_table(path));
+        beside.sort();
         let parts = tables.iter().map(|(name, rows)| Part {
             name: name.clone(),
             files: 1,
             rows: rows.get(),
             impressions: None,
         });
-        Read::of(parts.collect(), Vec::new())
+        Read::of(parts.collect(), beside)
     }
 }
 
@@ -57,6 +68,9 @@ impl Table {
         columns: [&str; N],
     ) -> Result<(Self, [usize; N]), Error> {
         let file = folder.path.join(name);
+        if let Some(why) = listing::unreadable(&file) {
+            return Err(Error::directory(&file, why));
+        }
         if file.is_dir() {
             return Err(Error::directory(&file, "is a folder, where a file should be"));
         }
@@ -72,15 +86,19 @@ impl Table {
         };
         let mut indices = [0; N];
         for (index, column) in indices.iter_mut().zip(columns) {
-            *index = header.iter().position(|name| name == column).ok_or_else(|| {
-                let present: Vec<&str> = header.iter().collect();
-                Error::Source {
-                    path: file.clone(),
-                    line: 1,
-                    column: column.into(),
-                    reason: format!("is missing; the columns are {}", present.join(", ")),
+            let mut places = header.iter().enumerate().filter(|(_, name)| *name == column);
+            let reason = match (places.next(), places.next()) {
+                (Some((place, _)), None) => {
+                    *index = place;
+                    continue;
                 }
-            })?;
+                (None, _) => {
+                    let present: Vec<&str> = header.iter().collect();
+                    format!("is missing; the columns are {}", present.join(", "))
+                }
+                (Some(_), Some(_)) => "stands there twice; leave the one that is meant".into(),
+            };
+            return Err(Error::Source { path: file, line: 1, column: column.into(), reason });
         }
         let rows = Rc::default();
         folder.tables.borrow_mut().push((name.to_owned(), Rc::clone(&rows)));
@@ -116,9 +134,23 @@ impl Table {
     /// A moment in whole seconds, in milliseconds.
     pub(super) fn seconds(&self, column: usize) -> Result<i64, Error> {
         let seconds: i64 = self.number(column)?;
-        seconds
-            .checked_mul(1000)
-            .ok_or_else(|| self.wrong(column, format!("{seconds} s is not a moment")))
+        self.moment(column, "seconds", seconds.checked_mul(1000))
+    }
+
+    /// A moment in whole milliseconds.
+    pub(super) fn milliseconds(&self, column: usize) -> Result<i64, Error> {
+        let milliseconds = self.number(column)?;
+        self.moment(column, "milliseconds", Some(milliseconds))
+    }
+
+    /// Feeds and logs alike take a moment that leaves room for what is made of it: a year on both sides, see [`Table::known_stay`].
+    fn moment(&self, column: usize, unit: &str, ts_ms: Option<i64>) -> Result<i64, Error> {
+        let is_near = |ts_ms: i64, days| Day::of(ts_ms).and_then(|day| day.plus(days)).is_some();
+        ts_ms.filter(|ts_ms| is_near(*ts_ms, -366) && is_near(*ts_ms, 365)).ok_or_else(|| {
+            let text = self.text(column);
+            let reason = format!("{text} {unit} since 1970 lie outside the years 1 to 9998");
+            self.wrong(column, reason)
+        })
     }
 
     /// A finite number that is not negative, such as seconds or a price.
@@ -134,6 +166,16 @@ impl Table {
     /// As [`Table::amount`]; empty is unknown.
     pub(super) fn known_amount(&self, column: usize) -> Result<Option<f32>, Error> {
         if self.text(column).is_empty() { Ok(None) } else { self.amount(column).map(Some) }
+    }
+
+    /// Seconds that somebody stayed, at most a year; empty is unknown.
+    pub(super) fn known_stay(&self, column: usize) -> Result<Option<f32>, Error> {
+        let stay_s = self.known_amount(column)?;
+        if stay_s.is_some_and(|stay_s| stay_s > LONGEST_STAY_S) {
+            let text = self.text(column);
+            return Err(self.wrong(column, format!("{text} s are a stay of more than a year")));
+        }
+        Ok(stay_s)
     }
 
     /// 0 or 1.

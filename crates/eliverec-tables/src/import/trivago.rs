@@ -13,7 +13,7 @@ use eliverec_core::id::text_id;
 use super::record::{FeedInProgress, Label, Value};
 use super::source::{Folder, Table};
 use super::timeline::Timeline;
-use super::{Options, Output, calendar};
+use super::{NOTHING_SHOWN, Options, Output, calendar};
 use crate::{Error, Split};
 
 /// 2018-11-08 00:00 UTC.
@@ -67,7 +67,7 @@ pub(super) fn read(from: &Folder, options: Options, out: &mut Output<'_>) -> Res
 
     for request in &requests {
         if request.shown.is_empty() {
-            out.dropped("request without a row in impressions.csv.gz");
+            out.dropped(NOTHING_SHOWN);
             continue;
         }
         let ts_ms = request.ts_ms;
@@ -188,11 +188,11 @@ fn read_actions(from: &Folder, out: &mut Output<'_>) -> Result<Timeline<Action>,
     while table.advance()? {
         let action = table.text(action);
         if !ITEM_ACTIONS.contains(&action) {
-            out.remark("events that concern no hotel (filters, sort orders, places), not used");
+            out.unused("events that concern no hotel (filters, sort orders, places)");
             continue;
         }
         if table.text(reference) == UNKNOWN_HOTEL {
-            out.remark("item actions on a hotel that the source does not know, not used");
+            out.unused("item actions on a hotel that the source does not know");
             continue;
         }
         let action = Action { hotel: table.number(reference)?, action: text_id(action) };

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, UInt16Array};
 use arrow::compute::{cast, concat};
 use arrow::datatypes::DataType;
+use arrow::util::display::array_value_to_string;
 use eliverec_core::Schema;
 use eliverec_core::schema::{Group, Kind};
 
-use crate::decode::Place;
+use crate::decode::{Place, Problem};
 use crate::directory::FeedDirectory;
 use crate::error::Error;
 use crate::feed_table::FeedTable;
@@ -75,8 +76,35 @@ impl OriginalIds {
         let fields = candidate_fields(feeds.schema());
         let of_candidates = fields.iter().map(String::as_str).chain(["position"]).collect();
         let columns = [("request_id", vec![]), ("user_id", vec![]), ("candidates", of_candidates)];
-        let rows = RowReader::new(feeds.known(), &files, row_groups(&files), &columns);
-        Ok(Self::new(feeds.path(), fields, RowSource::Files(Box::new(rows))))
+        let rows = || RowReader::new(feeds.known(), &files, row_groups(&files), &columns);
+        let mut ids = Self::new(feeds.path(), fields.clone(), RowSource::Files(Box::new(rows())));
+        let with_rows = files.iter().filter(|file| file.feeds() > 0);
+        let types: Vec<Vec<DataType>> = with_rows.map(|file| file.types(&columns)).collect();
+        if (0..2 + ids.fields.len()).any(|column| mixed(&types, column)) {
+            ids.types = Some(ids.common_types(&types, rows())?);
+        }
+        Ok(ids)
+    }
+
+    /// The types that take the ids of all files, some of which write them with a sign and some without.
+    fn common_types(
+        &self,
+        types: &[Vec<DataType>],
+        mut rows: RowReader,
+    ) -> Result<Vec<DataType>, Error> {
+        let mut negative = vec![false; 2 + self.fields.len()];
+        while let Some(rows) = rows.next()? {
+            let (ids, ..) = self.columns(&rows)?;
+            for (negative, (_, array)) in negative.iter_mut().zip(ids) {
+                *negative |= lost(&array, &DataType::UInt64).is_some();
+            }
+        }
+        let common = |(column, negative): (usize, bool)| match mixed(types, column) {
+            true if negative => DataType::Int64,
+            true => DataType::UInt64,
+            false => given_type(&types[0][column]),
+        };
+        Ok(negative.into_iter().enumerate().map(common).collect())
     }
 
     /// Of feeds in memory.
@@ -148,7 +176,8 @@ impl OriginalIds {
         Ok(())
     }
 
-    fn lot(&mut self, rows: &Rows) -> Result<Lot, Error> {
+    /// The columns of ids with their names, where each request's candidates start, and their places in the list shown.
+    fn columns(&self, rows: &Rows) -> Result<Columns, Error> {
         let batch = &rows.batch;
         let read = || {
             let top = Place::Top;
@@ -169,27 +198,34 @@ impl OriginalIds {
         };
         let (request_id, user_id, starts, candidates, position) =
             read().map_err(|problem| rows.located(problem))?;
-        let all = [request_id, user_id].into_iter().chain(candidates);
-        let names = ["request_id", "user_id"].into_iter().map(String::from);
-        let names: Vec<String> = names.chain(self.fields.iter().cloned()).collect();
-        let all: Vec<ArrayRef> = all.collect();
-        let types = self
-            .types
-            .get_or_insert_with(|| all.iter().map(|array| given_type(array.data_type())).collect());
-        let mut given = Vec::with_capacity(all.len());
-        for ((array, kind), name) in all.iter().zip(types.iter()).zip(names) {
-            let alike = text(array.data_type()) == text(kind);
-            let same = alike.then(|| cast(array, kind).ok()).flatten();
-            given.push(same.filter(|same| same.null_count() == array.null_count()).ok_or_else(
-                || Error::Column {
-                    path: rows.path(0).into(),
-                    field: name.clone(),
-                    reason: format!(
-                        "is {} here and {kind} in the files before; write ids of one type in all files",
-                        array.data_type()
-                    ),
-                },
-            )?);
+        let names =
+            ["request_id", "user_id"].into_iter().chain(self.fields.iter().map(String::as_str));
+        let ids = [request_id, user_id].into_iter().chain(candidates);
+        let ids = names.map(String::from).zip(ids).collect();
+        Ok((ids, starts, position))
+    }
+
+    fn lot(&mut self, rows: &Rows) -> Result<Lot, Error> {
+        let (ids, starts, position) = self.columns(rows)?;
+        let given_types = || ids.iter().map(|(_, array)| given_type(array.data_type())).collect();
+        let types = self.types.get_or_insert_with(given_types);
+        let mut given = Vec::with_capacity(ids.len());
+        for (column, ((name, array), kind)) in ids.iter().zip(types.iter()).enumerate() {
+            if let Some(i) = lost(array, kind) {
+                let (row, field) = match column {
+                    0 | 1 => (i, name.clone()),
+                    _ => {
+                        let row = starts.partition_point(|start| *start <= i) - 1;
+                        (row, format!("candidates[{}].{name}", i - starts[row]))
+                    }
+                };
+                let id = array_value_to_string(array, i).unwrap_or_default();
+                let reason = format!(
+                    "{id} does not fit into {kind}, as other files of the split have it; write ids of one type in all files"
+                );
+                return Err(rows.located(Problem::Value { row, field, reason }));
+            }
+            given.push(cast(array, kind).map_err(|e| Error::parquet(rows.path(0), &e))?);
         }
         let candidates = given.split_off(2);
         let [request_id, user_id]: [ArrayRef; 2] =
@@ -197,6 +233,25 @@ impl OriginalIds {
         let position = Arc::new(UInt16Array::from(position));
         Ok(Lot { request_id, user_id, starts, candidates, position, taken: 0 })
     }
+}
+
+/// Columns by name, where each request's candidates start, and their places in the list shown.
+type Columns = (Vec<(String, ArrayRef)>, Vec<usize>, Vec<Option<u16>>);
+
+/// Whether some files write the ids of a column with a sign and some without.
+fn mixed(types: &[Vec<DataType>], column: usize) -> bool {
+    let has = |is: fn(&DataType) -> bool| types.iter().any(|of_file| is(&of_file[column]));
+    has(DataType::is_signed_integer) && has(DataType::is_unsigned_integer)
+}
+
+/// The first id that a type does not take.
+fn lost(array: &ArrayRef, kind: &DataType) -> Option<usize> {
+    if text(array.data_type()) && text(kind) || array.is_empty() {
+        return None;
+    }
+    let same = cast(array, kind).ok().filter(|_| text(array.data_type()) == text(kind));
+    let Some(same) = same else { return Some(0) };
+    (0..array.len()).find(|i| same.is_null(*i) && array.is_valid(*i))
 }
 
 fn text(kind: &DataType) -> bool {

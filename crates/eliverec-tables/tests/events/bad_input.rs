@@ -14,7 +14,8 @@ use eliverec_core::schema::Kind;
 use eliverec_core::seed::Random;
 use eliverec_tables::Error;
 use eliverec_tables::events::{
-    EventLog, EventWriter, ReadCounts, Reason, RejectedWriter, Row, Store, write_dimensions,
+    EventLog, EventWriter, ReadCounts, Reason, RejectedWriter, Row, Store, read_dimensions,
+    write_dimensions,
 };
 
 use crate::feed_files::{cast, changed, rows_of, with_null, write_foreign};
@@ -474,9 +475,12 @@ fn folders_in_the_place_of_files_are_called_folders() {
     write_dimensions(&Dimensions::empty(&schema()).unwrap(), &store).unwrap();
     fs_err::remove_file(store.root().join("products.parquet")).unwrap();
     fs_err::create_dir(store.root().join("products.parquet")).unwrap();
-    let log = EventLog::open(&store).unwrap();
-    let text = message(&log.dimensions().unwrap_err());
-    assert!(text.contains("products.parquet: is a folder, where a file should be"), "{text}");
+    for error in
+        [EventLog::open(&store).unwrap_err(), read_dimensions(&store, &schema()).unwrap_err()]
+    {
+        let text = message(&error);
+        assert!(text.contains("products.parquet: is a folder, where a file should be"), "{text}");
+    }
     let schema_path = store.root().join("schema.toml");
     fs_err::remove_file(&schema_path).unwrap();
     fs_err::create_dir(&schema_path).unwrap();

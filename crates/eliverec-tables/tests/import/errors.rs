@@ -41,8 +41,6 @@ fn wrong_values_are_named_with_file_line_and_column() {
     assert_names(&message("driver-live", bad.path()), &["line 2", "split", "\"later\""]);
     let bad = driver(&format!("{header}1,2,3,train\n1,2,3\n"));
     assert_names(&message("driver-live", bad.path()), &["line 3", "3 values, the header 4"]);
-    let bad = driver(&format!("{header}1,2,9223372036854775807,train\n"));
-    assert_names(&message("driver-live", bad.path()), &["line 2", "ts_s"]);
 
     for (table, from, to, parts) in [
         ("impressions.csv.gz", "0,2,5,60,1", "0,2,5,NaN,1", ["line 3", "price", "NaN"]),
@@ -61,6 +59,95 @@ fn wrong_values_are_named_with_file_line_and_column() {
         assert_names(&message, &[table]);
         assert_names(&message, &parts);
     }
+}
+
+/// A column of a set's tables stands in the header once, and an item in its table.
+#[test]
+fn what_stands_twice_is_refused_by_name() {
+    for (name, tables, table, from, to, column) in [
+        ("trivago", &TRIVAGO[..], "events.csv.gz", ",session_id,", ",ts_s,", "ts_s"),
+        ("trivago", &TRIVAGO[..], "requests.csv.gz", ",session_id,", ",user_id,", "user_id"),
+        ("ebnerd", &EBNERD[..], "history_events.csv.gz", ",scroll_pct", ",ts_ms", "ts_ms"),
+    ] {
+        let folder = changed(tables, table, from, to);
+        let expected = format!("{table}: line 1: {column}: ");
+        let told = message(name, folder.path());
+        assert_names(&told, &[&expected, "stands there twice; leave the one that is meant"]);
+    }
+    let folder = changed(&EBNERD, "items.csv.gz", "\n3,0", "\n1,0");
+    assert_names(
+        &message("ebnerd", folder.path()),
+        &["items.csv.gz: line 4: article_id: article 1 stands there twice"],
+    );
+}
+
+/// Moments that feeds could have and a log could not are refused by both, at the row that has them.
+#[test]
+fn moments_of_no_year_are_refused_alike_by_feeds_and_log() {
+    // The last moment of the year 9998, and the first of year 1, in seconds.
+    let (last, first) = (253_370_764_799_i64, -62_135_596_800_i64);
+    let header = "user_id,room_id,ts_s,split\n";
+    let driver = |ts_s: i64| {
+        let rows = format!("{header}1,2,0,train\n1,3,1,train\n1,3,{ts_s},train\n");
+        folder(&[("events.csv.gz", &rows)])
+    };
+    let logged = |name: &str, folder: &Path| {
+        let out = tempfile::tempdir().unwrap();
+        let log = Store::open(out.path().join("log")).unwrap();
+        importer(name).run_log(folder, &log, 1).map_err(|error| error.to_string())
+    };
+    for ts_s in [last, first] {
+        assert!(logged("driver-live", driver(ts_s).path()).is_ok());
+    }
+    for ts_s in [last + 1, first - 1, 4_000_000_000_000, i64::MAX, i64::MIN] {
+        let folder = driver(ts_s);
+        let expected = format!(
+            "events.csv.gz: line 4: ts_s: {ts_s} seconds since 1970 lie outside the years 1 to 9998"
+        );
+        let told = message("driver-live", folder.path());
+        assert!(told.ends_with(&expected), "{told}");
+        assert_eq!(logged("driver-live", folder.path()).unwrap_err(), told);
+    }
+    let far = "999999999999999999";
+    let millis = format!("{far} milliseconds since 1970 lie outside the years 1 to 9998");
+    let stay = format!("{far} s are a stay of more than a year");
+    for (table, from, to, parts) in [
+        ("requests.csv.gz", "1000500000", far, ["line 4: ts_ms", &millis]),
+        (
+            "requests.csv.gz",
+            ",12,20",
+            ",999999999999999999,20",
+            ["line 4: click_read_time_s", &stay],
+        ),
+        ("history_events.csv.gz", "999999000", far, ["line 3: ts_ms", &millis]),
+        ("history_events.csv.gz", ",400,", ",999999999999999999,", ["line 3: read_time_s", &stay]),
+    ] {
+        let folder = changed(&EBNERD, table, from, to);
+        let told = message("ebnerd", folder.path());
+        assert_names(&told, &[table]);
+        assert_names(&told, &parts);
+        assert_eq!(logged("ebnerd", folder.path()).unwrap_err(), told);
+    }
+    for table in ["requests.csv.gz", "events.csv.gz"] {
+        let folder = changed(&TRIVAGO, table, "1541599553", far);
+        assert_names(
+            &message("trivago", folder.path()),
+            &[table, ": ts_s: ", far, "seconds since"],
+        );
+    }
+}
+
+/// A set with a text of one table replaced.
+fn changed(tables: &[(&str, &str)], table: &str, from: &str, to: &str) -> tempfile::TempDir {
+    let tables = tables.iter().map(|(name, text)| {
+        let is_meant = *name == table;
+        assert!(!is_meant || text.contains(from), "{from} in {text}");
+        (*name, if is_meant { text.replacen(from, to, 1) } else { (*text).into() })
+    });
+    let tables: Vec<(&str, String)> = tables.collect();
+    let tables: Vec<(&str, &str)> =
+        tables.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    folder(&tables)
 }
 
 #[test]
@@ -90,6 +177,10 @@ fn a_torn_file_is_told_once_and_is_no_fault_of_the_system() {
     fs_err::create_dir(&path).unwrap();
     let told = message("driver-live", whole.path());
     assert_names(&told, &["events.csv.gz: is a folder, where a file should be"]);
+    fs_err::remove_dir(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let told = message("driver-live", whole.path());
+    assert_names(&told, &["events.csv.gz: is no regular file but a pipe"]);
 }
 
 #[test]

@@ -44,7 +44,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let causes = Causes::read(&arguments.logs)?;
     let (scorer, _) = open_run(&arguments.run)?;
     let split = arguments.split;
-    let checked = promises(&feeds, &[split], &[split])?;
+    let of_truth = causes.checked(&arguments.logs, feeds.path())?;
+    let checked = promises(&feeds, &[split], &[split])?.and(of_truth);
     let is_shared = |behaviour| causes.is_shared(behaviour);
     let measured = measure(&scorer, &arguments.run, &feeds, split, is_shared)?;
     if measured.is_empty() {

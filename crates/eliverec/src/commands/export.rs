@@ -12,7 +12,8 @@ use eliverec_run::{RunDirectory, Scorer, no_intents};
 use eliverec_samples::feature_settings;
 use eliverec_serve::BundleWriter;
 use eliverec_serve::bundle::{About, MadeOf, Manifest, OfflineMetrics, Precision};
-use eliverec_tables::check::promises;
+use eliverec_tables::check::{Checked, Read, promises};
+use eliverec_tables::events::check::tables_read;
 use eliverec_tables::events::{EventLog, Store, read_dimensions};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::compare::compare;
@@ -108,8 +109,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         )),
     }
     let tables = tables(arguments, &feeds)?;
+    let mut checked = checked;
     match &tables {
-        Some(Tables { tables, .. }) => writer.write_dimensions(tables)?,
+        Some(Tables { tables, read, .. }) => {
+            writer.write_dimensions(tables)?;
+            checked = checked.and(Checked { read: read.clone(), ..Checked::default() });
+        }
         None => notes.push(
             "no tables of users, products and channels; --logs names a log that has them".into(),
         ),
@@ -198,6 +203,8 @@ struct Tables {
     tables: Dimensions,
     /// How the log's ids are written. Feeds of `eliverec samples` do not tell: they have the 64 bits of all of them.
     ids: IdKinds,
+    /// What was read of the tables.
+    read: Read,
 }
 
 /// The tables of the log, or those that lie beside the feeds as they would in a log.
@@ -208,9 +215,11 @@ fn tables(arguments: &Arguments, feeds: &FeedDirectory) -> anyhow::Result<Option
         if !TABLE_GROUPS.iter().any(|group| has(format!("{}s.parquet", group.name()))) {
             return Ok(None);
         }
-        let tables = read_dimensions(&Store::local(place)?, feeds.schema())?;
+        let store = Store::local(place)?;
+        let tables = read_dimensions(&store, feeds.schema())?;
+        let read = tables_read(&store, &tables)?;
         let place = place.display().to_string();
-        return Ok(Some(Tables { place, tables, ids: IdKinds::default() }));
+        return Ok(Some(Tables { place, tables, ids: IdKinds::default(), read }));
     };
     let log = EventLog::open(&Store::open(logs)?)?;
     let differences = feeds.schema().differences(log.schema());
@@ -221,7 +230,8 @@ fn tables(arguments: &Arguments, feeds: &FeedDirectory) -> anyhow::Result<Option
         return Err(eliverec_run::Error::from(error).into());
     }
     let (tables, ids) = (log.dimensions()?, log.id_kinds()?);
-    Ok(Some(Tables { place: logs.display().to_string(), tables, ids }))
+    let read = Read { skipped: log.skipped().collect(), ..tables_read(log.store(), &tables)? };
+    Ok(Some(Tables { place: logs.display().to_string(), tables, ids, read }))
 }
 
 /// Scores a split by the run and by the bundle.

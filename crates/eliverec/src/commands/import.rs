@@ -97,6 +97,9 @@ fn account(imported: &Imported) -> String {
     for (reason, count) in &imported.dropped {
         let _ = writeln!(text, "  dropped {count}: {reason}");
     }
+    for (reason, count) in &imported.unused {
+        let _ = writeln!(text, "  not used {count}: {reason}");
+    }
     for (remark, count) in &imported.remarks {
         let _ = writeln!(text, "  {count}: {remark}");
     }
@@ -109,6 +112,9 @@ fn events(imported: &ImportedLog) -> String {
     let mut text = format!("{total} events\n");
     for (kind, count) in &imported.events {
         let _ = writeln!(text, "  {count} {kind}");
+    }
+    for (reason, count) in &imported.dropped {
+        let _ = writeln!(text, "  dropped {count}: {reason}");
     }
     for (remark, count) in &imported.remarks {
         let _ = writeln!(text, "  {count}: {remark}");

@@ -34,8 +34,8 @@ impl KeptFeeds {
         Ok(Self { now, fingerprint, file: results.join(FEEDS_READ_FILE), checked })
     }
 
-    /// Refuses a result on other feeds; `what` begins the sentence, which names the file in which they differ.
-    pub(super) fn check(&self, path: &Path, what: &str, fingerprint: &str) -> Result<(), Error> {
+    /// Refuses the result at a path, if it is on other feeds, and names the file in which they differ.
+    pub(super) fn check(&self, path: &Path, fingerprint: &str) -> Result<(), Error> {
         if fingerprint == self.fingerprint {
             return Ok(());
         }
@@ -43,11 +43,14 @@ impl KeptFeeds {
             // Results from before the files were kept.
             None => String::new(),
             Some(before) => {
-                let other = || "schema.toml, or a file that is not read".into();
+                let other = || {
+                    "schema.toml or a file that is not read is another, or the result is from elsewhere"
+                        .into()
+                };
                 format!(" ({})", before.difference(&self.now).unwrap_or_else(other))
             }
         };
-        let reason = format!("{what} on other feeds{difference}; choose another --out");
+        let reason = format!("was made on other feeds{difference}; choose another --out");
         Err(eliverec_run::Error::Run { path: path.into(), reason }.into())
     }
 

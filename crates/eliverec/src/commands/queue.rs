@@ -1,6 +1,6 @@
 //! Runs that are left to make, some at a time: progress is told, a failure stops nobody, an interruption stops everybody.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::Mutex;
@@ -29,12 +29,15 @@ struct Progressing<J> {
     finished: usize,
     seconds: Vec<f64>,
     failures: Vec<(J, anyhow::Error)>,
+    /// Why runs failed, and the first that did so.
+    told: HashMap<String, String>,
 }
 
-/// Makes the runs that are `left` of `all`, `workers` at a time. `make` makes one and returns `false` if `stop` interrupted it.
+/// Makes the runs that are `left` of `all`, `workers` at a time. `make` makes one and returns `false` if `stop` interrupted it. Why one
+/// failed is told once, after the word `failed`, however many fail alike.
 pub(super) fn run<J: Display + Send>(
     left: Vec<J>,
-    all: usize,
+    (all, failed): (usize, &str),
     workers: usize,
     stop: &AtomicBool,
     make: impl Fn(&J) -> anyhow::Result<bool> + Sync,
@@ -48,10 +51,11 @@ pub(super) fn run<J: Display + Send>(
         finished,
         seconds: Vec::new(),
         failures: Vec::new(),
+        told: HashMap::new(),
     });
     std::thread::scope(|scope| {
         for _ in 0..workers {
-            scope.spawn(|| work(&progressing, all, workers, stop, &make));
+            scope.spawn(|| work(&progressing, (all, failed), workers, stop, &make));
         }
     });
     if stop.load(Ordering::Relaxed) {
@@ -63,7 +67,7 @@ pub(super) fn run<J: Display + Send>(
 
 fn work<J: Display>(
     progressing: &Mutex<Progressing<J>>,
-    all: usize,
+    (all, failed): (usize, &str),
     workers: usize,
     stop: &AtomicBool,
     make: impl Fn(&J) -> anyhow::Result<bool>,
@@ -94,7 +98,12 @@ fn work<J: Display>(
                 ));
             }
             Err(error) => {
-                tell(&format!("{job}: failed: {}", exit::line(&error)));
+                let (name, why) = (job.to_string(), exit::line(&error));
+                match progressing.told.get(&why) {
+                    Some(first) => tell(&format!("{name}: failed as {first} did")),
+                    None => tell(&format!("{failed}: {name}: {why}")),
+                }
+                progressing.told.entry(why).or_insert(name);
                 progressing.failures.push((job, error));
             }
         }

@@ -11,7 +11,7 @@ use super::{reading, tell};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Events go through the online driver in the order of their arrival, and what it knows at each request is compared, bit by bit,
-with the feed that `eliverec samples` made; so are the labels, with what users did. Exit code 1 if a value differs.
+with the feed that `eliverec samples` made; so are the labels, with what users did, and the days' files, with those that were written. Exit code 1 if a value or a day differs.
 
 Example:
   eliverec replay --logs work/logs --feeds work/world")]
@@ -42,11 +42,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         "values": found.cells,
         "differing": found.differing,
         "first": found.first,
+        "differing_days": found.differing_days,
     });
     reading::end(arguments.json, &found.checked, &result, || {
         let first = found.first.as_ref().map(|place| format!("\nthe first: {place}"));
+        let days = found.differing_days.iter();
+        let days: String = days.map(|(day, why)| format!("\n{day} differs: {why}")).collect();
         Ok(format!(
-            "{events} events = {} used + {} late + {} duplicate\n{} requests, {} values compared, {} differ{}",
+            "{events} events = {} used + {} late + {} duplicate\n{} requests, {} values compared, {} differ{}{days}",
             fates.admitted,
             fates.late,
             fates.duplicate,
@@ -56,5 +59,5 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             first.unwrap_or_default()
         ))
     })?;
-    Ok(if found.first.is_none() { crate::OK } else { crate::FAILED })
+    Ok(if found.is_same() { crate::OK } else { crate::FAILED })
 }

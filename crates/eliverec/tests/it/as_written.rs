@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, UInt64Type};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
@@ -117,4 +117,64 @@ fn a_request_is_asked_for_and_shown_as_the_feeds_write_it() {
     }
     let told = sandbox.fail("explain --run run-4 --feeds feeds --request=-4444", 2);
     assert!(told.contains("no split holds request -4444"), "{told}");
+}
+
+/// Integers with a sign in one file and without in another are integers: written in the type that takes all of them, and refused at the
+/// row that fits into none.
+#[test]
+fn ids_with_and_without_a_sign_are_scored_if_one_type_takes_them() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed("train --config config.toml --feeds feeds --out run training.max_steps=1");
+    let files = ["part-00000", "part-00001"].map(|name| format!("feeds/test/{name}.parquet"));
+    let rows = rows_of(&sandbox.path(&files[0]));
+    let halves = [rows.slice(0, 10), rows.slice(10, 20)];
+    let ids = |array: &ArrayRef| array.as_primitive::<UInt64Type>().values().to_vec();
+    let same = |array: ArrayRef| -> Option<ArrayRef> { Some(array) };
+    let large = |array: ArrayRef| -> Option<ArrayRef> {
+        Some(Arc::new(UInt64Array::from_iter_values(ids(&array).iter().map(|id| u64::MAX - id))))
+    };
+    let signed = |array: ArrayRef| -> Option<ArrayRef> {
+        Some(Arc::new(Int64Array::from_iter_values(ids(&array).iter().map(|id| *id as i64))))
+    };
+    let negative = |array: ArrayRef| -> Option<ArrayRef> {
+        Some(Arc::new(Int64Array::from_iter_values(ids(&array).iter().map(|id| -1 - *id as i64))))
+    };
+    type Write<'a> = &'a dyn Fn(ArrayRef) -> Option<ArrayRef>;
+    let write = |of: [Write<'_>; 2], column: &[&str]| {
+        for ((file, half), change) in files.iter().zip(&halves).zip(of) {
+            write_foreign(&sandbox.path(file), &changed(half, column, change), 64);
+        }
+    };
+    let score = "score --run run --feeds feeds --out scores.parquet";
+    let columns: [&[&str]; 3] = [&["request_id"], &["user_id"], &["candidates", "channel_id"]];
+    for column in columns {
+        let name = column[column.len() - 1];
+        for (of, kind) in [
+            ([&same as Write<'_>, &signed], DataType::UInt64),
+            ([&signed, &same], DataType::UInt64),
+            ([&large, &signed], DataType::UInt64),
+            ([&signed, &large], DataType::UInt64),
+            ([&same, &negative], DataType::Int64),
+            ([&negative, &same], DataType::Int64),
+        ] {
+            write(of, column);
+            sandbox.succeed("inspect feeds");
+            sandbox.succeed(score);
+            let scores = rows_of(&sandbox.path("scores.parquet"));
+            assert_eq!(scores.column_by_name(name).unwrap().data_type(), &kind, "{column:?}");
+            sandbox.succeed("evaluate --scores scores.parquet --feeds feeds");
+        }
+        // Of 64 bits each, and no type of 64 bits takes both.
+        for (of, bad) in [([&large as Write<'_>, &negative], 0), ([&negative, &large], 1)] {
+            write(of, column);
+            sandbox.succeed("inspect feeds");
+            let first = if name == "channel_id" { "candidates[0].channel_id" } else { name };
+            let told = sandbox.fail(score, 2);
+            assert!(
+                told.starts_with(&format!("error: {}: row 0: {first}: 1844", files[bad])),
+                "{told}"
+            );
+            assert!(told.contains("does not fit into Int64"), "{told}");
+        }
+    }
 }

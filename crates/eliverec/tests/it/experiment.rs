@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::feed_files::{changed, rows_of, with_null, write_foreign};
 use crate::sandbox::{CONFIG, Sandbox, text};
 
 const COMMAND: &str = "experiment folder --feeds feeds --out results --seeds 2";
@@ -84,7 +85,8 @@ fn a_failing_row_stops_nobody_and_jobs_change_no_number() {
     let output = sandbox.run(&format!("{COMMAND} --jobs 2"));
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("2 runs failed") && told.contains("tasks seed 1: step"), "{told}");
+    assert!(told.contains("error: tasks seed 1: step"), "{told}");
+    assert!(text(&output.stdout).starts_with("results: 2 runs failed"), "{output:?}");
     let report = |name: &str| -> Value {
         serde_json::from_slice::<Value>(&result(&sandbox, name)).unwrap()["report"].clone()
     };
@@ -93,6 +95,36 @@ fn a_failing_row_stops_nobody_and_jobs_change_no_number() {
     fs_err::remove_file(sandbox.path("folder/tasks.toml")).unwrap();
     sandbox.succeed(COMMAND);
     assert_eq!(report("plain-seed2.json"), together);
+}
+
+/// What stops every run is one error: told once, with its prefix, and in the JSON for every run.
+#[test]
+fn what_every_run_fails_by_is_told_once() {
+    let sandbox = sandbox("");
+    let file = sandbox.path("feeds/train/part-00000.parquet");
+    let rows = rows_of(&file);
+    let bad = changed(&rows, &["user_id"], &|ids| Some(with_null(&ids, 17)));
+    write_foreign(&file, &bad, 64);
+    let reason = "feeds/train/part-00000.parquet: row 17: user_id: is null";
+    for words in [COMMAND.to_owned(), format!("{COMMAND} --json")] {
+        let output = sandbox.run(&words);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(&format!("error: plain seed 1: {reason}")), "{told}");
+        assert_eq!(
+            (told.matches("error: ").count(), told.matches(reason).count()),
+            (1, 1),
+            "{told}"
+        );
+        assert!(told.contains("tasks seed 2: failed as plain seed 1 did"), "{told}");
+        if words.ends_with("--json") {
+            let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let failed = json["failed"].as_array().unwrap();
+            assert_eq!((failed.len(), &failed[0]["run"]), (4, &"plain seed 1".into()), "{json}");
+            assert!(failed.iter().all(|of| of["error"].as_str().unwrap().starts_with(reason)));
+            assert_eq!(json["read"]["files"], 3);
+        }
+    }
 }
 
 #[test]
@@ -126,6 +158,6 @@ fn wrong_folders_and_results_are_named() {
     assert!(none.contains("holds no results"), "{none}");
     fs_err::create_dir(sandbox.path("broken")).unwrap();
     fs_err::write(sandbox.path("broken/a-seed1.json"), "{").unwrap();
-    let broken = sandbox.fail("report broken", 2);
+    let broken = sandbox.fail("report broken", 1);
     assert!(broken.contains("a-seed1.json"), "{broken}");
 }

@@ -1,10 +1,14 @@
 //! A set of hundreds of small files, some of which are read as one: nothing of it is lost, and an error is that of its file.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Float32Array, RecordBatch};
 use arrow::datatypes::Float32Type;
 use eliverec_tables::{FeedDirectory, FeedEncoder, FeedFileWriter, Split};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 
 use crate::feed_files::{changed, rows_of, with_null, write_foreign};
@@ -70,6 +74,49 @@ fn many_files_give_what_one_gives() {
     sandbox.succeed("score --run run --feeds many --out scores.parquet");
     let scored = json_of(&sandbox, "evaluate --scores scores.parquet --feeds many");
     assert_eq!(scored["read"]["left_out"], serde_json::json!({}));
+}
+
+/// As the others of its kind, so that they are read as one.
+fn write_alike(path: &Path, rows: &RecordBatch, compression: Compression) {
+    let properties = WriterProperties::builder().set_compression(compression).build();
+    let file = fs_err::File::create(path).unwrap().into_parts().0;
+    let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties)).unwrap();
+    writer.write(rows).unwrap();
+    writer.close().unwrap();
+}
+
+/// The bad row is found in the midst of files of the same columns, which are read as one, and is that of its file.
+#[test]
+fn a_bad_row_among_files_that_are_alike_is_that_of_its_file() {
+    let sandbox = Sandbox::new();
+    scatter(&sandbox, "feeds");
+    let same: &dyn Fn(ArrayRef) -> ArrayRef = &|array| array;
+    let changes: [Change<'_>; 2] = [
+        (&["user_id"], &|ids| with_null(&ids, 0), "row 0: user_id: is null"),
+        (&["candidates", "clicks_60m"], &nan, "row 0: candidates[0].clicks_60m: NaN"),
+    ];
+    for compression in [Compression::SNAPPY, Compression::ZSTD(ZstdLevel::default())] {
+        for (column, change, expected) in changes {
+            let all = (0..120).map(|i| sandbox.path(&name(Split::Train, i)));
+            let rows: Vec<RecordBatch> = all.map(|path| rows_of(&path)).collect();
+            let write = |i: usize, change: &dyn Fn(ArrayRef) -> ArrayRef| {
+                let rows = changed(&rows[i], column, &|array| Some(change(array)));
+                write_alike(&sandbox.path(&name(Split::Train, i)), &rows, compression);
+            };
+            (0..120).for_each(|i| write(i, same));
+            sandbox.succeed("inspect many");
+            // Those of the folder day=0 are read as one; of several bad ones the first by name is told.
+            for (bad, first) in [(57, 57), (60, 57), (3, 3)] {
+                write(bad, change);
+                let file = name(Split::Train, first);
+                let told = sandbox.fail("inspect many", 2);
+                assert!(told.starts_with(&format!("error: {file}: {expected}")), "{told}");
+            }
+            for (i, rows) in rows.iter().enumerate() {
+                write_alike(&sandbox.path(&name(Split::Train, i)), rows, compression);
+            }
+        }
+    }
 }
 
 /// The file and its row are named, though others are read together with it.

@@ -68,13 +68,39 @@ fn kept_results_name_the_other_file() {
     flip(&sandbox, &[Split::Test]);
     let message = sandbox.fail(command, 2);
     assert!(
-        message.contains("on other feeds (test/part-00000.parquet has other content)"),
+        message.contains("results/a-seed1.json: was made on other feeds (test/part-00000.parquet has other content)"),
         "{message}"
     );
     // Results from before the files were kept.
     fs_err::remove_file(sandbox.path("results/feeds.toml")).unwrap();
     let message = sandbox.fail(command, 2);
-    assert!(message.contains("holds results of folder on other feeds; choose"), "{message}");
+    assert_eq!(
+        message,
+        "error: results/a-seed1.json: was made on other feeds; choose another --out"
+    );
+}
+
+/// One of several results, made of other feeds, is named and not the folder.
+#[test]
+fn a_result_from_elsewhere_is_named() {
+    let sandbox = Sandbox::new();
+    fs_err::create_dir(sandbox.path("folder")).unwrap();
+    for row in ["a", "b"] {
+        fs_err::copy(sandbox.path("config.toml"), sandbox.path(&format!("folder/{row}.toml")))
+            .unwrap();
+    }
+    let command = |out: &str| {
+        format!("experiment folder --feeds feeds --out {out} --seeds 1 training.max_steps=2")
+    };
+    sandbox.succeed(&command("others"));
+    flip(&sandbox, &[Split::Test]);
+    sandbox.succeed(&command("results"));
+    fs_err::copy(sandbox.path("others/b-seed1.json"), sandbox.path("results/b-seed1.json"))
+        .unwrap();
+    let message = sandbox.fail(&command("results"), 2);
+    let expected = "error: results/b-seed1.json: was made on other feeds (schema.toml or a file that is not read is another, or the \
+                    result is from elsewhere); choose another --out";
+    assert_eq!(message, expected);
 }
 
 /// Figures on other feeds say nothing beside each other.
@@ -99,6 +125,41 @@ fn a_report_refuses_results_on_other_feeds() {
     let expected = "error: results/b-seed1.json: was made on other feeds than results/a-seed1.json; remove it and run the \
                     experiment again";
     assert_eq!(message, expected);
+}
+
+/// Figures against the truth of one log do not stand for those against another's, and a log that is not that of the feeds is told.
+#[test]
+fn results_know_the_truth_that_they_were_compared_with() {
+    let sandbox = Sandbox::new();
+    for (log, seed) in [("logs", 1), ("others", 2)] {
+        sandbox.succeed(&format!("simulate --out {log} --users 60 --days 4 --seed {seed}"));
+    }
+    sandbox.succeed("samples --logs logs --out world");
+    fs_err::create_dir(sandbox.path("folder")).unwrap();
+    fs_err::copy(sandbox.path("config.toml"), sandbox.path("folder/a.toml")).unwrap();
+    let command = |out: &str, logs: &str| {
+        format!(
+            "experiment folder --feeds world --out {out} --seeds 1 training.max_steps=2{logs} --json"
+        )
+    };
+    let json: serde_json::Value =
+        serde_json::from_str(&sandbox.succeed(&command("results", " --logs logs"))).unwrap();
+    let parts = json["read"]["parts"].as_array().unwrap();
+    let truth = parts.iter().find(|part| part["name"] == "truth").unwrap();
+    assert!(truth["files"] == 1 && truth["rows"].as_u64() > Some(0), "{json}");
+    let message = sandbox.fail(&command("results", " --logs others"), 2);
+    let expected = "error: results/a-seed1.json: was compared with the truth of another log; choose another --out, or give that log";
+    assert_eq!(message, expected);
+    sandbox.succeed(&command("results", ""));
+    // Without a log nothing is compared, which a log that is given later does not mend untold.
+    sandbox.succeed(&command("bare", ""));
+    let output = sandbox.run(&command("bare", " --logs logs"));
+    let told = text(&output.stderr);
+    let line = "a seed 1: was compared with no log's truth; remove bare/a-seed1.json to have that made anew";
+    assert!(output.status.success() && told.contains(line), "{told}");
+    let output = sandbox.run(&command("of-others", " --logs others"));
+    let told = text(&output.stderr);
+    assert!(told.contains("the log is not as it was when the feeds were made: "), "{told}");
 }
 
 /// A log that is another one than the feeds were made of is told by what draws on both.

@@ -292,7 +292,7 @@ fn a_damaged_result_is_told_by_its_own_name() {
     let command = "experiment folder --feeds feeds --out results --seeds 1 training.max_steps=2";
     sandbox.succeed(command);
     fs_err::write(sandbox.path("results/a-seed1.json"), "{").unwrap();
-    let told = sandbox.fail(command, 2);
+    let told = sandbox.fail(command, 1);
     assert!(told.starts_with("error: results/a-seed1.json: EOF while parsing"), "{told}");
     assert_eq!(told.matches("results").count(), 1, "{told}");
 }

@@ -185,8 +185,10 @@ fn an_import_tells_what_it_made() {
     assert!(last.contains("exact duplicate of an earlier row 1"), "{told}");
     let (json, _) = json_of(&sandbox, "import driver-live --from set --out log --log");
     assert_eq!((&json["events"]["watch"], counts(&json)), (&10.into(), (1, 11)));
+    assert_eq!(json["read"]["left_out"]["exact duplicate of an earlier row"], 1);
     let told = sandbox.succeed("import driver-live --from set --out log2 --log");
-    assert_eq!(told.lines().last(), Some("read 1 files, 11 rows"), "{told}");
+    let last = "read 1 files, 11 rows; left out: exact duplicate of an earlier row 1";
+    assert_eq!(told.lines().last(), Some(last), "{told}");
 }
 
 #[test]

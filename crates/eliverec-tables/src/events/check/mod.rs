@@ -13,9 +13,11 @@ mod requests;
 mod tables;
 
 use eliverec_core::dimensions::TABLE_GROUPS;
+use eliverec_core::schema::Group;
 use eliverec_core::{Dimensions, EventKind};
 
-use super::{EventLog, Row};
+use super::store::StoredFile;
+use super::{EventLog, Row, Store, tables_of};
 use crate::check::finding::Findings;
 use crate::check::{Check, Checked, Part, Read};
 use crate::error::Error;
@@ -45,15 +47,29 @@ pub const CHECKS: &[&Check] = &[
 
 /// What was read of a log: some of its events, and its tables.
 pub fn read_of(log: &EventLog, events: Part, dimensions: &Dimensions) -> Read {
-    let Dimensions { users, products, channels } = dimensions;
-    let tables = TABLE_GROUPS.into_iter().zip([users, products, channels]);
-    let tables = tables.map(|(group, table)| Part {
+    let tables = table_parts(log.tables(), dimensions);
+    Read::of(std::iter::once(events).chain(tables).collect(), log.skipped().collect())
+}
+
+/// What was read of the tables in a place that is perhaps no log.
+///
+/// # Errors
+/// What the store refuses.
+pub fn tables_read(store: &Store, dimensions: &Dimensions) -> Result<Read, Error> {
+    Ok(Read::of(table_parts(&tables_of(store)?, dimensions).collect(), Vec::new()))
+}
+
+/// The tables as parts; a file without rows has been read, too.
+fn table_parts(
+    files: &[(Group, StoredFile)],
+    Dimensions { users, products, channels }: &Dimensions,
+) -> impl Iterator<Item = Part> {
+    TABLE_GROUPS.into_iter().zip([users, products, channels]).map(|(group, table)| Part {
         name: format!("{}s", group.name()),
-        files: u64::from(!table.is_empty()),
+        files: files.iter().filter(|(of, _)| *of == group).count() as u64,
         rows: table.len() as u64,
         impressions: None,
-    });
-    Read::of(std::iter::once(events).chain(tables).collect(), log.skipped().collect())
+    })
 }
 
 /// Looks through a log whose events may arrive this much after they happened before features leave them out.

@@ -7,6 +7,7 @@ mod schedule;
 use std::path::PathBuf;
 
 use eliverec_tables::FeedDirectory;
+use eliverec_tables::check::Checked;
 use serde_json::json;
 
 use self::folder::Folder;
@@ -65,31 +66,34 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     }
     let folder = Folder::read(&arguments.folder, &overrides, arguments.seeds)?;
     let causes = arguments.logs.as_deref().map(Causes::read).transpose()?;
+    let of_truth = match arguments.logs.as_deref().zip(causes.as_ref()) {
+        Some((logs, causes)) => causes.checked(logs, feeds.path())?,
+        None => Checked::default(),
+    };
     let schedule = Schedule::open(folder, feeds, &arguments.out, causes, arguments.keep_runs)?;
+    let checked = schedule.checked().clone().and(of_truth);
     let stop = train::stop_on_interrupt()?;
     match schedule.run(usize::from(arguments.jobs), stop) {
         Ended::Interrupted => {
             tell("interrupted; the same command goes on");
             Ok(crate::INTERRUPTED)
         }
-        Ended::Done { failures } if failures.is_empty() => {
-            let out = arguments.out.display();
-            reading::end(
-                arguments.json,
-                schedule.checked(),
-                &json!({"out": arguments.out}),
-                || Ok(format!("{out}: all runs are finished; next: eliverec report {out}")),
-            )?;
-            Ok(crate::OK)
-        }
         Ended::Done { failures } => {
-            for (run, error) in &failures {
-                tell(&format!("failed: {run}: {}", exit::line(error)));
-            }
-            tell(&format!("{} runs failed, the others are finished", failures.len()));
+            let failed: Vec<_> = failures
+                .iter()
+                .map(|(run, error)| json!({"run": run.to_string(), "error": exit::line(error)}))
+                .collect();
+            let result = json!({"out": arguments.out, "failed": failed});
+            reading::end(arguments.json, &checked, &result, || {
+                let out = arguments.out.display();
+                Ok(match failures.len() {
+                    0 => format!("{out}: all runs are finished; next: eliverec report {out}"),
+                    failed => format!("{out}: {failed} runs failed, the others are finished"),
+                })
+            })?;
             // What alone would be bad input is that here, too, unless something else failed besides.
             let codes = failures.iter().map(|(_, error)| exit::code(error));
-            Ok(codes.min().unwrap_or(crate::FAILED))
+            Ok(codes.min().unwrap_or(crate::OK))
         }
     }
 }

@@ -55,6 +55,7 @@ impl Keeper {
             calibration: detail.calibration,
             intent: log.intent,
             truth: self.truth(&scorer, run)?,
+            truth_fingerprint: self.causes.as_ref().map(|causes| causes.fingerprint.clone()),
         };
         let name = file_name(&job.row, job.seed);
         fs_err::create_dir_all(self.results.join(USERS))?;

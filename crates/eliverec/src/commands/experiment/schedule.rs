@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use eliverec_report::RunResult;
 use eliverec_report::result::{self, file_name};
 use eliverec_tables::check::Checked;
 use eliverec_tables::{FeedDirectory, Split};
@@ -25,6 +26,29 @@ pub(super) struct Schedule {
     kept: KeptFeeds,
     /// Held while this lives.
     _lock: fs_err::File,
+}
+
+/// Refuses a result that was compared with the truth of another log; tells of one that was compared with none.
+fn check_truth(
+    job: &Job,
+    path: &Path,
+    found: &RunResult,
+    causes: &Causes,
+) -> Result<(), eliverec_run::Error> {
+    match &found.truth_fingerprint {
+        Some(truth) if *truth != causes.fingerprint => {
+            let reason = "was compared with the truth of another log; choose another --out, or give that log";
+            Err(eliverec_run::Error::Run { path: path.into(), reason: reason.into() })
+        }
+        None if found.truth.is_empty() => {
+            let path = path.display();
+            tell(&format!(
+                "{job}: was compared with no log's truth; remove {path} to have that made anew"
+            ));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Schedule {
@@ -49,16 +73,15 @@ impl Schedule {
             let found = result::read(&path)?;
             if found.experiment != folder.name {
                 let reason = format!(
-                    "holds results of {}, which is another folder; choose another --out",
+                    "is a result of {}, which is another folder; choose another --out",
                     found.experiment
                 );
-                return Err(eliverec_run::Error::Run { path: results.into(), reason }.into());
+                return Err(eliverec_run::Error::Run { path, reason }.into());
             }
-            kept.check(
-                results,
-                &format!("holds results of {}", folder.name),
-                &found.data_fingerprint,
-            )?;
+            kept.check(&path, &found.data_fingerprint)?;
+            if let Some(causes) = &causes {
+                check_truth(&job, &path, &found, causes)?;
+            }
             let differences = fingerprint::differences(&found.config, &job.config);
             if !differences.is_ok_and(|keys| keys.is_empty()) {
                 tell(&format!("{job}: the config has changed, made anew"));
@@ -83,7 +106,8 @@ impl Schedule {
 
     /// Runs what is left, `workers` at a time.
     pub(super) fn run(&self, workers: usize, stop: &AtomicBool) -> Ended<Job> {
-        queue::run(self.left.clone(), self.all, workers, stop, |job| self.one(job, stop))
+        let all = (self.all, "error");
+        queue::run(self.left.clone(), all, workers, stop, |job| self.one(job, stop))
     }
 
     /// Trains and evaluates one run; `false` if it was interrupted.

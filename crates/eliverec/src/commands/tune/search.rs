@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::anyhow;
+use eliverec_report::result::parse;
 use eliverec_run::{Config, RunDirectory, checkpoint, durable};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::{Error, Progress, TrainingEnd, TrainingOrder, train};
@@ -80,7 +81,7 @@ impl Search {
         trials: Vec<Config>,
         feeds: FeedDirectory,
         out: &Path,
-    ) -> Result<Self, Error> {
+    ) -> anyhow::Result<Self> {
         if feeds.feeds(Split::Validation)? == 0 {
             let reason = "has no validation feeds, by which configurations are chosen".into();
             let path = feeds.path().into();
@@ -113,8 +114,8 @@ impl Search {
                 left.push(job);
             }
         }
-        let ended =
-            queue::run(left, trials.len(), workers, stop, |job| self.make(*job, workers, stop));
+        let make = |job: &Job| self.make(*job, workers, stop);
+        let ended = queue::run(left, (trials.len(), "failed"), workers, stop, make);
         let Ended::Done { failures } = ended else { return Ok(None) };
         let mut failures: HashMap<usize, anyhow::Error> =
             failures.into_iter().map(|(job, error)| (job.trial, error)).collect();
@@ -140,24 +141,26 @@ impl Search {
     }
 
     /// What is known of a run, if it was made.
-    fn known(&self, job: Job) -> Result<Option<Tried>, Error> {
+    fn known(&self, job: Job) -> anyhow::Result<Option<Tried>> {
         let path = self.file(job);
         if !path.exists() {
             return Ok(None);
         }
-        let wrong =
-            |reason: String| Error::Run(eliverec_run::Error::Run { path: path.clone(), reason });
-        let tried: Tried = serde_json::from_slice(&fs_err::read(&path)?)
-            .map_err(|e| wrong(format!("{e}; remove the file, and its run is made again")))?;
-        self.kept.check(&path, "was made", &tried.data_fingerprint)?;
-        let differences = fingerprint::differences(&tried.config, &self.config(job))?;
+        let tried: Tried = parse(&path)?;
+        self.kept.check(&path, &tried.data_fingerprint)?;
+        let differences = fingerprint::differences(&tried.config, &self.config(job));
+        let differences = differences.map_err(|error| eliverec_report::Error::Damaged {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
         if differences.is_empty() {
             return Ok(Some(tried));
         }
-        Err(wrong(format!(
+        let reason = format!(
             "was made by another space or base config: {}; choose another --out, or ask for the same as before",
             differences.join(", ")
-        )))
+        );
+        Err(eliverec_run::Error::Run { path, reason }.into())
     }
 
     /// Trains one run and keeps its verdict; `false` if it was interrupted.

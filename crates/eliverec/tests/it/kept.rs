@@ -1,0 +1,109 @@
+//! Damage of what the program keeps has one code, 1, and names the file, whatever it is and however it was damaged.
+
+use crate::sandbox::Sandbox;
+
+/// A file that is cut, of other content, no text, a folder in its place, gone.
+const DAMAGES: [&str; 5] = ["cut", "other", "binary", "folder", "gone"];
+
+/// Damages a file in one of these ways for as long as `told` looks at it.
+fn damaged(sandbox: &Sandbox, file: &str, how: &str, told: impl FnOnce()) {
+    let path = sandbox.path(file);
+    let whole = fs_err::read(&path).unwrap();
+    fs_err::remove_file(&path).unwrap();
+    match how {
+        "cut" => fs_err::write(&path, &whole[..whole.len() / 2]).unwrap(),
+        "other" => fs_err::write(&path, "{ \"a\": nothing").unwrap(),
+        "binary" => fs_err::write(&path, [0xff, 0xfe, 0x00]).unwrap(),
+        "folder" => fs_err::create_dir(&path).unwrap(),
+        _ => {}
+    }
+    told();
+    if path.is_dir() {
+        fs_err::remove_dir(&path).unwrap();
+    }
+    fs_err::write(&path, whole).unwrap();
+}
+
+fn assert_damaged(sandbox: &Sandbox, words: &str, file: &str, how: &str) {
+    let told = sandbox.fail(words, 1);
+    assert!(told.starts_with(&format!("error: {file}: ")), "{how} {file}: {told}");
+    let advises = ["damaged", "refused"].iter().any(|word| told.contains(word));
+    assert!(advises, "{how} {file}: {told}");
+}
+
+#[test]
+fn a_damaged_run_bundle_or_result_is_one_kind_of_error() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed("train --config config.toml --feeds feeds --out run training.max_steps=1");
+    sandbox.succeed("export --run run --feeds feeds --out bundle");
+    let evaluate = "evaluate --run run --feeds feeds";
+    let weights = "run/checkpoints/step-00000001/dense.safetensors";
+    let of_run = ["checkpoint.json", "normalization.json", "schema.toml", "feeds.toml"];
+    let mut files: Vec<(String, &str)> =
+        of_run.iter().map(|name| (format!("run/{name}"), evaluate)).collect();
+    files.push((weights.into(), evaluate));
+    for name in ["manifest.json", "config.toml", "schema.toml", "golden.parquet"] {
+        if sandbox.path("bundle").join(name).exists() {
+            files.push((format!("bundle/{name}"), "bundle verify bundle"));
+        }
+    }
+    assert!(files.len() > 6, "{files:?}");
+    for (file, words) in &files {
+        for how in DAMAGES {
+            // Without these there is no run, no bundle; a run of a program before has no feeds.toml.
+            let is_named =
+                ["checkpoint.json", "manifest.json"].iter().any(|name| file.ends_with(name));
+            if how == "gone" && (is_named || file.ends_with("run/feeds.toml")) {
+                continue;
+            }
+            damaged(&sandbox, file, how, || assert_damaged(&sandbox, words, file, how));
+        }
+    }
+    sandbox.succeed(evaluate);
+    // A run of a program before kept no checksums: what does not parse is damage all the same.
+    let path = sandbox.path("run/checkpoint.json");
+    let mut commit: serde_json::Value =
+        serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
+    commit.as_object_mut().unwrap().remove("checksums").unwrap();
+    fs_err::write(&path, commit.to_string()).unwrap();
+    for file in ["run/config.toml", "run/schema.toml", "run/normalization.json", weights] {
+        for how in ["other", "binary"] {
+            damaged(&sandbox, file, how, || {
+                let output = sandbox.run(evaluate);
+                let told = crate::sandbox::text(&output.stderr);
+                let last = told.lines().last().unwrap();
+                assert_eq!(output.status.code(), Some(1), "{how} {file}: {told}");
+                assert!(last.starts_with(&format!("error: {file}: ")), "{how} {file}: {told}");
+            });
+        }
+    }
+}
+
+#[test]
+fn damaged_results_are_as_a_damaged_run() {
+    let sandbox = Sandbox::new();
+    fs_err::create_dir(sandbox.path("folder")).unwrap();
+    fs_err::copy(sandbox.path("config.toml"), sandbox.path("folder/a.toml")).unwrap();
+    let experiment = "experiment folder --feeds feeds --out results --seeds 1 training.max_steps=2";
+    sandbox.succeed(experiment);
+    let space = "seed = 1\nconfigurations = 2\neta = 2\nupdates = [2]\n[range]\ninput.width = { values = [4, 8] }\n";
+    fs_err::write(sandbox.path("space.toml"), space).unwrap();
+    let tune = "tune space.toml --config config.toml --feeds feeds --out tuned";
+    sandbox.succeed(tune);
+    for (file, words) in [
+        ("results/a-seed1.json", experiment),
+        ("results/a-seed1.json", "report results"),
+        ("results/users/a-seed1.json", "report results"),
+        ("tuned/rung-1/002.json", tune),
+    ] {
+        for how in ["cut", "other", "binary", "folder"] {
+            damaged(&sandbox, file, how, || assert_damaged(&sandbox, words, file, how));
+        }
+    }
+    // What was kept of a search is a config, too.
+    let path = sandbox.path("tuned/rung-1/002.json");
+    let text = fs_err::read_to_string(&path).unwrap();
+    assert!(text.contains("seed = "), "{text}");
+    fs_err::write(&path, text.replace("seed = ", "sede = ")).unwrap();
+    assert_damaged(&sandbox, tune, "tuned/rung-1/002.json", "misspelt");
+}
