@@ -110,8 +110,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let tables = tables(arguments, &feeds)?;
     let mut checked = checked;
     match &tables {
-        Some(Tables { tables, read, .. }) => {
-            writer.write_dimensions(tables)?;
+        Some(Tables { rows, read, .. }) => {
+            writer.write_dimensions(rows)?;
             checked = checked.and(Checked { read: read.clone(), ..Checked::default() });
         }
         None => notes.push(
@@ -188,7 +188,7 @@ fn write_indexes(
 /// Tables, where they were found and what was read of them.
 struct Tables {
     place: String,
-    tables: Dimensions,
+    rows: Dimensions,
     read: Read,
 }
 
@@ -201,9 +201,9 @@ fn tables(arguments: &Arguments, feeds: &FeedDirectory) -> anyhow::Result<Option
             return Ok(None);
         }
         let store = Store::local(place)?;
-        let tables = read_dimensions(&store, feeds.schema())?;
-        let read = tables_read(&store, &tables)?;
-        return Ok(Some(Tables { place: place.display().to_string(), tables, read }));
+        let rows = read_dimensions(&store, feeds.schema())?;
+        let read = tables_read(&store, &rows)?;
+        return Ok(Some(Tables { place: place.display().to_string(), rows, read }));
     };
     let log = EventLog::open(&Store::open(logs)?)?;
     let differences = feeds.schema().differences(log.schema());
@@ -213,9 +213,9 @@ fn tables(arguments: &Arguments, feeds: &FeedDirectory) -> anyhow::Result<Option
         let error = eliverec_core::Error::SchemaMismatch { expected, found, differences };
         return Err(eliverec_run::Error::from(error).into());
     }
-    let tables = log.dimensions()?;
-    let read = Read { skipped: log.skipped().collect(), ..tables_read(log.store(), &tables)? };
-    Ok(Some(Tables { place: logs.display().to_string(), tables, read }))
+    let rows = log.dimensions()?;
+    let read = Read { skipped: log.skipped().collect(), ..tables_read(log.store(), &rows)? };
+    Ok(Some(Tables { place: logs.display().to_string(), rows, read }))
 }
 
 /// Scores a split by the run and by the bundle.
