@@ -111,8 +111,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let tables = tables(arguments, &feeds)?;
     let mut checked = checked;
     match &tables {
-        Some(Tables { tables, read, .. }) => {
-            writer.write_dimensions(tables)?;
+        Some(Tables { rows, read, .. }) => {
+            writer.write_dimensions(rows)?;
             checked = checked.and(Checked { read: read.clone(), ..Checked::default() });
         }
         None => notes.push(
@@ -200,7 +200,7 @@ const NO_IDS: &str = "nothing says whether callers write ids as integers or as t
 struct Tables {
     /// Where it was found.
     place: String,
-    tables: Dimensions,
+    rows: Dimensions,
     /// How the log's ids are written. Feeds of `eliverec samples` do not tell: they have the 64 bits of all of them.
     ids: IdKinds,
     /// What was read of the tables.
@@ -216,10 +216,10 @@ fn tables(arguments: &Arguments, feeds: &FeedDirectory) -> anyhow::Result<Option
             return Ok(None);
         }
         let store = Store::local(place)?;
-        let tables = read_dimensions(&store, feeds.schema())?;
-        let read = tables_read(&store, &tables)?;
+        let rows = read_dimensions(&store, feeds.schema())?;
+        let read = tables_read(&store, &rows)?;
         let place = place.display().to_string();
-        return Ok(Some(Tables { place, tables, ids: IdKinds::default(), read }));
+        return Ok(Some(Tables { place, rows, ids: IdKinds::default(), read }));
     };
     let log = EventLog::open(&Store::open(logs)?)?;
     let differences = feeds.schema().differences(log.schema());
@@ -229,9 +229,9 @@ fn tables(arguments: &Arguments, feeds: &FeedDirectory) -> anyhow::Result<Option
         let error = eliverec_core::Error::SchemaMismatch { expected, found, differences };
         return Err(eliverec_run::Error::from(error).into());
     }
-    let (tables, ids) = (log.dimensions()?, log.id_kinds()?);
-    let read = Read { skipped: log.skipped().collect(), ..tables_read(log.store(), &tables)? };
-    Ok(Some(Tables { place: logs.display().to_string(), tables, ids, read }))
+    let (rows, ids) = (log.dimensions()?, log.id_kinds()?);
+    let read = Read { skipped: log.skipped().collect(), ..tables_read(log.store(), &rows)? };
+    Ok(Some(Tables { place: logs.display().to_string(), rows, ids, read }))
 }
 
 /// Scores a split by the run and by the bundle.
