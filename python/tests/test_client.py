@@ -35,7 +35,12 @@ def test_a_session(server):
         ranked = client.rank(7, [3, 5], CONTEXT, request_id="my request/1")
         # Time has passed between the two.
         assert [c["p_watch"] for c in ranked["channels"]] == pytest.approx([c["p_watch"] for c in answer["channels"]], abs=1e-4)
-        assert client.explain("my request/1")["request_id"] == ranked["request_id"]
+        assert client.explain("my request/1")["request_id"] == ranked["request_id"] == "my request/1"
+        # What looks like a number is text all the same.
+        assert client.rank(7, [3], CONTEXT, request_id="5")["request_id"] == "5"
+        assert client.explain("5")["request_id"] == "5"
+        with pytest.raises(eliverec.Problem, match="not_found"):
+            client.explain(5)
         explained = client.explain(answer["request_id"])
         assert (explained["user_id"], explained["largest_difference"] < 1e-5) == (7, True)
         assert client.bundles()["active"] == answer["model"]

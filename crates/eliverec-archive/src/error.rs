@@ -27,7 +27,30 @@ pub enum Error {
         /// Events in the log.
         expected: u64,
     },
+    /// A log whose callers wrote ids in another way than those of the bundle.
+    #[error(
+        "{}: its ids are written in another way than the bundle has them, and would never be met: {differences}; serve a bundle of that log, or begin with another --state \
+         and --logs",
+        path.display()
+    )]
+    OtherIds {
+        /// The log.
+        path: PathBuf,
+        /// Whose, and how here and there.
+        differences: String,
+    },
     /// What the file system says; the message names the path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl Error {
+    /// Whether the input is at fault, which the command line answers with exit code 2.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Tables(error) => error.is_bad_input(),
+            Self::Core(_) | Self::OtherDay { .. } | Self::OtherIds { .. } => true,
+            Self::State(_) | Self::Io(_) => false,
+        }
+    }
 }

@@ -7,17 +7,23 @@
 //! A day is first written beside the others under a name that readers pass over, put on disk and then renamed, so `events` has the
 //! whole day or nothing of it; only then the state is told that it may drop it. A kill in between leaves the day in both, and the next
 //! call finds the folder, sees that it has as many events, and tells the state. Rows of tables that changed on the day are added to
-//! the tables before the folder appears, each with the moment from which it is known; adding them again changes nothing.
+//! the tables before the folder appears, each with the moment from which it is known; adding them again changes nothing. With what
+//! probability channels of answers were drawn goes into the folder, too, in a file that readers pass over by its name ([`DRAWN_FILE`]).
 
+mod drawn;
 mod error;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use eliverec_core::{Day, Dimensions, Schema};
+use eliverec_core::{Day, Dimensions, IdKinds, Schema};
 use eliverec_state::{LoggedDay, Record, State, Table, Upsert};
-use eliverec_tables::events::{EventLog, EventWriter, Store, read_dimensions, write_dimensions};
+use eliverec_tables::events::{
+    EventLog, EventWriter, Store, read_dimensions, read_id_kinds, write_dimensions, write_id_kinds,
+};
 
+pub use drawn::DRAWN_FILE;
+use drawn::DrawnWriter;
 pub use error::Error;
 
 /// What went into folders.
@@ -27,6 +33,8 @@ pub struct Archived {
     pub days: BTreeMap<Day, u64>,
     /// Rows added to the tables.
     pub rows: u64,
+    /// Answers some of whose channels were drawn.
+    pub drawn: u64,
 }
 
 /// Where a day is made; readers pass the name over.
@@ -34,12 +42,23 @@ const PARTIAL: &str = ".archive-partial";
 /// Begins the name of a day's folder that is on its way out; readers pass it over.
 const REMOVED: &str = ".removed-";
 
-/// Makes the log at `logs` that days go to, with the tables that the state begins with. One that is there stays as it is.
+/// Makes the log at `logs` that days go to, with the tables that the state begins with. One that is there stays as it is, but for how
+/// callers write ids, as far as that was not known.
 ///
 /// # Errors
-/// What the file system refuses, and a log of another schema.
-pub fn begin(logs: &Path, schema: &Schema, dimensions: &Dimensions) -> Result<(), Error> {
+/// What the file system refuses, and a log of another schema, or whose ids are written in another way.
+pub fn begin(
+    logs: &Path,
+    schema: &Schema,
+    dimensions: &Dimensions,
+    ids: &IdKinds,
+) -> Result<(), Error> {
     let store = Store::local(logs)?;
+    let mut kinds = read_id_kinds(&store)?.unwrap_or_default();
+    let differences = kinds.differences(ids);
+    if !differences.is_empty() {
+        return Err(Error::OtherIds { path: logs.into(), differences: differences.join(", ") });
+    }
     if logs.join("schema.toml").exists() {
         let found = EventLog::open(&store)?;
         let differences = schema.differences(found.schema());
@@ -50,6 +69,11 @@ pub fn begin(logs: &Path, schema: &Schema, dimensions: &Dimensions) -> Result<()
                 differences: differences.join("; "),
             }));
         }
+    }
+    kinds.extend(ids);
+    // Without it the numbers of the folders would be taken for what callers write.
+    write_id_kinds(&kinds, &store)?;
+    if logs.join("schema.toml").exists() {
         return Ok(());
     }
     // The schema makes it a log, so the tables come first.
@@ -66,9 +90,10 @@ pub fn begin(logs: &Path, schema: &Schema, dimensions: &Dimensions) -> Result<()
 pub fn archive(state: &State, logs: &Path, now_ms: i64) -> Result<Archived, Error> {
     let mut archived = Archived::default();
     for day in state.days_over(now_ms)? {
-        let (events, rows) = move_day(state, logs, day)?;
-        archived.days.insert(day.day, events);
-        archived.rows += rows;
+        let moved = move_day(state, logs, day)?;
+        archived.days.insert(day.day, moved.events);
+        archived.rows += moved.rows;
+        archived.drawn += moved.drawn;
         state.leave(day.day)?;
     }
     Ok(archived)
@@ -103,8 +128,16 @@ pub fn keep_newest(logs: &Path, keep: usize) -> Result<Vec<Day>, Error> {
     Ok(days)
 }
 
-/// Writes a day, unless it is there; its events and the rows of tables that are new.
-fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<(u64, u64), Error> {
+/// What became of a day.
+struct Moved {
+    events: u64,
+    /// Rows of tables that are new.
+    rows: u64,
+    drawn: u64,
+}
+
+/// Writes a day, unless it is there.
+fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<Moved, Error> {
     let store = Store::local(logs)?;
     let partial = logs.join(PARTIAL);
     if partial.exists() {
@@ -120,7 +153,7 @@ fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<(u64, u64), Er
         Some(EventWriter::create(&Store::local(&partial)?, &schema)?)
     };
     let mut upserts = BTreeMap::new();
-    let mut events = 0;
+    let (mut events, mut drawn) = (0, DrawnWriter::new(&partial));
     state.read_day(day, |_, record| {
         match record {
             Record::Event(event) => {
@@ -133,15 +166,23 @@ fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<(u64, u64), Er
             Record::Upsert(of) => {
                 upserts.insert((of.table, of.id, of.available_at_ms), of);
             }
+            Record::Drawn(of) if writer.is_some() => drawn.push(&of)?,
+            Record::Drawn(_) => {}
         }
         Ok::<(), Error>(())
     })?;
     let rows = add_rows(&store, &schema, upserts)?;
+    let drawn = drawn.finish()?;
     if let Some(writer) = writer {
         writer.finish()?;
         if events > 0 {
             fs_err::create_dir_all(logs.join("events"))?;
-            fs_err::rename(self::folder(&partial, day.day), &folder)?;
+            let made = self::folder(&partial, day.day);
+            if drawn > 0 {
+                fs_err::rename(partial.join(DRAWN_FILE), made.join(DRAWN_FILE))?;
+                sync(&made)?;
+            }
+            fs_err::rename(made, &folder)?;
             sync(&logs.join("events"))?;
             sync(logs)?;
         }
@@ -156,7 +197,7 @@ fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<(u64, u64), Er
             return Err(Error::OtherDay { path: folder, found, expected: events });
         }
     }
-    Ok((events, rows))
+    Ok(Moved { events, rows, drawn })
 }
 
 /// Adds the rows that are newer than those of their ids, in the order of their moments.

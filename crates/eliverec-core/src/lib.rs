@@ -2,7 +2,7 @@
 //!
 //! No engine, no tensors, no I/O beyond parsing a schema: anything here can be used offline and online alike.
 //!
-//! - [`id`]: 64-bit ids and how text becomes one.
+//! - [`id`]: 64-bit ids and how text becomes one; [`id_kinds`]: how they are written.
 //! - [`schema`]: vocabularies and fields, as `schema.toml` declares them; the fingerprint.
 //! - [`matching`]: what a candidate has in common with the user's histories.
 //! - [`task`]: what is predicted of a user inside a channel.
@@ -35,6 +35,7 @@ pub mod event;
 pub mod feed;
 mod group;
 pub mod id;
+pub mod id_kinds;
 pub mod matching;
 pub mod no_row;
 pub mod normalize;
@@ -55,6 +56,7 @@ pub use dimensions::{Dimension, Dimensions};
 pub use error::Error;
 pub use event::{Event, EventKind};
 pub use feed::Feed;
+pub use id_kinds::{IdKind, IdKinds};
 pub use normalize::Normalization;
 pub use schema::Schema;
 pub use table::TableSpec;

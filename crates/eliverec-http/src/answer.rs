@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use eliverec_core::Feed;
 use eliverec_core::schema::Group;
+use eliverec_core::{Feed, IdKinds};
 use eliverec_models::fast::Wanted;
 use eliverec_retrieval::merge::Given;
 use eliverec_run::{Explained, Prepared, explained};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::id::Id;
 use crate::problem::{Code, Problem};
 use crate::served::Served;
 use crate::telemetry::Stages;
@@ -81,6 +82,9 @@ pub struct Bundles {
     pub(crate) previous: Option<String>,
     /// Sources of retrieval that the bundle in service has nothing for, and why.
     pub(crate) left_out: BTreeMap<&'static str, String>,
+    /// How callers write ids, `integer` or `text`, by column and by vocabulary; where it is not known both are taken, as different ids.
+    #[schema(value_type = Object)]
+    pub(crate) ids: IdKinds,
 }
 
 impl Bundles {
@@ -93,8 +97,8 @@ impl Bundles {
 /// Why an answer was what it was, computed again from the features that it was computed from.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Explanation {
-    /// The request.
-    request_id: u64,
+    /// The request, as it was asked for.
+    request_id: Id,
     /// Who asked.
     user_id: u64,
     /// The bundle that scored.
@@ -159,11 +163,11 @@ impl Answer {
         })
     }
 
-    /// Why it is what it is.
+    /// Why it is what it is; `request_id` is how the caller writes the request.
     ///
     /// # Errors
     /// A bundle that is not loaded any more.
-    pub(crate) fn explain(&self) -> Result<Explanation, Problem> {
+    pub(crate) fn explain(&self, request_id: Id) -> Result<Explanation, Problem> {
         let served = self.served.upgrade().ok_or_else(|| {
             let detail = format!("bundle {:?}, which answered, is not loaded any more", self.model);
             Problem::new(Code::NotFound, detail)
@@ -186,7 +190,7 @@ impl Answer {
             (scored.channel_id.to_string(), given.collect())
         });
         Ok(Explanation {
-            request_id: self.feed.request_id,
+            request_id,
             user_id: self.feed.user_id,
             model: self.model.to_string(),
             at: self.at_ms,

@@ -1,12 +1,11 @@
 //! From a request to its answer, and from one bundle to the next.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use eliverec_core::schema::{Field, Group};
-use eliverec_core::{Dimension, Dimensions, Event, EventKind, Schema};
+use eliverec_core::{Dimension, Dimensions, Event, EventKind, IdKinds, Schema};
 use eliverec_features::FeatureConfig;
 use eliverec_retrieval::RetrievalConfig;
 use eliverec_retrieval::merge::Given;
@@ -15,9 +14,9 @@ use eliverec_state::{Replica, Row, State, StateConfig, Table};
 use crate::acknowledgement::Acknowledgement;
 use crate::answer::{Answer, Bundles, Scored};
 use crate::asked::Asked;
-use crate::background::quietly;
 use crate::error::Error;
 use crate::held::{Asker, Held, of_state};
+use crate::in_service::InService;
 use crate::names::Names;
 use crate::problem::{Code, Problem};
 use crate::served::Served;
@@ -44,19 +43,8 @@ pub struct Engine {
     held: Held,
     /// By group of [`eliverec_core::dimensions::TABLE_GROUPS`].
     tables: Vec<(Group, Vec<Field>)>,
-    bundles: ArcSwap<InService>,
-    retrieval: RetrievalConfig,
-    cache_bytes: usize,
+    in_service: InService,
     impressions: Impressions,
-    /// One bundle is loaded at a time.
-    loading: Mutex<()>,
-}
-
-/// The bundle that answers, and the one before.
-#[derive(Debug)]
-struct InService {
-    active: Arc<Served>,
-    previous: Option<Arc<Served>>,
 }
 
 impl Engine {
@@ -111,15 +99,11 @@ impl Engine {
         let held = held(&served, served.bundle.features.unwrap_or_default())?;
         let tables = eliverec_core::dimensions::TABLE_GROUPS
             .map(|group| (group, Dimension::fields_of(&served.bundle.model.schema, group)));
-        let in_service = InService { active: Arc::new(served), previous: None };
         Ok(Self {
             held,
             tables: tables.into(),
-            bundles: ArcSwap::from_pointee(in_service),
-            retrieval,
-            cache_bytes,
+            in_service: InService::new(served, retrieval, cache_bytes),
             impressions,
-            loading: Mutex::default(),
         })
     }
 
@@ -143,7 +127,12 @@ impl Engine {
     /// # Errors
     /// None for a schema that passes its check.
     pub fn dimensions(&self) -> Result<Arc<Dimensions>, Error> {
-        self.bundles.load().active.dimensions()
+        self.in_service.active().dimensions()
+    }
+
+    /// How callers write ids, as far as it is known; of others integers and text are taken, and `5` and `"5"` are two ids.
+    pub fn ids(&self) -> Arc<IdKinds> {
+        self.in_service.ids()
     }
 
     /// The fields of a context.
@@ -166,7 +155,7 @@ impl Engine {
         k: usize,
         telemetry: &Telemetry,
     ) -> Result<Answer, Problem> {
-        let served = Arc::clone(&self.bundles.load().active);
+        let served = self.in_service.active();
         let mut stages = Stages::default();
         let mut asker = self.asker(asked, &mut stages)?;
         let begun = Instant::now();
@@ -182,7 +171,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::recommend`].
     pub fn rank(&self, asked: &Asked, channels: &[u64]) -> Result<Answer, Problem> {
-        let served = Arc::clone(&self.bundles.load().active);
+        let served = self.in_service.active();
         let channels: Vec<_> = channels.iter().map(|channel| (*channel, Vec::new())).collect();
         let k = channels.len();
         let mut stages = Stages::default();
@@ -218,18 +207,24 @@ impl Engine {
         Ok(answer)
     }
 
-    /// Keeps how callers write these channels.
+    /// Keeps how callers write these channels. Those who follow hear of what is new, and of those in `begins`, whose streams begin: they
+    /// may have forgotten them.
     ///
     /// # Errors
     /// A file that cannot be written, and a process that takes nothing in.
-    pub fn learn_channels<'a>(&self, ids: impl Iterator<Item = &'a Id>) -> Result<(), Problem> {
+    pub fn learn_channels<'a>(
+        &self,
+        ids: impl Iterator<Item = &'a Id>,
+        begins: &[Id],
+    ) -> Result<(), Problem> {
         let (state, names) = self.held.own()?;
         let learnt = names.learn(ids);
         let failed = |e: Error| {
             let code = if e.is_disk_full() { Code::StorageFull } else { Code::Unavailable };
             Problem::new(code, e.to_string()).retry_after(60)
         };
-        state.publish_names(learnt.map_err(failed)?);
+        let begins = begins.iter().filter_map(|id| Some((id.value(), id.written()?)));
+        state.publish_names(learnt.map_err(failed)?.into_iter().chain(begins));
         Ok(())
     }
 
@@ -243,7 +238,7 @@ impl Engine {
         self.impressions
     }
 
-    /// Puts the channels of an answer into the log as shown at its moment, in their order.
+    /// Puts the channels of an answer into the log as shown at its moment, in their order, and with what probability some were drawn.
     ///
     /// # Errors
     /// A request that was answered before, a log that takes nothing in now, and a process that takes nothing in.
@@ -264,7 +259,12 @@ impl Engine {
         };
         let shown = answer.channels.iter().enumerate().map(impression).collect();
         let (state, _) = self.held.own()?;
-        state.log_answer(shown, now_ms).map(Into::into).map_err(of_state)
+        let propensity = |given: &Given| given.propensity;
+        let drawn = |scored: &Scored| {
+            Some((scored.channel_id, scored.sources.iter().find_map(propensity)?))
+        };
+        let drawn = answer.channels.iter().filter_map(drawn).collect();
+        state.log_answer(shown, drawn, now_ms).map(Into::into).map_err(of_state)
     }
 
     /// Takes events in: they are on disk and in the features when it returns.
@@ -312,61 +312,21 @@ impl Engine {
 
     /// The bundles in service.
     pub fn bundles(&self) -> Bundles {
-        let in_service = self.bundles.load();
-        Bundles {
-            active: in_service.active.version.to_string(),
-            previous: in_service.previous.as_ref().map(|previous| previous.version.to_string()),
-            left_out: in_service.active.left_out.clone(),
-        }
+        self.in_service.bundles()
     }
 
     /// What the cache of the bundle in service holds.
     pub fn cache_counts(&self) -> eliverec_serve::CacheCounts {
-        self.bundles.load().active.scorer.counts().cache
+        self.in_service.active().scorer.counts().cache
     }
 
     /// Loads the bundle at `path`, verified to the last byte and warmed up by its golden requests, and puts it in service.
     ///
     /// # Errors
-    /// A bundle that is refused, of another schema or of other settings of the folds; the one in service stays.
+    /// A bundle that is refused, of another schema, of other settings of the folds, or whose ids are written in another way; the one in
+    /// service stays.
     pub fn activate(&self, path: &Path) -> Result<Bundles, Problem> {
-        let _loading = self.load()?;
-        let served = quietly(|| Served::open(path, &self.retrieval, self.cache_bytes));
-        let refused = |detail: String| Problem::new(Code::BundleRefused, detail);
-        let served = served.map_err(|e| refused(e.to_string()))?;
-        let (model, features) = (&served.bundle.model, served.bundle.features);
-        let differences = self.schema().differences(&model.schema);
-        let refused = |reason: String| {
-            Err(refused(format!("{}: {reason}; the state here cannot serve it", path.display())))
-        };
-        if !differences.is_empty() {
-            return refused(format!("has another schema: {}", differences.join("; ")));
-        }
-        if features.as_ref() != Some(self.held.features()) {
-            return refused("was made with other settings of features".into());
-        }
-        if self.bundles.load().active.bundle.manifest == served.bundle.manifest {
-            // Asked for twice: there is still something to roll back to.
-            return Ok(self.bundles());
-        }
-        let active = Arc::new(served);
-        self.bundles.rcu(|now| InService {
-            active: Arc::clone(&active),
-            previous: Some(Arc::clone(&now.active)),
-        });
-        Ok(self.bundles())
-    }
-
-    /// Leave to change what is in service.
-    fn load(&self) -> Result<MutexGuard<'_, ()>, Problem> {
-        match self.loading.try_lock() {
-            Ok(loading) => Ok(loading),
-            Err(TryLockError::Poisoned(loading)) => Ok(loading.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                let detail = "another bundle is being loaded";
-                Err(Problem::new(Code::Overloaded, detail).retry_after(5))
-            }
-        }
+        self.in_service.activate(path, self.schema(), self.held.features())
     }
 
     /// Puts the bundle before the one in service in its place.
@@ -374,13 +334,6 @@ impl Engine {
     /// # Errors
     /// There is none before, or another is being loaded.
     pub fn roll_back(&self) -> Result<Bundles, Problem> {
-        let _loading = self.load()?;
-        let now = self.bundles.load_full();
-        let Some(previous) = &now.previous else {
-            return Err(Problem::new(Code::NotFound, "no bundle was in service before this one"));
-        };
-        let (active, previous) = (Arc::clone(previous), Some(Arc::clone(&now.active)));
-        self.bundles.store(Arc::new(InService { active, previous }));
-        Ok(self.bundles())
+        self.in_service.roll_back()
     }
 }

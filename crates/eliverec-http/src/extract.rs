@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
+use crate::json::{array, first, object};
 use crate::problem::{Code, Problem};
 use crate::service::Service;
 
@@ -82,34 +83,11 @@ async fn one<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Probl
     bytes(request, state).await
 }
 
-/// Reads a value and nothing after it.
-fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
-    // Where an error stands is found only when there is one: following the path takes longer than reading.
-    if let Ok(value) = serde_json::from_slice(text) {
-        return Ok(value);
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let error = error.into_inner();
-        match error.classify() {
-            serde_json::error::Category::Data if path != "." => {
-                Problem::invalid(path, error.to_string())
-            }
-            serde_json::error::Category::Data => Problem::new(Code::Invalid, error.to_string()),
-            _ => Problem::new(Code::Malformed, format!("the body is no JSON: {error}")),
-        }
-    })?;
-    let rest = deserializer.end();
-    rest.map_err(|error| Problem::new(Code::Malformed, format!("the body is no JSON: {error}")))?;
-    Ok(value)
-}
-
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        parse(&one(request, state).await?).map(Self)
+        object(&one(request, state).await?).map(Self)
     }
 }
 
@@ -120,7 +98,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Admissible<T> {
         // Read to its end in any case: the connection goes on.
         let text = one(request, service).await?;
         service.ranking.has_room()?;
-        parse(&text).map(Self)
+        object(&text).map(Self)
     }
 }
 
@@ -134,11 +112,6 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segment
         })?;
         Ok(Self(segments))
     }
-}
-
-/// The first byte that is no white space.
-fn first(text: &[u8]) -> Option<u8> {
-    text.iter().copied().find(|byte| !byte.is_ascii_whitespace())
 }
 
 impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Batch<T> {
@@ -160,18 +133,18 @@ fn rows<T: DeserializeOwned>(media: Media, text: &[u8]) -> Result<Vec<T>, Proble
             let lines = text.split(|byte| *byte == b'\n').filter(|line| first(line).is_some());
             let rows = lines
                 .enumerate()
-                .map(|(i, line)| parse(line).map_err(|problem: Problem| problem.at_row(i)));
+                .map(|(i, line)| object(line).map_err(|problem: Problem| problem.at_row(i)));
             rows.collect()
         }
         (Media::Json, Some(b'[')) => {
             // One by one, so that a wrong one names its row.
-            let rows: Vec<Box<serde_json::value::RawValue>> = parse(text)?;
+            let rows = array(text)?;
             let rows = rows.iter().enumerate().map(|(i, row)| {
-                parse(row.get().as_bytes()).map_err(|problem: Problem| problem.at_row(i))
+                object(row.get().as_bytes()).map_err(|problem: Problem| problem.at_row(i))
             });
             rows.collect()
         }
-        (Media::Json, _) => Ok(vec![parse(text)?]),
+        (Media::Json, _) => Ok(vec![object(text)?]),
     }
 }
 

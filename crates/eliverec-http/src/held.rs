@@ -83,7 +83,8 @@ impl Held {
         match self {
             Self::Own { names, .. } => names.of(channel_id),
             Self::Followed { replica, .. } => {
-                replica.name_of(channel_id).map_or(Id::Number(channel_id), Id::Text)
+                let name = replica.name_of(channel_id);
+                name.map_or(Id::Number(channel_id), |text| Id::of_written(channel_id, &text))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How callers write the ids of channels that are text to them: features and scores know their hash alone.
+//! How callers write the ids of channels that are text or negative to them: features and scores know 64 bits alone.
 //!
 //! A name is on disk before the first event that has it is. Memory: the names of all channels.
 
@@ -54,12 +54,9 @@ impl Names {
         &self,
         ids: impl Iterator<Item = &'a Id>,
     ) -> Result<Vec<(u64, String)>, Error> {
-        let new: Vec<(u64, &str)> = {
+        let new: Vec<(u64, String)> = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            let texts = ids.filter_map(|id| match id {
-                Id::Text(text) => Some((id.value(), text.as_str())),
-                Id::Number(_) => None,
-            });
+            let texts = ids.filter_map(|id| Some((id.value(), id.written()?)));
             texts.filter(|(id, _)| !known.contains_key(id)).collect()
         };
         if new.is_empty() {
@@ -71,7 +68,7 @@ impl Names {
             {
                 let mut table = write.open_table(TABLE)?;
                 for (id, text) in &new {
-                    table.insert(id, *text)?;
+                    table.insert(id, text.as_str())?;
                 }
             }
             write.commit()?;
@@ -79,7 +76,6 @@ impl Names {
         };
         write().map_err(|error| failed(&self.path, error))?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let new: Vec<_> = new.into_iter().map(|(id, text)| (id, text.to_owned())).collect();
         known.extend(new.iter().cloned());
         Ok(new)
     }
@@ -93,7 +89,9 @@ impl Names {
     /// A channel as callers write it.
     pub(crate) fn of(&self, channel_id: u64) -> Id {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(&channel_id).map_or(Id::Number(channel_id), |text| Id::Text(text.clone()))
+        known
+            .get(&channel_id)
+            .map_or(Id::Number(channel_id), |text| Id::of_written(channel_id, text))
     }
 }
 
@@ -105,7 +103,7 @@ mod tests {
     fn names_stay() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("names.redb");
-        let ids = [Id::Text("c7".into()), Id::Number(7), Id::Text("c8".into())];
+        let ids = [Id::Text("c7".into()), Id::Number(7), Id::Negative(-7), Id::Text("-7".into())];
         Names::open(&path).unwrap().learn(ids.iter()).unwrap();
         let names = Names::open(&path).unwrap();
         names.learn(ids.iter()).unwrap();

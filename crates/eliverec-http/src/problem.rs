@@ -24,6 +24,8 @@ pub enum Code {
     MethodNotAllowed,
     /// The body is larger than the limit.
     TooLarge,
+    /// The address is longer than the limit.
+    UriTooLong,
     /// The body is not declared as JSON.
     UnsupportedMediaType,
     /// The body did not arrive in time.
@@ -46,7 +48,7 @@ pub enum Code {
 
 impl Code {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Malformed,
         Self::Invalid,
         Self::Unauthenticated,
@@ -54,6 +56,7 @@ impl Code {
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::TooLarge,
+        Self::UriTooLong,
         Self::UnsupportedMediaType,
         Self::Timeout,
         Self::Overloaded,
@@ -78,6 +81,9 @@ impl Code {
                 ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "The method is another")
             }
             Self::TooLarge => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::UriTooLong => {
+                ("uri_too_long", StatusCode::URI_TOO_LONG, "The address is too long")
+            }
             Self::UnsupportedMediaType => (
                 "unsupported_media_type",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -116,6 +122,7 @@ impl Code {
                 | Self::Forbidden
                 | Self::MethodNotAllowed
                 | Self::TooLarge
+                | Self::UriTooLong
                 | Self::UnsupportedMediaType
                 | Self::Timeout
         )

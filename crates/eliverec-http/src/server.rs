@@ -1,17 +1,15 @@
 //! The routes with their scopes, and the life of a server: listen, answer, end without losing a request.
 
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, Response, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use utoipa::OpenApi;
@@ -19,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::Scope;
+use crate::connections;
 use crate::error::Error;
 use crate::problem::{Code, Problem};
 use crate::routes::{admin, events, explain, health, rank, tables};
@@ -26,6 +25,9 @@ use crate::service::Service;
 
 /// How long requests that have begun may take when the service ends.
 const DRAIN: Duration = Duration::from_secs(15);
+
+/// Bytes of a path with its query. HTTP's own limit, 64 KiB, is told without a body.
+const URI_BYTES: usize = 8 << 10;
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -79,6 +81,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::MethodNotAllowed, "this path has other methods; see /openapi.json")
         })
+        .layer(from_fn(refuse_long))
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(CatchPanicLayer::custom(|_| {
             Problem::new(Code::Internal, "the call failed; the log of the service says where")
@@ -96,6 +99,15 @@ async fn authorize(
     next: Next,
 ) -> Result<impl IntoResponse, Problem> {
     service.tokens.authorize(request.headers(), scope)?;
+    Ok(next.run(request).await)
+}
+
+async fn refuse_long(request: Request, next: Next) -> Result<impl IntoResponse, Problem> {
+    let bytes = request.uri().path_and_query().map_or(0, |of| of.as_str().len());
+    if bytes > URI_BYTES {
+        let detail = format!("the address has {bytes} bytes; this service takes {URI_BYTES}");
+        return Err(Problem::new(Code::UriTooLong, detail));
+    }
     Ok(next.run(request).await)
 }
 
@@ -138,26 +150,14 @@ pub async fn serve(
     let address = listener.local_addr().map_err(Error::Network)?;
     service.tokens.check_address(address)?;
     let router = router(Arc::clone(&service));
-    // Answers leave at once, however small.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let ending = Arc::new(Notify::new());
-    let tell = Arc::clone(&ending);
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-        ended.await;
-        tell.notify_one();
-    });
     // A caller who never ends a request does not keep the service from ending.
-    let drained = async {
-        ending.notified().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        served = serving.into_future() => served.map_err(Error::Network),
-        () = drained => {
-            tracing::warn!("connections were still open {} s after the end was asked for", DRAIN.as_secs());
-            Ok(())
-        }
+    if !connections::answer(listener, router, ended, DRAIN).await {
+        tracing::warn!(
+            "connections were still open {} s after the end was asked for",
+            DRAIN.as_secs()
+        );
     }
+    Ok(())
 }
 
 /// Ends when the process is asked to: Ctrl-C, or SIGTERM where there are signals. Whoever asks between this call and the first poll is

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use eliverec_core::dimensions::{TABLE_GROUPS, id_column};
+use eliverec_core::schema::Group;
+
 use crate::access::Tokens;
 use crate::admission::Gate;
 use crate::answer::{Answer, Bundles};
@@ -75,6 +78,16 @@ impl Service {
     /// Another bundle is in service.
     fn tell(&self, bundles: &Bundles) {
         self.telemetry.bundle(&bundles.active);
+        let is_unknown = |group: &&Group| bundles.ids.of_group(**group).is_none();
+        let unknown: Vec<String> =
+            TABLE_GROUPS.iter().filter(is_unknown).map(|of| id_column(*of)).collect();
+        if !unknown.is_empty() {
+            tracing::warn!(
+                ids = unknown.join(", "),
+                bundle = bundles.active,
+                "the bundle does not say whether these are integers or text: both are taken, as different ids"
+            );
+        }
         for (source, reason) in &bundles.left_out {
             tracing::warn!(
                 source,

@@ -1,5 +1,6 @@
 //! The limits of a service.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,23 @@ pub struct Settings {
     pub ingesting: usize,
     /// Requests whose explanation is kept.
     pub explained: usize,
+}
+
+/// Checks that the value of each key is one that can work: from the least to the most.
+///
+/// # Errors
+/// [`Error::Setting`] names the first key that has another.
+pub fn within(
+    keys: impl IntoIterator<Item = (&'static str, u64, RangeInclusive<u64>)>,
+) -> Result<(), Error> {
+    for (field, value, bounds) in keys {
+        if !bounds.contains(&value) {
+            let (least, most) = bounds.into_inner();
+            let reason = format!("is {value}; write {least} to {most}");
+            return Err(Error::Setting { field, reason });
+        }
+    }
+    Ok(())
 }
 
 /// What counts as shown to a user, and so as what a model learns from.
@@ -61,19 +79,16 @@ impl Settings {
     /// [`Error::Setting`] names the key.
     pub fn check(&self) -> Result<(), Error> {
         let keys = [
-            ("body_bytes", self.body_bytes),
-            ("batch", self.batch),
-            ("candidates", self.candidates),
-            ("deadline_ms", self.deadline_ms as usize),
-            ("waiting", self.waiting),
-            ("ingesting", self.ingesting),
+            ("body_bytes", self.body_bytes as u64, 1..=1 << 30),
+            ("batch", self.batch as u64, 1..=1_000_000),
+            ("candidates", self.candidates as u64, 1..=100_000),
+            ("deadline_ms", self.deadline_ms, 1..=60_000),
+            ("workers", self.workers as u64, 0..=1_024),
+            ("waiting", self.waiting as u64, 1..=10_000),
+            ("ingesting", self.ingesting as u64, 1..=100_000),
+            ("explained", self.explained as u64, 0..=1_000_000),
         ];
-        for (field, value) in keys {
-            if value == 0 {
-                return Err(Error::Setting { field, reason: "is 0; write 1 or more".into() });
-            }
-        }
-        Ok(())
+        within(keys)
     }
 
     /// Milliseconds from arrival to answer.
@@ -86,6 +101,36 @@ impl Settings {
         match self.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_work_is_refused_by_its_key() {
+        assert!(Settings::default().check().is_ok());
+        let most = usize::MAX;
+        for (settings, message) in [
+            (
+                Settings { body_bytes: most, ..Settings::default() },
+                "body_bytes: is 18446744073709551615; write 1 to 1073741824",
+            ),
+            (Settings { batch: 0, ..Settings::default() }, "batch: is 0; write 1 to 1000000"),
+            (Settings { candidates: most, ..Settings::default() }, "candidates: "),
+            (Settings { deadline_ms: 60_001, ..Settings::default() }, "deadline_ms: "),
+            (
+                Settings { workers: 1_025, ..Settings::default() },
+                "workers: is 1025; write 0 to 1024",
+            ),
+            (Settings { waiting: most, ..Settings::default() }, "waiting: "),
+            (Settings { ingesting: 0, ..Settings::default() }, "ingesting: "),
+            (Settings { explained: most, ..Settings::default() }, "explained: "),
+        ] {
+            let told = settings.check().unwrap_err().to_string();
+            assert!(told.starts_with(message), "{told}");
         }
     }
 }

@@ -1,15 +1,19 @@
 //! What a service tells of itself, for Prometheus. One registry per service, so that several can live in one process.
 
 use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use eliverec_retrieval::{Candidate, SourceName};
 use eliverec_serve::CacheCounts;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
+};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
@@ -126,6 +130,22 @@ struct BundleLabel {
     version: String,
 }
 
+/// The age of the newest event, seconds: of one that is ahead of the clock 0, and no line at all before the first.
+#[derive(Debug, Default)]
+struct Freshness(Mutex<Option<f64>>);
+
+impl Collector for Freshness {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let age_s = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(age_s) = age_s else { return Ok(()) };
+        let help = "Age of the newest event that the features know";
+        let age = ConstGauge::new(age_s.max(0.0));
+        let unit = Some(&Unit::Seconds);
+        let of = encoder.encode_descriptor("newest_event_age", help, unit, age.metric_type())?;
+        age.encode(of)
+    }
+}
+
 /// The counters and histograms of a service.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -138,7 +158,7 @@ pub struct Telemetry {
     bundle: Family<BundleLabel, Gauge>,
     waiting: Gauge,
     positions: Family<PositionLabel, Gauge>,
-    freshness: Gauge<f64, std::sync::atomic::AtomicU64>,
+    freshness: Arc<Freshness>,
     resident: Gauge,
     cache: Family<CacheLabel, Gauge>,
 }
@@ -167,9 +187,8 @@ impl Default for Telemetry {
         let positions = Family::default();
         let help = "Last record of the log that features know (applied), that others can follow (shared), or that is told (told)";
         registry.register("log_position", help, positions.clone());
-        let freshness = Gauge::default();
-        let help = "Age of the newest event that the features know";
-        registry.register_with_unit("newest_event_age", help, Unit::Seconds, freshness.clone());
+        let freshness = Arc::<Freshness>::default();
+        registry.register_collector(Box::new(Arc::clone(&freshness)));
         let resident = Gauge::default();
         let help = "Memory of the process";
         registry.register_with_unit("resident_memory", help, Unit::Bytes, resident.clone());
@@ -271,7 +290,9 @@ impl Telemetry {
             self.positions.get_or_create(&PositionLabel { of }).set(position);
         }
         self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
-        self.freshness.set(newest_event_age_s.unwrap_or(f64::NAN));
+        let mut freshness = self.freshness.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *freshness = newest_event_age_s;
+        drop(freshness);
         let memory = memory_stats::memory_stats().map_or(0, |memory| memory.physical_mem);
         self.resident.set(i64::try_from(memory).unwrap_or(i64::MAX));
         let mut text = String::new();
@@ -314,5 +335,8 @@ mod tests {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("version=\"a\""), "the bundle that left is still told");
+        let age = "eliverec_newest_event_age_seconds ";
+        assert!(telemetry.text(0, Some(-2.5), &[]).contains(&format!("{age}0")));
+        assert!(!telemetry.text(0, None, &[]).contains(age), "nobody knows it");
     }
 }

@@ -3,106 +3,65 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use eliverec_core::Event;
-use eliverec_core::dimensions::Value;
+use eliverec_core::dimensions::{Value, id_column};
 use eliverec_core::event::{EventKind, Scalar};
-use eliverec_core::id::text_id;
-use eliverec_core::schema::{Field, Kind};
+use eliverec_core::schema::{Field, Group, Kind};
+use eliverec_core::{Event, IdKinds};
 use eliverec_state::OWN_EVENT_IDS;
-use serde::de::Visitor;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{Object, OneOf, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
+pub use crate::id::Id;
 
 use crate::problem::{Code, Problem};
 
-/// An id: a JSON integer stands for itself, text for its hash, as in feeds and logs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Id {
-    /// An integer; negative ones are the 64-bit pattern.
-    Number(u64),
-    /// Text.
-    Text(String),
-}
+/// Values by field name, each once: JSON numbers, or ids of categorical fields.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Values(BTreeMap<String, serde_json::Value>);
 
-impl Id {
-    /// The id as the system has it.
-    pub fn value(&self) -> u64 {
-        match self {
-            Self::Number(number) => *number,
-            Self::Text(text) => text_id(text),
-        }
-    }
-
-    /// The id that a segment of a path says: an integer where it is one, text elsewhere.
-    pub fn of_path(segment: &str) -> Self {
-        if let Ok(number) = segment.parse::<u64>() {
-            return Self::Number(number);
-        }
-        match segment.parse::<i64>() {
-            Ok(number) => Self::Number(number.cast_unsigned()),
-            Err(_) => Self::Text(segment.into()),
-        }
-    }
-}
-
-impl ToSchema for Id {}
-
-impl PartialSchema for Id {
-    fn schema() -> RefOr<Schema> {
-        let of = |kind| Object::builder().schema_type(kind).build();
-        let either = OneOf::builder().item(of(Type::Integer)).item(of(Type::String));
-        RefOr::T(Schema::OneOf(either.build()))
-    }
-}
-
-impl Serialize for Id {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Number(number) => serializer.serialize_u64(*number),
-            Self::Text(text) => serializer.serialize_str(text),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Id {
+impl<'de> Deserialize<'de> for Values {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Ids;
-        impl Visitor<'_> for Ids {
-            type Value = Id;
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Values;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an id: an integer of 64 bits, or text")
+                f.write_str("a JSON object of fields")
             }
 
-            fn visit_u64<E>(self, number: u64) -> Result<Id, E> {
-                Ok(Id::Number(number))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Id, E> {
-                Ok(Id::Number(number.cast_unsigned()))
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Id, E> {
-                if text.is_empty() {
-                    return Err(E::custom("an id of no characters"));
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Values, A::Error> {
+                let mut values = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, _>()? {
+                    if values.contains_key(&name) {
+                        return Err(serde::de::Error::custom(format_args!(
+                            "duplicate field `{name}`"
+                        )));
+                    }
+                    values.insert(name, value);
                 }
-                Ok(Id::Text(text.into()))
+                Ok(Values(values))
             }
         }
-        deserializer.deserialize_any(Ids)
+        deserializer.deserialize_map(Fields)
     }
 }
 
-/// Values by field name: JSON numbers, or ids of categorical fields.
-pub type Values = BTreeMap<String, serde_json::Value>;
+/// The fields that values are given for, and how their ids are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'a> {
+    /// In the schema's order.
+    pub fields: &'a [Field],
+    /// As far as it is known.
+    pub ids: &'a IdKinds,
+}
 
-/// The values of `fields` in their order.
+/// The values of fields in their order.
 ///
 /// # Errors
 /// A field without a value, a value of another kind, and a name that is no field; `within` stands before the field's name.
-pub fn values(fields: &[Field], values: &Values, within: &str) -> Result<Vec<Value>, Problem> {
+pub fn values(shape: Shape<'_>, values: &Values, within: &str) -> Result<Vec<Value>, Problem> {
+    let (Shape { fields, ids }, Values(values)) = (shape, values);
     let named = |name: &str| format!("{within}.{name}");
     if let Some(name) = values.keys().find(|name| fields.iter().all(|field| field.name != **name)) {
         let known: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
@@ -116,7 +75,7 @@ pub fn values(fields: &[Field], values: &Values, within: &str) -> Result<Vec<Val
         let value = values.get(&field.name).ok_or_else(|| {
             Problem::invalid(named(&field.name), "is missing; the schema declares it")
         })?;
-        value_of(field, value).map_err(|detail| Problem::invalid(named(&field.name), detail))
+        value_of(field, value, ids).map_err(|detail| Problem::invalid(named(&field.name), detail))
     });
     of_field.collect()
 }
@@ -125,8 +84,8 @@ pub fn values(fields: &[Field], values: &Values, within: &str) -> Result<Vec<Val
 ///
 /// # Errors
 /// As [`values`], and a field of several values.
-pub fn scalars(fields: &[Field], given: &Values, within: &str) -> Result<Vec<Scalar>, Problem> {
-    let scalars = fields.iter().zip(values(fields, given, within)?);
+pub fn scalars(shape: Shape<'_>, given: &Values, within: &str) -> Result<Vec<Scalar>, Problem> {
+    let scalars = shape.fields.iter().zip(values(shape, given, within)?);
     let scalar = |(field, value): (&Field, Value)| match value {
         Value::Id(id) => Ok(Scalar::Id(id)),
         Value::Number(number) => Ok(Scalar::Number(number)),
@@ -138,19 +97,39 @@ pub fn scalars(fields: &[Field], given: &Values, within: &str) -> Result<Vec<Sca
     scalars.map(scalar).collect()
 }
 
-fn value_of(field: &Field, value: &serde_json::Value) -> Result<Value, String> {
+fn value_of(field: &Field, value: &serde_json::Value, ids: &IdKinds) -> Result<Value, String> {
+    let kind = ids.of_field(field);
+    let no_id = |value: &serde_json::Value| {
+        format!("{} is no id: write an integer of 64 bits or text", shown(value))
+    };
+    let id = |value: &serde_json::Value| {
+        let id = Id::deserialize(value).map_err(|_| no_id(value))?;
+        id.check(kind)?;
+        Ok(id.value())
+    };
     match field.kind {
-        Kind::Categorical { .. } => Id::deserialize(value)
-            .map(|id| Value::Id(id.value()))
-            .map_err(|_| format!("{value} is no id: write an integer or text")),
+        Kind::Categorical { .. } => id(value).map(Value::Id),
         Kind::Bucket { .. } | Kind::Dense { .. } => {
             let number = value.as_f64().map(|number| number as f32);
             let number = number.filter(|number| number.is_finite());
-            number.map(Value::Number).ok_or_else(|| format!("{value} is not a finite number"))
+            let wrong = || format!("{} is not a finite number", shown(value));
+            number.map(Value::Number).ok_or_else(wrong)
         }
-        Kind::Multi { .. } => Vec::<Id>::deserialize(value)
-            .map(|ids| Value::Ids(ids.iter().map(Id::value).collect()))
-            .map_err(|_| format!("{value} is no array of ids")),
+        Kind::Multi { .. } => {
+            let values =
+                value.as_array().ok_or_else(|| format!("{} is no array of ids", shown(value)))?;
+            values.iter().map(id).collect::<Result<_, String>>().map(Value::Ids)
+        }
+    }
+}
+
+/// What was given, as far as a message has room for it.
+fn shown(value: &serde_json::Value) -> String {
+    const MOST: usize = 80;
+    let text = value.to_string();
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }
 
@@ -198,6 +177,11 @@ impl WireEvent {
         self.available_at
     }
 
+    /// Whether the stream of its channel begins.
+    pub fn begins_a_stream(&self) -> bool {
+        self.kind == EventKind::StreamStart.name()
+    }
+
     /// In which channel it happened.
     pub const fn channel(&self) -> Option<&Id> {
         self.channel_id.as_ref()
@@ -207,28 +191,32 @@ impl WireEvent {
     ///
     /// # Errors
     /// The field that is wrong.
-    pub fn into_event(self, context: &[Field], available_at_ms: i64) -> Result<Event, Problem> {
+    pub fn into_event(self, context: Shape<'_>, available_at_ms: i64) -> Result<Event, Problem> {
+        let ids = context.ids;
         let kind = EventKind::of(&self.kind).ok_or_else(|| {
             let known = EventKind::ALL.map(EventKind::name).join(", ");
             Problem::invalid("kind", format!("{:?} is none of {known}", self.kind))
         })?;
         let context = if kind == EventKind::Impression {
             scalars(context, &self.context, "context")?
-        } else if self.context.is_empty() {
+        } else if self.context.0.is_empty() {
             Vec::new()
         } else {
             let detail = format!("belongs to impressions, not to {}", kind.name());
             return Err(Problem::invalid("context", detail));
         };
         let value = |id: &Option<Id>| id.as_ref().map(Id::value);
+        let of = |id: &Option<Id>, group: Group| {
+            id.as_ref().map(|id| id.of_group(group, ids, &id_column(group))).transpose()
+        };
         let event = Event {
             event_id: event_id(&self.event_id)?,
             ts_ms: self.ts,
             available_at_ms,
             kind,
-            user_id: value(&self.user_id),
-            channel_id: value(&self.channel_id),
-            product_id: value(&self.product_id),
+            user_id: of(&self.user_id, Group::User)?,
+            channel_id: of(&self.channel_id, Group::Channel)?,
+            product_id: of(&self.product_id, Group::Product)?,
             request_id: value(&self.request_id),
             position: self.position,
             value: self.value,
@@ -246,7 +234,7 @@ fn event_id(id: &Id) -> Result<u64, Problem> {
     match id {
         _ if !OWN_EVENT_IDS.contains(&value) => Ok(value),
         Id::Text(_) => Ok(!value),
-        Id::Number(_) => {
+        Id::Number(_) | Id::Negative(_) => {
             let std::ops::Range { start, end } = OWN_EVENT_IDS;
             let detail = format!(
                 "{value} is one of the ids from {start} to {}, which the service gives events of its own; use another, or text",
@@ -283,6 +271,8 @@ mod tests {
             let problem = event_id(&Id::Number(number)).unwrap_err();
             assert_eq!(problem.field.as_deref(), Some("event_id"));
         }
+        // -2^63 is the 64 bits of the first.
+        assert!(event_id(&Id::Negative(i64::MIN)).is_err());
         // What stands for the hash of a text.
         assert!(!OWN_EVENT_IDS.contains(&!start) && !OWN_EVENT_IDS.contains(&!(end - 1)));
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use eliverec_core::event::Scalar;
 use eliverec_core::schema::Group;
 use eliverec_core::seed::{Random, stream};
-use eliverec_core::{Dimension, Dimensions, FeedColumns, toy};
+use eliverec_core::{Dimension, Dimensions, FeedColumns, IdKinds, toy};
 use eliverec_features::FeatureConfig;
 use eliverec_models::parameters;
 use eliverec_models::registry::MODELS;
@@ -97,7 +97,8 @@ impl Fixture {
             tables: None,
         };
         let (version, program) = ("first".into(), "a test".into());
-        writer.publish(About { version, created_ms: 1_700_000_000_000, program, made_of })
+        let ids = IdKinds::default();
+        writer.publish(About { version, created_ms: 1_700_000_000_000, program, made_of, ids })
     }
 
     fn scores(&self, scoring: &Scoring<'_>) -> Vec<Scores> {
@@ -401,6 +402,7 @@ fn names_in_a_bundle_are_plain_and_taken_once() {
             other_feeds: None,
             tables: None,
         },
+        ids: IdKinds::default(),
     };
     let error = writer.publish(about).unwrap_err().to_string();
     assert!(error.contains("does not list golden.safetensors"), "{error}");

@@ -10,7 +10,9 @@ use std::sync::atomic::AtomicBool;
 use eliverec_core::event::Scalar;
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
-use eliverec_core::{Batch, BatchBuilder, Dimension, Dimensions, Event, Feed, FeedColumns, Schema};
+use eliverec_core::{
+    Batch, BatchBuilder, Dimension, Dimensions, Event, Feed, FeedColumns, IdKinds, Schema,
+};
 use eliverec_features::{Candidate, FeatureConfig, FeedBuilder, OnlineDriver, Request};
 use eliverec_models::fast::Wanted;
 use eliverec_run::{Config, Prepared, Scorer, Scoring};
@@ -130,7 +132,8 @@ fn a_request_gets_the_scores_of_its_feed() {
         tables: None,
     };
     let (version, program) = ("v".into(), "a test".into());
-    writer.publish(About { version, created_ms: 0, program, made_of }).unwrap();
+    let ids = IdKinds::default();
+    writer.publish(About { version, created_ms: 0, program, made_of, ids }).unwrap();
     let bundle = Bundle::open(&path("bundle")).unwrap();
     let tables = bundle.dimensions.as_ref().unwrap();
     let builder = FeedBuilder::new(&bundle.model.schema, tables).unwrap();

@@ -36,7 +36,7 @@ impl Sharing {
     pub(crate) fn bring(
         &self,
         state: &State,
-        names: impl Fn() -> Vec<(u64, String)>,
+        names: impl Fn() -> Vec<(u64, String)> + Sync,
     ) -> Result<Brought, Error> {
         let mut connection = self.server.connect(PATIENCE)?;
         self.claim(&mut connection)?;
@@ -84,7 +84,7 @@ impl Sharing {
     }
 
     /// Becomes the owner, or stays it for another lease.
-    fn claim(&self, connection: &mut Connection) -> Result<(), Error> {
+    pub(crate) fn claim(&self, connection: &mut Connection) -> Result<(), Error> {
         match self.ask(self.owner.claim(connection, None))? {
             Some(holder) => Err(self.held(holder)),
             None => Ok(()),

@@ -33,6 +33,7 @@ mod connection;
 mod error;
 mod following;
 mod keys;
+mod meanwhile;
 mod scripts;
 mod sharing;
 

@@ -10,6 +10,7 @@ use redis::Connection;
 use crate::connection::{PATIENCE, Server};
 use crate::error::Error;
 use crate::keys::Keys;
+use crate::meanwhile::meanwhile;
 use crate::scripts::{Owner, Publish, Said};
 
 /// A moment is told so often; requests elsewhere stand at most that much in the past while nothing happens.
@@ -142,20 +143,26 @@ impl Sharing {
     }
 
     /// What is to be done every [`BEAT`]: a moment is told, as of `now_ms`; a server that was away gets what it lacks, and a snapshot
-    /// when it is due. `names` gives all texts of channels.
-    pub fn look(&self, state: &State, now_ms: i64, names: impl Fn() -> Vec<(u64, String)>) {
-        let due = match &mut *self.mode() {
-            Mode::Live(live) => {
-                let (at_ms, position) = state.stand(now_ms);
-                // A group on its way tells a moment itself.
-                let told = if position == live.position { self.close(live, at_ms) } else { Ok(()) };
-                told.map(|()| position.saturating_sub(live.snapshots[0]) >= self.snapshot_records)
-            }
-            _ => Ok(false),
-        };
-        match due {
+    /// when it is due, during which moments are told, too. `names` gives all texts of channels.
+    pub fn look(
+        &self,
+        state: &State,
+        now_ms: impl Fn() -> i64,
+        names: impl Fn() -> Vec<(u64, String)> + Sync,
+    ) {
+        match self.beat(state, now_ms()) {
             Ok(true) if self.is_time_to_try() => {
-                let failed = self.bring_snapshot(state).err();
+                // It may take longer than the silence that readers bear.
+                let brought = meanwhile(
+                    BEAT,
+                    || self.bring_snapshot(state),
+                    || {
+                        if let Err(error) = self.beat(state, now_ms()) {
+                            self.fall_behind(&error);
+                        }
+                    },
+                );
+                let failed = brought.err();
                 let what = "the server has no newer snapshot; it is tried again";
                 self.tell_once(failed.map(|error| (what, error.to_string())));
             }
@@ -165,7 +172,7 @@ impl Sharing {
         if self.behind().is_none() || !self.is_time_to_try() {
             return;
         }
-        match self.bring(state, names) {
+        match meanwhile(BEAT, || self.bring(state, &names), self.keeping()) {
             Ok(brought) => {
                 self.tell_once(None);
                 tracing::info!(
@@ -176,6 +183,38 @@ impl Sharing {
                 );
             }
             Err(error) => self.fall_behind(&error),
+        }
+    }
+
+    /// Tells a moment, if groups go to the server; whether a snapshot is due there.
+    fn beat(&self, state: &State, now_ms: i64) -> Result<bool, Error> {
+        let mut mode = self.mode();
+        let Mode::Live(live) = &mut *mode else { return Ok(false) };
+        let (at_ms, position) = state.stand(now_ms);
+        // A group on its way tells a moment itself.
+        if position == live.position {
+            self.close(live, at_ms)?;
+        }
+        Ok(position.saturating_sub(live.snapshots[0]) >= self.snapshot_records)
+    }
+
+    /// Keeps the prefix, called again and again, while the server is brought what it lacks: a snapshot of a large state alone may take
+    /// longer than the lease.
+    fn keeping(&self) -> impl FnMut() + '_ {
+        let (mut connection, mut kept) = (None, Instant::now());
+        move || {
+            if kept.elapsed() < RETRY {
+                return;
+            }
+            kept = Instant::now();
+            let claimed = match &mut connection {
+                Some(connection) => self.claim(connection),
+                none => self.server.connect(PATIENCE).map(|new| _ = none.insert(new)),
+            };
+            if claimed.is_err() {
+                // What is brought meanwhile meets the same, and tells it.
+                connection = None;
+            }
         }
     }
 

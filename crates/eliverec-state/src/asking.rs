@@ -1,6 +1,6 @@
 //! Who asks where another process's state is followed: the folds of one user beside what is followed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -17,12 +17,38 @@ use crate::store::{FeatureStore, User};
 pub(crate) struct Following {
     pub(crate) epoch: String,
     pub(crate) store: FeatureStore,
-    /// Texts of channels.
-    pub(crate) names: RwLock<HashMap<u64, String>>,
+    /// How callers write channels.
+    pub(crate) names: RwLock<Names>,
     /// Parts of the snapshot have records up to here, so that before it they are not of one position.
     pub(crate) whole_from: u64,
     /// The stamp at which idle channels and products were forgotten last.
     pub(crate) forgot_ms: AtomicI64,
+}
+
+/// How callers write the channels of which something is known, where that is not a number from 0 on.
+#[derive(Debug)]
+pub(crate) struct Names {
+    pub(crate) known: HashMap<u64, String>,
+    /// Told since channels were forgotten last: a name comes before the channel's first event, or with it.
+    fresh: HashSet<u64>,
+}
+
+impl Names {
+    pub(crate) fn new(known: HashMap<u64, String>) -> Self {
+        let fresh = known.keys().copied().collect();
+        Self { known, fresh }
+    }
+
+    pub(crate) fn extend(&mut self, told: Vec<(u64, String)>) {
+        self.fresh.extend(told.iter().map(|(id, _)| *id));
+        self.known.extend(told);
+    }
+
+    /// Forgets the names of channels of which nothing is known: when one begins again, its name is told again.
+    pub(crate) fn forget(&mut self, is_known: impl Fn(u64) -> bool) {
+        self.known.retain(|id, _| self.fresh.contains(id) || is_known(*id));
+        self.fresh.clear();
+    }
 }
 
 /// The folds of a user for one request.
@@ -72,5 +98,25 @@ impl Known {
             // Right behind the last stamp.
             clock.read(i64::MIN)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_with_their_channels() {
+        let name = |id: u64| (id, format!("c{id}"));
+        let mut names = Names::new(HashMap::from([name(1), name(2)]));
+        names.forget(|_| false);
+        assert_eq!(names.known.len(), 2, "they have just come");
+        names.extend(vec![name(3)]);
+        names.forget(|id| id == 1);
+        let mut known: Vec<u64> = names.known.keys().copied().collect();
+        known.sort_unstable();
+        assert_eq!(known, [1, 3]);
+        names.forget(|id| id == 1);
+        assert_eq!(names.known.len(), 1);
     }
 }

@@ -36,6 +36,17 @@ pub(crate) fn create_directory(path: &Path) -> Result<(), Error> {
     sync_directory(above.unwrap_or(Path::new(".")))
 }
 
+/// The names in a directory, in order, but for those of what was never finished.
+pub(crate) fn listed(directory: &Path) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for entry in fs_err::read_dir(directory)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.retain(|name| !name.starts_with(PARTIAL));
+    names.sort();
+    Ok(names)
+}
+
 /// The names in a directory, in order; what was never finished is removed.
 pub(crate) fn names(directory: &Path) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::group::{Group, Publisher};
 use crate::known::{Fate, Known};
 use crate::log::Log;
-use crate::record::{Record, Upsert, own_event_id};
+use crate::record::{Drawn, Record, Upsert, own_event_id};
 use crate::store::FeatureStore;
 
 /// What became of a batch that was taken in.
@@ -39,15 +39,19 @@ pub struct Acknowledged {
 #[derive(Debug)]
 pub(crate) enum Batch {
     Events(Vec<Event>),
-    /// Impressions of one request, whose ids are the log's to give.
-    Answer(Vec<Event>),
+    /// Impressions of one request, whose ids are the log's to give, and channels among them that were drawn.
+    Answer {
+        shown: Vec<Event>,
+        drawn: Vec<(u64, f64)>,
+    },
     Upserts(Vec<Upsert>),
 }
 
 impl Batch {
     fn len(&self) -> usize {
         match self {
-            Self::Events(events) | Self::Answer(events) => events.len(),
+            Self::Events(events) => events.len(),
+            Self::Answer { shown, drawn } => shown.len() + usize::from(!drawn.is_empty()),
             Self::Upserts(upserts) => upserts.len(),
         }
     }
@@ -289,9 +293,10 @@ impl Taking<'_> {
                     self.event(index, event, &mut of)?;
                 }
             }
-            Batch::Answer(shown) => {
+            Batch::Answer { shown, drawn } => {
                 self.make_room(shown.len() + 1, known_ids)?;
-                if let Some(request_id) = shown.first().and_then(|event| event.request_id)
+                let request_id = shown.first().and_then(|event| event.request_id);
+                if let Some(request_id) = request_id
                     && !self.known.answer(request_id, self.stamp_ms)
                 {
                     return Err(Error::Answered { request_id });
@@ -299,6 +304,10 @@ impl Taking<'_> {
                 for (index, event) in shown.into_iter().enumerate() {
                     let event = Event { event_id: own_event_id(self.next), ..event };
                     self.event(index, event, &mut of)?;
+                }
+                if let Some(request_id) = request_id.filter(|_| !drawn.is_empty()) {
+                    let (channels, available_at_ms) = (drawn, self.stamp_ms);
+                    self.push(Record::Drawn(Drawn { request_id, channels, available_at_ms }));
                 }
             }
             Batch::Upserts(upserts) => {

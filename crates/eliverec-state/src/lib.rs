@@ -22,6 +22,7 @@
 //! DIR/lock                                     held while a process has it open
 //! DIR/log/2026-11-29-00000000000000000001.redb records, in files of a day or less
 //! DIR/snapshots/00000000000000012345/          the state as of record 12345
+//! DIR/log/files                                the names of these files
 //! DIR/left                                     the day up to which all days stand elsewhere
 //! DIR/identity                                 which log it is, where other processes follow it
 //! ```
@@ -57,7 +58,7 @@ pub use error::Error;
 pub use followed::drawn;
 pub use group::{Closed, FOLLOWED_VERSION, Group, Publisher};
 pub use ingest::Acknowledged;
-pub use record::{OWN_EVENT_IDS, Record, Table, Upsert};
+pub use record::{Drawn, OWN_EVENT_IDS, Record, Table, Upsert};
 pub use replica::{Replica, Users};
 pub use state::{LoggedDay, Opened, Row, Sizes, State};
 pub use store::{Features, Stand};

@@ -2,7 +2,7 @@
 //!
 //! `DIR/2026-11-29-00000000000000000001.redb` begins with record 1 and holds records that arrived on that day. Records are numbered
 //! from 1 without gaps. A file ends with its day or when it is full; whole days leave ([`Log::leave`]) when they stand elsewhere.
-//! `DIR/newest` has the name of the last file.
+//! `DIR/files` has the names of the files, so that nobody takes a log that lacks one for a whole one.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,12 @@ use crate::files::{create_directory, names, replace};
 use crate::record::Record;
 use crate::segment::{Segment, SegmentName};
 
-/// The file that has the name of the newest file of records, so that nobody takes a log that lacks it for a whole one.
-const NEWEST: &str = "newest";
+/// The names of all files of records, one a line, oldest first. It is replaced when a file was made, and before files leave: at any
+/// moment all that it names are there, and perhaps one that was just made, or some that are about to leave.
+const FILES: &str = "files";
+
+/// What to do about what is missing.
+const RESTORE: &str = "restore it from a backup, or move the whole state away to begin anew";
 
 /// A file that is not written any more.
 #[derive(Debug)]
@@ -60,24 +64,29 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens the log; a directory without files is an empty one, whose first record is number `first`.
+    /// Opens the log, of a new state or one that had records; one without files has `first` as the number of its next record.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged or none of a log.
     pub(crate) fn open(
         directory: &Path,
         schema: &str,
         segment_records: u64,
         first: u64,
+        is_new: bool,
     ) -> Result<Self, Error> {
         create_directory(directory)?;
         let mut closed = Vec::new();
-        let mut newest = None;
+        let mut listed = None;
         for name in names(directory)? {
             let path = directory.join(&name);
-            if name == NEWEST {
-                let text = fs_err::read_to_string(&path)?;
-                let parsed = SegmentName::parse(text.trim());
-                let reason =
-                    "does not name a file of the log; write the name of the newest one into it";
-                newest = Some(parsed.ok_or_else(|| Error::directory(&path, reason))?);
+            if name == FILES {
+                // Bytes that are no text name no file either.
+                let text = String::from_utf8_lossy(&fs_err::read(&path)?).into_owned();
+                let names: Option<Vec<SegmentName>> =
+                    text.split_whitespace().map(SegmentName::parse).collect();
+                let reason = "does not name files of the log; write the names of those that are there into it";
+                listed = Some(names.ok_or_else(|| Error::directory(&path, reason))?);
                 continue;
             }
             let segment = SegmentName::parse(&name);
@@ -89,12 +98,16 @@ impl Log {
             let reason = format!("does not follow on {}; move one of them away", pair[0].text());
             return Err(Error::directory(&directory.join(pair[1].text()), reason));
         }
-        // What a snapshot has may have left.
-        if let Some(newest) = newest.filter(|newest| newest.first >= first)
-            && closed.last().is_none_or(|last| last.first < newest.first)
-        {
-            let reason = "is missing; restore it from a backup";
-            return Err(Error::log(&directory.join(newest.text()), reason));
+        if listed.is_none() {
+            if !is_new || !closed.is_empty() {
+                let reason = format!("is missing, and a state that has begun has it; {RESTORE}");
+                return Err(Error::log(&directory.join(FILES), reason));
+            }
+            replace(&directory.join(FILES), "")?;
+        }
+        if let Some(missing) = listed.iter().flatten().find(|name| !closed.contains(name)) {
+            let reason = format!("is missing; {RESTORE}");
+            return Err(Error::log(&directory.join(missing.text()), reason));
         }
         let current =
             closed.pop().map(|name| Segment::open(directory, name, schema)).transpose()?;
@@ -122,7 +135,7 @@ impl Log {
             self.close();
             let name = SegmentName { first: self.next, day };
             self.current = Some(Segment::create(&self.directory, name, &self.schema)?);
-            replace(&self.directory.join(NEWEST), &name.text())?;
+            self.list(0)?;
         }
         if let Some(current) = &mut self.current {
             current.append(records)?;
@@ -197,12 +210,22 @@ impl Log {
         let leaving =
             self.closed.iter().take_while(|name| name.day <= last && end_of(name) <= before);
         let count = leaving.count();
+        if count == 0 {
+            return Ok(0);
+        }
+        self.list(count)?;
         for name in self.closed.drain(..count) {
             fs_err::remove_file(self.directory.join(name.text()))?;
         }
-        if count > 0 {
-            crate::files::sync_directory(&self.directory)?;
-        }
+        crate::files::sync_directory(&self.directory)?;
         Ok(count)
+    }
+
+    /// Writes down which files there are but for the `leaving` oldest.
+    fn list(&self, leaving: usize) -> Result<(), Error> {
+        let current = self.current.as_ref().map(Segment::name);
+        let names = self.closed.iter().skip(leaving).copied().chain(current);
+        let names: Vec<String> = names.map(SegmentName::text).collect();
+        replace(&self.directory.join(FILES), &names.join("\n"))
     }
 }

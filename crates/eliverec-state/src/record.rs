@@ -51,6 +51,18 @@ pub(crate) const fn own_event_id(sequence: u64) -> u64 {
     OWN_EVENT_IDS.start + sequence % (OWN_EVENT_IDS.end - OWN_EVENT_IDS.start)
 }
 
+/// With what probability retrieval drew channels of an answer that was shown: what estimates from logged answers divide by. No fold
+/// knows of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drawn {
+    /// Of the answer.
+    pub request_id: u64,
+    /// Channels of the answer that were drawn, each with its probability.
+    pub channels: Vec<(u64, f64)>,
+    /// The stamp of its group, milliseconds since 1970 UTC; written by the log.
+    pub available_at_ms: i64,
+}
+
 /// One record of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
@@ -58,6 +70,8 @@ pub enum Record {
     Event(Event),
     /// A row changed.
     Upsert(Upsert),
+    /// Channels of an answer were drawn.
+    Drawn(Drawn),
 }
 
 impl Record {
@@ -66,6 +80,7 @@ impl Record {
         match self {
             Self::Event(event) => event.available_at_ms,
             Self::Upsert(upsert) => upsert.available_at_ms,
+            Self::Drawn(drawn) => drawn.available_at_ms,
         }
     }
 
@@ -114,7 +129,9 @@ mod tests {
         };
         let values = vec![Value::Ids(vec![1, 2]), Value::Number(0.5), Value::Id(3)];
         let upsert = Upsert { table: Table::Products, id: 4, values, available_at_ms: 8 };
-        for record in [Record::Event(event), Record::Upsert(upsert)] {
+        let channels = vec![(5, 0.25), (u64::MAX, 1.0)];
+        let drawn = Drawn { request_id: 3, channels, available_at_ms: 8 };
+        for record in [Record::Event(event), Record::Upsert(upsert), Record::Drawn(drawn)] {
             let bytes = record.encode(12).unwrap();
             assert_eq!(Record::decode(12, &bytes), Ok(record));
             assert!(Record::decode(13, &bytes).is_err());

@@ -5,11 +5,38 @@ use std::path::Path;
 use eliverec_core::Schema;
 
 use crate::error::Error;
+use crate::files::listed;
 use crate::known::Known;
 use crate::log::Log;
 use crate::record::{OWN_EVENT_IDS, Record};
 use crate::snapshot::{Loaded, Snapshots};
 use crate::store::FeatureStore;
+
+/// What a state may have in its directory before it has a log.
+const BEGUN: [&str; 6] = ["lock", "left", "identity", "days", "names.redb", "lost+found"];
+
+/// Refuses a directory that holds something else: a state would be strewn among it.
+pub(crate) fn refuse_foreign(directory: &Path) -> Result<(), Error> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    if !directory.is_dir() {
+        let reason = "is no directory; name one that is empty, or one that is not there";
+        return Err(Error::directory(directory, reason));
+    }
+    if ["log", "snapshots"].iter().any(|name| directory.join(name).is_dir()) {
+        return Ok(());
+    }
+    for name in listed(directory)? {
+        if !BEGUN.contains(&name.as_str()) {
+            let reason = format!(
+                "holds {name:?} and no state; name the directory of a state, one that is empty, or one that is not there"
+            );
+            return Err(Error::directory(directory, reason));
+        }
+    }
+    Ok(())
+}
 
 /// Keeps other processes out for as long as the file is open.
 pub(crate) fn lock(directory: &Path) -> Result<std::fs::File, Error> {

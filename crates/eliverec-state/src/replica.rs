@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use eliverec_core::{Dimensions, Feed, Schema};
 use eliverec_features::{FeatureConfig, FeedBuilder, Request, Wanted};
 
-use crate::asking::{Following, Known};
+use crate::asking::{Following, Known, Names};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::group::{Closed, Entry, decode_user};
@@ -110,7 +110,7 @@ impl Replica {
         let following = Following {
             epoch: epoch.into(),
             store,
-            names: RwLock::new(names),
+            names: RwLock::new(Names::new(names)),
             whole_from: manifest.end,
             forgot_ms: AtomicI64::new(manifest.stamp_ms.unwrap_or(i64::MIN)),
         };
@@ -155,6 +155,9 @@ impl Replica {
         let forgot_ms = following.forgot_ms.load(Ordering::Relaxed);
         if stamp_ms.saturating_sub(forgot_ms) >= FORGET_MS {
             following.store.forget_idle_channels(stamp_ms);
+            let mut names = following.names.write().unwrap_or_else(PoisonError::into_inner);
+            names.forget(|id| following.store.has_channel(id));
+            drop(names);
             following.forgot_ms.store(stamp_ms, Ordering::Relaxed);
         }
         Ok(())
@@ -323,7 +326,7 @@ impl Replica {
     pub fn name_of(&self, channel: u64) -> Option<String> {
         let following = self.inside().following.clone()?;
         let names = following.names.read().unwrap_or_else(PoisonError::into_inner);
-        names.get(&channel).cloned()
+        names.known.get(&channel).cloned()
     }
 
     /// The schema of its context and tables.

@@ -18,8 +18,10 @@ const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records")
 /// What the file is: one text under the key 0.
 const ABOUT: TableDefinition<'_, u64, &str> = TableDefinition::new("about");
 
-/// The layout that this crate writes and reads. Raise it with every change of a record.
-const VERSION: u32 = 1;
+/// The layout that this crate writes. Raise it with every change of a record.
+const VERSION: u32 = 2;
+/// The oldest layout that it reads: since then kinds of records were added.
+const OLDEST: u32 = 1;
 
 /// Pages that redb keeps in memory. A log is written at its end and read once.
 const CACHE_BYTES: usize = 32 << 20;
@@ -119,8 +121,11 @@ impl Segment {
         let (about, count, ends) = look().map_err(|e| Error::store(&path, e))?;
         let about: About = serde_json::from_str(&about)
             .map_err(|e| Error::log(&path, format!("does not say what it is: {e}")))?;
-        if about.version != VERSION {
-            let reason = format!("has layout {}, and this program reads {VERSION}", about.version);
+        if !(OLDEST..=VERSION).contains(&about.version) {
+            let reason = format!(
+                "has layout {}, and this program reads {OLDEST} to {VERSION}",
+                about.version
+            );
             return Err(Error::log(&path, reason));
         }
         if about.schema != schema {

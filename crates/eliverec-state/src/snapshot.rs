@@ -49,6 +49,9 @@ pub(crate) struct Manifest {
     pub(crate) end: u64,
     /// The stamp of the last group in it; `None` if it is of a new state.
     pub(crate) stamp_ms: Option<i64>,
+    /// When the newest event in it happened, as far as it is known.
+    #[serde(default)]
+    newest_event_ms: Option<i64>,
     /// Of the schema.
     schema: String,
     features: FeatureConfig,
@@ -120,6 +123,7 @@ impl Snapshots {
     /// Writes a snapshot, unless there is one of the same position; gives its position.
     pub(crate) fn write(&self, from: &Sources<'_>) -> Result<u64, Error> {
         let store = from.store;
+        let newest_event_ms = store.newest_event_ms();
         let (position, stamp_ms, tables) = {
             let tables = store.tables.read().unwrap_or_else(PoisonError::into_inner);
             let (position, stamp_ms) =
@@ -158,6 +162,7 @@ impl Snapshots {
             position,
             end: writing.end,
             stamp_ms,
+            newest_event_ms,
             schema: self.schema.clone(),
             features: self.features,
             files: writing.files,
@@ -217,6 +222,7 @@ impl Snapshots {
         let channels = files.shards("channels", CHANNEL_FILES, CHANNEL_SHARDS)?;
         let products = files.shards("products", PRODUCT_FILES, PRODUCT_SHARDS)?;
         let store = FeatureStore::new(self.features, users, channels, products, tables);
+        store.learn_newest_event(manifest.newest_event_ms);
         Ok(Loaded { manifest, store, known, known_position })
     }
 
@@ -262,6 +268,7 @@ pub(crate) fn read_to_follow(
     let users = Shards::new([]);
     let store = FeatureStore::new(features, users, channels, products, tables);
     let store = store.without_users(manifest.position);
+    store.learn_newest_event(manifest.newest_event_ms);
     store.with_clock(|clock| clock.set(manifest.stamp_ms, manifest.position));
     Ok((manifest, store))
 }

@@ -17,7 +17,7 @@ use crate::ingest::{Acknowledged, Batch, Queue};
 use crate::known::Known;
 use crate::log::Log;
 use crate::record::{Record, Table, Upsert};
-use crate::recover::{lock, newest, replay};
+use crate::recover::{lock, newest, refuse_foreign, replay};
 use crate::shared::{LEFT_FILE, Shared};
 use crate::snapshot::{Loaded, Snapshots};
 use crate::store::{FeatureStore, Features, Stand};
@@ -85,7 +85,8 @@ impl State {
     /// those of `schema`.
     ///
     /// # Errors
-    /// A directory that another process has open, that was written with another schema, or whose log is damaged or lacks records;
+    /// A directory of something else, that another process has open, that was written with another schema, or whose log is damaged or
+    /// lacks records;
     /// and what the file system refuses.
     pub fn open(
         directory: &Path,
@@ -95,6 +96,7 @@ impl State {
     ) -> Result<Self, Error> {
         let begun = Instant::now();
         config.features.check()?;
+        refuse_foreign(directory)?;
         create_directory(directory)?;
         let lock = lock(directory)?;
         let snapshots = Snapshots::open(&directory.join("snapshots"), schema, config.features)?;
@@ -103,7 +105,7 @@ impl State {
         let snapshot = loaded.as_ref().map(|loaded| loaded.manifest.position);
         let end = loaded.as_ref().map_or(0, |loaded| loaded.manifest.end);
         let logs = directory.join("log");
-        let log = Log::open(&logs, &schema.fingerprint(), config.segment_records, end + 1)?;
+        let log = Log::open(&logs, &schema.fingerprint(), config.segment_records, end + 1, is_new)?;
         if log.next() <= end {
             let reason = format!(
                 "ends before record {}, and the newest snapshot has {end}; restore what is missing from a backup",
@@ -170,14 +172,20 @@ impl State {
     }
 
     /// Takes in what a request was shown, as [`State::ingest`] takes events: impressions of that one request, at its moment. The log
-    /// gives them ids of their own ([`crate::OWN_EVENT_IDS`]).
+    /// gives them ids of their own ([`crate::OWN_EVENT_IDS`]). Channels that were `drawn`, each with its probability, are logged behind them
+    /// ([`crate::Drawn`]).
     ///
     /// # Errors
     /// A request that was answered in the last minutes ([`Error::Answered`]), after which nothing is taken in; otherwise as
     /// [`State::ingest`].
-    pub fn log_answer(&self, shown: Vec<Event>, now_ms: i64) -> Result<Acknowledged, Error> {
+    pub fn log_answer(
+        &self,
+        shown: Vec<Event>,
+        drawn: Vec<(u64, f64)>,
+        now_ms: i64,
+    ) -> Result<Acknowledged, Error> {
         let shown = self.checked(shown, now_ms)?;
-        self.take(Batch::Answer(shown), now_ms)
+        self.take(Batch::Answer { shown, drawn }, now_ms)
     }
 
     /// The events as of `now_ms`, if all of them keep the contract.
@@ -261,7 +269,7 @@ impl State {
         self.shared.store.read_user(user, with)
     }
 
-    /// When the newest event that was applied since the start happened, milliseconds since 1970 UTC.
+    /// When the newest event that was applied happened, milliseconds since 1970 UTC; `None` before the first.
     pub fn newest_event_ms(&self) -> Option<i64> {
         self.shared.store.newest_event_ms()
     }

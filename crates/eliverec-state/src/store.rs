@@ -151,7 +151,7 @@ impl FeatureStore {
         let events = || {
             let of_group = records.iter().filter_map(|(sequence, record)| match record {
                 Record::Event(event) => Some((*sequence, event)),
-                Record::Upsert(_) => None,
+                Record::Upsert(_) | Record::Drawn(_) => None,
             });
             of_group.filter(|(_, event)| !is_late(event, self.config.allowed_lateness_ms))
         };
@@ -159,7 +159,7 @@ impl FeatureStore {
             .iter()
             .filter_map(|(sequence, record)| match record {
                 Record::Upsert(upsert) => Some((*sequence, upsert)),
-                Record::Event(_) => None,
+                Record::Event(_) | Record::Drawn(_) => None,
             })
             .collect();
         let mut users = self.users.write_of(events().filter_map(|(_, event)| user_of(event)));
@@ -181,7 +181,7 @@ impl FeatureStore {
         self.with_clock(|clock| clock.apply(stamp_ms, last));
         let mut switched = Vec::new();
         for (sequence, event) in events() {
-            self.newest_event_ms.fetch_max(event.ts_ms, Ordering::Relaxed);
+            self.learn_newest_event(Some(event.ts_ms));
             if let Some(id) = user_of(event)
                 && let Some(shard) = users.get_mut(self.users.number(id))
                 && sequence > shard.position
@@ -346,7 +346,14 @@ impl FeatureStore {
         })
     }
 
-    /// When the newest event that was applied since the start happened.
+    /// An event that happened then was applied.
+    pub(crate) fn learn_newest_event(&self, ms: Option<i64>) {
+        if let Some(ms) = ms {
+            self.newest_event_ms.fetch_max(ms, Ordering::Relaxed);
+        }
+    }
+
+    /// When the newest event that was applied happened; `None` before the first.
     pub(crate) fn newest_event_ms(&self) -> Option<i64> {
         Some(self.newest_event_ms.load(Ordering::Relaxed)).filter(|ms| *ms != i64::MIN)
     }

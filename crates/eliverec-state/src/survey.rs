@@ -45,6 +45,11 @@ impl FeatureStore {
         Ok(())
     }
 
+    /// Whether there is a state of the channel.
+    pub(crate) fn has_channel(&self, id: u64) -> bool {
+        self.channels.read(self.channels.number(id)).by_id.contains_key(&id)
+    }
+
     /// Users, channels and products with a state.
     pub(crate) fn sizes(&self) -> [usize; 3] {
         fn size<T>(shards: &Shards<T>) -> usize {

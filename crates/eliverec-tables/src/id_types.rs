@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use arrow::datatypes::{DataType, Schema as ArrowSchema};
 use eliverec_core::Schema;
-use eliverec_core::dimensions::id_column;
+use eliverec_core::dimensions::{TABLE_GROUPS, id_column};
 use eliverec_core::schema::{Field, Group, Kind};
+use eliverec_core::{IdKind, IdKinds};
 
 use crate::arrow_schema::struct_fields;
 use crate::error::Error;
@@ -148,6 +149,26 @@ impl IdTypes {
             Some((column.name.clone(), first.as_ref()?.0.name().to_owned()))
         });
         known.collect()
+    }
+
+    /// The same of users, products, channels and of each vocabulary.
+    pub(crate) fn id_kinds(&self) -> IdKinds {
+        let entities = TABLE_GROUPS.map(id_column);
+        let mut kinds = IdKinds::default();
+        for (column, first) in self.columns.iter().zip(&self.first) {
+            let Some((id_type, _)) = first else { continue };
+            let kind = match id_type {
+                IdType::Integers => IdKind::Integer,
+                IdType::Text => IdKind::Text,
+            };
+            if entities.contains(&column.name) {
+                kinds.columns.insert(column.name.clone(), kind);
+            }
+            if let Some(vocabulary) = &column.vocabulary {
+                kinds.vocabularies.insert(vocabulary.clone(), kind);
+            }
+        }
+        kinds
     }
 
     /// Takes over what was not known before.

@@ -94,7 +94,8 @@ class Client:
 
     def explain(self, request_id: Id) -> dict[str, Any]:
         """Why a recent answer was what it was."""
-        return self._call("GET", f"/v1/explain?request_id={quote(str(request_id), safe='')}")
+        kind = "text" if isinstance(request_id, str) else "integer"
+        return self._call("GET", f"/v1/explain?request_id={quote(str(request_id), safe='')}&kind={kind}")
 
     def events(self, events: Iterable[Values]) -> dict[str, Any]:
         """Tells what happened, all of a batch or nothing; when this returns, features know it and it is on disk.

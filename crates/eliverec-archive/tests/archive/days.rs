@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use eliverec_archive::{Error, archive, begin, keep_newest};
 use eliverec_core::seed::Random;
-use eliverec_core::{Dimensions, Event, EventKind, Schema};
+use eliverec_core::{Dimensions, Event, EventKind, IdKinds, Schema};
 use eliverec_state::{State, StateConfig};
 use eliverec_tables::events::{EventLog, Row, Store};
 
@@ -20,7 +20,7 @@ const BATCH: u64 = 30;
 fn open(path: &Path) -> State {
     let schema = Schema::parse(eliverec_sim::SCHEMA).unwrap();
     let dimensions = Dimensions::empty(&schema).unwrap();
-    begin(&path.join("logs"), &schema, &dimensions).unwrap();
+    begin(&path.join("logs"), &schema, &dimensions, &IdKinds::default()).unwrap();
     let config = StateConfig { gather_ms: 0, segment_records: 200, ..StateConfig::default() };
     State::open(&path.join("state"), config, &schema, &dimensions).unwrap()
 }

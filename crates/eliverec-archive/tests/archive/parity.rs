@@ -8,7 +8,7 @@ use eliverec_archive::{archive, begin};
 use eliverec_core::dimensions::Value;
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
-use eliverec_core::{Event, Feed};
+use eliverec_core::{Event, Feed, IdKinds};
 use eliverec_features::{FeatureConfig, FeedBuilder};
 use eliverec_samples::{SampleConfig, samples};
 use eliverec_state::{Acknowledged, Row, State, StateConfig, Table};
@@ -133,7 +133,7 @@ fn what_a_request_saw_is_what_samples_compute() {
     let path = |name: &str| folder.path().join(name);
     let users = std::env::var("ELIVEREC_PARITY_USERS").map_or(400, |users| users.parse().unwrap());
     let played = play(users, 3, 40);
-    begin(&path("logs"), &played.schema, &played.dimensions).unwrap();
+    begin(&path("logs"), &played.schema, &played.dimensions, &IdKinds::default()).unwrap();
     // Half of the histories are too old in the end.
     let features = FeatureConfig { history_age_days: Some(1), ..FeatureConfig::default() };
     let config =

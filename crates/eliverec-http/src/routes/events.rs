@@ -12,7 +12,7 @@ use crate::extract::Batch;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::Service;
 use crate::settings::Impressions;
-use crate::wire::{Id, WireEvent, at_most};
+use crate::wire::{Id, Shape, WireEvent, at_most};
 
 /// Takes one event, an array of events, or newline-delimited events: all of a batch or none. The answer comes when they are
 /// on disk; sent again, an event is known by its `event_id`.
@@ -26,8 +26,11 @@ pub(crate) async fn events(
 ) -> Result<Json<Acknowledgement>, Problem> {
     let arrived = Instant::now();
     at_most(rows.len(), service.settings.batch, "events")?;
-    let context = service.engine.context_fields();
+    let ids = service.engine.ids();
+    let context = Shape { fields: service.engine.context_fields(), ids: &ids };
     let named: Vec<Id> = rows.iter().filter_map(WireEvent::channel).cloned().collect();
+    let begins = rows.iter().filter(|row| row.begins_a_stream());
+    let begins: Vec<Id> = begins.filter_map(WireEvent::channel).cloned().collect();
     let events = rows.into_iter().enumerate().map(|(i, row)| {
         let event = service.clock.arrival_ms(row.available_at());
         let event = event.and_then(|arrival_ms| row.into_event(context, arrival_ms));
@@ -39,7 +42,7 @@ pub(crate) async fn events(
     let working = Arc::clone(&service);
     let acknowledged = service
         .compute(move || {
-            working.engine.learn_channels(named.iter())?;
+            working.engine.learn_channels(named.iter(), &begins)?;
             // A batch arrives as a whole, with the last of its events.
             let now_ms = working.clock.now_ms();
             working.engine.ingest(events, now_ms)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use eliverec_core::IdKind;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -16,9 +17,14 @@ use crate::wire::Id;
 /// Which answer.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     /// The `request_id` of the answer.
     request_id: String,
+    /// Whether it was an `integer` or `text`; if it is left out, what is written as JSON writes an integer is one.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    kind: Option<IdKind>,
 }
 
 /// The features, intents, attention and sources behind a recent answer, computed again from what was known then.
@@ -30,14 +36,19 @@ pub(crate) async fn explain(
     State(service): State<Arc<Service>>,
     Query(which): Query<Which>,
 ) -> Result<Json<Explanation>, Problem> {
-    let id = Id::of_path(&which.request_id).value();
-    let answer = service.ledger.find(id).ok_or_else(|| {
+    let id = Id::of_address(&which.request_id, which.kind);
+    let id = id.map_err(|detail| Problem::invalid("request_id", detail))?;
+    let answer = service.ledger.find(id.value()).ok_or_else(|| {
         let kept = service.settings.explained;
-        let detail = format!("no answer of request {id} is kept; the newest {kept} are");
+        let as_what = if matches!(id, Id::Text(_)) { "a text" } else { "an integer" };
+        let detail = format!(
+            "no answer of request {:?}, read as {as_what}, is kept; the newest {kept} are, and &kind=text or &kind=integer says how to read it",
+            which.request_id
+        );
         Problem::new(Code::NotFound, detail)
     })?;
     let admitted = service.ranking.enter().await?;
-    let explanation = service.compute(move || answer.explain()).await??;
+    let explanation = service.compute(move || answer.explain(id)).await??;
     drop(admitted);
     Ok(Json(explanation))
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
+use eliverec_core::schema::Group;
 use eliverec_models::fast::Wanted;
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
@@ -17,7 +18,7 @@ use crate::problem::{Problem, ProblemBody};
 use crate::service::Service;
 use crate::settings::Impressions;
 use crate::telemetry::Stage;
-use crate::wire::{Id, Values, at_most, scalars};
+use crate::wire::{Id, Shape, Values, at_most, scalars};
 
 /// Who asks for channels, and where.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -77,8 +78,8 @@ pub(crate) struct RankRequest {
 /// Channels, the likeliest watch first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RankAnswer {
-    /// Of the request.
-    request_id: u64,
+    /// Of the request, as the caller gave it.
+    request_id: Id,
     /// The bundle that scored.
     model: String,
     /// The moment whose features were used, milliseconds since 1970 UTC.
@@ -144,8 +145,8 @@ pub(crate) async fn recommend(
         return Err(Problem::invalid("k", detail));
     }
     let who = (request.request_id.as_ref(), &request.user_id);
-    let asked = asked(&service, who, &request.context, (request.at, request.tasks))?;
-    let (request_id, k) = (asked.request_id, request.k);
+    let (request_id, asked) = asked(&service, who, &request.context, (request.at, request.tasks))?;
+    let k = request.k;
     let of = asked.clone();
     let answer =
         compute(&service, move |service| service.engine.recommend(&asked, k, &service.telemetry));
@@ -153,7 +154,7 @@ pub(crate) async fn recommend(
     if service.engine.impressions() == Impressions::Answers && !answer.channels.is_empty() {
         answer = log(&service, of, answer).await?;
     }
-    let answer = keep(&service, arrived, request_id, answer);
+    let answer = keep(&service, arrived, request_id.value(), answer);
     let names = answer.channels.iter().map(|of| service.engine.name_of(of.channel_id)).collect();
     Ok(told(request_id, &answer, names))
 }
@@ -173,21 +174,23 @@ pub(crate) async fn rank(
     }
     at_most(request.channels.len(), service.settings.candidates, "channels")?;
     let mut given = HashMap::with_capacity(request.channels.len());
+    let ids = service.engine.ids();
     for (i, channel) in request.channels.into_iter().enumerate() {
-        let value = channel.value();
+        let value = channel
+            .of_group(Group::Channel, &ids, "channels")
+            .map_err(|problem| Problem { field: Some(format!("channels[{i}]")), ..problem })?;
         if let Some((first, _)) = given.insert(value, (i, channel)) {
             let detail = format!("is the same channel as channels[{first}]; name each once");
             return Err(Problem::invalid(format!("channels[{i}]"), detail));
         }
     }
     let who = (request.request_id.as_ref(), &request.user_id);
-    let asked = asked(&service, who, &request.context, (request.at, request.tasks))?;
-    let request_id = asked.request_id;
+    let (request_id, asked) = asked(&service, who, &request.context, (request.at, request.tasks))?;
     let mut channels: Vec<(usize, u64)> = given.iter().map(|(id, (i, _))| (*i, *id)).collect();
     channels.sort_unstable();
     let channels: Vec<u64> = channels.into_iter().map(|(_, id)| id).collect();
     let answer = compute(&service, move |service| service.engine.rank(&asked, &channels));
-    let answer = keep(&service, arrived, request_id, answer.await?);
+    let answer = keep(&service, arrived, request_id.value(), answer.await?);
     let names = answer.channels.iter().map(|of| {
         given.remove(&of.channel_id).map_or(Id::Number(of.channel_id), |(_, given)| given)
     });
@@ -200,12 +203,16 @@ fn asked(
     (request, user): (Option<&Id>, &Id),
     context: &Values,
     (at, tasks): (Option<i64>, bool),
-) -> Result<Asked, Problem> {
-    let context = scalars(service.engine.context_fields(), context, "context")?;
-    let request_id = request.map_or_else(drawn, Id::value);
+) -> Result<(Id, Asked), Problem> {
+    let ids = service.engine.ids();
+    let user_id = user.of_group(Group::User, &ids, "user_id")?;
+    let shape = Shape { fields: service.engine.context_fields(), ids: &ids };
+    let context = scalars(shape, context, "context")?;
+    let request = request.cloned().unwrap_or_else(|| Id::Number(drawn()));
     let at_ms = service.clock.request_ms(at)?;
     let wanted = if tasks { Wanted::All } else { Wanted::Watch };
-    Ok(Asked { request_id, user_id: user.value(), at_ms, context, wanted })
+    let request_id = request.value();
+    Ok((request, Asked { request_id, user_id, at_ms, context, wanted }))
 }
 
 /// A request's id that a caller's numbers, which may be of 53 bits, hold.
@@ -250,7 +257,7 @@ fn keep(service: &Service, arrived: Instant, request_id: u64, mut answer: Answer
     answer
 }
 
-fn told(request_id: u64, answer: &Answer, names: Vec<Id>) -> Timed {
+fn told(request_id: Id, answer: &Answer, names: Vec<Id>) -> Timed {
     let channels = answer.channels.iter().zip(names).map(|(scored, channel_id)| {
         let tasks = Predicted { tasks: Arc::clone(&answer.tasks), values: scored.tasks.clone() };
         RankedChannel {

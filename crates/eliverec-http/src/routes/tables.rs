@@ -13,7 +13,7 @@ use crate::acknowledgement::Acknowledgement;
 use crate::extract::{Batch, Body, Segments};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::service::Service;
-use crate::wire::{Id, Values, at_most, values};
+use crate::wire::{Id, Shape, Values, at_most, values};
 
 /// A row of a bulk call.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -41,7 +41,7 @@ fn group_of(table: &str) -> Result<Group, Problem> {
 /// Sets the row of one user, product or channel: its fields by name, all of them.
 #[utoipa::path(
     put, path = "/v1/{table}/{id}", tag = "tables",
-    params(("table" = String, Path, description = "users, products or channels"), ("id" = String, Path, description = "an integer, or text")),
+    params(("table" = String, Path, description = "users, products or channels"), ("id" = String, Path, description = "an integer or text, as ids of that table are; where that is not known an integer, if JSON writes it so, else text")),
     request_body = Object,
     responses((status = 200, body = Acknowledgement), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
 )]
@@ -51,9 +51,11 @@ pub(crate) async fn put_row(
     Body(given): Body<Values>,
 ) -> Result<Json<Acknowledgement>, Problem> {
     let group = group_of(&table)?;
-    let fields = service.engine.table_fields(group);
-    let id = Id::of_path(&id);
-    let row = Row { id: id.value(), values: values(fields, &given, &table)? };
+    let ids = service.engine.ids();
+    let shape = Shape { fields: service.engine.table_fields(group), ids: &ids };
+    let id = Id::of_address(&id, ids.of_group(group));
+    let id = id.map_err(|detail| Problem::invalid("id", detail))?;
+    let row = Row { id: id.value(), values: values(shape, &given, &table)? };
     upsert(&service, group, vec![id], vec![row]).await
 }
 
@@ -71,11 +73,13 @@ pub(crate) async fn put_rows(
 ) -> Result<Json<Acknowledgement>, Problem> {
     let group = group_of(&table)?;
     at_most(rows.len(), service.settings.batch, "rows")?;
-    let fields = service.engine.table_fields(group);
+    let known = service.engine.ids();
+    let shape = Shape { fields: service.engine.table_fields(group), ids: &known };
     let ids = rows.iter().map(|row| row.id.clone()).collect();
     let rows = rows.into_iter().enumerate().map(|(i, row)| {
-        let values = values(fields, &row.values, "values").map_err(|problem| problem.at_row(i))?;
-        Ok(Row { id: row.id.value(), values })
+        let id = row.id.of_group(group, &known, "id");
+        let of = id.and_then(|id| Ok(Row { id, values: values(shape, &row.values, "values")? }));
+        of.map_err(|problem| problem.at_row(i))
     });
     upsert(&service, group, ids, rows.collect::<Result<Vec<_>, Problem>>()?).await
 }
@@ -91,7 +95,7 @@ async fn upsert(
     let acknowledged = service
         .compute(move || {
             if group == Group::Channel {
-                working.engine.learn_channels(ids.iter())?;
+                working.engine.learn_channels(ids.iter(), &[])?;
             }
             let now_ms = working.clock.now_ms();
             working.engine.upsert(group, rows, now_ms)

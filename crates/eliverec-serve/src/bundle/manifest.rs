@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use eliverec_core::IdKinds;
 use eliverec_store::Precision;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,9 @@ pub struct Manifest {
     pub rows: Rows,
     /// What it was made of.
     pub made_of: MadeOf,
+    /// How callers write ids, as far as that is known.
+    #[serde(default, skip_serializing_if = "IdKinds::is_empty")]
+    pub ids: IdKinds,
     /// The requests with known scores.
     pub golden: GoldenRequests,
     /// Every file but this one, by name.
@@ -220,6 +224,7 @@ mod tests {
                 other_feeds: None,
                 tables: None,
             },
+            ids: IdKinds::default(),
             golden: GoldenRequests { tolerance: 1e-5, ..GoldenRequests::default() },
             files: vec![file("config.toml"), file("rows/000.rows")],
         }

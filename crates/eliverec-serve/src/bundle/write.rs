@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
 
-use eliverec_core::{Dimensions, FeedColumns};
+use eliverec_core::{Dimensions, FeedColumns, IdKinds};
 use eliverec_features::FeatureConfig;
 use eliverec_models::parameters;
 use eliverec_run::{Scorer, durable, tensor_file};
@@ -21,7 +21,7 @@ use super::model::{
 };
 use super::partial::PartialBundle;
 use super::read::{Bundle, FEATURES_FILE};
-use super::sha256::Hashing;
+use super::sha256::{self, Hashing};
 use super::tables;
 use crate::error::Error;
 
@@ -33,6 +33,7 @@ pub struct About {
     pub created_ms: i64,
     pub program: String,
     pub made_of: MadeOf,
+    pub ids: IdKinds,
 }
 
 /// A bundle in the making; dropped before [`BundleWriter::publish`], it leaves nothing behind.
@@ -135,6 +136,17 @@ impl BundleWriter {
         self.files.write(GOLDEN_FILE, &bytes)
     }
 
+    /// What tells the content of the files so far from any other, in eight hexadecimal digits.
+    pub fn content(&self) -> String {
+        let words = self.files.entries.iter().fold(String::new(), |mut words, entry| {
+            words.extend([entry.name.as_str(), " ", &entry.sha256, "\n"]);
+            words
+        });
+        let mut digits = sha256::of(words.as_bytes());
+        digits.truncate(8);
+        digits
+    }
+
     /// Writes the manifest, opens the whole, and gives it its name.
     ///
     /// # Errors
@@ -142,7 +154,7 @@ impl BundleWriter {
     /// has it still.
     pub fn publish(self, about: About) -> Result<Manifest, Error> {
         let Self { files, model, precision, parameters, golden } = self;
-        let About { version, created_ms, program, made_of } = about;
+        let About { version, created_ms, program, made_of, ids } = about;
         let manifest = Manifest {
             format: FORMAT,
             version,
@@ -153,6 +165,7 @@ impl BundleWriter {
             parameters,
             rows: Rows { precision, rows: model.rows.rows(), bytes: model.rows.bytes() },
             made_of,
+            ids,
             golden,
             files: files.entries,
         };

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use eliverec_core::dimensions::Value;
 use eliverec_core::event::Scalar;
 use eliverec_core::{Event, EventKind};
-use eliverec_state::{Error, Group, OWN_EVENT_IDS, Publisher, Row, State, StateConfig, Table};
+use eliverec_state::{
+    Error, Group, OWN_EVENT_IDS, Publisher, Record, Row, State, StateConfig, Table,
+};
 
 use crate::log::{BATCH, BEGIN_MS, batch, config, dimensions, event, moment, row, schema, wanted};
 use crate::oracle::{check, counts};
@@ -153,10 +155,15 @@ fn an_answer_is_logged_once_under_ids_of_the_log() {
     let answer = || vec![shown(3), shown(4)];
     let state = open(folder.path(), config()).unwrap();
     state.ingest(vec![event(0)], BEGIN_MS).unwrap();
-    let logged = state.log_answer(answer(), BEGIN_MS).unwrap();
-    assert_eq!((logged.sequence, logged.applied), (3, 2));
+    let drawn = vec![(4, 0.25)];
+    let logged = state.log_answer(answer(), drawn.clone(), BEGIN_MS).unwrap();
+    // Behind its impressions stands what was drawn, which is no event.
+    assert_eq!((logged.sequence, logged.applied), (4, 2));
     let again = |state: &State, now_ms| {
-        matches!(state.log_answer(answer(), now_ms), Err(Error::Answered { request_id: 77 }))
+        matches!(
+            state.log_answer(answer(), Vec::new(), now_ms),
+            Err(Error::Answered { request_id: 77 })
+        )
     };
     assert!(again(&state, BEGIN_MS));
     // Of the log, and of a snapshot.
@@ -167,8 +174,11 @@ fn an_answer_is_logged_once_under_ids_of_the_log() {
     drop(state);
     let state = open(folder.path(), config()).unwrap();
     assert!(again(&state, BEGIN_MS + 60_000));
-    let ids: Vec<u64> = counts(&check(&state, BEGIN_MS)).into_keys().collect();
+    let records = check(&state, BEGIN_MS);
+    let ids: Vec<u64> = counts(&records).into_keys().collect();
     assert_eq!(ids, [1, OWN_EVENT_IDS.start + 2, OWN_EVENT_IDS.start + 3]);
+    let Some((4, Record::Drawn(logged))) = records.last() else { panic!("{records:?}") };
+    assert_eq!((logged.request_id, &logged.channels), (77, &drawn));
 }
 
 /// Ends the thread that calls it.

@@ -54,21 +54,62 @@ fn damage(path: &Path, random: &mut Random) -> String {
 }
 
 #[test]
-fn a_log_without_its_newest_file_is_refused() {
+fn a_log_that_lacks_any_of_its_files_is_refused_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || State::open(folder.path(), config(), &schema(), &dimensions());
-    let state = open().unwrap();
-    for of in 0..40 {
+    let whole = folder.path().join("whole");
+    let open = |path: &Path| State::open(path, config(), &schema(), &dimensions());
+    let state = open(&whole).unwrap();
+    for of in 0..70 {
         state.ingest(batch(of), moment(of)).unwrap();
     }
+    // Nothing of the log is needed to begin.
+    state.snapshot().unwrap();
     drop(state);
     let mut all = Vec::new();
-    files(&folder.path().join("log"), &mut all);
-    all.sort();
-    let last = all.iter().rfind(|path| path.extension().is_some()).unwrap();
-    fs::remove_file(last).unwrap();
-    let message = open().unwrap_err().to_string();
-    assert!(message.contains(&format!("{}: is missing", last.display())), "{message}");
+    files(&whole.join("log"), &mut all);
+    assert!(all.len() > 4, "{all:?}");
+    for (place, lost) in all.iter().map(|path| path.strip_prefix(&whole).unwrap()).enumerate() {
+        let hurt = folder.path().join(format!("hurt-{place}"));
+        copy(&whole, &hurt);
+        fs::remove_file(hurt.join(lost)).unwrap();
+        let message = open(&hurt).unwrap_err().to_string();
+        let named = format!("{}: is missing", hurt.join(lost).display());
+        assert!(message.starts_with(&named), "{message}");
+    }
+    let hurt = folder.path().join("hurt");
+    copy(&whole, &hurt);
+    fs::remove_dir_all(hurt.join("log")).unwrap();
+    let message = open(&hurt).unwrap_err().to_string();
+    assert!(message.contains("log/files: is missing"), "{message}");
+    assert!(open(&whole).is_ok());
+}
+
+#[test]
+fn a_directory_of_something_else_is_refused_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let open =
+        |name: &str| State::open(&folder.path().join(name), config(), &schema(), &dimensions());
+    fs::create_dir(folder.path().join("photos")).unwrap();
+    fs::write(folder.path().join("photos/beach.jpg"), "sand").unwrap();
+    let message = open("photos").unwrap_err().to_string();
+    assert!(
+        message.contains("photos: holds \"beach.jpg\" and no state; name the directory"),
+        "{message}"
+    );
+    let mut left = Vec::new();
+    files(&folder.path().join("photos"), &mut left);
+    assert_eq!(left.len(), 1);
+    let message = open("photos/beach.jpg").unwrap_err().to_string();
+    assert!(message.contains("is no directory"), "{message}");
+    // A new file system has this one.
+    fs::create_dir_all(folder.path().join("disk/lost+found")).unwrap();
+    for name in ["disk", "empty", "disk"] {
+        let _ = fs::create_dir(folder.path().join("empty"));
+        assert!(open(name).is_ok(), "{name}");
+    }
+    // What lies beside a state is not its own, and no fault.
+    fs::write(folder.path().join("disk/notes.txt"), "x").unwrap();
+    assert!(open("disk").is_ok());
 }
 
 #[test]

@@ -92,6 +92,10 @@ pub(crate) fn check_schema(schema: &Schema, path: &Path) -> Result<(), Error> {
 /// The folder of the days' folders: what a query engine opens as one table.
 pub const EVENTS_FOLDER: &str = "events";
 
+/// How callers write the ids of a log that was written by a program which knows them by 64 bits only. Of a log without it, its
+/// files tell.
+pub const IDS_FILE: &str = "ids.toml";
+
 /// What `eliverec simulate` writes beside a log: what drove its events.
 pub const TRUTH_FILE: &str = "truth.parquet";
 

@@ -38,7 +38,7 @@ use std::sync::Arc;
 pub use eliverec_core::Day;
 use eliverec_core::dimensions::TABLE_GROUPS;
 use eliverec_core::schema::Group;
-use eliverec_core::{Dimensions, Schema};
+use eliverec_core::{Dimensions, IdKinds, Schema};
 
 pub use arrival_order::ArrivalOrder;
 pub use decode::{EventBatch, Fault, Reason};
@@ -55,7 +55,7 @@ use crate::id_types::{self, IdTypes};
 use crate::layout::SCHEMA_FILE;
 use crate::listing::{Entry, PartKind, beside, is_hidden, walk};
 use dimensions::file_name;
-use layout::{EVENTS_FOLDER, TRUTH_FILE, day_of_folder};
+use layout::{EVENTS_FOLDER, IDS_FILE, TRUTH_FILE, day_of_folder};
 use rejected::REJECTED_FOLDER;
 use source::ParquetSource;
 use store::StoredFile;
@@ -215,6 +215,15 @@ impl EventLog {
         read_dimensions(&self.store, &self.schema)
     }
 
+    /// How the ids of users, products, channels and vocabularies are written by whoever the log is of: as [`write_id_kinds`] says, or, of
+    /// a log without that, as its files write them.
+    ///
+    /// # Errors
+    /// A file that says nothing of the kind, and what the store refuses.
+    pub fn id_kinds(&self) -> Result<IdKinds, Error> {
+        Ok(read_id_kinds(&self.store)?.unwrap_or_else(|| self.id_types.id_kinds()))
+    }
+
     pub(crate) fn read_schema(store: &Store) -> Result<Schema, Error> {
         let path = store.path(SCHEMA_FILE);
         store.refuse_unreadable(SCHEMA_FILE)?;
@@ -237,13 +246,32 @@ impl EventLog {
     }
 }
 
+/// What `ids.toml` of a log says; `None` without one.
+///
+/// # Errors
+/// One that does not parse, and what the store refuses.
+pub fn read_id_kinds(store: &Store) -> Result<Option<IdKinds>, Error> {
+    let Some(contents) = store.read(IDS_FILE)? else { return Ok(None) };
+    let path = store.path(IDS_FILE);
+    let kinds = IdKinds::parse(&String::from_utf8_lossy(&contents));
+    kinds.map(Some).map_err(|source| Error::Schema { path, source })
+}
+
+/// Says how the ids of a log are written by whoever it is of, where its files have the 64 bits of all of them.
+///
+/// # Errors
+/// What the store refuses.
+pub fn write_id_kinds(kinds: &IdKinds, store: &Store) -> Result<(), Error> {
+    store.replace(IDS_FILE, kinds.to_toml().into_bytes())
+}
+
 /// What a name in the root is that of a part of a log, or of what is written beside it: the truth of a simulation, rows set aside.
 fn part(name: &str) -> Option<PartKind> {
     let is_table = |group: &Group| name == file_name(*group);
     match name {
         EVENTS_FOLDER => Some(PartKind::Folder),
         REJECTED_FOLDER => Some(PartKind::SetAside),
-        SCHEMA_FILE | TRUTH_FILE => Some(PartKind::File),
+        SCHEMA_FILE | IDS_FILE | TRUTH_FILE => Some(PartKind::File),
         _ => TABLE_GROUPS.iter().any(is_table).then_some(PartKind::File),
     }
 }

@@ -18,10 +18,11 @@ use eliverec_core::schema::Group;
 
 use super::ebnerd_tables::{Read, Request, UNKNOWN, read_articles, read_history, read_requests};
 use super::log::LogOutput;
+use super::output::NOTHING_SHOWN;
 use super::record::{FeedInProgress, Label, Value};
 use super::source::Folder;
 use super::timeline::Timeline;
-use super::{NOTHING_SHOWN, Options, Output, calendar};
+use super::{Options, Output, calendar};
 use crate::{Error, Split};
 use eliverec_core::{Dimension, Dimensions};
 

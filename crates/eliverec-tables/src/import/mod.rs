@@ -28,9 +28,6 @@ pub use output::{Imported, ImportedLog, Options};
 use output::{LogOutput, Output};
 use source::Folder;
 
-/// Why a request of a set with lists becomes nothing.
-const NOTHING_SHOWN: &str = "request without a row in impressions.csv.gz";
-
 /// A real data set and how it becomes feeds.
 #[derive(Debug)]
 pub struct Importer {

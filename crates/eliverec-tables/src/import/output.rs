@@ -9,6 +9,9 @@ use crate::check::Read;
 use crate::events::EventWriter;
 use crate::{Error, Split};
 
+/// Why a request of a set with lists becomes nothing.
+pub(super) const NOTHING_SHOWN: &str = "request without a row in impressions.csv.gz";
+
 /// What a caller chooses about an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {

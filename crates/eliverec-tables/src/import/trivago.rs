@@ -10,10 +10,11 @@ use std::collections::HashMap;
 
 use eliverec_core::id::text_id;
 
+use super::output::NOTHING_SHOWN;
 use super::record::{FeedInProgress, Label, Value};
 use super::source::{Folder, Table};
 use super::timeline::Timeline;
-use super::{NOTHING_SHOWN, Options, Output, calendar};
+use super::{Options, Output, calendar};
 use crate::{Error, Split};
 
 /// 2018-11-08 00:00 UTC.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use eliverec_core::dimensions::TABLE_GROUPS;
-use eliverec_core::{Dimensions, FeedColumns};
+use eliverec_core::{Dimensions, FeedColumns, IdKinds};
 use eliverec_http::{NEIGHBOURS_FILE, VECTORS_FILE};
 use eliverec_retrieval::NeighbourSettings;
 use eliverec_run::feeds_read::FeedsRead;
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     /// What is scored and what golden requests are taken from: train, validation or test
     #[arg(long, default_value = "test")]
     split: Split,
-    /// What the bundle is called in answers and logs; name and step of the run if omitted
+    /// What the bundle is called in answers and logs; name and step of the run, and digits of the bundle's content, if omitted
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
     /// Put it in the place of a bundle that is there, in one step
@@ -100,8 +100,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let rows = &writer.model().rows;
     tell(&format!("{} rows written as {}", rows.rows(), arguments.rows.name()));
 
-    match feature_settings(feeds.path())? {
-        Some(features) => writer.write_features(&features)?,
+    let features = feature_settings(feeds.path())?;
+    match &features {
+        Some(features) => writer.write_features(features)?,
         None => notes.push(format!(
             "{} was not made by `eliverec samples`: without settings of features the bundle scores feeds and answers no requests",
             feeds.path().display()
@@ -110,8 +111,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let tables = tables(arguments, &feeds)?;
     let mut checked = checked;
     match &tables {
-        Some(Tables { tables, read, .. }) => {
-            writer.write_dimensions(tables)?;
+        Some(Tables { rows, read, .. }) => {
+            writer.write_dimensions(rows)?;
             checked = checked.and(Checked { read: read.clone(), ..Checked::default() });
         }
         None => notes.push(
@@ -133,8 +134,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     }));
     let folder = run.file_name().unwrap_or_default().display();
     let step = commit.best.rsplit('-').next().unwrap_or_default();
+    let by_content = format!("{folder}-{step}-{}", writer.content());
+    let ids = tables.as_ref().map(|tables| tables.ids.clone()).unwrap_or_default();
+    if features.is_some() && ids.is_empty() {
+        notes.push(NO_IDS.into());
+    }
     let about = About {
-        version: arguments.name.clone().unwrap_or_else(|| format!("{folder}-{step}")),
+        version: arguments.name.clone().unwrap_or(by_content),
         created_ms: now_ms(),
         program: concat!("eliverec ", env!("CARGO_PKG_VERSION")).into(),
         made_of: MadeOf {
@@ -145,6 +151,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             other_feeds,
             tables: tables.map(|tables| tables.place),
         },
+        ids,
     };
     let manifest = writer.publish(about)?;
     notes.iter().for_each(|note| tell(&format!("note: {note}")));
@@ -185,10 +192,18 @@ fn write_indexes(
     Ok(indexed)
 }
 
-/// Tables, where they were found and what was read of them.
+/// What is told where nothing says how callers write ids.
+const NO_IDS: &str = "nothing says whether callers write ids as integers or as text: the service takes both, and 5 and \"5\" are two ids; \
+                      --logs names a log that tells";
+
+/// What is known of users, products and channels.
 struct Tables {
+    /// Where it was found.
     place: String,
-    tables: Dimensions,
+    rows: Dimensions,
+    /// How the log's ids are written. Feeds of `eliverec samples` do not tell: they have the 64 bits of all of them.
+    ids: IdKinds,
+    /// What was read of the tables.
     read: Read,
 }
 
@@ -201,9 +216,10 @@ fn tables(arguments: &Arguments, feeds: &FeedDirectory) -> anyhow::Result<Option
             return Ok(None);
         }
         let store = Store::local(place)?;
-        let tables = read_dimensions(&store, feeds.schema())?;
-        let read = tables_read(&store, &tables)?;
-        return Ok(Some(Tables { place: place.display().to_string(), tables, read }));
+        let rows = read_dimensions(&store, feeds.schema())?;
+        let read = tables_read(&store, &rows)?;
+        let place = place.display().to_string();
+        return Ok(Some(Tables { place, rows, ids: IdKinds::default(), read }));
     };
     let log = EventLog::open(&Store::open(logs)?)?;
     let differences = feeds.schema().differences(log.schema());
@@ -213,9 +229,9 @@ fn tables(arguments: &Arguments, feeds: &FeedDirectory) -> anyhow::Result<Option
         let error = eliverec_core::Error::SchemaMismatch { expected, found, differences };
         return Err(eliverec_run::Error::from(error).into());
     }
-    let tables = log.dimensions()?;
-    let read = Read { skipped: log.skipped().collect(), ..tables_read(log.store(), &tables)? };
-    Ok(Some(Tables { place: logs.display().to_string(), tables, read }))
+    let (rows, ids) = (log.dimensions()?, log.id_kinds()?);
+    let read = Read { skipped: log.skipped().collect(), ..tables_read(log.store(), &rows)? };
+    Ok(Some(Tables { place: logs.display().to_string(), rows, ids, read }))
 }
 
 /// Scores a split by the run and by the bundle.

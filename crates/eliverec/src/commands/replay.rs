@@ -1,5 +1,6 @@
 //! `eliverec replay`: do training and serving see the same features, and are the labels what happened? A log through the online driver, against its feeds.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use eliverec_samples::replay;
@@ -46,8 +47,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     });
     reading::end(arguments.json, &found.checked, &result, || {
         let first = found.first.as_ref().map(|place| format!("\nthe first: {place}"));
-        let days = found.differing_days.iter();
-        let days: String = days.map(|(day, why)| format!("\n{day} differs: {why}")).collect();
+        let days = found.differing_days.iter().fold(String::new(), |mut text, (day, why)| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\n{day} differs: {why}");
+            text
+        });
         Ok(format!(
             "{events} events = {} used + {} late + {} duplicate\n{} requests, {} values compared, {} differ{}{days}",
             fates.admitted,

@@ -119,6 +119,9 @@ fn a_request_is_asked_for_and_shown_as_the_feeds_write_it() {
     assert!(told.contains("no split holds request -4444"), "{told}");
 }
 
+/// What becomes of a column.
+type Write<'a> = &'a dyn Fn(ArrayRef) -> Option<ArrayRef>;
+
 /// Integers with a sign in one file and without in another are integers: written in the type that takes all of them, and refused at the
 /// row that fits into none.
 #[test]
@@ -139,7 +142,6 @@ fn ids_with_and_without_a_sign_are_scored_if_one_type_takes_them() {
     let negative = |array: ArrayRef| -> Option<ArrayRef> {
         Some(Arc::new(Int64Array::from_iter_values(ids(&array).iter().map(|id| -1 - *id as i64))))
     };
-    type Write<'a> = &'a dyn Fn(ArrayRef) -> Option<ArrayRef>;
     let write = |of: [Write<'_>; 2], column: &[&str]| {
         for ((file, half), change) in files.iter().zip(&halves).zip(of) {
             write_foreign(&sandbox.path(file), &changed(half, column, change), 64);

@@ -25,9 +25,10 @@ fn make(path: &Path, what: &str) {
 }
 
 fn remove(path: &Path) {
-    match path.is_dir() {
-        true => fs_err::remove_dir_all(path).unwrap(),
-        false => fs_err::remove_file(path).unwrap(),
+    if path.is_dir() {
+        fs_err::remove_dir_all(path).unwrap();
+    } else {
+        fs_err::remove_file(path).unwrap();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use eliverec_http::settings::within;
 use eliverec_http::{Impressions, Settings};
 use eliverec_retrieval::RetrievalConfig;
 use eliverec_state::StateConfig;
@@ -87,22 +88,46 @@ impl ServeConfig {
         let config: Self = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
         config.limits.check().map_err(|e| wrong(format!("limits.{e}")))?;
         config.retrieval.check().map_err(|e| wrong(format!("retrieval.{e}")))?;
-        for (key, value) in [
-            ("state.waiting_records", config.state.waiting_records as u64),
-            ("state.known_ids", config.state.known_ids as u64),
-            ("state.segment_records", config.state.segment_records),
-            ("state.shared_records", config.state.shared_records),
-            ("snapshot_s", config.snapshot_s),
-        ] {
-            if value == 0 {
-                return Err(wrong(format!("{key}: is 0; write 1 or more")));
-            }
-        }
+        let state = &config.state;
+        let keys = [
+            ("state.gather_ms", state.gather_ms, 0..=1_000),
+            ("state.waiting_records", state.waiting_records as u64, 1..=10_000_000),
+            ("state.known_ids", state.known_ids as u64, 1..=1_000_000_000),
+            ("state.segment_records", state.segment_records, 1..=100_000_000),
+            ("state.shared_records", state.shared_records, 1..=1_000_000_000),
+            ("cache_mib", config.cache_mib as u64, 0..=1 << 20),
+            ("snapshot_s", config.snapshot_s, 1..=86_400),
+        ];
+        within(keys).map_err(|e| wrong(e.to_string()))?;
         if config.state.keep_days.is_some_and(|days| days < FEWEST_DAYS) {
             let reason = "state.keep_days: is less than 2; write 2 or more, for `eliverec samples` makes the feeds of a day of its \
                           folder and that of the day after";
             return Err(wrong(reason.into()));
         }
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_work_is_refused_by_its_key() {
+        for (text, message) in [
+            ("cache_mib = 1048577", "serve.toml: cache_mib: is 1048577; write 0 to 1048576"),
+            ("snapshot_s = 0", "snapshot_s: is 0; write 1 to 86400"),
+            ("[state]\ngather_ms = 1001", "state.gather_ms: is 1001; write 0 to 1000"),
+            ("[state]\nwaiting_records = 0", "state.waiting_records: is 0; write 1 to"),
+            ("[state]\nknown_ids = 1000000001", "state.known_ids: "),
+            ("[state]\nsegment_records = 0", "state.segment_records: "),
+            ("[state]\nshared_records = 0", "state.shared_records: "),
+            ("[state]\nkeep_days = 1", "state.keep_days: is less than 2"),
+            ("[limits]\nworkers = 9999", "limits.workers: is 9999; write 0 to 1024"),
+        ] {
+            let told = ServeConfig::parse(text, Path::new("serve.toml")).unwrap_err().to_string();
+            assert!(told.contains(message), "{told}");
+        }
+        assert!(ServeConfig::parse("", Path::new("serve.toml")).is_ok());
     }
 }

@@ -105,7 +105,8 @@ impl Keeper {
         let archived = eliverec_archive::archive(state, logs, now_ms);
         let archived = archived.map_err(|e| e.to_string())?;
         for (day, events) in archived.days {
-            tracing::info!(%day, events, rows = archived.rows, "a day has become a folder");
+            let (rows, drawn) = (archived.rows, archived.drawn);
+            tracing::info!(%day, events, rows, drawn, "a day has become a folder");
         }
         if let Some(keep) = *keep {
             let removed = eliverec_archive::keep_newest(logs, keep);

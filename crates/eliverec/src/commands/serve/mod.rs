@@ -136,7 +136,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let in_state = || arguments.state.as_deref().map(|state| state.join("days"));
     let logs = arguments.logs.clone().or_else(in_state);
     if let Some(logs) = &logs {
-        eliverec_archive::begin(logs, engine.schema(), &*engine.dimensions()?)?;
+        eliverec_archive::begin(logs, engine.schema(), &*engine.dimensions()?, &engine.ids())?;
     }
     let days = logs.map(|logs| Days { logs, keep: config.state.keep_days });
     let clock = match arguments.clock {

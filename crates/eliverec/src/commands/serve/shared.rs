@@ -42,13 +42,13 @@ pub(super) fn share(
     let Some(state) = service.engine.state() else { return Ok(None) };
     let sharing = Sharing::begin(url, prefix, snapshot_records, state)?;
     // What is acknowledged from now on is shared before, if the server is there.
-    sharing.look(state, service.clock.now_ms(), || service.engine.names());
+    sharing.look(state, || service.clock.now_ms(), || service.engine.names());
     let service = Arc::clone(service);
     let shared = Shared::begin(move |is_ended| {
         while let Some(state) = service.engine.state()
             && !is_ended.load(Ordering::Relaxed)
         {
-            sharing.look(state, service.clock.now_ms(), || service.engine.names());
+            sharing.look(state, || service.clock.now_ms(), || service.engine.names());
             std::thread::sleep(BEAT);
         }
         sharing.end();

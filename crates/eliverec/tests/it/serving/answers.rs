@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::server::{Server, context, now_ms, world};
+use super::server::{Server, context, now_ms, serve, world};
 
 fn event(id: u64, kind: &str, fields: Value) -> Value {
     let mut event = json!({"event_id": id, "ts": now_ms(), "kind": kind});
@@ -54,17 +54,6 @@ fn an_event_changes_the_features_of_the_very_next_request() {
     let why = server.get("/v1/explain?request_id=9").1;
     assert_eq!(why["candidates"][0]["fields"]["anchor_id"], "77");
 
-    // A channel whose id is text comes back as text, after a restart, too.
-    let follow = event(103, "follow", json!({"user_id": 2, "channel_id": "sofa"}));
-    let row = json!({"anchor_id": "anna", "category_id": 3});
-    assert_eq!(server.put("/v1/channels/sofa", &row).0, 200);
-    let start = event(104, "stream_start", json!({"channel_id": "sofa"}));
-    server.posted("/v1/events", &json!([follow, start]));
-    let ask = json!({"user_id": 2, "k": 30, "context": context()});
-    let has_sofa =
-        |answer: &Value| answer["channels"].to_string().contains("\"channel_id\":\"sofa\"");
-    assert!(has_sofa(&server.posted("/v1/recommend", &ask)));
-
     let (status, metrics) = server.get("/metrics");
     let metrics = metrics.as_str().unwrap();
     assert_eq!(status, 200);
@@ -73,9 +62,20 @@ fn an_event_changes_the_features_of_the_very_next_request() {
     {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
+    // An event ahead of the clock has no age below 0, and a snapshot knows the newest, too.
+    let ahead = json!({"event_id": 105, "ts": now_ms() + 200_000, "kind": "like", "user_id": 1, "channel_id": 5});
+    server.posted("/v1/events", &ahead);
+    let is_new = |server: &Server| {
+        let metrics = server.get("/metrics").1;
+        metrics.as_str().unwrap().contains("eliverec_newest_event_age_seconds 0.0\n")
+    };
+    assert!(is_new(&server));
     server.end();
     let server = Server::begin(&sandbox, "");
-    assert!(has_sofa(&server.posted("/v1/recommend", &ask)));
+    assert!(is_new(&server));
+    // Of a state without events nothing is told.
+    let empty = Server::of(&mut serve(&sandbox, "--state empty")).unwrap();
+    assert!(!empty.get("/metrics").1.to_string().contains("newest_event_age"));
 }
 
 #[test]
@@ -95,6 +95,23 @@ fn what_is_wrong_is_said_with_field_and_row() {
         assert_eq!(got, status, "{body}: {problem}");
         assert!(problem.to_string().contains(field), "{body}: {problem}");
     }
+    // What a program does not say of itself: the values in their order, one twice, names of its types.
+    for (body, status, code) in [
+        (&b"[1, {}, 5]"[..], 422, "invalid"),
+        (b"{\"user_id\": 1, \"user_id\": 2}", 422, "invalid"),
+        (b"{\"user_id\": 1, \"context\": {\"hour\": 1, \"hour\": 2}}", 422, "invalid"),
+        (b"{\"user_id\": 1, \"k\": -1}", 422, "invalid"),
+        (b"{\"user_id\": 1, \"request_id\": \"\"}", 422, "invalid"),
+        (b"{\"user_id\": 1", 400, "malformed"),
+    ] {
+        let (got, problem) = server.send("POST", "/v1/recommend", "application/json", body);
+        assert_eq!((got, &problem["code"]), (status, &json!(code)), "{problem}");
+        let told = problem["detail"].as_str().unwrap();
+        assert!(!["struct", "usize", "u64"].iter().any(|word| told.contains(word)), "{told}");
+    }
+    let long = format!("/v1/explain?request_id={}", "5".repeat(9_000));
+    let (status, problem) = server.get(&long);
+    assert_eq!((status, &problem["code"]), (414, &json!("uri_too_long")), "{problem}");
     context["nobody"] = json!(1);
     let (_, problem) = asked(json!({"user_id": 1, "context": context}));
     assert_eq!(problem["field"], "context.nobody");

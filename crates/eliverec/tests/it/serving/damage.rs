@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use eliverec_core::seed::{Random, numbered, stream};
 use serde_json::{Value, json};
 
-use super::server::{Server, context, number, serve, world};
+use super::server::{Server, UNKNOWN, context, number, serve, world_of};
 use crate::sandbox::{tell, text};
 
 const BEGIN_MS: i64 = 20_000 * 86_400_000;
@@ -53,7 +53,7 @@ fn damage(hurt: &Path, random: &mut Random) -> String {
 #[test]
 fn damage_is_refused_by_name_or_makes_no_difference() {
     let rounds = number("ELIVEREC_CORRUPTIONS", 6);
-    let sandbox = world(60);
+    let sandbox = world_of(UNKNOWN);
     fs_err::rename(sandbox.path("bundle"), sandbox.path("whole")).unwrap();
     fs_err::write(sandbox.path("serve.toml"), "[state]\nsegment_records = 150\n").unwrap();
     let (mut refused, mut made_no_difference) = (0, 0);

@@ -19,6 +19,17 @@ fn event(id: u64, at: i64, kind: &str, fields: Value) -> Value {
     event
 }
 
+/// The channels of an answer that were drawn, with their probabilities; `None` if there are none.
+fn drawn_of(answer: &Value) -> Option<Value> {
+    let of = |channel: &Value| {
+        let sources = channel["sources"].as_array().unwrap();
+        let propensity = sources.iter().find_map(|of| of["propensity"].as_f64())?;
+        Some(json!({"channel_id": channel["channel_id"], "propensity": propensity}))
+    };
+    let drawn: Vec<Value> = answer["channels"].as_array().unwrap().iter().filter_map(of).collect();
+    (!drawn.is_empty()).then(|| drawn.into())
+}
+
 #[test]
 fn feeds_are_made_of_what_was_answered() {
     let sandbox = world(60);
@@ -29,7 +40,7 @@ fn feeds_are_made_of_what_was_answered() {
     server.posted("/v1/events", &(1..=20).map(start).collect());
     let ask = |user: u64, request: u64, at: i64| json!({"user_id": user, "request_id": request, "at": at, "k": 4, "context": context()});
 
-    let mut answered = BTreeMap::new();
+    let (mut answered, mut drawn) = (BTreeMap::new(), BTreeMap::new());
     for request in 1..=30 {
         let (user, at) = (1 + request % 3, BEGIN_MS + request as i64 * 1_000);
         let answer = server.posted("/v1/recommend", &ask(user, request, at));
@@ -45,6 +56,7 @@ fn feeds_are_made_of_what_was_answered() {
                 event(2_000 + request, at + 200, "leave", left)
             ]),
         );
+        drawn.extend(drawn_of(&answer).map(|of| (request, of)));
         answered.insert(request, (answer, why));
         if request == 15 {
             server.kill();
@@ -73,6 +85,15 @@ fn feeds_are_made_of_what_was_answered() {
     let folder = days.join(format!("events/date={}", eliverec_core::Day::of(BEGIN_MS).unwrap()));
     until_while("the day's folder", || written(&days), || folder.is_dir());
     server.end();
+
+    // With what probability some were drawn is in the folder; it makes no feed.
+    let logged = fs_err::read_to_string(folder.join("_drawn.jsonl")).unwrap();
+    let logged = logged.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        (line["request_id"].as_u64().unwrap(), line["channels"].clone())
+    });
+    assert_eq!(logged.collect::<BTreeMap<_, _>>(), drawn);
+    assert!(!drawn.is_empty());
 
     sandbox.succeed("samples --logs state/days --out again");
     let again = FeedDirectory::open(sandbox.path("again")).unwrap();

@@ -5,29 +5,51 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use eliverec_core::seed::Random;
 use serde_json::{Value, json};
 
-use super::server::{Server, context, now_ms, world};
+use super::server::{Server, UNKNOWN, context, now_ms, serve, world_of};
+
+/// A service of one kind, and how it is called.
+struct Kind {
+    server: Server,
+    /// Whether its clock is that of the callers.
+    of_callers: bool,
+}
 
 /// Calls as they should be: method, path, body.
-fn good() -> Vec<(&'static str, String, Vec<u8>)> {
-    let event = json!({"event_id": 5, "ts": now_ms(), "kind": "impression", "user_id": 1, "channel_id": 2, "request_id": 3,
+fn good(of_callers: bool) -> Vec<(&'static str, String, Vec<u8>)> {
+    let moment = now_ms();
+    let told = |mut value: Value, name: &str| {
+        if of_callers {
+            value[name] = json!(moment);
+        }
+        value
+    };
+    let event = json!({"event_id": 5, "ts": moment, "kind": "impression", "user_id": 1, "channel_id": 2, "request_id": 3,
         "position": 0, "context": context()});
-    let leave = json!({"event_id": 6, "ts": now_ms(), "kind": "leave", "user_id": "ä", "channel_id": -2, "value": 1.5});
+    let leave = json!({"event_id": 6, "ts": moment, "kind": "leave", "user_id": "ä", "channel_id": -2, "value": 1.5});
+    let [event, leave] = [event, leave].map(|event| told(event, "available_at"));
     let bytes = |value: &Value| serde_json::to_vec(value).unwrap();
+    let asking = |value: Value| bytes(&told(value, "at"));
+    let user = json!({"age": 1, "gender": 2, "city_tier": 1, "activity": 3});
+    let product = json!({"category_id": 1, "brand_id": "b", "price": 12.5});
     vec![
         (
             "POST",
             "/v1/recommend".into(),
-            bytes(&json!({"user_id": 1, "k": 3, "context": context()})),
+            asking(json!({"user_id": 1, "k": 3, "context": context()})),
         ),
         (
             "POST",
             "/v1/rank".into(),
-            bytes(
-                &json!({"user_id": "u", "request_id": 3, "channels": [1, "x", -4], "context": context()}),
+            asking(
+                json!({"user_id": "u", "request_id": 3, "channels": [1, "x", -4], "context": context()}),
             ),
         ),
         ("POST", "/v1/events".into(), bytes(&json!([event, leave]))),
-        ("POST", "/v1/events".into(), bytes(&event)),
+        ("POST", "/v1/events".into(), bytes(&leave)),
+        ("PUT", "/v1/users/5".into(), bytes(&user)),
+        ("PUT", "/v1/users".into(), bytes(&json!([{"id": "ä", "values": user}]))),
+        ("PUT", "/v1/products/-7".into(), bytes(&product)),
+        ("PUT", "/v1/products".into(), bytes(&json!({"id": 7, "values": product}))),
         ("PUT", "/v1/channels/7".into(), bytes(&json!({"anchor_id": 7, "category_id": 2}))),
         (
             "PUT",
@@ -113,43 +135,65 @@ fn path(path: &str, random: &mut Random) -> String {
 /// `ELIVEREC_CALLS` makes more of them.
 #[test]
 fn no_call_makes_a_fault() {
-    const THREADS: u64 = 4;
     let calls: u64 =
         std::env::var("ELIVEREC_CALLS").map_or(100_000, |calls| calls.parse().unwrap());
-    let sandbox = world(60);
-    fs_err::write(sandbox.path("serve.toml"), "[state]\ngather_ms = 0\n[limits]\nworkers = 4\n")
-        .unwrap();
-    let server = Server::begin(&sandbox, "--config serve.toml");
-    let start = json!({"event_id": 1, "ts": now_ms(), "kind": "stream_start", "channel_id": 2});
-    server.posted("/v1/events", &start);
-    let (answered, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+    let sandbox = world_of(UNKNOWN);
+    let settings = "[state]\ngather_ms = 0\n[limits]\nworkers = 4\n";
+    fs_err::write(sandbox.path("serve.toml"), settings).unwrap();
+    let answers = format!("impressions = \"answers\"\n{settings}");
+    fs_err::write(sandbox.path("answers.toml"), answers).unwrap();
+    let begin = |number: usize, of_callers: bool, file: &str| {
+        let clock = if of_callers { "callers" } else { "machine" };
+        let words = format!("--state state-{number} --config {file} --clock {clock}");
+        Kind { server: Server::of(&mut serve(&sandbox, &words)).unwrap(), of_callers }
+    };
+    // Two threads for the usual one.
+    let kinds = [
+        begin(0, false, "serve.toml"),
+        begin(1, true, "serve.toml"),
+        begin(2, false, "answers.toml"),
+        begin(3, true, "answers.toml"),
+    ];
+    let threads = [0, 0, 1, 2, 3];
+    let count = || [AtomicU64::new(0), AtomicU64::new(0)];
+    let counts: [[AtomicU64; 2]; 4] = std::array::from_fn(|_| count());
+    for Kind { server, of_callers } in &kinds {
+        let mut start =
+            json!({"event_id": 1, "ts": now_ms(), "kind": "stream_start", "channel_id": 2});
+        if *of_callers {
+            start["available_at"] = start["ts"].clone();
+        }
+        server.posted("/v1/events", &start);
+    }
     std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (server, answered, refused) = (&server, &answered, &refused);
+        for (thread, kind) in (0..).zip(threads) {
+            let (Kind { server, of_callers }, counts) = (&kinds[kind], &counts[kind]);
             scope.spawn(move || {
                 let mut random = Random::new(thread);
-                let good = good();
-                for _ in 0..calls / THREADS {
+                let good = good(*of_callers);
+                for _ in 0..calls / threads.len() as u64 {
                     let (method, of, body) = &good[below(&mut random, good.len())];
                     let (path, body) = (path(of, &mut random), mutated(body.clone(), &mut random));
-                    let kinds = ["application/json", "application/x-ndjson", "text/plain", "*"];
-                    let kind =
-                        if random.uniform() < 0.9 { 0 } else { below(&mut random, kinds.len()) };
-                    let (status, answer) = server.send(method, &path, kinds[kind], &body);
+                    let media = ["application/json", "application/x-ndjson", "text/plain", "*"];
+                    let medium =
+                        if random.uniform() < 0.9 { 0 } else { below(&mut random, media.len()) };
+                    let (status, answer) = server.send(method, &path, media[medium], &body);
                     let what = || format!("{method} {path} {}", String::from_utf8_lossy(&body));
                     assert!(status != 500, "{answer}\n{}", what());
-                    if status < 400 {
-                        answered.fetch_add(1, Ordering::Relaxed);
-                    } else {
+                    if status >= 400 {
                         assert!(answer["code"].is_string(), "{status} {answer}\n{}", what());
-                        refused.fetch_add(1, Ordering::Relaxed);
                     }
+                    counts[usize::from(status >= 400)].fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
     });
-    assert_eq!(server.get("/readyz").0, 200);
-    let both = [&answered, &refused].map(|count| count.load(Ordering::Relaxed));
-    assert!(both.iter().all(|count| *count > calls / 20), "{both:?} answered and refused");
-    server.end();
+    for (Kind { server, of_callers }, counts) in kinds.into_iter().zip(counts) {
+        assert_eq!(server.get("/readyz").0, 200);
+        let both = counts.map(AtomicU64::into_inner);
+        // A moment far ahead that was told makes all before it the past.
+        let least = if of_callers { 0 } else { calls / 100 };
+        assert!(both.iter().all(|count| *count > least), "{both:?} answered and refused");
+        server.end();
+    }
 }

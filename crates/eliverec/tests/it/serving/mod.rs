@@ -2,10 +2,12 @@
 
 mod access;
 mod answers;
+mod bench;
 mod bundles;
 mod damage;
 mod days;
 mod full_disk;
+mod ids;
 mod impressions;
 mod malformed;
 mod overload;

@@ -10,10 +10,25 @@ use serde_json::{Value, json};
 
 use crate::sandbox::Sandbox;
 
-/// A simulated log, feeds, a run and a bundle of it.
+/// A simulated log, whose ids are integers, feeds, a run and a bundle of it.
 pub(crate) fn world(users: u32) -> Sandbox {
+    made(users, None)
+}
+
+/// The same as of callers who write ids as this `ids.toml` of the log says.
+pub(crate) fn world_of(ids: &str) -> Sandbox {
+    made(60, Some(ids))
+}
+
+/// What says nothing of ids, so that integers and text are taken.
+pub(crate) const UNKNOWN: &str = "";
+
+fn made(users: u32, ids: Option<&str>) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.succeed(&format!("simulate --out logs --users {users} --days 4 --seed 3"));
+    if let Some(ids) = ids {
+        fs_err::write(sandbox.path("logs/ids.toml"), ids).unwrap();
+    }
     sandbox.succeed("samples --logs logs --out world");
     let train = "train --config config.toml --feeds world --out run training.max_steps=9 tasks.mode=vanilla";
     sandbox.succeed(train);

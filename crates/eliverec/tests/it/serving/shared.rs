@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::parity::{Call, calls, context, send, wire};
 use super::retrieval::given_by;
-use super::server::{Server, serve, until, world};
+use super::server::{Server, UNKNOWN, serve, until, world, world_of};
 use crate::sandbox::Sandbox;
 
 /// A Redis-compatible server without a file, killed when it is dropped.
@@ -110,7 +110,7 @@ fn why(server: &Server, request: &Value) -> Value {
 #[test]
 fn readers_answer_as_the_writer_does() {
     let Some(mut redis) = redis() else { return };
-    let sandbox = world(60);
+    let sandbox = world_of(UNKNOWN);
     // Small, so that snapshots come and groups leave.
     let config = "[state]\ngather_ms = 0\nshared_records = 2000\n[limits]\ndeadline_ms = 20000\n";
     fs_err::write(sandbox.path("serve.toml"), config).unwrap();

@@ -7,7 +7,8 @@ use anyhow::{Context, bail};
 
 use super::arguments::Arguments;
 use super::calls::Calls;
-use super::percentiles::Percentiles;
+use super::percentiles::{Histogram, Percentiles};
+use super::tally::{Answered, Loads, Tally};
 
 /// When the next call is made.
 #[derive(Clone, Copy, Debug)]
@@ -35,26 +36,6 @@ fn wait_until(due: Instant) {
     while Instant::now() < due {
         std::thread::yield_now();
     }
-}
-
-/// One call.
-#[derive(Clone, Debug)]
-pub(super) struct Answered {
-    /// 0 without an answer.
-    pub(super) status: u16,
-    /// When it was due, since the load began.
-    pub(super) due: Duration,
-    /// From then to the answer's last byte.
-    pub(super) took: Duration,
-    /// What the service says of its own times.
-    pub(super) stages: Vec<(Box<str>, Duration)>,
-    /// Whether the answer says when to come again.
-    pub(super) retry_after: bool,
-}
-
-/// Those that were answered with 200.
-pub(super) fn good(answers: &[Answered]) -> impl Iterator<Item = &Answered> {
-    answers.iter().filter(|of| of.status == 200)
 }
 
 pub(super) struct Client {
@@ -105,17 +86,17 @@ impl Client {
         request.header("content-type", "application/json").send(body)
     }
 
-    /// One call of a load that was due at `due` since `begun`.
-    fn ask(&self, calls: &Calls, i: usize, begun: Instant, due: Duration) -> Answered {
+    /// One call of a load that was due then.
+    fn ask(&self, calls: &Calls, i: usize, due: Instant) -> Answered {
         let body = calls.body(i);
         let read = self.send(calls.path(), &body).and_then(|mut answer| {
             // To its end, as a caller would.
             let text = answer.body_mut().read_to_vec()?;
             Ok((answer, text))
         });
-        let took = begun.elapsed().saturating_sub(due);
+        let took = due.elapsed();
         let Ok((answer, text)) = read else {
-            return Answered { status: 0, due, took, stages: Vec::new(), retry_after: false };
+            return Answered { status: 0, took, stages: Vec::new(), retry_after: false };
         };
         let status = answer.status().as_u16();
         if status == 200 {
@@ -129,7 +110,6 @@ impl Client {
         };
         Answered {
             status,
-            due,
             took,
             stages: stages.unwrap_or_default().split(',').filter_map(stage).collect(),
             retry_after: answer.headers().contains_key("retry-after"),
@@ -137,26 +117,27 @@ impl Client {
     }
 
     pub(super) fn calibrate(&self) -> anyhow::Result<Percentiles> {
-        let mut times = Vec::new();
+        let mut times = Histogram::default();
         for _ in 0..1_000 {
             let begun = Instant::now();
             self.get("/healthz")?;
-            times.push(begun.elapsed());
+            times.add(begun.elapsed());
         }
-        Ok(Percentiles::of(times))
+        Ok(times.percentiles())
     }
 
-    /// Calls for so long, in the order in which they were made on each connection.
+    /// Calls for so long; what came of them, those that met one of `loads` apart.
     pub(super) fn load(
         &self,
         calls: &Calls,
         pace: Pace,
         time: Duration,
-    ) -> anyhow::Result<Vec<Answered>> {
+        loads: &Loads,
+    ) -> anyhow::Result<Tally> {
         let (begun, next) = (Instant::now(), AtomicUsize::new(0));
         let first = calls.take_turns();
         let send = || {
-            let mut answers = Vec::new();
+            let mut tally = Tally::default();
             loop {
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 let due = match pace {
@@ -164,21 +145,24 @@ impl Client {
                     Pace::AsAnswered { .. } => begun.elapsed(),
                 };
                 if due >= time {
-                    return answers;
+                    return tally;
                 }
-                wait_until(begun + due);
-                answers.push(self.ask(calls, first + i, begun, due));
+                let due = begun + due;
+                wait_until(due);
+                tally.add(&self.ask(calls, first + i, due), due, loads);
             }
         };
         let (Pace::Due { connections, .. } | Pace::AsAnswered { connections }) = pace;
-        let answers = std::thread::scope(|scope| {
+        let tallies = std::thread::scope(|scope| {
             let sending: Vec<_> = (0..connections).map(|_| scope.spawn(send)).collect();
             let answers = sending.into_iter().map(std::thread::ScopedJoinHandle::join);
             let answers: Result<Vec<_>, _> = answers.collect();
             answers.map_err(|_| anyhow::anyhow!("a thread that sends has ended"))
         })?;
         calls.turns_taken(first + next.into_inner());
-        Ok(answers.concat())
+        let mut all = Tally::default();
+        tallies.iter().for_each(|tally| all.merge(tally));
+        Ok(all)
     }
 
     /// Memory of the service, MiB.

@@ -5,6 +5,7 @@ mod calls;
 mod client;
 mod percentiles;
 mod swaps;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,8 +21,9 @@ use crate::commands::{plain_table, print, print_json};
 pub(super) use arguments::Arguments;
 use arguments::Call;
 use calls::Calls;
-use client::{Answered, Client, Pace, good};
-use percentiles::Percentiles;
+use client::{Client, Pace};
+use percentiles::{Histogram, Percentiles};
+use tally::{Loads, Tally};
 
 /// What was measured.
 #[derive(Debug, Serialize)]
@@ -64,16 +66,13 @@ struct UnderLoad {
 }
 
 impl UnderLoad {
-    fn of(answers: &[Answered], took: Duration) -> Self {
-        let mut statuses = BTreeMap::new();
-        answers.iter().for_each(|of| *statuses.entry(of.status).or_default() += 1);
-        let latency = Percentiles::of(good(answers).map(|of| of.took).collect());
-        let unsaid = |of: &&Answered| matches!(of.status, 429 | 503) && !of.retry_after;
+    fn of(tally: &Tally, took: Duration) -> Self {
+        let latency = tally.latency.percentiles();
         Self {
             seconds: took.as_secs_f64(),
             answered_per_s: latency.count as f64 / took.as_secs_f64(),
-            statuses,
-            without_retry_after: answers.iter().filter(unsaid).count() as u64,
+            statuses: tally.statuses.clone(),
+            without_retry_after: tally.without_retry_after,
             latency,
         }
     }
@@ -99,53 +98,47 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let fsync = arguments.fsync.as_deref().map(percentiles::fsync).transpose()?;
     let gemm_before = product_rate();
     let warm_up = Duration::from_secs_f64(seconds / 10.0);
+    let none = Loads::default();
     let unhurried = Pace::AsAnswered { connections: connections.min(4) };
     let (capacity_per_s, pace) = match (arguments.rate, arguments.load) {
         (None, None) => (None, Pace::AsAnswered { connections }),
         (Some(rate), _) => (None, Pace::Due { rate, connections }),
         (None, Some(share)) => {
-            client.load(&calls, unhurried, warm_up)?;
+            client.load(&calls, unhurried, warm_up, &none)?;
             let begun = Instant::now();
-            let answers = client.load(&calls, unhurried, 2 * warm_up)?;
-            let capacity = good(&answers).count() as f64 / begun.elapsed().as_secs_f64();
+            let tally = client.load(&calls, unhurried, 2 * warm_up, &none)?;
+            let capacity = tally.latency.count() as f64 / begun.elapsed().as_secs_f64();
             if capacity == 0.0 {
                 bail!("{}: no call was answered with 200", arguments.url);
             }
             (Some(capacity), Pace::Due { rate: share * capacity, connections })
         }
     };
-    client.load(&calls, pace, warm_up)?;
+    client.load(&calls, pace, warm_up, &none)?;
 
     let resident_before = client.resident_mib()?;
     let events_before = calls.acknowledged();
     let begun = Instant::now();
-    let (answers, swaps) = swaps::meanwhile(&client, arguments, begun, || {
-        under_load(arguments, &client, &calls, pace)
+    let (tally, swaps) = swaps::meanwhile(&client, arguments, |loads| {
+        under_load(arguments, &client, &calls, pace, loads)
     })?;
     let took = begun.elapsed();
     let resident_mib = [resident_before, client.resident_mib()?];
 
-    let mut stages: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
-    for (stage, took) in good(&answers).flat_map(|of| &of.stages) {
-        stages.entry(stage.to_string()).or_default().push(*took);
-    }
-    let beyond = good(&answers).filter_map(|of| {
-        let (_, rank) = of.stages.iter().find(|(stage, _)| &**stage == "rank")?;
-        Some(of.took.saturating_sub(*rank))
-    });
-    let beyond: Vec<Duration> = beyond.collect();
+    let stages = tally.stages.iter();
+    let beyond_rank = Some(&tally.beyond_rank).filter(|times| times.count() > 0);
     let acknowledged = calls.acknowledged() - events_before;
     let measured = Measured {
         capacity_per_s,
         rate: pace.rate(),
-        under_load: UnderLoad::of(&answers, took),
+        under_load: UnderLoad::of(&tally, took),
         events_per_s: (arguments.call == Call::Events)
             .then(|| acknowledged as f64 / took.as_secs_f64()),
         calibration,
         gemm: [gemm_before, product_rate()],
         fsync,
-        stages: stages.into_iter().map(|(stage, took)| (stage, Percentiles::of(took))).collect(),
-        beyond_rank: (!beyond.is_empty()).then(|| Percentiles::of(beyond)),
+        stages: stages.map(|(stage, times)| (stage.to_string(), times.percentiles())).collect(),
+        beyond_rank: beyond_rank.map(Histogram::percentiles),
         swaps,
         resident_mib,
     };
@@ -163,18 +156,18 @@ fn under_load(
     client: &Client,
     calls: &Calls,
     pace: Pace,
-) -> anyhow::Result<Vec<Answered>> {
+    loads: &Loads,
+) -> anyhow::Result<Tally> {
     let whole = Duration::from_secs_f64(arguments.seconds);
     let part = if arguments.soak { Duration::from_mins(1) } else { whole };
-    let (mut answers, mut past) = (Vec::new(), Duration::ZERO);
+    let (mut tally, mut past) = (Tally::default(), Duration::ZERO);
     while past < whole {
         let part = part.min(whole.saturating_sub(past));
         let begun = Instant::now();
-        let mut of_part = client.load(calls, pace, part)?;
+        let of_part = client.load(calls, pace, part, loads)?;
         let under_load = UnderLoad::of(&of_part, begun.elapsed());
-        of_part.iter_mut().for_each(|of| of.due += past);
         past += part;
-        answers.append(&mut of_part);
+        tally.merge(&of_part);
         if !arguments.soak {
             continue;
         }
@@ -190,7 +183,7 @@ fn under_load(
             ))?;
         }
     }
-    Ok(answers)
+    Ok(tally)
 }
 
 /// Begins all streams, and gives every user its events.
@@ -204,9 +197,10 @@ fn fill(client: &Client, calls: &Calls, histories: u64) -> anyhow::Result<()> {
     let enough = calls.acknowledged() + 2 * histories * calls.users();
     let pace = Pace::AsAnswered { connections: 16 };
     while calls.acknowledged() < enough {
-        let answers = client.load(&calls.events(), pace, Duration::from_secs(1))?;
-        if let Some(of) = answers.iter().find(|of| !matches!(of.status, 200 | 429 | 503)) {
-            bail!("the service takes no events in: {}", of.status);
+        let none = Loads::default();
+        let tally = client.load(&calls.events(), pace, Duration::from_secs(1), &none)?;
+        if let Some(status) = tally.statuses.keys().find(|of| !matches!(of, 200 | 429 | 503)) {
+            bail!("the service takes no events in: {status}");
         }
     }
     Ok(())

@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::arguments::Arguments;
-use super::client::{Answered, Client, good};
-use super::percentiles::Percentiles;
+use super::client::Client;
+use super::percentiles::{Histogram, Percentiles};
+use super::tally::{Loads, Tally};
 
 /// What swaps cost those who asked meanwhile.
 #[derive(Debug, Serialize)]
@@ -24,53 +25,49 @@ pub(super) struct Swapped {
     pub(super) ratio: f64,
 }
 
-/// Does `work`, whose answers are due since `begun`, with bundles put in service evenly over its time where any are given.
+/// Does `work` from now on, with bundles put in service evenly over its time where any are given.
 pub(super) fn meanwhile(
     client: &Client,
     arguments: &Arguments,
-    begun: Instant,
-    work: impl FnOnce() -> anyhow::Result<Vec<Answered>>,
-) -> anyhow::Result<(Vec<Answered>, Option<Swapped>)> {
+    work: impl FnOnce(&Loads) -> anyhow::Result<Tally>,
+) -> anyhow::Result<(Tally, Option<Swapped>)> {
     let Arguments { swap, swaps, seconds, .. } = arguments;
     if swap.is_empty() {
-        return Ok((work()?, None));
+        return Ok((work(&Loads::default())?, None));
     }
+    let (begun, loads) = (Instant::now(), Loads::default());
     let every = Duration::from_secs_f64(seconds / *swaps as f64);
     let swapping = || {
-        let mut spans = Vec::new();
+        let (mut seconds, mut refused) = (0.0, 0);
         for (i, bundle) in swap.iter().cycle().take(*swaps).enumerate() {
             let due = begun + every.mul_f64(i as f64 + 0.25);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             let path = std::path::absolute(bundle)?;
-            let from = begun.elapsed();
+            let from = Instant::now();
+            loads.begin(from);
             let body = serde_json::to_vec(&json!({"path": path}))?;
             let (status, _) = client.post("/v1/admin/bundles", &body)?;
-            spans.push((from, begun.elapsed(), status));
+            loads.end(Instant::now());
+            seconds += from.elapsed().as_secs_f64();
+            refused += usize::from(status != 200);
         }
-        anyhow::Ok(spans)
+        anyhow::Ok((seconds, refused))
     };
-    let (answers, spans) = std::thread::scope(|scope| {
+    let (tally, swapped) = std::thread::scope(|scope| {
         let swapping = scope.spawn(swapping);
-        let answers = work();
-        (answers, swapping.join())
+        let tally = work(&loads);
+        (tally, swapping.join())
     });
-    let (answers, spans) = (answers?, spans.map_err(|_| anyhow!("a thread has ended"))??);
-    let overlaps =
-        |of: &Answered| spans.iter().any(|(from, to, _)| of.due < *to && *from < of.due + of.took);
-    let (during, without): (Vec<&Answered>, Vec<&Answered>) =
-        good(&answers).partition(|of| overlaps(of));
-    let latency = |of: Vec<&Answered>| Percentiles::of(of.iter().map(|of| of.took).collect());
-    let (during, without) = (latency(during), latency(without));
-    let seconds: f64 =
-        spans.iter().map(|(from, to, _)| to.saturating_sub(*from).as_secs_f64()).sum();
-    let refused = spans.iter().filter(|(.., status)| *status != 200).count();
+    let tally = tally?;
+    let (seconds, refused) = swapped.map_err(|_| anyhow!("a thread has ended"))??;
+    let [during, without] = tally.loading.each_ref().map(Histogram::percentiles);
     let swapped = Swapped {
-        done: spans.len() - refused,
+        done: swaps - refused,
         refused,
-        mean_s: seconds / spans.len() as f64,
+        mean_s: seconds / *swaps as f64,
         ratio: during.p99 / without.p99,
         during,
         without,
     };
-    Ok((answers, Some(swapped)))
+    Ok((tally, Some(swapped)))
 }
