@@ -139,7 +139,10 @@ mod tests {
             (Init::He, true, 2.0 / 200.0),
         ] {
             let found = variance(init, rectified);
-            assert!((found / expected - 1.0).abs() < 0.03, "{init:?} {rectified}: {found} {expected}");
+            assert!(
+                (found / expected - 1.0).abs() < 0.03,
+                "{init:?} {rectified}: {found} {expected}"
+            );
         }
     }
 }

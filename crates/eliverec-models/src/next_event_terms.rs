@@ -89,8 +89,7 @@ struct Anchors {
 impl NextEventTerms {
     pub(crate) fn new(config: &NextEventConfig, site: &Site<'_>, builder: &Builder) -> Self {
         let map = |weight: f32| (weight > 0.0).then(|| builder.matrix(site.width, site.width));
-        let anchors =
-            || Anchors { next: map(config.weight), watched: map(config.watched_weight) };
+        let anchors = || Anchors { next: map(config.weight), watched: map(config.watched_weight) };
         Self {
             live: anchors(),
             product: site.products.then(anchors),

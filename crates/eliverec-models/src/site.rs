@@ -48,7 +48,10 @@ impl Site<'_> {
         let given = fields.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
         let domains = if self.products { 2 } else { 1 };
         let means = if self.tower.history_means { domains } else { 0 };
-        given.chain(MEANS.into_iter().take(means).flatten()).map(|name| (name, self.width)).collect()
+        given
+            .chain(MEANS.into_iter().take(means).flatten())
+            .map(|name| (name, self.width))
+            .collect()
     }
 
     /// Refuses to go on without a product side, which a cross-domain model is made of.

@@ -35,10 +35,8 @@ fn schema() -> Schema {
         last: None,
         half_life_s,
     };
-    let matches = vec![
-        of("clicked", History::Products, None),
-        of("watched", History::Channels, Some(100.0)),
-    ];
+    let matches =
+        vec![of("clicked", History::Products, None), of("watched", History::Channels, Some(100.0))];
     Schema { matches, ..toy::schema() }
 }
 

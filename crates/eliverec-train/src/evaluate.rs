@@ -113,14 +113,8 @@ pub fn batches(
 ) -> Result<ReadAhead, Error> {
     let lengths = scoring.config.settings().lengths();
     let impressions = scoring.config.training.batch_impressions;
-    let batches = feeds.batches(
-        split,
-        scoring.schema,
-        scoring.normalization,
-        lengths,
-        impressions,
-        None,
-    )?;
+    let batches =
+        feeds.batches(split, scoring.schema, scoring.normalization, lengths, impressions, None)?;
     Ok(ReadAhead::new(batches, Arc::clone(scoring.schema)))
 }
 

@@ -55,7 +55,9 @@ mod tests {
             let told = (0..updates).map(|_| {
                 let terms = [("watch".into(), 0.3), ("alignment".into(), value)];
                 let told = floors.update(&terms, &[("alignment_floor", 5.0), ("other_floor", 1.0)]);
-                assert!(told.iter().all(|line| line.contains("alignment") && line.contains("5.000")));
+                assert!(
+                    told.iter().all(|line| line.contains("alignment") && line.contains("5.000"))
+                );
                 told.len()
             });
             told.sum()

@@ -62,9 +62,9 @@ fn slow(feed: &Feed, schema: &Schema, of: &Match) -> Vec<f64> {
                 let theirs = values(feed, (to, &of.field), schema, event);
                 let ours = values(feed, (from, &of.of), schema, i);
                 if ours.iter().any(|x| *x != NO_ROW_ID && theirs.contains(x)) {
-                    sum += of.half_life_s.map_or(1.0, |h| {
-                        0.5_f64.powf(f64::from(ages[event]) / f64::from(h))
-                    });
+                    sum += of
+                        .half_life_s
+                        .map_or(1.0, |h| 0.5_f64.powf(f64::from(ages[event]) / f64::from(h)));
                 }
             }
             sum
@@ -74,8 +74,7 @@ fn slow(feed: &Feed, schema: &Schema, of: &Match) -> Vec<f64> {
 
 fn draw(schema: &Schema, random: &mut Random) -> Feed {
     let mut counts = || random.below(7);
-    let counts =
-        Counts { products: counts(), channels: counts(), candidates: 1 + random.below(4) };
+    let counts = Counts { products: counts(), channels: counts(), candidates: 1 + random.below(4) };
     let mut feed = toy::draw(schema, counts, 4, random);
     // Some that have no row.
     let Column::Ids(ids) = &mut feed.candidates.channel[0] else { panic!("ids") };
@@ -133,10 +132,18 @@ fn what_is_wrong_is_said() {
         assert!(message.contains(told) && message.contains("match.x"), "{message}");
     };
     let field = |of: &str, history: &str, field: &str, rest: &str| {
-        format!("{{ name = \"x\", of = \"{of}\", history = \"{history}\", field = \"{field}\"{rest} }}")
+        format!(
+            "{{ name = \"x\", of = \"{of}\", history = \"{history}\", field = \"{field}\"{rest} }}"
+        )
     };
-    wrong(&field("chanel_id", "channels", "channel_id", ""), "one of channel_id, price, tags, on_sale");
-    wrong(&field("channel_id", "products", "channel_id", ""), "one of product_id, price, labels, tag");
+    wrong(
+        &field("chanel_id", "channels", "channel_id", ""),
+        "one of channel_id, price, tags, on_sale",
+    );
+    wrong(
+        &field("channel_id", "products", "channel_id", ""),
+        "one of product_id, price, labels, tag",
+    );
     wrong(&field("channel_id", "products", "tag", ""), "different vocabularies");
     wrong(&field("price", "products", "price", ", last = 0"), "last");
     wrong(&field("price", "products", "price", ", half_life_s = -1.0"), "half_life_s");

@@ -25,7 +25,12 @@ pub struct TowerConfig {
 
 impl Default for TowerConfig {
     fn default() -> Self {
-        Self { widths: vec![200, 80], field_norm: FieldNorm::None, intra_dynamic: false, history_means: false }
+        Self {
+            widths: vec![200, 80],
+            field_norm: FieldNorm::None,
+            intra_dynamic: false,
+            history_means: false,
+        }
     }
 }
 

@@ -26,7 +26,8 @@ pub fn prefix_means(packed: Tensor<2>, rows: &Rows) -> Tensor<2> {
     let share = |i: usize, j: usize| if j <= i { 1.0 / (i + 1) as f32 } else { 0.0 };
     let shares: Vec<f32> =
         (0..longest).flat_map(|i| (0..longest).map(move |j| share(i, j))).collect();
-    let shares = Tensor::<2>::from_data(TensorData::new(shares, [longest, longest]), &padded.device());
+    let shares =
+        Tensor::<2>::from_data(TensorData::new(shares, [longest, longest]), &padded.device());
     let shares = shares.unsqueeze_dim::<3>(0).expand([feeds, longest, longest]);
     rows.pack(shares.matmul(padded))
 }

@@ -276,7 +276,9 @@ fn settings(r: &Reference) -> ModelSettings {
                 other => panic!("contrast = {other}"),
             };
         }
-        other @ (ModelConfig::Linear(_) | ModelConfig::Probe(_)) => panic!("{other:?} has no reference"),
+        other @ (ModelConfig::Linear(_) | ModelConfig::Probe(_)) => {
+            panic!("{other:?} has no reference")
+        }
     }
     settings
 }

@@ -124,10 +124,12 @@ fn transformer_block() {
     for ((name, scale), fused) in cases.into_iter().flat_map(|case| [(case, false), (case, true)]) {
         let x = r.leaf::<2>(&format!("{name}.input.x"));
         let config = TransformerConfig { width: 8, heads: r.number("heads"), ffn_ratio: 2, scale };
-        let block =
-            parameters::update(config.init(&Builder::new(&device(), Init::default())), |parameter, values| {
+        let block = parameters::update(
+            config.init(&Builder::new(&device(), Init::default())),
+            |parameter, values| {
                 values.copy_from_slice(r.values(&format!("{name}.input.{parameter}")));
-            });
+            },
+        );
         let rows = r.rows(&format!("{name}.input.lengths")).with_fused(fused);
         let output = block.forward(x.clone(), &rows);
         r.check(&format!("{name}.output.output"), &output);

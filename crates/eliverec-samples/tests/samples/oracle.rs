@@ -66,7 +66,8 @@ fn requests(arrivals: &[&Event], config: &SampleConfig) -> Vec<Request> {
         for event in &shown {
             let channel_id = event.channel_id.unwrap();
             if !dropped.contains(&channel_id)
-                && candidates.iter().all(|known| known.channel_id != channel_id) {
+                && candidates.iter().all(|known| known.channel_id != channel_id)
+            {
                 let (outcome, left) = outcome(arrivals, first, channel_id, config);
                 if left && !outcome.watched && config.below_threshold == BelowThreshold::Drop {
                     dropped.push(channel_id);
@@ -96,7 +97,12 @@ fn requests(arrivals: &[&Event], config: &SampleConfig) -> Vec<Request> {
     requests
 }
 
-fn outcome(arrivals: &[&Event], shown: &Event, channel: u64, config: &SampleConfig) -> (Outcome, bool) {
+fn outcome(
+    arrivals: &[&Event],
+    shown: &Event,
+    channel: u64,
+    config: &SampleConfig,
+) -> (Outcome, bool) {
     let last_ms = shown.ts_ms + config.attribution_window_ms;
     let arrived_by = Day::of(shown.ts_ms).unwrap().plus(2).unwrap().start_ms();
     let done: Vec<&&Event> = arrivals
