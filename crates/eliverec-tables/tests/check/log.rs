@@ -8,10 +8,12 @@ use eliverec_core::event::Scalar;
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
 use eliverec_core::seed::Random;
-use eliverec_core::{Dimension, Dimensions, Event, EventKind, toy};
+use eliverec_core::{Dimension, Dimensions, Event, EventKind, IdKind, IdKinds, toy};
 use eliverec_tables::check::{Checked, Level};
 use eliverec_tables::events::check::{CHECKS, log as log_events};
-use eliverec_tables::events::{Day, EventLog, EventWriter, Store, write_dimensions};
+use eliverec_tables::events::{
+    Day, EventLog, EventWriter, Store, write_dimensions, write_id_kinds,
+};
 use tempfile::TempDir;
 
 use super::{assert_all_planted, assert_clean, assert_found, of};
@@ -243,6 +245,24 @@ fn ids_not_kept() {
     let checked = after(&|ids| cast(ids, &DataType::Utf8), "request_id");
     let says = &of(&checked, "ids_not_kept")[0].says;
     assert_eq!(says, "request_id: text here, their 64-bit hash in feeds, scores and explanations");
+}
+
+#[test]
+fn the_kind_of_ids_is_that_of_the_files_unless_the_log_says_it() {
+    let (_folder, store) = Log::new().write();
+    let kinds = || EventLog::open(&store).unwrap().id_kinds().unwrap();
+    assert_eq!(kinds().of_group(Group::User), Some(IdKind::Integer));
+    assert!(!kinds().vocabularies.is_empty());
+    let path = store.root().join("users.parquet");
+    let text = |ids: ArrayRef| Some(cast(&ids, &DataType::Utf8));
+    write_foreign(&path, &changed(&rows_of(&path), &["user_id"], &text), 100);
+    assert_eq!(kinds().of_group(Group::User), Some(IdKind::Text));
+    // What says nothing says that nobody knows.
+    write_id_kinds(&IdKinds::default(), &store).unwrap();
+    assert!(kinds().is_empty());
+    fs_err::write(store.root().join("ids.toml"), "[columns]\nuser_id = \"hash\"\n").unwrap();
+    let error = EventLog::open(&store).unwrap().id_kinds().unwrap_err().to_string();
+    assert!(error.contains("ids.toml"), "{error}");
 }
 
 #[test]

@@ -41,6 +41,13 @@ fn a_run_becomes_a_bundle_that_stands_alone() {
     let step = best.replace("checkpoints/step", "run");
     let version = manifest["version"].as_str().unwrap().to_owned();
     assert!(version.starts_with(&format!("{step}-")), "{version}");
+    // Another content has another name, and the same has the same.
+    for (rows, is_same) in [("float32", true), ("float16", false), ("int8", false)] {
+        let words = format!("export --run run --feeds feeds --out {rows} --rows {rows}");
+        let other = &json(&sandbox, &words)["manifest"]["version"];
+        assert_eq!(*other == *version, is_same, "{rows}: {other} and {version}");
+        fs_err::remove_dir_all(sandbox.path(rows)).unwrap();
+    }
     assert_eq!(manifest["made_of"]["checkpoint"], best);
     assert_eq!(manifest["model"], "elive");
     assert_eq!(manifest["golden"]["requests"], 30);
