@@ -38,6 +38,7 @@ pub mod id_kinds;
 pub mod no_row;
 pub mod normalize;
 pub mod offsets;
+pub mod regular;
 pub mod schema;
 pub mod seed;
 pub mod table;

@@ -120,6 +120,10 @@ pub fn read(path: &Path) -> Result<RunResult, Error> {
 /// A file that does not parse, and a folder in its place.
 pub fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
     let damaged = |reason: String| Error::Damaged { path: path.into(), reason };
+    if fs_err::metadata(path).is_ok_and(|of| !of.is_file() && !of.is_dir()) {
+        // To open one would wait for ever.
+        return Err(damaged("is no regular file but a pipe, a socket or a device".into()));
+    }
     let bytes = fs_err::read(path).map_err(|error| match error.kind() {
         ErrorKind::IsADirectory => damaged("is a folder, where a file should be".into()),
         _ => error.into(),

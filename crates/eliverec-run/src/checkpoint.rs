@@ -16,7 +16,6 @@ use crate::checksums::Checksums;
 use crate::config::Config;
 use crate::durable;
 use crate::error::Error;
-use crate::feeds_read::FEEDS_READ_FILE;
 use crate::kept;
 use crate::run::{DENSE_FILE, RunDirectory};
 use crate::tensor_file;
@@ -109,18 +108,12 @@ impl Commit {
         self.checksums.as_ref().map_or(Ok(()), |checksums| checksums.check(run, checkpoints))
     }
 
-    /// What a person is told if the run keeps no checksums, or not the files that it was trained on.
-    pub fn unchecked(&self, run: &RunDirectory) -> Vec<String> {
+    /// What a person is told if the run keeps no checksums.
+    pub fn unchecked(&self, run: &RunDirectory) -> Option<String> {
         let path = run.path().display();
-        let checksums = self.checksums.is_none().then(|| {
+        self.checksums.is_none().then(|| {
             format!("{path}: this run keeps no checksums; whether its weights and settings are whole is not checked")
-        });
-        let feeds = (!run.path().join(FEEDS_READ_FILE).exists()).then(|| {
-            format!(
-                "{path}: does not say which files it was trained on; whether ids are written as they were there is not checked"
-            )
-        });
-        checksums.into_iter().chain(feeds).collect()
+        })
     }
 
     /// Makes it the commit point of a run.
@@ -154,7 +147,7 @@ pub struct Dense {
 pub fn read_commit(run: &RunDirectory) -> Result<Option<Commit>, Error> {
     let path = run.commit_file();
     let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
-    if !path.exists() {
+    if path.symlink_metadata().is_err() {
         return if run.committed_file().exists() {
             Err(damaged("is missing".into()))
         } else {

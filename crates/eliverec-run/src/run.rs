@@ -60,7 +60,8 @@ impl RunDirectory {
 
     /// Whether a run was begun here.
     pub fn exists(&self) -> bool {
-        self.config_file().is_file()
+        // Whatever stands there: what is no file is damage.
+        self.config_file().symlink_metadata().is_ok()
     }
 
     /// The directory.
@@ -147,6 +148,16 @@ impl RunDirectory {
         FeedsRead::open(&self.path.join(FEEDS_READ_FILE))
     }
 
+    /// What a person is told if the run does not keep the files that it is trained on, which nothing can be compared with then.
+    pub fn unknown_feeds(&self) -> Option<String> {
+        (!self.path.join(FEEDS_READ_FILE).exists()).then(|| {
+            format!(
+                "{}: does not say which files it was begun with; whether these are the same is not checked",
+                self.path.display()
+            )
+        })
+    }
+
     /// Writes what a run has besides its config.
     ///
     /// # Errors
@@ -210,11 +221,10 @@ impl RunDirectory {
                 }
             }
         }
-        let file = fs_err::OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(self.path.join("lock"))?;
+        let lock = self.path.join("lock");
+        kept::check(&lock)?;
+        let file =
+            fs_err::OpenOptions::new().create(true).write(true).truncate(false).open(lock)?;
         match file.try_lock() {
             Ok(()) => Ok(RunLock { _file: file, _made: made }),
             Err(std::fs::TryLockError::WouldBlock) => Err(wrong(

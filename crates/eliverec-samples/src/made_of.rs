@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use eliverec_core::checksum::Checksum;
+use eliverec_core::regular;
 use eliverec_tables::check::{Finding, Level};
 use eliverec_tables::events::{Day, EventLog, Marks};
 use eliverec_tables::layout::SAMPLES_FILES;
@@ -123,7 +124,7 @@ pub(crate) struct Verdict {
 
 /// By what a file of feeds is known.
 pub(crate) fn mark_of(path: &Path) -> Result<String, Error> {
-    let (bytes, checksum) = Checksum::of(fs_err::File::open(path)?)?;
+    let (bytes, checksum) = Checksum::of(regular::open(path)?)?;
     Ok(format!("{bytes} bytes, content {:016x}", checksum.value()))
 }
 
@@ -256,10 +257,7 @@ impl MadeOf {
     /// Reads it; `None` if it is not there. Days without a mark get that of the file that is `there`.
     pub(crate) fn read(path: &Path, there: &BTreeMap<Day, String>) -> Result<Option<Self>, Error> {
         let Some(text) = read(path)? else { return Ok(None) };
-        let wrong = |reason: String| Error::Feeds {
-            path: path.into(),
-            reason: format!("{reason}; remove the file, and all days are made again"),
-        };
+        let wrong = |reason: String| Error::Damaged { path: path.into(), reason };
         let file: Text =
             toml::from_str(&text).map_err(|e| wrong(format!("does not parse: {}", e.message())))?;
         let day = |text: &str| text.parse::<Day>().map_err(wrong);
@@ -431,6 +429,9 @@ mod tests {
         assert_eq!(MadeOf::read(&path, &BTreeMap::new()).unwrap(), Some(made_of));
         fs_err::write(&path, "days = [1]").unwrap();
         let message = MadeOf::read(&path, &BTreeMap::new()).unwrap_err().to_string();
-        assert!(message.contains("remove the file, and all days are made again"), "{message}");
+        assert!(
+            message.contains("remove it and let `eliverec samples` make all days again"),
+            "{message}"
+        );
     }
 }

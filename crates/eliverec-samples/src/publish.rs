@@ -375,6 +375,7 @@ fn check_recipe(path: &Path, recipe: &Recipe) -> Result<bool, Error> {
         None => Ok(false),
         Some(there) if there == text => Ok(true),
         Some(there) => {
+            parse_recipe(path, &there)?;
             let reason = format!(
                 "the feeds there were made with other settings ({}); choose another directory",
                 other_settings(&there, &text).join(", ")
@@ -412,5 +413,12 @@ pub(crate) fn read_recipe(path: &Path) -> Result<Recipe, Error> {
     let text = read(path)?.ok_or_else(|| {
         wrong("is not there, so the feeds beside it were not made by `eliverec samples`".into())
     })?;
-    toml::from_str(&text).map_err(|e| wrong(format!("does not parse: {}", e.message())))
+    parse_recipe(path, &text)
+}
+
+fn parse_recipe(path: &Path, text: &str) -> Result<Recipe, Error> {
+    toml::from_str(text).map_err(|e| Error::Damaged {
+        path: path.into(),
+        reason: format!("does not parse: {}", e.message()),
+    })
 }

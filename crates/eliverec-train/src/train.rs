@@ -75,7 +75,7 @@ pub fn train(
     pool.install(|| {
         let (read, unknown) = training_split::read(&run, &feeds)?;
         let mut lines = Vec::from_iter(unknown);
-        lines.extend(commit.into_iter().flat_map(|commit| commit.unchecked(&run)));
+        lines.extend(commit.and_then(|commit| commit.unchecked(&run)));
         if !run.exists() {
             lines.extend(training_split::check_labels(&feeds, &config)?);
             let notes = order.overrides.iter().map(|override_| format!("override: {override_}"));

@@ -62,7 +62,8 @@ fn open_run(path: &Path) -> Result<(Scorer, Commit), Error> {
 
 /// Tells if nothing says whether a run's files are whole.
 fn tell_unchecked(path: &Path, commit: &Commit) {
-    commit.unchecked(&RunDirectory::at(path)).iter().for_each(|line| tell(line));
+    let run = RunDirectory::at(path);
+    commit.unchecked(&run).into_iter().chain(run.unknown_feeds()).for_each(|line| tell(&line));
 }
 
 /// A table without lines, for a terminal.

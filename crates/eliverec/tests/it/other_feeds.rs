@@ -53,7 +53,10 @@ fn a_run_goes_on_with_its_own_feeds_only() {
     // Without its list of files a run is damaged.
     fs_err::remove_file(sandbox.path("run/feeds.toml")).unwrap();
     let message = sandbox.fail(RESUME, 1);
-    assert!(message.starts_with("error: run/feeds.toml: is missing; the run is damaged"), "{message}");
+    assert!(
+        message.starts_with("error: run/feeds.toml: is missing; the run is damaged"),
+        "{message}"
+    );
     // A run from before the files were kept goes on, and says what it cannot tell.
     let path = sandbox.path("run/checkpoint.json");
     let mut commit: serde_json::Value =
@@ -62,7 +65,7 @@ fn a_run_goes_on_with_its_own_feeds_only() {
     fs_err::write(&path, commit.to_string()).unwrap();
     let output = sandbox.run("evaluate --run run --feeds feeds --json");
     let told = text(&output.stderr);
-    assert!(told.contains("run: does not say which files it was trained on"), "{told}");
+    assert!(told.contains("run: does not say which files it was begun with"), "{told}");
     let output = sandbox.run(RESUME);
     let told = text(&output.stderr);
     assert!(output.status.success(), "{told}");

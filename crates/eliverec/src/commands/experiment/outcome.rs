@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use eliverec_core::regular;
 use eliverec_report::result::{USERS, file_name, users_to_json};
 use eliverec_report::{Curve, RunResult};
 use eliverec_run::{Scorer, durable};
@@ -36,7 +37,7 @@ impl Keeper {
         let begun = std::time::Instant::now();
         let (scorer, commit) = open_run(run)?;
         let detail = evaluate(&scorer, run, &self.feeds, Split::Test)?;
-        let log = fs_err::read_to_string(run.join("metrics.jsonl"))?;
+        let log = regular::read_to_string(&run.join("metrics.jsonl"))?;
         let log = Log::read(&log).with_context(|| format!("{}/metrics.jsonl", run.display()))?;
         let result = RunResult {
             experiment: self.experiment.clone(),
