@@ -59,9 +59,10 @@ pub enum Error {
 /// case, for it may be one of the program's own.
 pub fn is_wrong_input(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{
-        AlreadyExists, InvalidData, InvalidFilename, IsADirectory, NotADirectory,
+        AlreadyExists, InvalidData, InvalidFilename, IsADirectory, NotADirectory, NotSeekable,
     };
-    let kinds = [AlreadyExists, InvalidData, InvalidFilename, IsADirectory, NotADirectory];
+    let kinds =
+        [AlreadyExists, InvalidData, InvalidFilename, IsADirectory, NotADirectory, NotSeekable];
     kinds.contains(&error.kind())
 }
 

@@ -40,6 +40,7 @@ pub mod matching;
 pub mod no_row;
 pub mod normalize;
 pub mod offsets;
+pub mod regular;
 pub mod schema;
 mod schema_check;
 pub mod seed;

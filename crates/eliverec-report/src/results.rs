@@ -222,6 +222,11 @@ pub fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    if fs_err::metadata(path).is_ok_and(|of| !of.is_file() && !of.is_dir()) {
+        // To open one would wait for ever.
+        let reason = "is no regular file but a pipe, a socket or a device".into();
+        return Err(Error::Damaged { path: path.into(), reason });
+    }
     fs_err::read(path).map_err(|error| match error.kind() {
         ErrorKind::IsADirectory => {
             let reason = "is a folder, where a file should be".into();

@@ -239,7 +239,7 @@ impl Neighbours {
     /// # Errors
     /// [`Error::Damaged`] for one that is not what [`Neighbours::write`] wrote.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Self::from_bytes(&path.display().to_string(), &fs_err::read(path)?)
+        Self::from_bytes(&path.display().to_string(), &eliverec_core::regular::read(path)?)
     }
 
     /// Reads the bytes of a file called `name`.

@@ -130,7 +130,7 @@ impl ChannelVectors {
     /// # Errors
     /// [`Error::Damaged`] for one that is not what [`ChannelVectors::write`] wrote.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Self::from_bytes(&path.display().to_string(), &fs_err::read(path)?)
+        Self::from_bytes(&path.display().to_string(), &eliverec_core::regular::read(path)?)
     }
 
     /// Reads the bytes of a file called `name`.

@@ -122,7 +122,10 @@ impl Commit {
     /// What the file system says; the earlier one holds then.
     pub fn write(&self, run: &RunDirectory) -> Result<(), Error> {
         let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::other)?;
-        Ok(durable::write(&run.commit_file(), &text)?)
+        durable::write(&run.commit_file(), &text)?;
+        let mark = run.committed_file();
+        // After it, so that a run that is killed between them is not taken for one that has lost its commit point.
+        if mark.exists() { Ok(()) } else { Ok(durable::write(&mark, b"")?) }
     }
 }
 
@@ -140,13 +143,17 @@ pub struct Dense {
 /// Reads the commit point; `None` if nothing was committed yet.
 ///
 /// # Errors
-/// [`Error::Damaged`] if it does not parse or is of another version.
+/// [`Error::Damaged`] if it does not parse, is of another version, or is gone after it was there.
 pub fn read_commit(run: &RunDirectory) -> Result<Option<Commit>, Error> {
     let path = run.commit_file();
-    if !path.exists() {
-        return Ok(None);
-    }
     let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
+    if path.symlink_metadata().is_err() {
+        return if run.committed_file().exists() {
+            Err(damaged("is missing".into()))
+        } else {
+            Ok(None)
+        };
+    }
     let commit: Commit =
         serde_json::from_slice(&kept::bytes(&path)?).map_err(|e| damaged(e.to_string()))?;
     if commit.version != VERSION {
@@ -356,6 +363,12 @@ mod tests {
         let written = commit("a", "b");
         fs_err::write(run.commit_file(), serde_json::to_vec(&written).unwrap()).unwrap();
         assert_eq!(read_commit(&run).unwrap(), Some(written));
+        fs_err::remove_file(run.commit_file()).unwrap();
+        assert!(read_commit(&run).unwrap().is_none());
+        commit("a", "b").write(&run).unwrap();
+        fs_err::remove_file(run.commit_file()).unwrap();
+        let message = read_commit(&run).unwrap_err().to_string();
+        assert!(message.contains("checkpoint.json: is missing; the run is damaged"), "{message}");
         fs_err::write(run.commit_file(), "{\"version\": 1").unwrap();
         let message = read_commit(&run).unwrap_err().to_string();
         assert!(message.contains("checkpoint.json"), "{message}");

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use eliverec_core::checksum::Checksum;
+use eliverec_core::regular;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -66,7 +67,7 @@ fn names(checkpoints: &[&str]) -> impl Iterator<Item = String> {
 }
 
 fn mark(path: &Path) -> Result<String, Error> {
-    let file = fs_err::File::open(path).map_err(|error| kept::of_the_run(path, error))?;
+    let file = regular::open(path).map_err(|error| kept::of_the_run(path, error))?;
     let (bytes, checksum) = Checksum::of(file).map_err(|error| kept::of_the_run(path, error))?;
     Ok(format!("{bytes} bytes, content {:016x}", checksum.value()))
 }

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use eliverec_core::regular;
 use serde::{Deserialize, Serialize};
 
 use crate::durable;
@@ -51,7 +52,7 @@ impl FeedsRead {
     /// # Errors
     /// [`Error::Damaged`] if the file does not parse.
     pub fn open(path: &Path) -> Result<Option<Self>, Error> {
-        let text = match fs_err::read_to_string(path) {
+        let text = match regular::read_to_string(path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(kept::of_the_run(path, e)),

@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use eliverec_core::regular;
+
 use crate::error::Error;
 
 /// What a file holds.
@@ -10,7 +12,7 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::Damaged`] if there is no such file; what the system refuses.
 pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, Error> {
-    fs_err::read(path).map_err(|error| of_the_run(path, error))
+    regular::read(path).map_err(|error| of_the_run(path, error))
 }
 
 /// The same as text.
@@ -18,16 +20,57 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// As [`bytes`], and bytes that are no text.
 pub(crate) fn text(path: &Path) -> Result<String, Error> {
-    fs_err::read_to_string(path).map_err(|error| of_the_run(path, error))
+    regular::read_to_string(path).map_err(|error| of_the_run(path, error))
 }
 
 /// The error of opening or reading a file of a run.
-pub(crate) fn of_the_run(path: &Path, error: std::io::Error) -> Error {
+pub fn of_the_run(path: &Path, error: std::io::Error) -> Error {
     let reason = match error.kind() {
         ErrorKind::NotFound => "is missing",
-        ErrorKind::IsADirectory => "is a folder, where a file should be",
+        ErrorKind::IsADirectory => regular::A_FOLDER,
+        ErrorKind::NotSeekable => regular::NO_FILE,
         ErrorKind::InvalidData => "is not text",
         _ => return error.into(),
     };
     Error::Damaged { path: path.into(), reason: reason.into() }
+}
+
+/// Refuses what is there and no file, before it is opened for writing.
+///
+/// # Errors
+/// [`Error::Damaged`].
+pub fn check(path: &Path) -> Result<(), Error> {
+    match regular::check(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(of_the_run(path, error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_damage_and_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        check(&path).unwrap();
+        assert!(bytes(&path).unwrap_err().to_string().contains("pipe: is missing; the run is"));
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for (path, says) in [(path.as_path(), regular::NO_FILE), (folder.path(), regular::A_FOLDER)]
+        {
+            let told = format!("{}: {says}; the run is damaged", path.display());
+            let errors =
+                [bytes(path).unwrap_err(), text(path).unwrap_err(), check(path).unwrap_err()];
+            for error in errors {
+                assert!(matches!(error, Error::Damaged { .. }), "{error}");
+                assert!(error.to_string().starts_with(&told), "{error}");
+            }
+        }
+        let file = folder.path().join("file");
+        fs_err::write(&file, [0xff]).unwrap();
+        check(&file).unwrap();
+        assert_eq!(bytes(&file).unwrap(), [0xff]);
+        assert!(text(&file).unwrap_err().to_string().contains("is not text"));
+    }
 }

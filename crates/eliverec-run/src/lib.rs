@@ -6,7 +6,7 @@
 //! - [`run`]: the run directory and its lock; [`checkpoint`]: what is kept and the one commit point, with [`checksums`];
 //!   [`feeds_read`]: what it was made of.
 //! - [`score`]: from a batch to every output of a model, [`intents()`]: to what its users are after; [`device`]: where it computes.
-//! - [`durable`], [`tensor_file`]: files that survive a kill.
+//! - [`durable`], [`tensor_file`]: files that survive a kill; [`kept`]: and what is said of those that did not.
 
 pub mod checkpoint;
 pub mod checksums;
@@ -17,7 +17,7 @@ pub mod error;
 pub mod explained;
 pub mod feeds_read;
 mod intents;
-mod kept;
+pub mod kept;
 pub mod overrides;
 pub mod presets;
 pub mod run;

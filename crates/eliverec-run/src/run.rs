@@ -8,6 +8,7 @@
 //! RUN/metrics.jsonl        one line per update and evaluation
 //! RUN/checkpoints/step-*/  weights, accumulators, rows
 //! RUN/checkpoint.json      names the current and the best checkpoint, with checksums of what is not rows: the one commit point
+//! RUN/committed            empty; there since the first checkpoint.json, so that one that is gone is noticed
 //! RUN/lock                 held while training
 //! ```
 
@@ -22,7 +23,8 @@ use crate::feeds_read::{FEEDS_READ_FILE, FeedsRead};
 use crate::kept;
 
 /// What stands in a run from its beginning and decides about its numbers.
-pub(crate) const SETTLED_FILES: [&str; 3] = ["config.toml", "schema.toml", "normalization.json"];
+pub(crate) const SETTLED_FILES: [&str; 4] =
+    ["config.toml", "schema.toml", "normalization.json", FEEDS_READ_FILE];
 
 /// The file of a checkpoint that holds all but rows.
 pub(crate) const DENSE_FILE: &str = "dense.safetensors";
@@ -58,7 +60,8 @@ impl RunDirectory {
 
     /// Whether a run was begun here.
     pub fn exists(&self) -> bool {
-        self.config_file().is_file()
+        // Whatever stands there: what is no file is damage.
+        self.config_file().symlink_metadata().is_ok()
     }
 
     /// The directory.
@@ -78,6 +81,11 @@ impl RunDirectory {
     /// The commit point.
     pub fn commit_file(&self) -> PathBuf {
         self.path.join("checkpoint.json")
+    }
+
+    /// Says that there was a commit point.
+    pub(crate) fn committed_file(&self) -> PathBuf {
+        self.path.join("committed")
     }
 
     /// Holds one directory per checkpoint.
@@ -140,6 +148,16 @@ impl RunDirectory {
         FeedsRead::open(&self.path.join(FEEDS_READ_FILE))
     }
 
+    /// What a person is told if the run does not keep the files that it is trained on, which nothing can be compared with then.
+    pub fn unknown_feeds(&self) -> Option<String> {
+        (!self.path.join(FEEDS_READ_FILE).exists()).then(|| {
+            format!(
+                "{}: does not say which files it was begun with; whether these are the same is not checked",
+                self.path.display()
+            )
+        })
+    }
+
     /// Writes what a run has besides its config.
     ///
     /// # Errors
@@ -186,8 +204,16 @@ impl RunDirectory {
         fs_err::create_dir_all(&self.path)?;
         if !self.exists() {
             // A run that was killed before it had a config has left some of these.
-            const OURS: [&str; 7] =
-                ["lock", "schema", "normalization", "feeds", "checkpoints", "checkpoint", "config"];
+            const OURS: [&str; 8] = [
+                "lock",
+                "schema",
+                "normalization",
+                "feeds",
+                "checkpoints",
+                "checkpoint",
+                "committed",
+                "config",
+            ];
             for entry in fs_err::read_dir(&self.path)? {
                 let stem = Path::new(&entry?.file_name()).file_stem().map(ToOwned::to_owned);
                 if !OURS.iter().any(|ours| stem.as_deref() == Some((*ours).as_ref())) {
@@ -195,11 +221,10 @@ impl RunDirectory {
                 }
             }
         }
-        let file = fs_err::OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(self.path.join("lock"))?;
+        let lock = self.path.join("lock");
+        kept::check(&lock)?;
+        let file =
+            fs_err::OpenOptions::new().create(true).write(true).truncate(false).open(lock)?;
         match file.try_lock() {
             Ok(()) => Ok(RunLock { _file: file, _made: made }),
             Err(std::fs::TryLockError::WouldBlock) => Err(wrong(

@@ -44,6 +44,35 @@ pub(crate) fn differing_days(feeds: &Path) -> Result<(DifferingDays, Option<Find
     Ok((days.into_iter().filter_map(|day| Some((day, why(day)?))).collect(), None))
 }
 
+/// Tells days whose feeds were made and are gone. Looks at names only; feeds that do not say which days there should be give nothing.
+///
+/// # Errors
+/// Files that cannot be read.
+pub fn missing_days(feeds: &Path) -> Result<Option<Finding>, Error> {
+    let Some(made) = MadeOf::read(&feeds.join(MADE_OF_FILE), &BTreeMap::new())? else {
+        return Ok(None);
+    };
+    let mut there = BTreeSet::new();
+    for split in Split::ALL {
+        there.extend(files(&feeds.join(split.name()))?.iter().filter_map(|file| day_of(file)));
+    }
+    let gone: Vec<String> =
+        made.days.keys().filter(|day| !there.contains(day)).map(Day::to_string).collect();
+    Ok((!gone.is_empty()).then(|| Finding {
+        check: "days_missing",
+        level: Level::Warning,
+        place: gone[0].clone(),
+        says: format!(
+            "{MADE_OF_FILE} has {} days whose feeds are not there: {}",
+            gone.len(),
+            gone.join(", ")
+        ),
+        count: gone.len() as u64,
+        of: made.days.len() as u64,
+        advice: "run `eliverec samples` again, which makes missing days; in another folder to have others than all days",
+    }))
+}
+
 fn not_known(days: u64) -> Finding {
     Finding {
         check: "days_not_known",

@@ -33,6 +33,17 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// What is kept beside the feeds does not hold what it should.
+    #[error(
+        "{path}: {reason}; the file is damaged, remove it and let `eliverec samples` make all days again",
+        path = path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not parse.
+        reason: String,
+    },
     /// The query engine gave up.
     #[error("samples: {0}")]
     Engine(String),
@@ -48,7 +59,7 @@ impl Error {
             Self::Tables(error) => error.is_bad_input(),
             Self::Io(error) => eliverec_core::error::is_wrong_input(error),
             Self::Features(_) | Self::Config { .. } | Self::Feeds { .. } => true,
-            Self::Engine(_) => false,
+            Self::Damaged { .. } | Self::Engine(_) => false,
             Self::Shared(error) => error.is_bad_input(),
         }
     }
@@ -57,7 +68,7 @@ impl Error {
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Tables(error) => error.path(),
-            Self::Feeds { path, .. } => Some(path),
+            Self::Feeds { path, .. } | Self::Damaged { path, .. } => Some(path),
             Self::Shared(error) => error.path(),
             Self::Io(_) | Self::Features(_) | Self::Config { .. } | Self::Engine(_) => None,
         }

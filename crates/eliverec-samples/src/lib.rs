@@ -61,7 +61,7 @@ mod users;
 mod wire;
 
 pub use config::{BelowThreshold, LEAST_MEMORY_BYTES, SampleConfig};
-pub use days_made::DifferingDays;
+pub use days_made::{DifferingDays, missing_days};
 pub use error::Error;
 pub use made_of::MADE_OF_FILE;
 pub use other_log::other_log;

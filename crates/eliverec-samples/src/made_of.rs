@@ -7,12 +7,16 @@
 //! the day after comes or grows, and they are made again until it is followed by another. Folders that the log has dropped at its
 //! beginning change nothing; the days made of them stay.
 //!
+//! And a day stays only if it was made with the settings that are asked for: they stand here, too, so that days are not taken for those
+//! of other settings when `samples.toml` is gone or was edited.
+//!
 //! Not by the clock: which arrivals are there says the log, whatever time it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use eliverec_core::checksum::Checksum;
+use eliverec_core::regular;
 use eliverec_tables::check::{Finding, Level};
 use eliverec_tables::events::{Day, EventLog, Marks};
 use eliverec_tables::layout::SAMPLES_FILES;
@@ -61,13 +65,27 @@ impl LogFiles {
 
     /// The first day of arrival, from `from` on, whose files are not those of `before`, and which of them.
     pub(crate) fn first_change(&self, before: &Self, from: Option<Day>) -> Option<(Day, String)> {
-        let first = self.first().max(from)?;
         let days: BTreeSet<Day> = before.days.keys().chain(self.days.keys()).copied().collect();
-        days.range(first..).find_map(|day| {
+        days.into_iter().filter(|day| from <= Some(*day)).find_map(|day| {
             let none = Marks::new();
-            let of = |files: &'_ Self| files.days.get(day).cloned().unwrap_or_else(|| none.clone());
-            Some((*day, difference(&of(self), &of(before))?))
+            let of =
+                |files: &'_ Self| files.days.get(&day).cloned().unwrap_or_else(|| none.clone());
+            Some((day, difference(&of(self), &of(before))?))
         })
+    }
+
+    /// Which table is not the one that it was, and how.
+    pub(crate) fn other_table(&self, before: &Self) -> Option<String> {
+        difference(&self.tables, &before.tables)
+    }
+
+    /// With the days that the log had before its first one now.
+    pub(crate) fn with_dropped(mut self, before: &Self) -> Self {
+        if let Some(first) = self.first() {
+            let dropped = before.days.range(..first);
+            self.days.extend(dropped.map(|(day, marks)| (*day, marks.clone())));
+        }
+        self
     }
 }
 
@@ -87,6 +105,8 @@ pub(crate) struct MadeOf {
     /// Those whose feeds are what the files give, and what their own files are known by.
     pub(crate) days: BTreeMap<Day, String>,
     pub(crate) files: LogFiles,
+    /// What they were made with, as `samples.toml` has it; `None` of a program that did not keep it here.
+    pub(crate) settings: Option<String>,
 }
 
 /// What becomes of the days that are there.
@@ -104,20 +124,22 @@ pub(crate) struct Verdict {
 
 /// By what a file of feeds is known.
 pub(crate) fn mark_of(path: &Path) -> Result<String, Error> {
-    let (bytes, checksum) = Checksum::of(fs_err::File::open(path)?)?;
+    let (bytes, checksum) = Checksum::of(regular::open(path)?)?;
     Ok(format!("{bytes} bytes, content {:016x}", checksum.value()))
 }
 
-/// Judges the days that are `there`, with what their files are known by now. The log has the files `now` and is read from day `from` on; feeds are `asked` for on
-/// some days.
+/// Judges the days that are `there`, with what their files are known by now; `before` what they were made of, or why that is not known.
+/// The log has the files `now` and is read from day `from` on; feeds are `asked` for on some days.
 pub(crate) fn judge(
     there: &BTreeMap<Day, String>,
-    before: Option<&MadeOf>,
+    before: Result<&MadeOf, &str>,
     now: &LogFiles,
     from: Option<Day>,
     asked: impl Fn(Day) -> bool,
 ) -> Verdict {
-    let change = before.and_then(|before| now.first_change(&before.files, from));
+    let (before, unknown) = (before.ok(), before.err().unwrap_or_default());
+    // What the log has dropped at its beginning is no change of the days that it has.
+    let change = before.and_then(|before| now.first_change(&before.files, now.first().max(from)));
     let (mut verdict, mut dropped, mut left) = (Verdict::default(), Vec::new(), Vec::new());
     let mut again = Vec::new();
     let was_first = before.and_then(|before| before.files.first());
@@ -134,7 +156,7 @@ pub(crate) fn judge(
             (Some((_, why)), _) => why.clone(),
             (None, Some(_)) if made.is_some() => OTHER_FILE.to_owned(),
             (None, Some(_)) => format!("{MADE_OF_FILE} does not have them"),
-            (None, None) => format!("{MADE_OF_FILE} is not there to tell what they were made of"),
+            (None, None) => unknown.to_owned(),
         };
         if known && touched.is_none() {
             verdict.valid.insert(day);
@@ -165,8 +187,8 @@ pub(crate) fn judge(
         )
     });
     note(&dropped, &|why| format!("kept, though the log has dropped their arrivals and {why}"));
-    verdict.findings.extend(shorter(&verdict.again, there.len(), (was_first, now.first()), from));
-    if let Some(why) = before.and_then(|before| difference(&now.tables, &before.files.tables))
+    verdict.findings.extend(shorter(&verdict, there.len(), (was_first, now.first()), from));
+    if let Some(why) = before.and_then(|before| now.other_table(&before.files))
         && let Some(span) = span(&verdict.valid.iter().copied().collect::<Vec<_>>())
     {
         verdict.notes.push(format!(
@@ -180,16 +202,34 @@ pub(crate) fn judge(
 /// What is said of a day whose file has been replaced or damaged since.
 pub(crate) const OTHER_FILE: &str = "its file of feeds is not the one that was written";
 
-/// What is found of days made again of a log that begins later than it did, where features draw on days that are gone.
+/// What is found of a log that begins later than it did, where features draw on days that are gone: of the days made again of it, and
+/// otherwise of those that are kept.
 fn shorter(
-    again: &BTreeSet<Day>,
+    verdict: &Verdict,
     there: usize,
     (was_first, first): (Option<Day>, Option<Day>),
     from: Option<Day>,
 ) -> Option<Finding> {
     let drawn_on = |first: Day| from.map_or(first, |from| first.max(from));
     let (began, begins) = (drawn_on(was_first?), drawn_on(first?));
-    let days: Vec<Day> = again.iter().copied().filter(|_| began < begins).collect();
+    if began >= begins {
+        return None;
+    }
+    let of = |days: &BTreeSet<Day>| days.iter().copied().collect::<Vec<Day>>();
+    let (days, kept) = (of(&verdict.again), of(&verdict.valid));
+    if days.is_empty() {
+        return Some(Finding {
+            check: "log_differs",
+            level: Level::Warning,
+            place: span(&kept)?,
+            says: format!(
+                "kept as they were made of a log whose first day was {began}, and is {begins} now: they know what is not in it any more"
+            ),
+            count: kept.len() as u64,
+            of: there as u64,
+            advice: "keep the folders of a log as long as features draw on them",
+        });
+    }
     Some(Finding {
         check: "log_shortened",
         level: Level::Warning,
@@ -217,10 +257,7 @@ impl MadeOf {
     /// Reads it; `None` if it is not there. Days without a mark get that of the file that is `there`.
     pub(crate) fn read(path: &Path, there: &BTreeMap<Day, String>) -> Result<Option<Self>, Error> {
         let Some(text) = read(path)? else { return Ok(None) };
-        let wrong = |reason: String| Error::Feeds {
-            path: path.into(),
-            reason: format!("{reason}; remove the file, and all days are made again"),
-        };
+        let wrong = |reason: String| Error::Damaged { path: path.into(), reason };
         let file: Text =
             toml::from_str(&text).map_err(|e| wrong(format!("does not parse: {}", e.message())))?;
         let day = |text: &str| text.parse::<Day>().map_err(wrong);
@@ -235,12 +272,14 @@ impl MadeOf {
             let mark = file.feeds.get(&text).or_else(|| there.get(&of)).cloned();
             made.extend(mark.map(|mark| (of, mark)));
         }
-        Ok(Some(Self { days: made, files: LogFiles { tables: file.tables, days } }))
+        let files = LogFiles { tables: file.tables, days };
+        Ok(Some(Self { days: made, files, settings: file.settings }))
     }
 
     /// Puts it on disk, whole.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
         let text = Text {
+            settings: self.settings.clone(),
             days: self.days.keys().map(Day::to_string).collect(),
             feeds: self.days.iter().map(|(day, mark)| (day.to_string(), mark.clone())).collect(),
             tables: self.files.tables.clone(),
@@ -258,6 +297,8 @@ impl MadeOf {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    settings: Option<String>,
     days: Vec<String>,
     /// By day.
     #[serde(default)]
@@ -296,8 +337,8 @@ mod tests {
 
     #[test]
     fn a_day_is_made_again_until_the_day_after_the_next_has_come() {
-        let before = MadeOf { days: made(&[0, 1, 2]), files: files(&[0, 1, 2]) };
-        let judged = |now: &LogFiles| judge(&made(&[0, 1, 2]), Some(&before), now, None, |_| true);
+        let before = MadeOf { days: made(&[0, 1, 2]), files: files(&[0, 1, 2]), settings: None };
+        let judged = |now: &LogFiles| judge(&made(&[0, 1, 2]), Ok(&before), now, None, |_| true);
         let same = judged(&files(&[0, 1, 2]));
         assert_eq!(same, Verdict { valid: days(&[0, 1, 2]), ..Verdict::default() });
         let grown = judged(&files(&[0, 1, 2, 3]));
@@ -317,31 +358,37 @@ mod tests {
 
     #[test]
     fn what_a_log_drops_at_its_beginning_changes_nothing() {
-        let before = MadeOf { days: made(&[0, 1, 2]), files: files(&[0, 1, 2]) };
-        let judged = judge(&made(&[0, 1, 2]), Some(&before), &files(&[2, 3]), None, |_| true);
+        let before = MadeOf { days: made(&[0, 1, 2]), files: files(&[0, 1, 2]), settings: None };
+        let judged = judge(&made(&[0, 1, 2]), Ok(&before), &files(&[2, 3]), None, |_| true);
         assert_eq!((judged.valid, judged.again), (days(&[0, 1]), days(&[2])));
         let [found] = &judged.findings[..] else { panic!("{:?}", judged.findings) };
         assert_eq!((found.check, found.place.as_str()), ("log_shortened", "2024-06-02"));
         let told = "made again of a log whose first day is 2024-06-02, and was 2024-05-31 before";
         assert!(found.says.starts_with(told), "{}", found.says);
+        // None is made again.
+        let same = judge(&made(&[0, 1, 2]), Ok(&before), &files(&[1, 2]), None, |_| true);
+        let [found] = &same.findings[..] else { panic!("{:?}", same.findings) };
+        assert_eq!((found.check, found.count), ("log_differs", 3));
+        // What was dropped is known on.
+        assert_eq!(files(&[1, 2]).with_dropped(&before.files), files(&[0, 1, 2]));
         // Nothing that features draw on is gone.
         let limited =
-            judge(&made(&[0, 1, 2]), Some(&before), &files(&[2, 3]), Some(day(2)), |_| true);
+            judge(&made(&[0, 1, 2]), Ok(&before), &files(&[2, 3]), Some(day(2)), |_| true);
         assert_eq!((limited.again, limited.findings), (days(&[2]), vec![]));
     }
 
     #[test]
     fn a_day_whose_file_is_another_is_made_again() {
-        let before = MadeOf { days: made(&[0, 1, 2]), files: files(&[0, 1, 2]) };
+        let before = MadeOf { days: made(&[0, 1, 2]), files: files(&[0, 1, 2]), settings: None };
         let mut there = made(&[0, 1, 2]);
         there.insert(day(1), "another".into());
-        let judged = judge(&there, Some(&before), &files(&[0, 1, 2]), None, |_| true);
+        let judged = judge(&there, Ok(&before), &files(&[0, 1, 2]), None, |_| true);
         assert_eq!((judged.valid, judged.again), (days(&[0, 2]), days(&[1])));
         let told = "2024-06-01: made again, for its file of feeds is not the one that was written";
         assert_eq!(judged.notes, [told]);
         // The log has no more what it could be made of.
         there.insert(day(0), "another".into());
-        let judged = judge(&there, Some(&before), &files(&[1, 2]), None, |_| true);
+        let judged = judge(&there, Ok(&before), &files(&[1, 2]), None, |_| true);
         assert_eq!((&judged.valid, &judged.again), (&days(&[2]), &days(&[1])));
         assert!(judged.notes[1].contains("kept, though the log has dropped"), "{judged:?}");
     }
@@ -357,18 +404,18 @@ mod tests {
 
     #[test]
     fn days_not_asked_for_stay_and_are_told() {
-        let before = MadeOf { days: made(&[0, 1]), files: files(&[0, 1]) };
+        let before = MadeOf { days: made(&[0, 1]), files: files(&[0, 1]), settings: None };
         let asked = |of| of == day(1);
         let mut now = files(&[0, 1]);
         now.days.get_mut(&day(0)).unwrap().insert("file 0".into(), "otherwise".into());
         now.tables.insert("users.parquet".into(), "otherwise".into());
-        let judged = judge(&made(&[0, 1]), Some(&before), &now, None, asked);
+        let judged = judge(&made(&[0, 1]), Ok(&before), &now, None, asked);
         assert_eq!((&judged.valid, &judged.again), (&days(&[]), &days(&[1])));
         assert_eq!(judged.notes.len(), 2, "{judged:?}");
         assert!(judged.notes[1].starts_with("2024-05-31: kept, though not what"), "{judged:?}");
-        let unknown = judge(&made(&[0]), None, &files(&[0, 1]), None, |_| true);
+        let unknown = judge(&made(&[0]), Err("nobody knows"), &files(&[0, 1]), None, |_| true);
         assert_eq!(unknown.again, days(&[0]));
-        assert!(unknown.notes[0].contains("samples-log.toml is not there"), "{unknown:?}");
+        assert!(unknown.notes[0].contains("made again, for nobody knows"), "{unknown:?}");
     }
 
     #[test]
@@ -376,11 +423,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(MADE_OF_FILE);
         assert_eq!(MadeOf::read(&path, &BTreeMap::new()).unwrap(), None);
-        let made_of = MadeOf { days: made(&[0, 1]), files: files(&[0, 1, 2]) };
+        let settings = Some("stay_threshold_s = 3\n[features]\n".to_owned());
+        let made_of = MadeOf { days: made(&[0, 1]), files: files(&[0, 1, 2]), settings };
         made_of.write(&path).unwrap();
         assert_eq!(MadeOf::read(&path, &BTreeMap::new()).unwrap(), Some(made_of));
         fs_err::write(&path, "days = [1]").unwrap();
         let message = MadeOf::read(&path, &BTreeMap::new()).unwrap_err().to_string();
-        assert!(message.contains("remove the file, and all days are made again"), "{message}");
+        assert!(
+            message.contains("remove it and let `eliverec samples` make all days again"),
+            "{message}"
+        );
     }
 }

@@ -8,25 +8,32 @@ use eliverec_tables::events::EventLog;
 
 use crate::error::Error;
 use crate::made_of::{LogFiles, MADE_OF_FILE, MadeOf};
+use crate::publish::{RECIPE_FILE, read_recipe};
 
-/// Tells that a log is not the one that the feeds of a directory were made of: a file of a day that both have is another, or has come
-/// or gone. Days that a log has got since, or dropped at its beginning, are none of this, nor is a log of feeds that do not say what they
-/// were made of.
+/// Tells that a log is not the one that the feeds of a directory were made of: a file of a day that they drew on is another, or has come
+/// or gone, also at the log's beginning, or a table is another. Days that a log has got since are none of this, nor is a log of feeds
+/// that do not say what they were made of.
 ///
 /// # Errors
 /// Files that cannot be read.
-pub fn other_log(feeds: &Path, log: &EventLog) -> Result<Option<Finding>, Error> {
+pub fn other_log(feeds: &Path, log: &EventLog) -> Result<Vec<Finding>, Error> {
     let Some(made) = MadeOf::read(&feeds.join(MADE_OF_FILE), &BTreeMap::new())? else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
+    let recipe = feeds.join(RECIPE_FILE);
+    let from = if recipe.exists() { read_recipe(&recipe)?.first_day() } else { None };
     let now = LogFiles::of(log)?.up_to(made.files.last());
-    Ok(now.first_change(&made.files, None).map(|(day, why)| Finding {
+    let finding = |place: String, why: String| Finding {
         check: "log_differs",
         level: Level::Warning,
-        place: day.to_string(),
+        place,
         says: format!("the log is not as it was when the feeds were made: {why}"),
         count: 1,
         of: 1,
         advice: "give the log that the feeds were made of, or make them again of this one",
-    }))
+    };
+    let day = now.first_change(&made.files, from);
+    let day = day.map(|(day, why)| finding(day.to_string(), why));
+    let table = now.other_table(&made.files).map(|why| finding("tables".into(), why));
+    Ok(day.into_iter().chain(table).collect())
 }

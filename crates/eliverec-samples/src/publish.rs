@@ -41,6 +41,8 @@ pub(crate) struct FeedDays {
     made_of: MadeOf,
     /// What there is to find about days that are made again.
     findings: Vec<Finding>,
+    /// Whether the settings that they were made with are kept beside them.
+    settings_known: bool,
     /// Whether the directory is one that this run has made.
     is_new: bool,
     /// The directory, locked: the lock ends with the process, however it ends.
@@ -81,7 +83,7 @@ impl FeedDays {
             Err(TryLockError::Error(e)) => return Err(e.into()),
         }
         check_schema(&path.join(SCHEMA_FILE), schema)?;
-        check_recipe(&path.join(RECIPE_FILE), recipe)?;
+        let settings_known = check_recipe(&path.join(RECIPE_FILE), recipe)?;
         let mut there = BTreeMap::new();
         for split in Split::ALL {
             for file in files(&path.join(split.name()))? {
@@ -107,7 +109,17 @@ impl FeedDays {
         let (path, schema) = (path.into(), schema.clone());
         let (again, made_of) = (BTreeSet::new(), MadeOf::default());
         let findings = Vec::new();
-        Ok(Self { path, schema, there, again, made_of, findings, is_new, _lock: lock })
+        Ok(Self {
+            path,
+            schema,
+            there,
+            again,
+            made_of,
+            findings,
+            settings_known,
+            is_new,
+            _lock: lock,
+        })
     }
 
     /// Finds out which days would come out otherwise now that the log has these files; gives what there is to say about them.
@@ -123,14 +135,44 @@ impl FeedDays {
         let there = self.there.iter().map(mark).collect::<Result<BTreeMap<_, _>, Error>>()?;
         let before = MadeOf::read(&path, &there)?;
         let asked = |day| config.asks_for(day);
-        let verdict = made_of::judge(&there, before.as_ref(), &files, recipe.first_day(), asked);
+        let settings = settings_text(&self.path.join(RECIPE_FILE), recipe)?;
+        let others = before.as_ref().and_then(|before| before.settings.as_ref());
+        let other_settings = !self.settings_known || others.is_some_and(|of| *of != settings);
+        let known = match &before {
+            _ if !self.settings_known => Err(format!(
+                "{RECIPE_FILE} is not there to tell with which settings they were made"
+            )),
+            _ if other_settings => {
+                Err(format!("{MADE_OF_FILE} has other settings than {RECIPE_FILE}"))
+            }
+            Some(before) => Ok(before),
+            None => Err(format!("{MADE_OF_FILE} is not there to tell what they were made of")),
+        };
+        let known = known.as_ref().map_err(String::as_str).copied();
+        let verdict = made_of::judge(&there, known, &files, recipe.first_day(), asked);
+        if let Some(day) = there.keys().find(|day| other_settings && !verdict.again.contains(day)) {
+            let reason = format!(
+                "{}, and the feeds of {day} cannot be made again, for it is not asked for or the log has no more what they were made \
+                 of; choose another directory",
+                known.err().unwrap_or_default()
+            );
+            return Err(Error::Feeds { path: self.path.clone(), reason });
+        }
         self.again = verdict.again;
         self.findings = verdict.findings;
-        let valid = there.into_iter().filter(|(day, _)| verdict.valid.contains(day));
-        self.made_of = MadeOf { days: valid.collect(), files };
+        let days = there.into_iter().filter(|(day, _)| verdict.valid.contains(day));
+        let days: BTreeMap<_, _> = days.collect();
+        let files = match known {
+            Ok(before) if !days.is_empty() => files.with_dropped(&before.files),
+            _ => files,
+        };
+        self.made_of = MadeOf { days, files, settings: Some(settings.clone()) };
         // Before the first of them is made again, so that a killed run leaves no day that seems to be what it is not.
         if before.as_ref() != Some(&self.made_of) {
             self.made_of.write(&path)?;
+        }
+        if !self.settings_known {
+            write(&self.path.join(RECIPE_FILE), &settings)?;
         }
         Ok(verdict.notes)
     }
@@ -320,15 +362,20 @@ fn check_schema(path: &Path, schema: &Schema) -> Result<(), Error> {
     Err(Error::Feeds { path: path.into(), reason })
 }
 
-fn check_recipe(path: &Path, recipe: &Recipe) -> Result<(), Error> {
-    let text = toml::to_string(recipe).map_err(|e| Error::Feeds {
-        path: path.into(),
-        reason: format!("cannot be written: {e}"),
-    })?;
+/// The settings as they are kept.
+fn settings_text(path: &Path, recipe: &Recipe) -> Result<String, Error> {
+    toml::to_string(recipe)
+        .map_err(|e| Error::Feeds { path: path.into(), reason: format!("cannot be written: {e}") })
+}
+
+/// Refuses other settings than those that are kept; whether any are.
+fn check_recipe(path: &Path, recipe: &Recipe) -> Result<bool, Error> {
+    let text = settings_text(path, recipe)?;
     match read(path)? {
-        None => write(path, &text),
-        Some(there) if there == text => Ok(()),
+        None => Ok(false),
+        Some(there) if there == text => Ok(true),
         Some(there) => {
+            parse_recipe(path, &there)?;
             let reason = format!(
                 "the feeds there were made with other settings ({}); choose another directory",
                 other_settings(&there, &text).join(", ")
@@ -366,5 +413,12 @@ pub(crate) fn read_recipe(path: &Path) -> Result<Recipe, Error> {
     let text = read(path)?.ok_or_else(|| {
         wrong("is not there, so the feeds beside it were not made by `eliverec samples`".into())
     })?;
-    toml::from_str(&text).map_err(|e| wrong(format!("does not parse: {}", e.message())))
+    parse_recipe(path, &text)
+}
+
+fn parse_recipe(path: &Path, text: &str) -> Result<Recipe, Error> {
+    toml::from_str(text).map_err(|e| Error::Damaged {
+        path: path.into(),
+        reason: format!("does not parse: {}", e.message()),
+    })
 }

@@ -9,9 +9,9 @@ use datafusion_physical_plan::execute_stream;
 use eliverec_core::Dimensions;
 use eliverec_features::FeatureId;
 use eliverec_tables::Split;
-use eliverec_tables::check::Part;
+use eliverec_tables::check::{Part, Read};
 use eliverec_tables::events::check::{ids_not_kept, read_of};
-use eliverec_tables::events::rejected::REJECTED_FOLDER;
+use eliverec_tables::events::rejected::{REJECTED_FOLDER, remove_rejected};
 use eliverec_tables::events::{Day, EventLog, RejectedWriter, Store};
 use futures::StreamExt;
 use tokio::runtime::Runtime;
@@ -88,21 +88,17 @@ pub fn samples(
     of_days.sort_by_key(|of_day| of_day.day);
     let waiting =
         std::mem::replace(&mut *lock(&context.source.rejected), RejectedRows::new(None, &[]));
+    if of_days.is_empty() {
+        // What a directory without feeds had set aside would be of no use.
+        drop(waiting);
+        remove_rejected(feeds)?;
+        return Err(no_feeds(&context.source, feeds));
+    }
     waiting.finish()?;
-    if !config.lenient && feeds.join(REJECTED_FOLDER).exists() {
-        fs_err::remove_dir_all(feeds.join(REJECTED_FOLDER))?;
+    if !config.lenient && remove_rejected(feeds)? {
         notes.push(format!(
             "{REJECTED_FOLDER}: removed, for every row that was read is an event now"
         ));
-    }
-    if of_days.is_empty() {
-        let reason = match (of_log.first(), of_log.last()) {
-            (Some(first), Some(last)) => format!(
-                "no feeds, for no request is on the days asked for; the log's events arrived from {first} to {last}"
-            ),
-            _ => "no feeds".into(),
-        };
-        return Err(Error::Feeds { path: feeds.into(), reason });
     }
     let Source { log, dimensions, .. } = &*context.source;
     let files = of_log.iter().map(|day| log.files(*day).len() as u64).sum();
@@ -113,6 +109,24 @@ pub fn samples(
     summary.checked.findings.extend(ids_not_kept(log, of_log.iter().copied())?);
     summary.notes.extend(summary.too_late(config.features.allowed_lateness_ms));
     Ok(summary)
+}
+
+/// What is said if no day has feeds.
+fn no_feeds(source: &Source, feeds: &Path) -> Error {
+    let summary = source.counters.summary(Vec::new(), Vec::new(), |_| Read::default());
+    let aside = match (summary.rows_rejected(), summary.rows_in) {
+        (0, _) => String::new(),
+        (aside, all) => format!(
+            ", and {aside} of its {all} rows are no events; without --lenient the first of them is told"
+        ),
+    };
+    let reason = match (source.days.first(), source.days.last()) {
+        (Some(first), Some(last)) => format!(
+            "no feeds, for no request is on the days asked for; the log's events arrived from {first} to {last}{aside}"
+        ),
+        _ => "no feeds".into(),
+    };
+    Error::Feeds { path: feeds.into(), reason }
 }
 
 /// The error that is told of a run. Several days are read at once by several plans, so of several bad rows and files any is met
@@ -158,10 +172,8 @@ fn source(
     let mut writer = None;
     if config.lenient {
         // Every run reads all rows, so it writes all rejected ones.
-        match fs_err::remove_dir_all(feeds.join(REJECTED_FOLDER)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
-            _ => writer = Some(RejectedWriter::new(&Store::local(feeds)?)),
-        }
+        remove_rejected(feeds)?;
+        writer = Some(RejectedWriter::new(&Store::local(feeds)?));
     }
     Ok(Source {
         rejected: Mutex::new(RejectedRows::new(writer, &of_log)),

@@ -3,16 +3,24 @@
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
+use eliverec_core::regular;
+
 use crate::error::Error;
 
 /// The text of a file, if it is there.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, Error> {
-    match fs_err::read_to_string(path) {
+    match regular::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) if e.kind() == ErrorKind::IsADirectory => {
             let reason = "is a folder, where a file should be; rename it or move it away";
             Err(Error::Feeds { path: path.into(), reason: reason.into() })
+        }
+        Err(e) if e.kind() == ErrorKind::NotSeekable => {
+            Err(Error::Feeds { path: path.into(), reason: regular::NO_FILE.into() })
+        }
+        Err(e) if e.kind() == ErrorKind::InvalidData => {
+            Err(Error::Damaged { path: path.into(), reason: "is not text".into() })
         }
         Err(e) => Err(e.into()),
     }

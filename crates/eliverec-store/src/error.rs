@@ -1,6 +1,9 @@
 //! The crate's errors: sentences that name the file, vocabulary or option.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use eliverec_core::regular;
 
 /// What can go wrong with a store.
 #[derive(Debug, thiserror::Error)]
@@ -40,4 +43,17 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+}
+
+impl Error {
+    /// The error of opening or reading a file of a saved store.
+    pub(crate) fn of_kept(path: &Path, error: std::io::Error) -> Self {
+        let reason = match error.kind() {
+            ErrorKind::NotFound => "is missing",
+            ErrorKind::IsADirectory => regular::A_FOLDER,
+            ErrorKind::NotSeekable => regular::NO_FILE,
+            _ => return error.into(),
+        };
+        Self::Damaged { path: path.into(), reason: reason.into() }
+    }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use eliverec_core::regular;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +42,7 @@ pub(crate) struct Entry {
 impl Manifest {
     pub(crate) fn read(directory: &Path) -> Result<Self, Error> {
         let path = directory.join(MANIFEST);
-        let text = fs::read_to_string(&path)?;
+        let text = regular::read_to_string(&path).map_err(|e| Error::of_kept(&path, e))?;
         let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
         let manifest: Self = serde_json::from_str(&text)
             .map_err(|error| damaged(format!("is not the manifest of a store ({error})")))?;
@@ -199,7 +200,7 @@ pub(crate) fn load(tables: &mut [Table], seed: u64, directory: &Path) -> Result<
     for (index, table) in tables.iter_mut().enumerate() {
         let (name, checksum) = manifest.row_file(index);
         let path = directory.join(name);
-        let file = fs::File::open(&path)?;
+        let file = regular::open(&path).map_err(|e| Error::of_kept(&path, e))?;
         let length = file.metadata()?.len();
         let stored =
             read_table(table, seed, BufReader::with_capacity(1 << 20, file), length, &path)?;

@@ -115,7 +115,7 @@ impl MappedTable {
         checksum: u64,
     ) -> Result<Self, Error> {
         let damaged = |reason: String| Error::Damaged { path: path.into(), reason };
-        let map = MappedFile::open(path)?;
+        let map = MappedFile::open(path).map_err(|e| Error::of_kept(path, e))?;
         let header = map.first_chunk().ok_or_else(|| damaged("ends too early".into()))?;
         let (header, layout) = Header::parse(header, map.len() as u64).map_err(damaged)?;
         let saved_name = &map[HEADER_BYTES..][..header.name_bytes as usize];

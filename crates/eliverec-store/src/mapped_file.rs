@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
+use eliverec_core::regular;
 use memmap2::Mmap;
 
 /// A file that nobody changes while it is mapped: those of saved stores and of bundles appear by rename and are replaced as a
@@ -20,7 +20,7 @@ impl MappedFile {
     /// # Errors
     /// What the file system says; the message names the path.
     pub fn open(path: &Path) -> std::io::Result<Self> {
-        let file = fs::File::open(path)?;
+        let file = regular::open(path)?;
         #[expect(unsafe_code, reason = "a memory map can change under its reader")]
         // SAFETY: whoever writes such files writes them under temporary names and never again after the rename. Any bytes are
         // valid here, and every access is checked against the length of the map.

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
+use eliverec_core::regular;
 use parquet::errors::Result as ParquetResult;
 use parquet::file::reader::{ChunkReader, Length};
 
@@ -22,10 +23,10 @@ pub(crate) enum Contents {
 impl Contents {
     /// Opens a file.
     pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
-        let mut file = fs_err::File::open(path)?;
+        let mut file = regular::open(path)?;
         let length = file.metadata()?.len();
         if length > SMALL_BYTES {
-            return Ok(Self::Large(file.into_parts().0));
+            return Ok(Self::Large(file));
         }
         let mut bytes = Vec::with_capacity(length as usize + 1);
         file.read_to_end(&mut bytes)?;

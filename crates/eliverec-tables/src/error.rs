@@ -196,6 +196,9 @@ impl Error {
     pub(crate) fn parquet(path: &Path, reason: &impl ToString) -> Self {
         let reason = reason.to_string();
         let line = reason.lines().next().unwrap_or_default().trim_end_matches('.');
+        if line.contains("encrypt") || line.contains("decrypt") {
+            return Self::Unsupported { path: path.into(), reason: "it is encrypted".into() };
+        }
         let lacking = ["Disabled feature at compile time: ", "NYI: "];
         match lacking.iter().find_map(|words| Some(line.split_once(words)?.1)) {
             Some(what) => Self::Unsupported { path: path.into(), reason: lacks(what) },
@@ -245,6 +248,13 @@ mod tests {
             let told = error.to_string();
             assert!(told.starts_with("a.parquet: this program does not read it ("), "{told}");
             assert!(told.contains(expected) && !told.contains("whole"), "{told}");
+        }
+        for reader in [
+            "Parquet error: Parquet file has an encrypted footer but the encryption feature is disabled",
+            "Parquet error: the file is encrypted, but no decryption properties were given",
+        ] {
+            let told = Error::parquet(path, &reader).to_string();
+            assert!(told.contains("does not read it (it is encrypted)"), "{told}");
         }
         let error = Error::parquet(path, &"EOF: file size of 3 is less than footer");
         assert!(matches!(error, Error::Parquet { .. }), "{error}");

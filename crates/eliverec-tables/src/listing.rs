@@ -9,6 +9,8 @@
 
 use std::path::Path;
 
+use eliverec_core::regular;
+
 use crate::error::Error;
 use crate::layout::SCHEMA_FILE;
 
@@ -19,7 +21,7 @@ const DEEPEST: usize = 16;
 pub(crate) fn unreadable(path: &Path) -> Option<&'static str> {
     match fs_err::metadata(path) {
         Ok(of) if of.is_file() || of.is_dir() => None,
-        Ok(_) => Some("is no regular file but a pipe, a socket or a device; move it away"),
+        Ok(_) => Some(regular::NO_FILE),
         Err(_) => path.is_symlink().then_some("is a link that leads nowhere; mend it or remove it"),
     }
 }

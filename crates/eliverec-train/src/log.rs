@@ -7,6 +7,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 use eliverec_metrics::Report;
+use eliverec_run::kept;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -92,6 +93,7 @@ impl MetricsLog {
     /// # Errors
     /// [`eliverec_run::Error::Damaged`] if the file is shorter than that.
     pub fn open(path: &Path, bytes: u64) -> Result<Self, Error> {
+        kept::check(path)?;
         let mut file =
             fs_err::OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
         let length = file.metadata()?.len();

@@ -10,7 +10,9 @@ use std::time::Instant;
 
 use eliverec_core::seed::{numbered, stream};
 use eliverec_core::{Normalization, Schema};
-use eliverec_run::checkpoint::{Finish, TrainingPosition, read_commit, remove_leftovers};
+use eliverec_run::checkpoint::{
+    Finish, TrainingPosition, map_store, read_commit, remove_leftovers,
+};
 use eliverec_run::{Config, Prepared, RunDirectory, Scoring};
 use eliverec_tables::{FeedDirectory, Shuffle, Split};
 
@@ -151,6 +153,10 @@ impl<'a> Training<'a> {
                 return Err(eliverec_run::Error::Run { path, reason }.into());
             }
             checkpoint::load(&run.path().join(&commit.current), &config, &schema, &mut learner)?;
+            if commit.best != commit.current {
+                // What the run is for in the end is not to be found damaged only then.
+                map_store(&run.path().join(&commit.best), &config, &schema)?;
+            }
             (position, metrics_bytes) = (commit.position, commit.metrics_bytes);
         }
         let log = MetricsLog::open(&run.metrics_file(), metrics_bytes)?;

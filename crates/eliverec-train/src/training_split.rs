@@ -25,11 +25,7 @@ pub(crate) fn read(
         return Ok((now, None));
     }
     let Some(before) = run.feeds_read()? else {
-        let line = format!(
-            "{}: does not say which files it was begun with; whether these are the same is not checked",
-            run.path().display()
-        );
-        return Ok((now, Some(line)));
+        return Ok((now, run.unknown_feeds()));
     };
     match before.difference(&now) {
         None => Ok((now, None)),

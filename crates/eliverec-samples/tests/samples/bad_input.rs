@@ -75,6 +75,31 @@ fn lenient_runs_set_wrong_rows_aside() {
         samples(&mended.logs(), &site.feeds(), &config, |_| ()).unwrap();
         assert!(!folder.exists());
     }
+    // What somebody else has put there is not the program's to remove.
+    fs_err::create_dir_all(folder.join("mine")).unwrap();
+    for name in ["part-00000.parquet", "notes.txt", "mine/part-00000.parquet"] {
+        fs_err::write(folder.join(name), name).unwrap();
+    }
+    for lenient in [true, false] {
+        samples(&mended.logs(), &site.feeds(), &SampleConfig { lenient, ..config() }, |_| ())
+            .unwrap();
+        let left: Vec<String> = files(&folder).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(left, ["mine/part-00000.parquet", "notes.txt"]);
+    }
+}
+
+/// A log of which no row is an event gives no feeds, says so, and leaves nothing.
+#[test]
+fn a_log_without_an_event_leaves_nothing() {
+    let site = Site::new(&events(SHAPE, 1));
+    let rows = misplaced(&site);
+    for day in [first_day(), day(1)] {
+        let folder = site.logs().join(format!("events/date={day}"));
+        fs_err::remove_file(folder.join("part-00000.parquet")).unwrap();
+    }
+    let told = fails(&site, &SampleConfig { lenient: true, ..config() });
+    assert!(told.contains(&format!("{rows} of its {rows} rows are no events")), "{told}");
+    assert!(!site.feeds().exists());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use eliverec_core::Dimension;
 use eliverec_core::event::{Event, EventKind, Scalar};
 use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
-use eliverec_samples::{Made, Summary, samples};
+use eliverec_samples::{Made, SampleConfig, Summary, samples};
 use eliverec_tables::events::EventLog;
 use eliverec_tables::events::{EventWriter, Store, write_dimensions};
 use proptest::prelude::*;
@@ -225,4 +225,45 @@ fn tables_that_change_make_no_day_again() {
     let anew = site.other("anew");
     site.run_to(&anew, &config());
     assert!(feeds(files(&anew)) != feeds(before));
+}
+
+/// Days made with other settings are not taken for those of this run because nothing beside them says so.
+#[test]
+fn days_whose_settings_are_gone_are_made_again() {
+    let log = events(Shape { requests: 200, events: 400, days: 3, grain_ms: 1_000 }, 9);
+    let site = Site::new(&log);
+    site.run(&config());
+    let settings = site.feeds().join(eliverec_samples::RECIPE_FILE);
+    let mut other = config();
+    other.features.stay_threshold_s *= 10.0;
+    let whole = site.other("whole");
+    site.run_to(&whole, &other);
+    let refused = || {
+        let error = samples(&site.logs(), &site.feeds(), &other, |_| ()).unwrap_err();
+        assert!(error.is_bad_input(), "{error}");
+        error.to_string()
+    };
+    assert!(refused().contains("made with other settings"));
+    fs_err::remove_file(&settings).unwrap();
+    // Not all of them can be.
+    let asked = SampleConfig { from: Some(day(1)), ..other.clone() };
+    let error = samples(&site.logs(), &site.feeds(), &asked, |_| ()).unwrap_err().to_string();
+    assert!(error.contains("cannot be made again") && !settings.exists(), "{error}");
+    let summary = site.run(&other);
+    assert!(summary.days.iter().all(|day| day.made == Made::Again), "{summary}");
+    let why =
+        "made again, for samples.toml is not there to tell with which settings they were made";
+    assert!(summary.to_string().contains(why), "{summary}");
+    assert!(files(&site.feeds()) == files(&whole));
+    // Nor if what says so was edited.
+    let text = fs_err::read_to_string(&settings).unwrap();
+    let before = site.other("before");
+    site.run_to(&before, &config());
+    let edited = fs_err::read_to_string(before.join(eliverec_samples::RECIPE_FILE)).unwrap();
+    assert_ne!(text, edited);
+    fs_err::write(&settings, edited).unwrap();
+    let summary = site.run(&config());
+    let why = "made again, for samples-log.toml has other settings than samples.toml";
+    assert!(summary.to_string().contains(why), "{summary}");
+    assert!(files(&site.feeds()) == files(&before));
 }

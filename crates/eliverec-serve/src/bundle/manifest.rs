@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use eliverec_core::IdKinds;
+use eliverec_core::{IdKinds, regular};
 use eliverec_store::Precision;
 use serde::{Deserialize, Serialize};
 
+use super::golden::GOLDEN_FILE;
 use super::sha256;
 use crate::error::Error;
 
@@ -175,8 +176,11 @@ impl Manifest {
     /// Reads the manifest of the bundle at `path`.
     pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
         let file = path.join(MANIFEST_FILE);
-        match fs_err::read(&file) {
+        match regular::read(&file) {
             Ok(bytes) => Ok(bytes),
+            Err(e) if e.kind() == ErrorKind::NotFound && path.join(GOLDEN_FILE).exists() => {
+                Err(Error::refused(&file, "is missing"))
+            }
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 Err(Error::Bundle {
                     path: path.into(),
@@ -186,7 +190,10 @@ impl Manifest {
                 })
             }
             Err(e) if e.kind() == ErrorKind::IsADirectory => {
-                Err(Error::refused(&file, "is a folder, where a file should be"))
+                Err(Error::refused(&file, regular::A_FOLDER))
+            }
+            Err(e) if e.kind() == ErrorKind::NotSeekable => {
+                Err(Error::refused(&file, regular::NO_FILE))
             }
             Err(e) => Err(e.into()),
         }

@@ -1,6 +1,7 @@
 //! Rows of a log that are no events: set aside in a Parquet file of their own, so that nothing is silently dropped.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
@@ -41,6 +42,41 @@ impl Rejected {
         } = self;
         Error::Row { path, row_group, row, column, reason }
     }
+}
+
+/// Removes what a [`RejectedWriter`] has left in the folder `rejected` of a directory, and the folder if nothing else lies in it; whether
+/// there was anything.
+///
+/// # Errors
+/// What the file system says.
+pub fn remove_rejected(directory: &Path) -> Result<bool, Error> {
+    let folder = directory.join(REJECTED_FOLDER);
+    let entries = match fs_err::read_dir(&folder) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+        entries => entries?,
+    };
+    let (mut removed, mut others) = (false, false);
+    for entry in entries {
+        let entry = entry?;
+        if is_part(&entry.file_name().to_string_lossy()) && entry.path().is_file() {
+            fs_err::remove_file(entry.path())?;
+            removed = true;
+        } else {
+            others = true;
+        }
+    }
+    if !others {
+        fs_err::remove_dir(&folder)?;
+    }
+    Ok(removed)
+}
+
+/// Whether a file of this name is one of rejected rows, or one on its way.
+fn is_part(name: &str) -> bool {
+    let name =
+        name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial")).unwrap_or(name);
+    let number = name.strip_prefix("part-").and_then(|name| name.strip_suffix(".parquet"));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Writes `rejected/part-NNNNN.parquet` of a store; no file if no row is rejected. Dropped without

@@ -1,6 +1,7 @@
 //! CSV tables with a header line, gzipped, read row by row. Every error names the file, and line and column if it has them.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::str::FromStr;
@@ -57,7 +58,7 @@ pub(super) struct Table {
     header: StringRecord,
     row: StringRecord,
     rows: Rc<Cell<u64>>,
-    reader: csv::Reader<MultiGzDecoder<fs_err::File>>,
+    reader: csv::Reader<EndedLines<MultiGzDecoder<fs_err::File>>>,
 }
 
 impl Table {
@@ -79,11 +80,13 @@ impl Table {
                 format!("has no {name}; give the folder that holds the set's .csv.gz files");
             return Err(Error::directory(&folder.path, reason));
         }
-        let mut reader = csv::Reader::from_reader(MultiGzDecoder::new(fs_err::File::open(&file)?));
+        let text = EndedLines::of(MultiGzDecoder::new(fs_err::File::open(&file)?));
+        let mut reader = csv::Reader::from_reader(text);
         let header = match reader.headers() {
             Ok(header) => header.clone(),
             Err(error) => return Err(unreadable(&file, error)),
         };
+        check_line(&file, &header, &header)?;
         let mut indices = [0; N];
         for (index, column) in indices.iter_mut().zip(columns) {
             let mut places = header.iter().enumerate().filter(|(_, name)| *name == column);
@@ -109,6 +112,11 @@ impl Table {
     /// others would quietly lack what it tells.
     pub(super) fn advance(&mut self) -> Result<bool, Error> {
         let more = self.reader.read_record(&mut self.row);
+        let is_whole =
+            |error: &csv::Error| matches!(error.kind(), csv::ErrorKind::UnequalLengths { .. });
+        if more.as_ref().map_or_else(is_whole, |more| *more) {
+            check_line(&self.file, &self.header, &self.row)?;
+        }
         let more = more.map_err(|error| unreadable(&self.file, error))?;
         self.rows.set(self.rows.get() + u64::from(more));
         if self.rows.get() == 0 {
@@ -203,6 +211,49 @@ impl Table {
             column: self.header[column].into(),
             reason,
         }
+    }
+}
+
+/// Refuses a row with a value over the end of a line: a quote that nobody closed takes in the rows that follow it.
+fn check_line(file: &Path, header: &StringRecord, row: &StringRecord) -> Result<(), Error> {
+    let Some(column) = row.iter().position(|value| value.contains(['\n', '\r'])) else {
+        return Ok(());
+    };
+    let name = header.get(column).unwrap_or_default().lines().next().unwrap_or_default();
+    Err(Error::Source {
+        path: file.into(),
+        line: row.position().map_or(1, csv::Position::line),
+        column: name.into(),
+        reason: "a quote (\") opens a value that goes on after the end of the line; close it there, or write it twice within \
+                 quotes, and values without line breaks"
+            .into(),
+    })
+}
+
+/// A text whose last line has an end, so that a value goes on after it only if its quote was not closed.
+struct EndedLines<R> {
+    text: R,
+    last: u8,
+}
+
+impl<R> EndedLines<R> {
+    /// An empty text has no line to end.
+    const fn of(text: R) -> Self {
+        Self { text, last: b'\n' }
+    }
+}
+
+impl<R: io::Read> io::Read for EndedLines<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut read = self.text.read(bytes)?;
+        if read == 0 && self.last != b'\n' && !bytes.is_empty() {
+            bytes[0] = b'\n';
+            read = 1;
+        }
+        if let Some(last) = read.checked_sub(1) {
+            self.last = bytes[last];
+        }
+        Ok(read)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Reads a score file, of `eliverec score` or of any other system.
 
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, StructArray};
 use eliverec_core::feed::Column;
+use eliverec_core::regular;
 use eliverec_core::schema::Group;
 use eliverec_core::seed::numbered;
 use eliverec_core::task::{P_WATCH, Task, TaskKind};
@@ -49,10 +50,15 @@ impl ScoreTable {
     /// # Errors
     /// A file that cannot be read, a missing column, a null, a number that is no probability.
     pub fn read(path: &Path, schema: &Schema) -> Result<Self, Error> {
-        let file = match fs_err::File::open(path) {
-            Ok(file) if !path.is_dir() => file.into_parts().0,
-            Ok(_) => return Err(Error::directory(path, "is a folder, where a file should be")),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+        let file = match regular::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::IsADirectory => {
+                return Err(Error::directory(path, regular::A_FOLDER));
+            }
+            Err(e) if e.kind() == ErrorKind::NotSeekable => {
+                return Err(Error::directory(path, regular::NO_FILE));
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => {
                 let reason = "no such file; `eliverec score --out FILE` writes one";
                 return Err(Error::directory(path, reason));
             }

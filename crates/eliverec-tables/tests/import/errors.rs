@@ -61,6 +61,37 @@ fn wrong_values_are_named_with_file_line_and_column() {
     }
 }
 
+/// A quote that nobody closes would take in the rows after it, whichever column it stands in.
+#[test]
+fn a_value_that_goes_on_after_its_line_is_refused() {
+    let note = |notes: [&str; 3], end: &str| {
+        let rows: Vec<String> = notes
+            .iter()
+            .enumerate()
+            .map(|(i, note)| format!("1,2,{},train,{note}", i + 3))
+            .collect();
+        let text = format!("user_id,room_id,ts_s,split,note\n{}{end}", rows.join("\n"));
+        message("driver-live", folder(&[("events.csv.gz", text.as_str())]).path())
+    };
+    let refused = "a quote (\") opens a value that goes on after the end of the line";
+    for (notes, line) in [
+        (["n", "\"n", "n"], 3),
+        (["\"n", "n", "n\""], 2),
+        (["\"n", "\"n", "n"], 2),
+        (["\"n,\"", "n", "\"n"], 4),
+    ] {
+        for end in ["\n", ""] {
+            let told = note(notes, end);
+            assert_names(&told, &[&format!("events.csv.gz: line {line}: note: {refused}")]);
+        }
+    }
+    // Closed quotes, and one within a value, are no fault.
+    assert_names(&note(["\"a, b\"", "5\" screen", "\"\"\"\""], ""), &["no feed comes"]);
+    let header = "user_id,room_id,ts_s,split,\"note\n1,2,3,train,n\n";
+    let told = message("driver-live", folder(&[("events.csv.gz", header)]).path());
+    assert_names(&told, &["events.csv.gz: line 1: note: ", refused]);
+}
+
 /// A column of a set's tables stands in the header once, and an item in its table.
 #[test]
 fn what_stands_twice_is_refused_by_name() {

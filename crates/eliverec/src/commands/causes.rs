@@ -53,7 +53,7 @@ impl Causes {
     pub(super) fn checked(&self, logs: &Path, feeds: &Path) -> anyhow::Result<Checked> {
         let part = Part { name: "truth".into(), files: 1, rows: self.rows, impressions: None };
         let log = EventLog::open(&Store::open(logs)?)?;
-        let findings = other_log(feeds, &log)?.into_iter().collect();
+        let findings = other_log(feeds, &log)?;
         Ok(Checked { read: Read::of(vec![part], Vec::new()), findings, ..Checked::default() })
     }
 

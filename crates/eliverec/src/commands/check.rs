@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use eliverec_features::FeatureConfig;
+use eliverec_samples::missing_days;
 use eliverec_tables::check::{Checked, Finding, Level, feeds};
 use eliverec_tables::events::check::log;
 use eliverec_tables::events::{EventLog, Store};
@@ -37,7 +38,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         let lateness_ms = FeatureConfig::default().allowed_lateness_ms;
         log(&EventLog::open(&Store::open(path)?)?, lateness_ms)?
     } else {
-        feeds(&FeedDirectory::open(path)?)?
+        let findings = missing_days(path)?.into_iter().collect();
+        feeds(&FeedDirectory::open(path)?)?.and(Checked { findings, ..Checked::default() })
     };
     if arguments.json {
         print_json(&checked)?;

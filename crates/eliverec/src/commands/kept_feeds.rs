@@ -54,8 +54,18 @@ impl KeptFeeds {
         Err(eliverec_run::Error::Run { path: path.into(), reason }.into())
     }
 
-    /// Keeps their files beside the results, which are all on them.
+    /// Keeps their files beside the results, which are all on them. What was begun on other feeds is refused, whether it has a result
+    /// yet or not.
     pub(super) fn keep(&self) -> Result<(), Error> {
+        if let Some(difference) =
+            FeedsRead::open(&self.file)?.and_then(|before| before.difference(&self.now))
+        {
+            let reason = format!(
+                "what is here was begun on other feeds ({difference}); choose another --out, or remove this file if there is nothing \
+                 to go on with"
+            );
+            return Err(eliverec_run::Error::Run { path: self.file.clone(), reason }.into());
+        }
         Ok(self.now.write(&self.file)?)
     }
 }

@@ -53,7 +53,7 @@ fn tell(sentence: &str) {
     let _ = writeln!(std::io::stderr(), "{sentence}");
 }
 
-/// Opens a run's best checkpoint, and tells if it keeps no checksums.
+/// Opens a run's best checkpoint, and tells what of it cannot be checked.
 fn open_run(path: &Path) -> Result<(Scorer, Commit), Error> {
     let (scorer, commit) = Scorer::open(path)?;
     tell_unchecked(path, &commit);
@@ -62,9 +62,8 @@ fn open_run(path: &Path) -> Result<(Scorer, Commit), Error> {
 
 /// Tells if nothing says whether a run's files are whole.
 fn tell_unchecked(path: &Path, commit: &Commit) {
-    if let Some(line) = commit.unchecked(&RunDirectory::at(path)) {
-        tell(&line);
-    }
+    let run = RunDirectory::at(path);
+    commit.unchecked(&run).into_iter().chain(run.unknown_feeds()).for_each(|line| tell(&line));
 }
 
 /// A table without lines, for a terminal.

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use eliverec_run::Error;
+use eliverec_run::{Error, kept};
 use indicatif::HumanDuration;
 
 use super::tell;
@@ -113,7 +113,9 @@ fn work<J: Display>(
 /// Makes a directory of results and takes it for this process, until the file is dropped.
 pub(super) fn lock(results: &Path) -> Result<fs_err::File, Error> {
     fs_err::create_dir_all(results)?;
-    let lock = fs_err::File::create(results.join(".lock"))?;
+    let lock = results.join(".lock");
+    kept::check(&lock)?;
+    let lock = fs_err::File::create(lock)?;
     lock.try_lock().map_err(|_| Error::Run {
         path: results.into(),
         reason: "another process is running it; wait for that or choose another --out".into(),

@@ -102,7 +102,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     bar.finish_and_clear();
     let mut measured = measured?;
     if let Some(log) = &log {
-        let findings = other_log(feeds.path(), log)?.into_iter().collect();
+        let findings = other_log(feeds.path(), log)?;
         measured.checked = measured.checked.and(Checked { findings, ..Checked::default() });
     }
     let run = opened.as_ref().zip(arguments.run.as_deref()).map(|((scorer, commit), path)| {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use eliverec_run::checkpoint::Finish;
-use eliverec_tables::check::promises;
+use eliverec_samples::missing_days;
+use eliverec_tables::check::{Checked, promises};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::{Progress, TrainingEnd, TrainingOrder, train};
 use serde_json::json;
@@ -76,6 +77,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         Progress::Lines(Box::new(std::io::stderr()))
     };
     let checked = promises(&feeds, &[Split::Train, Split::Validation], &[Split::Validation])?;
+    let findings = missing_days(feeds.path())?.into_iter().collect();
+    let checked = checked.and(Checked { findings, ..Checked::default() });
     let outcome = train(&order, progress, stop_on_interrupt()?)?;
     let run = arguments.out.display();
     let next = format!("eliverec evaluate --run {run} --feeds {}", arguments.feeds.display());

@@ -50,10 +50,8 @@ fn a_damaged_run_bundle_or_result_is_one_kind_of_error() {
     assert!(files.len() > 6, "{files:?}");
     for (file, words) in &files {
         for how in DAMAGES {
-            // Without these there is no run, no bundle; a run of a program before has no feeds.toml.
-            let is_named =
-                ["checkpoint.json", "manifest.json"].iter().any(|name| file.ends_with(name));
-            if how == "gone" && (is_named || file.ends_with("run/feeds.toml")) {
+            // Without it there is no bundle.
+            if how == "gone" && file.ends_with("manifest.json") {
                 continue;
             }
             damaged(&sandbox, file, how, || assert_damaged(&sandbox, words, file, how));
@@ -77,6 +75,42 @@ fn a_damaged_run_bundle_or_result_is_one_kind_of_error() {
             });
         }
     }
+}
+
+/// Without its commit point a run of which there was one is damaged, and not begun anew; nor is its best checkpoint found damaged only
+/// when it is asked for.
+#[test]
+fn a_run_that_has_lost_a_part_is_not_gone_on_with() {
+    let sandbox = Sandbox::new();
+    let train = "train --config config.toml --feeds feeds --out run --resume training.patience=0";
+    sandbox.succeed(&format!("{train} training.max_steps=24"));
+    let commit = fs_err::read_to_string(sandbox.path("run/checkpoint.json")).unwrap();
+    let commit: serde_json::Value = serde_json::from_str(&commit).unwrap();
+    let (current, best) = (commit["current"].as_str().unwrap(), commit["best"].as_str().unwrap());
+    assert_ne!(current, best, "no run to test with; let it go on longer");
+    let metrics = fs_err::read(sandbox.path("run/metrics.jsonl")).unwrap();
+    let resume = "train --feeds feeds --out run --resume";
+    damaged(&sandbox, "run/checkpoint.json", "gone", || {
+        assert_damaged(&sandbox, resume, "run/checkpoint.json", "gone");
+        assert!(
+            sandbox.path("run").join(current).is_dir() && sandbox.path("run").join(best).is_dir()
+        );
+        assert_eq!(fs_err::read(sandbox.path("run/metrics.jsonl")).unwrap(), metrics);
+    });
+    let rows = sandbox.path(&format!("run/{best}/store"));
+    let mut rows: Vec<_> =
+        fs_err::read_dir(rows).unwrap().map(|entry| entry.unwrap().path()).collect();
+    rows.sort();
+    let rows = rows.iter().max_by_key(|path| fs_err::metadata(path).unwrap().len()).unwrap();
+    let whole = fs_err::read(rows).unwrap();
+    let mut flipped = whole.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    fs_err::write(rows, flipped).unwrap();
+    let told = sandbox.fail(resume, 1);
+    assert!(told.contains(best), "{told}");
+    fs_err::write(rows, whole).unwrap();
+    sandbox.succeed(resume);
 }
 
 #[test]

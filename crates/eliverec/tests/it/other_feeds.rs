@@ -50,8 +50,22 @@ fn a_run_goes_on_with_its_own_feeds_only() {
     flip(&sandbox, &[Split::Train, Split::Validation]);
     let message = sandbox.fail(RESUME, 2);
     assert!(message.contains("train/part-00000.parquet has other content"), "{message}");
-    // A run from before the files were kept goes on, and says what it cannot tell.
+    // Without its list of files a run is damaged.
     fs_err::remove_file(sandbox.path("run/feeds.toml")).unwrap();
+    let message = sandbox.fail(RESUME, 1);
+    assert!(
+        message.starts_with("error: run/feeds.toml: is missing; the run is damaged"),
+        "{message}"
+    );
+    // A run from before the files were kept goes on, and says what it cannot tell.
+    let path = sandbox.path("run/checkpoint.json");
+    let mut commit: serde_json::Value =
+        serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
+    commit["checksums"].as_object_mut().unwrap().remove("feeds.toml").unwrap();
+    fs_err::write(&path, commit.to_string()).unwrap();
+    let output = sandbox.run("evaluate --run run --feeds feeds --json");
+    let told = text(&output.stderr);
+    assert!(told.contains("run: does not say which files it was begun with"), "{told}");
     let output = sandbox.run(RESUME);
     let told = text(&output.stderr);
     assert!(output.status.success(), "{told}");
@@ -98,6 +112,30 @@ fn results_from_elsewhere_are_named() {
     let expected = "error: results/results.jsonl.zst: was made on other feeds (schema.toml or a file that is not read is another, or \
                     the result is from elsewhere); choose another --out";
     assert_eq!(message, expected);
+}
+
+/// What was begun on other feeds is refused before a row goes on, also if none has a result yet.
+#[test]
+fn an_experiment_begun_on_other_feeds_is_refused_at_once() {
+    let sandbox = Sandbox::new();
+    sandbox.write_feeds("others", 100);
+    fs_err::create_dir(sandbox.path("folder")).unwrap();
+    fs_err::copy(sandbox.path("config.toml"), sandbox.path("folder/a.toml")).unwrap();
+    let command = |feeds: &str| {
+        format!("experiment folder --feeds {feeds} --out results --seeds 1 training.max_steps=2")
+    };
+    sandbox.succeed(&command("feeds"));
+    // As it is while the first row goes on.
+    fs_err::remove_file(sandbox.path("results/a-seed1.json")).unwrap();
+    let message = sandbox.fail(&command("others"), 2);
+    let begun = "error: results/feeds.toml: what is here was begun on other feeds (t";
+    assert!(message.starts_with(begun), "{message}");
+    assert!(
+        !sandbox.path("results/runs").exists() || {
+            fs_err::read_dir(sandbox.path("results/runs")).unwrap().next().is_none()
+        }
+    );
+    sandbox.succeed(&command("feeds"));
 }
 
 /// Figures against the truth of one log do not stand for those against another's, and a log that is not that of the feeds is told.
@@ -148,10 +186,36 @@ fn another_log_than_that_of_the_feeds_is_told() {
             let output = sandbox.run(&format!("{words} --logs {log}"));
             let told = text(&output.stderr);
             let line = "the log is not as it was when the feeds were made: ";
-            assert_eq!(told.matches(line).count(), expected, "{words} {log}: {told}");
+            // Of a day, and of a table.
+            assert_eq!(told.matches(line).count(), 2 * expected, "{words} {log}: {told}");
             // Another log has other values, too.
             let differs = words.starts_with("replay") && expected == 1;
             assert_eq!(output.status.code(), Some(i32::from(differs)), "{words} {log}: {told}");
         }
     }
+    // So is one that has lost its beginning, and of which a table is another.
+    let mut days: Vec<_> = fs_err::read_dir(sandbox.path("logs/events"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    days.sort();
+    fs_err::remove_dir_all(&days[0]).unwrap();
+    fs_err::copy(sandbox.path("others/users.parquet"), sandbox.path("logs/users.parquet")).unwrap();
+    let tells = |words: &str| {
+        let told = text(&sandbox.run(&format!("{words} --logs logs")).stderr);
+        for why in [" is gone", "users.parquet has changed"] {
+            let lines = told.lines().filter(|line| line.contains("the log is not as it was"));
+            assert_eq!(lines.filter(|line| line.contains(why)).count(), 1, "{words}: {told}");
+        }
+    };
+    tells("replay --feeds world");
+    tells("retrieval --feeds world --k 5");
+    for _ in 0..2 {
+        let json = sandbox.succeed("samples --logs logs --out world --json");
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let findings = json["findings"].as_array().unwrap();
+        assert!(findings.iter().any(|found| found["check"] == "log_differs"), "{json}");
+    }
+    let told = text(&sandbox.run("replay --feeds world --logs logs").stderr);
+    assert!(told.contains(" is gone"), "{told}");
 }

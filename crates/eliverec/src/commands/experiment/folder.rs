@@ -1,8 +1,10 @@
 //! The configs of a folder.
 
 use std::fmt::{self, Display};
+use std::io::ErrorKind;
 use std::path::Path;
 
+use eliverec_core::regular;
 use eliverec_run::{Config, Error};
 
 use crate::commands::fingerprint;
@@ -14,6 +16,8 @@ pub(super) struct Folder {
     pub(super) name: String,
     /// Every row under every seed, row by row.
     pub(super) jobs: Vec<Job>,
+    /// Names of what else lies there.
+    pub(super) passed_over: Vec<String>,
 }
 
 /// One run to make.
@@ -42,21 +46,37 @@ impl Folder {
         };
         let entries = fs_err::read_dir(path)
             .map_err(|_| wrong("cannot be read; give a folder of experiment files"))?;
-        let mut files = Vec::new();
+        let (mut files, mut passed_over) = (Vec::new(), Vec::new());
         for entry in entries {
             let file = entry?.path();
-            if file.extension().is_some_and(|ending| ending == "toml") {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let is_toml = file.extension().is_some_and(|ending| ending == "toml");
+            if name.starts_with(['.', '_']) || !is_toml {
+                passed_over.push(name);
+            } else {
                 files.push(file);
             }
         }
         files.sort();
+        passed_over.sort();
         if files.is_empty() {
             return Err(wrong("holds no .toml file; give a folder of experiment files"));
         }
         let mut jobs = Vec::new();
         for file in files {
-            let text = fs_err::read_to_string(&file)?;
             let place = file.display().to_string();
+            let text = regular::read_to_string(&file).map_err(|error| {
+                let reason = match error.kind() {
+                    ErrorKind::NotFound => {
+                        "is a link that leads nowhere; mend it or remove it".into()
+                    }
+                    ErrorKind::IsADirectory => regular::A_FOLDER.into(),
+                    ErrorKind::NotSeekable => regular::NO_FILE.into(),
+                    ErrorKind::InvalidData => "is not text".into(),
+                    _ => error.to_string(),
+                };
+                Error::Config { place: place.clone(), reason }
+            })?;
             let row = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             for seed in 1..=seeds {
                 let mut overrides = overrides.to_vec();
@@ -68,7 +88,7 @@ impl Folder {
         }
         let name = path.canonicalize()?;
         let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name, jobs })
+        Ok(Self { name, jobs, passed_over })
     }
 }
 

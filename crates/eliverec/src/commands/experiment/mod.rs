@@ -65,6 +65,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         overrides.push("training.threads=1".into());
     }
     let folder = Folder::read(&arguments.folder, &overrides, arguments.seeds)?;
+    if !folder.passed_over.is_empty() {
+        tell(&format!(
+            "{}: passed over {} that are no configs, or whose names begin with . or _: {}",
+            arguments.folder.display(),
+            folder.passed_over.len(),
+            folder.passed_over.join(", ")
+        ));
+    }
     let causes = arguments.logs.as_deref().map(Causes::read).transpose()?;
     let of_truth = match arguments.logs.as_deref().zip(causes.as_ref()) {
         Some((logs, causes)) => causes.checked(logs, feeds.path())?,

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use eliverec_core::regular;
 use eliverec_report::results::{Curve, RESULTS_FILE, Results, RunResult};
 use eliverec_run::{Scorer, durable};
 use eliverec_tables::{FeedDirectory, Split};
@@ -40,7 +41,7 @@ impl Keeper {
         let begun = std::time::Instant::now();
         let (scorer, commit) = open_run(run)?;
         let detail = evaluate(&scorer, run, &self.feeds, Split::Test)?;
-        let log = fs_err::read_to_string(run.join("metrics.jsonl"))?;
+        let log = regular::read_to_string(&run.join("metrics.jsonl"))?;
         let mut log =
             Log::read(&log).with_context(|| format!("{}/metrics.jsonl", run.display()))?;
         let mut calibration = detail.calibration;

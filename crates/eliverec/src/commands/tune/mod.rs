@@ -9,7 +9,7 @@ mod trials;
 use std::path::PathBuf;
 
 use eliverec_run::config::StopMetric;
-use eliverec_run::durable;
+use eliverec_run::{durable, kept};
 use eliverec_tables::FeedDirectory;
 use serde_json::json;
 
@@ -173,6 +173,7 @@ fn write(
     };
     let text = chosen::text(&origin, &search.trials[trial]);
     let tuned = arguments.out.join("tuned.toml");
+    kept::check(&tuned)?;
     durable::write(&tuned, text.as_bytes())?;
     if let Some(path) = &arguments.write {
         if let Some(folder) = path.parent() {
