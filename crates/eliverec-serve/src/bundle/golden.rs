@@ -21,9 +21,6 @@ use eliverec_run::{Prepared, Scores};
 use super::columns::{ColumnReader, ColumnWriter};
 use super::model::ServedModel;
 
-/// The name of the file.
-pub const GOLDEN_FILE: &str = "golden.safetensors";
-
 /// By how much a score may differ, in units of 1 or of its own magnitude if that is larger. On the machine that exported, nothing
 /// differs; sums in another order, as another processor's registers ask for, stay far below this.
 pub const TOLERANCE: f32 = 1e-5;

@@ -11,12 +11,13 @@ use eliverec_core::{IdKinds, regular};
 use eliverec_store::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::golden::GOLDEN_FILE;
 use super::sha256;
 use crate::error::Error;
 
 /// The name of the file.
 pub const MANIFEST_FILE: &str = "manifest.json";
+/// The name of the file of golden requests, which every bundle has.
+pub const GOLDEN_FILE: &str = "golden.safetensors";
 
 /// The format that this code writes, and reads.
 pub const FORMAT: u32 = 1;

@@ -8,8 +8,8 @@ use eliverec_core::Dimensions;
 use eliverec_features::FeatureConfig;
 
 use super::files::BundleFiles;
-use super::golden::{GOLDEN_FILE, Golden};
-use super::manifest::{MANIFEST_FILE, Manifest};
+use super::golden::Golden;
+use super::manifest::{GOLDEN_FILE, MANIFEST_FILE, Manifest};
 use super::metrics::{METRICS_FILE, OfflineMetrics};
 use super::model::{SCHEMA_FILE, ServedModel, of_files};
 use super::tables;

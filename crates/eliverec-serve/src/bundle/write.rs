@@ -11,7 +11,7 @@ use eliverec_models::parameters;
 use eliverec_run::{Scorer, durable, tensor_file};
 use eliverec_store::{MappedFile, Precision};
 
-use super::golden::{GOLDEN_FILE, Golden, TOLERANCE};
+use super::golden::{Golden, TOLERANCE};
 use super::manifest::{
     FORMAT, FileEntry, GoldenRequests, MANIFEST_FILE, MadeOf, Manifest, Rows, is_file_name,
 };
