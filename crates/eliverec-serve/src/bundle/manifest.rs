@@ -175,6 +175,10 @@ impl Manifest {
     /// Reads the manifest of the bundle at `path`.
     pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
         let file = path.join(MANIFEST_FILE);
+        if file.metadata().is_ok_and(|of| !of.is_file() && !of.is_dir()) {
+            // Reading a pipe would wait for whoever writes it.
+            return Err(Error::refused(&file, "is no file; export the bundle again"));
+        }
         match fs_err::read(&file) {
             Ok(bytes) => Ok(bytes),
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
