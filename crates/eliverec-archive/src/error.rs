@@ -16,7 +16,7 @@ pub enum Error {
     Core(#[from] eliverec_core::Error),
     /// A day's folder that has other events than the state's log.
     #[error(
-        "{}: holds {found} events, and the log of that day has {expected}; move the folder away, and the day is written again",
+        "{}: holds {found} events, and they are not the {expected} of the log of that day; move the folder away, and the day is written again",
         path.display()
     )]
     OtherDay {
@@ -39,6 +39,25 @@ pub enum Error {
         /// Whose, and how here and there.
         differences: String,
     },
+    /// A directory of something else.
+    #[error(
+        "{}: {what}, and no log; name a log, a directory that is empty, or one that is not there: days would be strewn among it",
+        path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// What it is or holds.
+        what: String,
+    },
+    /// A log to which another service moves its days.
+    #[error(
+        "{}: another service moves its days there; stop it, or give each service --logs of its own", path.display()
+    )]
+    Held {
+        /// The log.
+        path: PathBuf,
+    },
     /// What the file system says; the message names the path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -49,7 +68,11 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Tables(error) => error.is_bad_input(),
-            Self::Core(_) | Self::OtherDay { .. } | Self::OtherIds { .. } => true,
+            Self::Core(_)
+            | Self::OtherDay { .. }
+            | Self::OtherIds { .. }
+            | Self::Foreign { .. }
+            | Self::Held { .. } => true,
             Self::State(_) | Self::Io(_) => false,
         }
     }

@@ -21,6 +21,17 @@ pub enum Scope {
     Admin,
 }
 
+impl Scope {
+    /// As in the file of tokens.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Ingest => "ingest",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// One token.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -31,20 +31,39 @@ impl Clock {
         Self::Callers(AtomicI64::new(i64::MIN))
     }
 
-    /// Milliseconds since 1970 UTC of a request that says `at`.
+    /// Milliseconds since 1970 UTC of a request that says `at` and is right otherwise: it is now then.
     ///
     /// # Errors
-    /// A moment given where the machine's clock counts, none where the callers' does, and one before the newest.
+    /// A moment given where the machine's clock counts, none where the callers' does, one before the newest, and one on the last day of
+    /// the calendar, behind which nothing could arrive.
     pub fn request_ms(&self, at: Option<i64>) -> Result<i64, Problem> {
-        self.moment("at", at)
+        let moment = self.moment("at", at)?;
+        self.go_on("at", moment, moment)?;
+        Ok(moment)
     }
 
-    /// The same of an event that says `available_at`.
+    /// The same of an event that says `available_at`; it is not now then before [`Clock::arrived`], for the event may be refused.
     ///
     /// # Errors
     /// As [`Clock::request_ms`].
     pub fn arrival_ms(&self, available_at: Option<i64>) -> Result<i64, Problem> {
         self.moment("available_at", available_at)
+    }
+
+    /// A batch that is right arrives, whose moments are from `first` to `last`.
+    ///
+    /// # Errors
+    /// Another caller told a later moment meanwhile.
+    pub fn arrived(&self, first: i64, last: i64) -> Result<(), Problem> {
+        self.go_on("available_at", first, last)
+    }
+
+    fn go_on(&self, field: &'static str, first: i64, last: i64) -> Result<(), Problem> {
+        let Self::Callers(newest) = self else { return Ok(()) };
+        let moved = newest.fetch_update(Ordering::AcqRel, Ordering::Acquire, |newest| {
+            (newest <= first).then_some(last)
+        });
+        moved.map(|_| ()).map_err(|newest| before(field, first, newest))
     }
 
     /// The newest moment that the clock has shown; the machine's is read.
@@ -65,14 +84,16 @@ impl Clock {
                 field,
                 "this service goes by its own clock; leave it out, or start with --clock callers",
             )),
-            (Self::Callers(_), Some(moment)) if Day::of(moment).is_none() => {
-                Err(Problem::invalid(field, format!("{moment} ms is no day of the calendar")))
+            (Self::Callers(_), Some(moment))
+                if Day::of(moment).and_then(|day| day.plus(1)).is_none() =>
+            {
+                let detail = format!("{moment} ms is no moment from 0000-01-01 to 9999-12-30");
+                Err(Problem::invalid(field, detail))
             }
             (Self::Callers(newest), Some(moment)) => {
-                let before = newest.fetch_max(moment, Ordering::AcqRel);
-                if moment < before {
-                    let detail = format!("{moment} is before {before}, which was told already");
-                    return Err(Problem::invalid(field, detail));
+                let newest = newest.load(Ordering::Acquire);
+                if moment < newest {
+                    return Err(before(field, moment, newest));
                 }
                 Ok(moment)
             }
@@ -82,6 +103,10 @@ impl Clock {
             )),
         }
     }
+}
+
+pub(crate) fn before(field: &'static str, moment: i64, newest: i64) -> Problem {
+    Problem::invalid(field, format!("{moment} is before {newest}, which was told already"))
 }
 
 #[cfg(test)]
@@ -99,6 +124,20 @@ mod tests {
         assert_eq!(callers.request_ms(Some(10)).unwrap(), 10);
         assert_eq!(callers.arrival_ms(Some(10)).unwrap(), 10);
         assert!(callers.arrival_ms(Some(9)).is_err());
+        // An event may be refused still.
+        assert_eq!(callers.arrival_ms(Some(20)).unwrap(), 20);
         assert_eq!(callers.now_ms(), 10);
+        callers.arrived(12, 20).unwrap();
+        assert_eq!(callers.now_ms(), 20);
+        let told = callers.arrived(15, 30).unwrap_err();
+        assert_eq!((told.field.as_deref(), callers.now_ms()), (Some("available_at"), 20));
+        // The last day of the calendar has no room behind it.
+        for last in [253_402_300_799_999, 253_402_214_400_000, i64::MAX, i64::MIN] {
+            assert!(
+                callers.arrival_ms(Some(last)).is_err() && callers.request_ms(Some(last)).is_err()
+            );
+        }
+        assert!(callers.arrival_ms(Some(253_402_214_399_999)).is_ok());
+        assert_eq!(callers.now_ms(), 20);
     }
 }

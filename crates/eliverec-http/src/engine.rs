@@ -64,7 +64,7 @@ impl Engine {
             let schema = &served.bundle.model.schema;
             let state = State::open(directory, state_config, schema, &dimensions)?;
             // Behind the lock of the state, so no other process has it open.
-            let names = Names::open(&directory.join("names.redb"))?;
+            let names = Names::open(&directory.join("names.redb"), state.position() == 0)?;
             Ok(Held::Own { state: Box::new(state), names })
         })
     }
@@ -133,6 +133,11 @@ impl Engine {
     /// How callers write ids, as far as it is known; of others integers and text are taken, and `5` and `"5"` are two ids.
     pub fn ids(&self) -> Arc<IdKinds> {
         self.in_service.ids()
+    }
+
+    /// Takes over what is known of how callers write ids: what the log says, which the bundle may not know any more.
+    pub fn know_ids(&self, ids: &IdKinds) {
+        self.in_service.know_ids(ids);
     }
 
     /// The fields of a context.

@@ -45,7 +45,7 @@ pub enum Error {
     #[error(transparent)]
     State(#[from] eliverec_state::Error),
     /// The file of channels' names cannot be read or written.
-    #[error("{}: {reason}; restore it from a backup, or remove it and lose the names", path.display())]
+    #[error("{}: {reason}; restore it from a backup, or move the whole state away to begin anew", path.display())]
     Names {
         /// The file.
         path: PathBuf,

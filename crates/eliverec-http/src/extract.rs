@@ -152,11 +152,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
-        query
-            .map(|axum::extract::Query(value)| Self(value))
-            .map_err(|rejection| Problem::new(Code::Malformed, rejection.body_text()))
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::from_request_parts(parts, state);
+        let pairs = pairs.await.map_err(|_| {
+            Problem::new(Code::Malformed, "what stands behind ? cannot be read; write name=value")
+        })?;
+        parameters(&pairs.0).map(Self)
     }
+}
+
+/// Parameters as an object of texts, whose refusals name the field.
+fn parameters<T: DeserializeOwned>(pairs: &[(String, String)]) -> Result<T, Problem> {
+    let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
+    let fields: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("{}:{}", quoted(name), quoted(value))).collect();
+    object(format!("{{{}}}", fields.join(",")).as_bytes())
 }
 
 #[cfg(test)]
@@ -186,6 +195,29 @@ mod tests {
             rows[..1]
         );
         assert_eq!(batch("application/json", "[]").await.unwrap(), []);
+    }
+
+    #[test]
+    fn a_parameter_is_refused_by_its_name() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "only what is refused is looked at")]
+        struct Which {
+            id: String,
+            kind: Option<eliverec_core::IdKind>,
+        }
+        for (given, field, words) in [
+            (vec![], "id", "is missing"),
+            (vec![("id", "1"), ("id", "2")], "id", "is given twice"),
+            (vec![("id", "1"), ("k", "2")], "k", "is no field of this call; it has id, kind"),
+            (vec![("id", "1"), ("kind", "\"")], "kind", "write"),
+        ] {
+            let pairs: Vec<_> =
+                given.iter().map(|(a, b): &(&str, &str)| ((*a).into(), (*b).into())).collect();
+            let problem = parameters::<Which>(&pairs).unwrap_err();
+            assert_eq!((problem.code, problem.field.as_deref()), (Code::Invalid, Some(field)));
+            assert!(problem.detail.contains(words), "{}", problem.detail);
+        }
     }
 
     #[tokio::test]

@@ -48,6 +48,18 @@ impl InService {
         Arc::clone(&self.now.load().ids)
     }
 
+    /// Takes over what is known of how callers write ids.
+    pub(crate) fn know_ids(&self, known: &IdKinds) {
+        let mut ids = IdKinds::clone(&self.ids());
+        ids.extend(known);
+        let ids = Arc::new(ids);
+        self.now.rcu(|now| Now {
+            active: Arc::clone(&now.active),
+            previous: now.previous.clone(),
+            ids: Arc::clone(&ids),
+        });
+    }
+
     pub(crate) fn bundles(&self) -> Bundles {
         let now = self.now.load();
         Bundles {
@@ -98,7 +110,12 @@ impl InService {
         let (active, ids) = (Arc::new(served), Arc::new(ids));
         self.now.rcu(|now| Now {
             active: Arc::clone(&active),
-            previous: Some(Arc::clone(&now.active)),
+            // The same content exported again: what there is to roll back to is the one before.
+            previous: if now.active.version == active.version {
+                now.previous.clone()
+            } else {
+                Some(Arc::clone(&now.active))
+            },
             ids: Arc::clone(&ids),
         });
         Ok(self.bundles())

@@ -87,6 +87,11 @@ fn invalid(path: String, said: &str) -> Problem {
         let known = known.trim_start_matches("one of ").replace('`', "");
         return Problem::invalid(within(name), format!("is no field of this call; it has {known}"));
     }
+    if let Some(name) = quoted("unknown variant `") {
+        let known = said.split_once(", expected ").map_or("", |(_, known)| known);
+        let known = known.trim_start_matches("one of ").replace('`', "");
+        return Problem::invalid(path, format!("is {name:?}; write {known}"));
+    }
     let wrong =
         said.strip_prefix("invalid type: ").or_else(|| said.strip_prefix("invalid value: "));
     let detail = match wrong.and_then(|wrong| wrong.rsplit_once(", expected ")) {

@@ -8,6 +8,7 @@ pub mod asked;
 pub mod background;
 pub mod clock;
 mod connections;
+mod document;
 pub mod engine;
 pub mod error;
 pub mod extract;

@@ -28,9 +28,19 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Those in the file at `path`, which is made if it is not there.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+    /// Those in the file at `path`, which is made if it is not there and the state `is_new`: no record was made that needs a name.
+    pub(crate) fn open(path: &Path, is_new: bool) -> Result<Self, Error> {
         let failed = |error| failed(path, error);
+        // An empty file would be taken for a new one.
+        let is_empty = std::fs::metadata(path).map_or(true, |of| of.is_file() && of.len() == 0);
+        if is_empty && !is_new {
+            let reason = "is missing or empty, and a state that has begun has it";
+            return Err(Error::Names {
+                path: path.into(),
+                reason: reason.into(),
+                disk_full: false,
+            });
+        }
         let read = || -> Result<(Database, HashMap<u64, String>), redb::Error> {
             let mut builder = Builder::new();
             builder.set_check_integrity_on_open(true);
@@ -104,11 +114,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("names.redb");
         let ids = [Id::Text("c7".into()), Id::Number(7), Id::Negative(-7), Id::Text("-7".into())];
-        Names::open(&path).unwrap().learn(ids.iter()).unwrap();
-        let names = Names::open(&path).unwrap();
+        Names::open(&path, true).unwrap().learn(ids.iter()).unwrap();
+        let names = Names::open(&path, false).unwrap();
         names.learn(ids.iter()).unwrap();
         for id in &ids {
             assert_eq!(names.of(id.value()), *id);
         }
+        drop(names);
+        for lose in
+            [|path: &Path| std::fs::write(path, ""), |path: &Path| std::fs::remove_file(path)]
+        {
+            lose(&path).unwrap();
+            let told = Names::open(&path, false).unwrap_err().to_string();
+            assert!(told.contains("names.redb: is missing or empty"), "{told}");
+        }
+        assert!(Names::open(&path, true).is_ok());
     }
 }

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderName, Response, StatusCode};
+use axum::http::{HeaderName, Response, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::Scope;
 use crate::connections;
+use crate::document;
 use crate::error::Error;
 use crate::problem::{Code, Problem};
 use crate::routes::{admin, events, explain, health, rank, tables};
@@ -29,17 +29,11 @@ const DRAIN: Duration = Duration::from_secs(15);
 /// Bytes of a path with its query. HTTP's own limit, 64 KiB, is told without a body.
 const URI_BYTES: usize = 8 << 10;
 
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "eliverec",
-    description = "Ranked live channels, and the events that make their features."
-))]
-struct Document;
-
 /// The routes, and the document that describes them.
 fn calls(service: &Arc<Service>) -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
-    let scoped = |scope: Scope, router: OpenApiRouter<Arc<Service>>| {
+    let scoped = |scope: Scope, mut router: OpenApiRouter<Arc<Service>>| {
         let service = Arc::clone(service);
+        document::scoped(router.get_openapi_mut(), scope);
         router.route_layer(from_fn_with_state((service, scope), authorize))
     };
     let read = OpenApiRouter::new()
@@ -55,7 +49,7 @@ fn calls(service: &Arc<Service>) -> (Router<Arc<Service>>, utoipa::openapi::Open
         .routes(routes!(admin::roll_back))
         .routes(routes!(health::metrics));
     let open = OpenApiRouter::new().routes(routes!(health::live)).routes(routes!(health::ready));
-    OpenApiRouter::with_openapi(Document::openapi())
+    OpenApiRouter::with_openapi(document::begun())
         .merge(scoped(Scope::Read, read))
         .merge(scoped(Scope::Ingest, ingest))
         .merge(scoped(Scope::Admin, admin))
@@ -65,7 +59,8 @@ fn calls(service: &Arc<Service>) -> (Router<Arc<Service>>, utoipa::openapi::Open
 
 /// The whole service as a router.
 pub fn router(service: Arc<Service>) -> Router {
-    let (calls, document) = calls(&service);
+    let (calls, mut document) = calls(&service);
+    document::batches(&mut document);
     // The document of a router does not change.
     let document = Arc::new(document);
     let request_id = HeaderName::from_static("x-request-id");
@@ -81,7 +76,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::MethodNotAllowed, "this path has other methods; see /openapi.json")
         })
-        .layer(from_fn(refuse_long))
+        .layer(from_fn_with_state(Arc::clone(&service), refuse_long))
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(CatchPanicLayer::custom(|_| {
             Problem::new(Code::Internal, "the call failed; the log of the service says where")
@@ -102,11 +97,23 @@ async fn authorize(
     Ok(next.run(request).await)
 }
 
-async fn refuse_long(request: Request, next: Next) -> Result<impl IntoResponse, Problem> {
+/// Refuses an address that is too long, and a body that says itself that it is, before any of it has come.
+async fn refuse_long(
+    State(service): State<Arc<Service>>,
+    request: Request,
+    next: Next,
+) -> Result<impl IntoResponse, Problem> {
     let bytes = request.uri().path_and_query().map_or(0, |of| of.as_str().len());
     if bytes > URI_BYTES {
         let detail = format!("the address has {bytes} bytes; this service takes {URI_BYTES}");
         return Err(Problem::new(Code::UriTooLong, detail));
+    }
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|of| of.to_str().ok());
+    let most = service.settings.body_bytes;
+    if let Some(bytes) = length.and_then(|of| of.parse::<u64>().ok()).filter(|of| *of > most as u64)
+    {
+        let detail = format!("the body has {bytes} bytes; this service takes at most {most}");
+        return Err(Problem::new(Code::TooLarge, detail));
     }
     Ok(next.run(request).await)
 }

@@ -146,6 +146,7 @@ pub struct WireEvent {
     available_at: Option<i64>,
     /// What happened: `impression`, `watch`, `leave`, `bag_click`, `product_click`, `order`, `follow`, `like`, `comment`,
     /// `stream_start`, `stream_end`, `product_on`, `product_off`.
+    #[schema(schema_with = kinds)]
     kind: String,
     /// Who.
     #[serde(default)]
@@ -169,6 +170,17 @@ pub struct WireEvent {
     #[serde(default)]
     #[schema(value_type = Object)]
     context: Values,
+}
+
+/// The kinds of events, for the description of the calls.
+fn kinds() -> utoipa::openapi::schema::Object {
+    let names = EventKind::ALL.map(EventKind::name);
+    let object = utoipa::openapi::schema::Object::builder();
+    object
+        .schema_type(utoipa::openapi::schema::Type::String)
+        .description(Some("What happened."))
+        .enum_values(Some(names))
+        .build()
 }
 
 impl WireEvent {

@@ -67,6 +67,11 @@ impl Clock {
         self.position = position;
     }
 
+    /// No stamp is before that moment.
+    pub(crate) fn not_before(&mut self, earliest_ms: i64) {
+        self.read_ms = self.read_ms.max(earliest_ms);
+    }
+
     /// The sequence number of the last record applied.
     pub(crate) const fn position(&self) -> u64 {
         self.position

@@ -68,8 +68,8 @@ pub enum Error {
         /// Whether the disk is full.
         is_disk_full: bool,
     },
-    /// A moment outside the years 0000 to 9999.
-    #[error("{now_ms} is no moment of the years 0000 to 9999, in milliseconds since 1970")]
+    /// A moment outside the years 0000 to 9999, or on the last day of them, behind which no moment has room.
+    #[error("{now_ms} is no moment from 0000-01-01 to 9999-12-30, in milliseconds since 1970")]
     Clock {
         /// The moment.
         now_ms: i64,

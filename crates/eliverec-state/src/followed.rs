@@ -42,7 +42,7 @@ impl State {
     /// # Errors
     /// What the file system refuses.
     pub fn identity(&self) -> Result<String, Error> {
-        let path = self.shared.left.with_file_name(IDENTITY_FILE);
+        let path = self.shared.directory.join(IDENTITY_FILE);
         match fs_err::read_to_string(&path) {
             Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),

@@ -3,7 +3,7 @@
 //! - [`State`]: opened from a directory, fed with events and rows, asked for features, saved; `shared`: what it has in common with the
 //!   thread that writes.
 //! - `ingest`: one thread writes what many callers bring, group by group: log, store, acknowledgement.
-//! - `clock`: the one order of stamps and requests. `known`: copies.
+//! - `clock`: the one order of stamps and requests. `known`: copies. `left`: days that stand elsewhere.
 //! - `store`, `shards`, `survey`: the folds of `eliverec-features` and the tables, sharded.
 //! - [`Replica`]: a state that follows another process's. `asking`: one request there. `group`, `followed`: what it is told.
 //! - `log`, `segment`, `record`: the log on disk, in redb. `snapshot`, `snapshot_files`: the store on disk. `recover`: a start.
@@ -23,7 +23,7 @@
 //! DIR/log/2026-11-29-00000000000000000001.redb records, in files of a day or less
 //! DIR/snapshots/00000000000000012345/          the state as of record 12345
 //! DIR/log/files                                the names of these files
-//! DIR/left                                     the day up to which all days stand elsewhere
+//! DIR/left                                     the days that stand elsewhere
 //! DIR/identity                                 which log it is, where other processes follow it
 //! ```
 //! No kill at any moment loses an acknowledged record. A snapshot that is damaged is passed over for the one before or the log, and
@@ -39,6 +39,7 @@ mod followed;
 mod group;
 mod ingest;
 mod known;
+mod left;
 mod log;
 mod record;
 mod recover;

@@ -11,7 +11,7 @@ use eliverec_core::Day;
 use crate::error::Error;
 use crate::files::{create_directory, names, replace};
 use crate::record::Record;
-use crate::segment::{Segment, SegmentName};
+use crate::segment::{Segment, SegmentName, ends_before};
 
 /// The names of all files of records, one a line, oldest first. It is replaced when a file was made, and before files leave: at any
 /// moment all that it names are there, and perhaps one that was just made, or some that are about to leave.
@@ -38,13 +38,7 @@ impl ClosedFile {
         each: &mut dyn FnMut(u64, Record) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let segment = Segment::open(&self.directory, self.name, &self.schema)?;
-        if segment.next() != self.next {
-            let (ends, next) = (segment.next(), self.next);
-            let reason = format!(
-                "ends before record {ends}, and the next file begins with {next}; restore what is missing from a backup"
-            );
-            return Err(Error::log(&self.directory.join(self.name.text()), reason));
-        }
+        ends_before(&self.directory.join(self.name.text()), segment.next(), self.next)?;
         segment.read(from, each)
     }
 }
@@ -108,6 +102,9 @@ impl Log {
         if let Some(missing) = listed.iter().flatten().find(|name| !closed.contains(name)) {
             let reason = format!("is missing; {RESTORE}");
             return Err(Error::log(&directory.join(missing.text()), reason));
+        }
+        for pair in closed.windows(2) {
+            Segment::glance(directory, pair[0], schema, pair[1].first)?;
         }
         let current =
             closed.pop().map(|name| Segment::open(directory, name, schema)).transpose()?;

@@ -74,6 +74,56 @@ fn builder() -> Builder {
     builder
 }
 
+/// Whether a database is the file of the log that its name says; its records.
+fn check(
+    path: &Path,
+    database: &impl ReadableDatabase,
+    name: SegmentName,
+    schema: &str,
+) -> Result<u64, Error> {
+    let look = || -> Result<(String, u64, Ends), redb::Error> {
+        let read = database.begin_read()?;
+        let about = read.open_table(ABOUT)?.get(0)?.map(|about| about.value().to_owned());
+        let records = read.open_table(RECORDS)?;
+        let ends = match (records.first()?, records.last()?) {
+            (Some(first), Some(last)) => Some((first.0.value(), last.0.value())),
+            _ => None,
+        };
+        Ok((about.unwrap_or_default(), records.len()?, ends))
+    };
+    let (about, count, ends) = look().map_err(|e| Error::store(path, e))?;
+    let about: About = serde_json::from_str(&about)
+        .map_err(|e| Error::log(path, format!("does not say what it is: {e}")))?;
+    if !(OLDEST..=VERSION).contains(&about.version) {
+        let reason =
+            format!("has layout {}, and this program reads {OLDEST} to {VERSION}", about.version);
+        return Err(Error::log(path, reason));
+    }
+    if about.schema != schema {
+        let reason = "was written with another schema; give the one of the log, or move the state away to begin anew";
+        return Err(Error::log(path, reason));
+    }
+    let is_whole = about.first == name.first
+        && about.day == name.day.to_string()
+        && ends.is_none_or(|ends| ends == (name.first, name.first + count.max(1) - 1));
+    if !is_whole {
+        let reason = "does not have the records that its name says; restore it from a backup";
+        return Err(Error::log(path, reason));
+    }
+    Ok(count)
+}
+
+/// Refuses a file behind whose last record comes number `ends`, where the next file begins with `next`.
+pub(crate) fn ends_before(path: &Path, ends: u64, next: u64) -> Result<(), Error> {
+    if ends == next {
+        return Ok(());
+    }
+    let reason = format!(
+        "ends before record {ends}, and the next file begins with {next}; restore what is missing from a backup"
+    );
+    Err(Error::log(path, reason))
+}
+
 impl Segment {
     /// A file without records; it has its name when it is one.
     pub(crate) fn create(log: &Path, name: SegmentName, schema: &str) -> Result<Self, Error> {
@@ -108,38 +158,28 @@ impl Segment {
         let mut builder = builder();
         builder.set_check_integrity_on_open(true);
         let database = builder.open(&path).map_err(|e| Error::store(&path, e))?;
-        let look = || -> Result<(String, u64, Ends), redb::Error> {
-            let read = database.begin_read()?;
-            let about = read.open_table(ABOUT)?.get(0)?.map(|about| about.value().to_owned());
-            let records = read.open_table(RECORDS)?;
-            let ends = match (records.first()?, records.last()?) {
-                (Some(first), Some(last)) => Some((first.0.value(), last.0.value())),
-                _ => None,
-            };
-            Ok((about.unwrap_or_default(), records.len()?, ends))
-        };
-        let (about, count, ends) = look().map_err(|e| Error::store(&path, e))?;
-        let about: About = serde_json::from_str(&about)
-            .map_err(|e| Error::log(&path, format!("does not say what it is: {e}")))?;
-        if !(OLDEST..=VERSION).contains(&about.version) {
-            let reason = format!(
-                "has layout {}, and this program reads {OLDEST} to {VERSION}",
-                about.version
-            );
-            return Err(Error::log(&path, reason));
-        }
-        if about.schema != schema {
-            let reason = "was written with another schema; give the one of the log, or move the state away to begin anew";
-            return Err(Error::log(&path, reason));
-        }
-        let is_whole = about.first == name.first
-            && about.day == name.day.to_string()
-            && ends.is_none_or(|ends| ends == (name.first, name.first + count.max(1) - 1));
-        if !is_whole {
-            let reason = "does not have the records that its name says; restore it from a backup";
-            return Err(Error::log(&path, reason));
-        }
+        let count = check(&path, &database, name, schema)?;
         Ok(Self { path, database, name, count })
+    }
+
+    /// Looks whether a file that is not written any more is what its name says, without reading its records: its header, what it says
+    /// of itself, and that its numbers go on to `next`, with which the next file begins.
+    pub(crate) fn glance(
+        log: &Path,
+        name: SegmentName,
+        schema: &str,
+        next: u64,
+    ) -> Result<(), Error> {
+        let path = log.join(name.text());
+        let found = match builder().open_read_only(&path) {
+            Ok(database) => {
+                check(&path, &database, name, schema).map(|count| name.first + count)?
+            }
+            // A power cut before it was closed: all of it is looked at.
+            Err(redb::DatabaseError::RepairAborted) => Self::open(log, name, schema)?.next(),
+            Err(error) => return Err(Error::store(&path, error)),
+        };
+        ends_before(&path, found, next)
     }
 
     /// Puts records behind those that are there, on disk when this returns.

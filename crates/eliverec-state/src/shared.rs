@@ -4,18 +4,19 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use eliverec_core::{Day, Schema};
+use eliverec_core::Schema;
 
 use crate::config::StateConfig;
 use crate::error::Error;
 use crate::group::Publisher;
 use crate::ingest::{Queue, Writer};
 use crate::known::Known;
+use crate::left::Left;
 use crate::log::Log;
 use crate::snapshot::{Snapshots, Sources};
 use crate::store::FeatureStore;
 
-/// The day up to which all days stand elsewhere.
+/// The days that stand elsewhere.
 pub(crate) const LEFT_FILE: &str = "left";
 
 /// See the module.
@@ -28,7 +29,8 @@ pub(crate) struct Shared {
     pub(crate) log: Mutex<Log>,
     pub(crate) store: FeatureStore,
     pub(crate) snapshots: Mutex<Snapshots>,
-    pub(crate) left: PathBuf,
+    pub(crate) directory: PathBuf,
+    pub(crate) left: Mutex<Left>,
     pub(crate) publisher: OnceLock<Arc<dyn Publisher>>,
     /// Texts of channels that those who follow have not been told yet.
     pub(crate) names: Mutex<Vec<(u64, String)>>,
@@ -69,20 +71,13 @@ impl Shared {
         Ok(position)
     }
 
-    /// The day up to which all days stand elsewhere.
-    pub(crate) fn left(&self) -> Result<Option<Day>, Error> {
-        let text = match fs_err::read_to_string(&self.left) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e.into()),
-        };
-        let day =
-            text.trim().parse().map_err(|reason: String| Error::directory(&self.left, reason))?;
-        Ok(Some(day))
+    pub(crate) fn left(&self) -> MutexGuard<'_, Left> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Removes the files of days that are known to stand elsewhere, as far as no snapshot that is kept needs them.
     pub(crate) fn remove_left(&self) -> Result<usize, Error> {
-        let Some(left) = self.left()? else { return Ok(0) };
+        let Some(left) = self.left().confirmed() else { return Ok(0) };
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(oldest) = snapshots.positions()?.first().copied() else { return Ok(0) };
         self.log().leave(left, oldest + 1)

@@ -1,5 +1,6 @@
 //! The state of a service: opened, fed, asked, saved.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -12,9 +13,10 @@ use eliverec_features::{ChannelState, FeedBuilder, Request, UserState, Wanted};
 
 use crate::config::StateConfig;
 use crate::error::Error;
-use crate::files::{create_directory, replace};
+use crate::files::create_directory;
 use crate::ingest::{Acknowledged, Batch, Queue};
 use crate::known::Known;
+use crate::left::Left;
 use crate::log::Log;
 use crate::record::{Record, Table, Upsert};
 use crate::recover::{lock, newest, refuse_foreign, replay};
@@ -130,6 +132,13 @@ impl State {
             (store, Known::new(&config.features), 0)
         };
         let replayed = replay(&log, &store, &mut known, known_position, first)?;
+        let newest = store.with_clock(|clock| clock.applied_ms()).and_then(Day::of);
+        let left = Left::open(&directory.join(LEFT_FILE), newest)?;
+        // A clock that goes back brings no record to a day that is over.
+        let day_after = left.days().last_key_value().and_then(|(last, _)| last.plus(1));
+        if let Some(day_after) = day_after {
+            store.with_clock(|clock| clock.not_before(day_after.start_ms()));
+        }
         let shared = Arc::new(Shared {
             config,
             schema: schema.clone(),
@@ -138,11 +147,11 @@ impl State {
             log: Mutex::new(log),
             store,
             snapshots: Mutex::new(snapshots),
-            left: directory.join(LEFT_FILE),
+            directory: directory.into(),
+            left: Mutex::new(left),
             publisher: OnceLock::new(),
             names: Mutex::default(),
         });
-        shared.left()?;
         if is_new {
             // The tables that it begins with are in no record.
             shared.snapshot()?;
@@ -190,9 +199,7 @@ impl State {
 
     /// The events as of `now_ms`, if all of them keep the contract.
     fn checked(&self, mut events: Vec<Event>, now_ms: i64) -> Result<Vec<Event>, Error> {
-        if Day::of(now_ms).is_none() {
-            return Err(Error::Clock { now_ms });
-        }
+        check_moment(now_ms)?;
         for (index, event) in events.iter_mut().enumerate() {
             event.available_at_ms = now_ms;
             let wrong = |reason| Error::Event { index, event_id: event.event_id, reason };
@@ -208,9 +215,7 @@ impl State {
     /// # Errors
     /// A row that does not fit its table, after which none is taken; otherwise as [`State::ingest`].
     pub fn upsert(&self, table: Table, rows: Vec<Row>, now_ms: i64) -> Result<Acknowledged, Error> {
-        if Day::of(now_ms).is_none() {
-            return Err(Error::Clock { now_ms });
-        }
+        check_moment(now_ms)?;
         let group = table.group();
         let fields = Dimension::fields_of(&self.shared.schema, group);
         for (index, Row { id, values }) in rows.iter().enumerate() {
@@ -310,10 +315,11 @@ impl State {
         self.shared.snapshot()
     }
 
-    /// The days that are over when it is `now_ms` and have not left, in order: no record of theirs can come any more.
+    /// The days that are over when it is `now_ms`, in order: no record of theirs can come any more. Those of which [`State::leave`] was
+    /// told since the state was opened are left out.
     ///
     /// # Errors
-    /// A moment outside the years 0000 to 9999, or a damaged note of the days that have left.
+    /// A moment outside the years 0000 to 9999.
     pub fn days_over(&self, now_ms: i64) -> Result<Vec<LoggedDay>, Error> {
         let mut log = self.shared.log();
         // Whatever comes next gets a stamp from here on.
@@ -323,7 +329,7 @@ impl State {
         });
         let today = Day::of(earliest_ms).ok_or(Error::Clock { now_ms: earliest_ms })?;
         log.end_days_before(today);
-        let left = self.shared.left()?;
+        let left = self.shared.left().confirmed();
         let days = log.days().into_iter();
         let over = days.filter(|(day, ..)| *day < today && left.is_none_or(|left| *day > left));
         Ok(over.map(|(day, first, end)| LoggedDay { day, first, end }).collect())
@@ -355,15 +361,35 @@ impl State {
         Ok(())
     }
 
-    /// All days up to `day` stand elsewhere: their records leave when no snapshot that is kept needs them. The number of files
-    /// removed.
+    /// A day stands elsewhere with so many events, as all days before it do: their records leave when no snapshot that is kept needs
+    /// them. The number of files removed.
     ///
     /// # Errors
     /// What the file system refuses.
-    pub fn leave(&self, day: Day) -> Result<usize, Error> {
-        let left = self.shared.left()?.map_or(day, |left| left.max(day));
-        replace(&self.shared.left, &left.to_string())?;
+    pub fn leave(&self, day: Day, events: u64) -> Result<usize, Error> {
+        self.shared.left().leave(day, events)?;
         self.shared.remove_left()
+    }
+
+    /// The days that stand elsewhere, with their events, as it was told in this life of the state or an earlier one.
+    pub fn left(&self) -> BTreeMap<Day, u64> {
+        self.shared.left().days().clone()
+    }
+
+    /// These days are not looked for any more where they stood: they were to be removed.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn forget(&self, days: &[Day]) -> Result<(), Error> {
+        self.shared.left().forget(days)
+    }
+}
+
+/// Refuses a moment behind which no stamps have room: each group of records has a later one than the group before.
+fn check_moment(now_ms: i64) -> Result<(), Error> {
+    match Day::of(now_ms).and_then(|day| day.plus(1)) {
+        Some(_) => Ok(()),
+        None => Err(Error::Clock { now_ms }),
     }
 }
 

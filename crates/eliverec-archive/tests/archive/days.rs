@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use eliverec_archive::{Error, archive, begin, keep_newest};
+use eliverec_archive::{Error, archive, begin, gone, keep_newest};
 use eliverec_core::seed::Random;
 use eliverec_core::{Dimensions, Event, EventKind, IdKinds, Schema};
 use eliverec_state::{State, StateConfig};
@@ -61,7 +61,7 @@ fn child() {
         let mut out = std::io::stdout().lock();
         writeln!(out, "\nacknowledged {of}").and_then(|()| out.flush()).unwrap();
         drop(out);
-        archive(&state, &Path::new(&path).join("logs"), moment(of)).unwrap();
+        archive(&state, &Path::new(&path).join("logs"), moment(of), None).unwrap();
         state.snapshot().unwrap();
     }
 }
@@ -97,7 +97,7 @@ fn no_kill_loses_or_doubles_a_day() {
     let state = open(folder.path());
     let logs = folder.path().join("logs");
     let last = acknowledged.last().unwrap();
-    archive(&state, &logs, moment(last + 20)).unwrap();
+    archive(&state, &logs, moment(last + 20), None).unwrap();
     let counts = events(&logs);
     assert!(counts.values().all(|count| *count == 1));
     for of in &acknowledged {
@@ -116,15 +116,16 @@ fn a_folder_with_other_events_is_in_the_way() {
     // Somebody else's events of that day.
     let other = open(&folder.path().join("other"));
     other.ingest(batch(0), moment(0)).unwrap();
-    archive(&other, &logs, moment(10)).unwrap();
-    let Err(Error::OtherDay { found, expected, path }) = archive(&state, &logs, moment(10)) else {
+    archive(&other, &logs, moment(10), None).unwrap();
+    let Err(Error::OtherDay { found, expected, path }) = archive(&state, &logs, moment(10), None)
+    else {
         panic!("the folder was taken for ours");
     };
     assert_eq!((found, expected), (BATCH, 2 * BATCH));
     fs_err::remove_dir_all(path).unwrap();
-    let archived = archive(&state, &logs, moment(10)).unwrap();
+    let archived = archive(&state, &logs, moment(10), None).unwrap();
     assert_eq!((archived.days.values().sum::<u64>(), archived.rows), (2 * BATCH, 0));
-    assert!(archive(&state, &logs, moment(10)).unwrap().days.is_empty());
+    assert!(archive(&state, &logs, moment(10), None).unwrap().days.is_empty());
 }
 
 #[test]
@@ -136,7 +137,7 @@ fn the_newest_days_are_kept_and_what_left_does_not_come_back() {
     for of in 0..32 {
         state.ingest(batch(of), moment(of)).unwrap();
     }
-    let archived = archive(&state, &logs, moment(32)).unwrap();
+    let archived = archive(&state, &logs, moment(32), None).unwrap();
     let days: Vec<_> = archived.days.keys().copied().collect();
     assert_eq!(days.len(), 6);
     assert!(keep_newest(&logs, 6).unwrap().is_empty());
@@ -149,5 +150,70 @@ fn the_newest_days_are_kept_and_what_left_does_not_come_back() {
     let kept = events(&logs);
     assert_eq!(*kept.last_key_value().unwrap().0, newest_event);
     assert_eq!(kept.len() as u64, archived.days[&days[4]] + archived.days[&days[5]]);
-    assert!(archive(&state, &logs, moment(32)).unwrap().days.is_empty());
+    assert!(archive(&state, &logs, moment(32), None).unwrap().days.is_empty());
+}
+
+#[test]
+fn as_many_events_of_others_are_other_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = open(folder.path());
+    let logs = folder.path().join("logs");
+    state.ingest(batch(0), moment(0)).unwrap();
+    let other = open(&folder.path().join("other"));
+    let mut events = batch(0);
+    events[7].event_id = 7_000;
+    other.ingest(events, moment(0)).unwrap();
+    archive(&other, &logs, moment(10), None).unwrap();
+    let refused = archive(&state, &logs, moment(10), None).unwrap_err();
+    assert!(matches!(refused, Error::OtherDay { found: BATCH, expected: BATCH, .. }), "{refused}");
+    assert_eq!(state.days_over(moment(10)).unwrap().len(), 1, "it stays in the log");
+}
+
+#[test]
+fn after_a_start_only_days_that_were_compared_leave() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    let files = || fs_err::read_dir(folder.path().join("state/log")).unwrap().count();
+    let state = open(folder.path());
+    for of in 0..16 {
+        state.ingest(batch(of), moment(of)).unwrap();
+    }
+    let days: Vec<_> = archive(&state, &logs, moment(16), None).unwrap().days.into_keys().collect();
+    assert_eq!(days.len(), 3);
+    drop(state);
+    fs_err::remove_dir_all(logs.join("events").join(format!("date={}", days[1]))).unwrap();
+    let state = open(folder.path());
+    assert_eq!(gone(&state, &logs, None).unwrap(), days[1..2]);
+    // A day is not missed where it was to be removed.
+    assert!(gone(&state, &logs, Some(1)).unwrap().is_empty());
+    let before = files();
+    for of in 16..18 {
+        state.ingest(batch(of), moment(of)).unwrap();
+        state.snapshot().unwrap();
+    }
+    assert!(files() >= before, "two snapshots have them, and nobody has looked for their folders");
+    let archived = archive(&state, &logs, moment(18), None).unwrap();
+    assert_eq!(archived.again, days[1..2]);
+    assert!(files() < before);
+    assert!(
+        events(&logs).len() as u64 >= 14 * BATCH && gone(&state, &logs, None).unwrap().is_empty()
+    );
+}
+
+#[test]
+fn one_service_has_a_log_and_what_is_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = Schema::parse(eliverec_sim::SCHEMA).unwrap();
+    let dimensions = Dimensions::empty(&schema).unwrap();
+    let begin =
+        |name: &str| begin(&folder.path().join(name), &schema, &dimensions, &IdKinds::default());
+    let held = begin("logs").unwrap();
+    assert!(matches!(begin("logs"), Err(Error::Held { .. })));
+    drop(held);
+    assert!(begin("logs").is_ok());
+    fs_err::create_dir(folder.path().join("bundle")).unwrap();
+    fs_err::write(folder.path().join("bundle/manifest.json"), "{}").unwrap();
+    let told = begin("bundle").unwrap_err().to_string();
+    assert!(told.contains("bundle: holds \"manifest.json\", and no log"), "{told}");
+    assert_eq!(fs_err::read_dir(folder.path().join("bundle")).unwrap().count(), 1);
 }

@@ -153,13 +153,13 @@ fn what_a_request_saw_is_what_samples_compute() {
         while !acting.is_finished() {
             state.snapshot().unwrap();
             let now_ms = played.calls[quarter].0;
-            archive(&state, &path("logs"), now_ms).unwrap();
+            archive(&state, &path("logs"), now_ms, None).unwrap();
         }
         acting.join().unwrap()
     });
     assert!(first.duplicates + second.duplicates > 0 && first.late + second.late > 0);
     let end_ms = played.calls.last().unwrap().0 + 2 * DAY_MS;
-    archive(&state, &path("logs"), end_ms).unwrap();
+    archive(&state, &path("logs"), end_ms, None).unwrap();
     assert!(state.days_over(end_ms).unwrap().is_empty());
 
     let config = SampleConfig { features, ..SampleConfig::default() };

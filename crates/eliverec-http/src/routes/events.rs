@@ -8,6 +8,7 @@ use axum::extract::State;
 use eliverec_core::{Event, EventKind};
 
 use crate::acknowledgement::Acknowledgement;
+use crate::clock;
 use crate::extract::Batch;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::Service;
@@ -31,8 +32,18 @@ pub(crate) async fn events(
     let named: Vec<Id> = rows.iter().filter_map(WireEvent::channel).cloned().collect();
     let begins = rows.iter().filter(|row| row.begins_a_stream());
     let begins: Vec<Id> = begins.filter_map(WireEvent::channel).cloned().collect();
+    let (mut first, mut last) = (None, i64::MIN);
+    let mut arrival = |available_at| {
+        let arrival_ms = service.clock.arrival_ms(available_at)?;
+        if available_at.is_some() && arrival_ms < last {
+            return Err(clock::before("available_at", arrival_ms, last));
+        }
+        first.get_or_insert(arrival_ms);
+        last = arrival_ms;
+        Ok(arrival_ms)
+    };
     let events = rows.into_iter().enumerate().map(|(i, row)| {
-        let event = service.clock.arrival_ms(row.available_at());
+        let event = arrival(row.available_at());
         let event = event.and_then(|arrival_ms| row.into_event(context, arrival_ms));
         let event = event.and_then(|event| counts(service.engine.impressions(), event));
         event.map_err(|problem| problem.at_row(i))
@@ -42,6 +53,10 @@ pub(crate) async fn events(
     let working = Arc::clone(&service);
     let acknowledged = service
         .compute(move || {
+            // Nothing moves the clock that was refused.
+            if let Some(first) = first {
+                working.clock.arrived(first, last).map_err(|problem| problem.at_row(0))?;
+            }
             working.engine.learn_channels(named.iter(), &begins)?;
             // A batch arrives as a whole, with the last of its events.
             let now_ms = working.clock.now_ms();

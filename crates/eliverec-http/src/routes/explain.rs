@@ -23,8 +23,14 @@ pub(crate) struct Which {
     request_id: String,
     /// Whether it was an `integer` or `text`; if it is left out, what is written as JSON writes an integer is one.
     #[serde(default)]
-    #[param(value_type = Option<String>)]
+    #[param(schema_with = kinds)]
     kind: Option<IdKind>,
+}
+
+fn kinds() -> utoipa::openapi::schema::Object {
+    let object = utoipa::openapi::schema::Object::builder();
+    let object = object.schema_type(utoipa::openapi::schema::Type::String);
+    object.enum_values(Some(["integer", "text"])).build()
 }
 
 /// The features, intents, attention and sources behind a recent answer, computed again from what was known then.

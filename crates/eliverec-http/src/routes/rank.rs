@@ -30,9 +30,10 @@ pub(crate) struct RecommendRequest {
     #[serde(default)]
     #[schema(value_type = Object)]
     context: Values,
-    /// How many channels at most.
-    #[serde(default = "ten")]
-    k: usize,
+    /// How many channels at most; 10 if it is not given, or as many as the service scores, if that is less.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    k: Option<usize>,
     /// Ties the answer to impressions and what follows; drawn if it is not given.
     #[serde(default)]
     request_id: Option<Id>,
@@ -44,9 +45,8 @@ pub(crate) struct RecommendRequest {
     tasks: bool,
 }
 
-const fn ten() -> usize {
-    10
-}
+/// Channels of an answer to a request that does not say how many.
+const CHANNELS: usize = 10;
 
 const fn yes() -> bool {
     true
@@ -140,13 +140,13 @@ pub(crate) async fn recommend(
 ) -> Result<Timed, Problem> {
     let arrived = Instant::now();
     let most = service.settings.candidates;
-    if request.k == 0 || request.k > most {
-        let detail = format!("is {}; write 1 to {most}", request.k);
+    let k = request.k.unwrap_or(CHANNELS.min(most));
+    if k == 0 || k > most {
+        let detail = format!("is {k}; write 1 to {most}");
         return Err(Problem::invalid("k", detail));
     }
     let who = (request.request_id.as_ref(), &request.user_id);
     let (request_id, asked) = asked(&service, who, &request.context, (request.at, request.tasks))?;
-    let k = request.k;
     let of = asked.clone();
     let answer =
         compute(&service, move |service| service.engine.recommend(&asked, k, &service.telemetry));

@@ -13,7 +13,8 @@ use eliverec_store::{MappedFile, Precision};
 
 use super::golden::{Golden, TOLERANCE};
 use super::manifest::{
-    FORMAT, FileEntry, GoldenRequests, MANIFEST_FILE, MadeOf, Manifest, Rows, is_file_name,
+    FORMAT, FileEntry, GOLDEN_FILE, GoldenRequests, MANIFEST_FILE, MadeOf, Manifest, Rows,
+    is_file_name,
 };
 use super::metrics::{METRICS_FILE, OfflineMetrics};
 use super::model::{

@@ -124,7 +124,7 @@ fn days_that_stand_elsewhere_leave() {
     send(&state, 0..100);
     let days = state.days_over(moment(100)).unwrap();
     assert_eq!((days.len(), days[0].first), (1, 1));
-    assert_eq!(state.leave(days[0].day).unwrap(), 0);
+    assert_eq!(state.leave(days[0].day, 60 * BATCH).unwrap(), 0);
     assert!(state.days_over(moment(100)).unwrap().is_empty());
     state.snapshot().unwrap();
     send(&state, 100..101);

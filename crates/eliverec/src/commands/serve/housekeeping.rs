@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use eliverec_archive::Logs;
+use eliverec_core::IdKinds;
 use eliverec_http::background::stand_back;
 use eliverec_http::{Code, Service};
 use eliverec_serve::bundle::manifest::MANIFEST_FILE;
@@ -18,7 +19,8 @@ const EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Housekeeping {
     stop: Sender<()>,
-    thread: JoinHandle<()>,
+    /// Hears of nothing; the other side is dropped when the thread ends.
+    ended: Receiver<()>,
 }
 
 /// Where days that are over go, and how many of their folders stay; all if there is no number.
@@ -26,6 +28,8 @@ pub(super) struct Housekeeping {
 pub(super) struct Days {
     pub(super) logs: PathBuf,
     pub(super) keep: Option<usize>,
+    /// Keeps other services out, and what the log knows of ids.
+    pub(super) held: Logs,
 }
 
 #[derive(Debug)]
@@ -62,21 +66,23 @@ impl Housekeeping {
             failed: String::new(),
         };
         let (stop, stopped) = channel();
+        let (ends, ended) = channel();
         let thread = std::thread::Builder::new().name("eliverec-housekeeping".into());
-        let thread = thread.spawn(move || {
+        thread.spawn(move || {
+            let _ends: Sender<()> = ends;
             stand_back();
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 keeper.look();
             }
         })?;
-        Ok(Self { stop, thread })
+        Ok(Self { stop, ended })
     }
 
-    /// Ends when what is being done is done.
-    pub(super) fn end(self) {
+    /// Ends when what is being done is done; whether that was within `most`.
+    pub(super) fn end(self, most: Duration) -> bool {
         // It may have ended by a panic, which its message has told.
         let _ = self.stop.send(());
-        let _ = self.thread.join();
+        self.ended.recv_timeout(most) == Err(RecvTimeoutError::Disconnected)
     }
 }
 
@@ -92,25 +98,37 @@ impl Keeper {
         self.failed = failed;
     }
 
-    fn archive(&self) -> Result<(), String> {
+    fn archive(&mut self) -> Result<(), String> {
         let now_ms = self.service.clock.now_ms();
         if now_ms == i64::MIN {
             // A clock of callers who have told no time yet.
             return Ok(());
         }
-        let (Some(state), Some(Days { logs, keep })) = (self.service.engine.state(), &self.days)
+        let (Some(state), Some(Days { logs, keep, held })) =
+            (self.service.engine.state(), &mut self.days)
         else {
             return Ok(());
         };
-        let archived = eliverec_archive::archive(state, logs, now_ms);
+        let ids = self.service.engine.ids();
+        if held.ids != *ids {
+            // A bundle that came meanwhile knows more of them.
+            eliverec_archive::keep_ids(logs, &ids).map_err(|e| e.to_string())?;
+            held.ids = IdKinds::clone(&ids);
+        }
+        let archived = eliverec_archive::archive(state, logs, now_ms, *keep);
         let archived = archived.map_err(|e| e.to_string())?;
+        for day in archived.again {
+            tracing::warn!(%day, "the folder of a day was gone, and is written again from the log");
+        }
         for (day, events) in archived.days {
             let (rows, drawn) = (archived.rows, archived.drawn);
             tracing::info!(%day, events, rows, drawn, "a day has become a folder");
         }
         if let Some(keep) = *keep {
             let removed = eliverec_archive::keep_newest(logs, keep);
-            for day in removed.map_err(|e| e.to_string())? {
+            let removed = removed.map_err(|e| e.to_string())?;
+            state.forget(&removed).map_err(|e| e.to_string())?;
+            for day in removed {
                 tracing::info!(%day, keep, "the folder of a day is removed");
             }
         }
@@ -154,7 +172,8 @@ impl Keeper {
     }
 }
 
-/// The bytes of a bundle's manifest, which differ between any two bundles.
+/// The bytes of a bundle's manifest, which differ between any two bundles. What is no file, such as a pipe, would be waited for.
 fn manifest(path: &Path) -> Option<Vec<u8>> {
-    fs_err::read(path.join(MANIFEST_FILE)).ok()
+    let file = path.join(MANIFEST_FILE);
+    file.is_file().then(|| fs_err::read(file).ok())?
 }

@@ -9,6 +9,7 @@ pub(crate) mod shared;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -86,6 +87,9 @@ pub(crate) struct Arguments {
     log_level: tracing::Level,
 }
 
+/// How long the end waits for work beside requests, once for what calls began and once for the service's own.
+const ENDING: Duration = Duration::from_secs(5);
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum WhoseClock {
     Machine,
@@ -120,6 +124,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         impressions: config.impressions,
     };
     let prefix = arguments.prefix.as_str();
+    let in_state = || arguments.state.as_deref().map(|state| state.join("days"));
+    let logs = arguments.logs.clone().or_else(in_state);
+    if let Some(logs) = &logs {
+        // Before anything is made anywhere.
+        eliverec_archive::check(logs)?;
+    }
     let (engine, following) = match (&arguments.follow, &arguments.state) {
         (Some(url), _) => {
             let deadline = config.limits.deadline();
@@ -133,12 +143,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         }
         (None, None) => anyhow::bail!("neither --state nor --follow is given"),
     };
-    let in_state = || arguments.state.as_deref().map(|state| state.join("days"));
-    let logs = arguments.logs.clone().or_else(in_state);
-    if let Some(logs) = &logs {
-        eliverec_archive::begin(logs, engine.schema(), &*engine.dimensions()?, &engine.ids())?;
-    }
-    let days = logs.map(|logs| Days { logs, keep: config.state.keep_days });
+    let days = match logs {
+        Some(logs) => Some(begin_days(&engine, logs, config.state.keep_days)?),
+        None => None,
+    };
     let clock = match arguments.clock {
         WhoseClock::Machine => Clock::machine(now_ms),
         WhoseClock::Callers => Clock::callers(),
@@ -159,8 +167,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         server::serve(listener, Arc::clone(&service), asked_to_end).await?;
         anyhow::Ok(())
     })?;
-    drop(runtime);
-    housekeeping.end();
+    // What waits for a file or a disk that does not answer keeps nobody: what was acknowledged is on disk.
+    runtime.shutdown_timeout(ENDING);
+    if !housekeeping.end(ENDING) {
+        tell("note: what is done beside requests did not end, and is left as after a kill");
+    }
     sharing.into_iter().chain(following).for_each(shared::Shared::end);
     if let Some(state) = service.engine.state() {
         match state.stopped() {
@@ -173,6 +184,30 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         tell("ended; everything that was acknowledged is on disk");
     }
     Ok(crate::OK)
+}
+
+/// The log that days go to, closed to other services. Days that are gone from it are told, and what it knows of ids is known.
+fn begin_days(engine: &Engine, logs: PathBuf, keep: Option<usize>) -> anyhow::Result<Days> {
+    /// The longest list of days in a message.
+    const NAMED: usize = 10;
+    let dimensions = engine.dimensions()?;
+    let held = eliverec_archive::begin(&logs, engine.schema(), &dimensions, &engine.ids())?;
+    engine.know_ids(&held.ids);
+    if let Some(state) = engine.state() {
+        let gone = eliverec_archive::gone(state, &logs, keep)?;
+        if !gone.is_empty() {
+            let named: Vec<String> = gone.iter().take(NAMED).map(ToString::to_string).collect();
+            let more = if gone.len() > NAMED { ", ..." } else { "" };
+            tell(&format!(
+                "warning: {}: the folders of {} days that were moved there are gone: {}{more}; whoever moved or removed them has them, and those whose records are \
+                 still in the log are written again",
+                logs.display(),
+                gone.len(),
+                named.join(", ")
+            ));
+        }
+    }
+    Ok(Days { logs, keep, held })
 }
 
 /// Tells how the state was opened.

@@ -124,10 +124,104 @@ fn what_is_wrong_is_said_with_field_and_row() {
     assert_eq!((&taken["admitted"], &taken["duplicate"]), (&json!(1), &json!(0)));
     let (status, problem) = server.get("/v1/explain?request_id=5");
     assert_eq!((status, &problem["code"]), (404, &json!("not_found")));
+    for (query, field, words) in [
+        ("", "request_id", "is missing"),
+        ("request_id=1&request_id=2", "request_id", "is given twice"),
+        ("request_id=1&kind=hash", "kind", "write integer, text"),
+        ("request_id=1&nobody=1", "nobody", "is no field of this call; it has request_id, kind"),
+    ] {
+        let (status, problem) = server.get(&format!("/v1/explain?{query}"));
+        assert_eq!((status, &problem["field"]), (422, &json!(field)), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
+    }
     let (status, document) = server.get("/openapi.json");
     assert_eq!(status, 200);
+    assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+    for (path, method, scope) in [
+        ("/metrics", "get", "admin"),
+        ("/v1/admin/bundles", "get", "admin"),
+        ("/v1/events", "post", "ingest"),
+        ("/v1/rank", "post", "read"),
+    ] {
+        let call = &document["paths"][path][method];
+        assert_eq!(call["security"], json!([{"token": [scope]}]), "{path}");
+        for status in ["401", "403"] {
+            let body = &call["responses"][status]["content"]["application/problem+json"]["schema"];
+            assert_eq!(body["$ref"], "#/components/schemas/ProblemBody", "{path}");
+        }
+    }
+    assert_eq!(document["paths"]["/healthz"]["get"]["security"], Value::Null);
+    for (path, method, row) in
+        [("/v1/events", "post", "WireEvent"), ("/v1/{table}", "put", "TableRow")]
+    {
+        let content = &document["paths"][path][method]["requestBody"]["content"];
+        let row = json!({"$ref": format!("#/components/schemas/{row}")});
+        let either = &content["application/json"]["schema"]["oneOf"];
+        assert_eq!((&either[0], &either[1]["items"]), (&row, &row), "{content}");
+        assert_eq!(content["application/x-ndjson"]["schema"]["type"], "string");
+    }
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["RecommendRequest"]["properties"]["k"]["minimum"], 1);
+    let kinds = &schemas["WireEvent"]["properties"]["kind"]["enum"];
+    assert!(kinds.as_array().unwrap().contains(&json!("stream_start")), "{kinds}");
+    let table = &document["paths"]["/v1/{table}"]["put"]["parameters"][0]["schema"]["enum"];
+    assert_eq!(*table, json!(["users", "products", "channels"]));
     let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
     for path in ["/v1/recommend", "/v1/rank", "/v1/events", "/v1/explain", "/v1/{table}/{id}"] {
         assert!(paths.iter().any(|known| *known == path), "{path}: {paths:?}");
     }
+}
+
+/// A limit below what is answered by default, and a body that says that it is too large.
+#[test]
+fn limits_hold_for_what_is_not_said_and_before_anything_is_sent() {
+    use std::io::{Read, Write};
+    let sandbox = world(60);
+    let limits = "[limits]\ncandidates = 3\nbody_bytes = 1000\n";
+    fs_err::write(sandbox.path("serve.toml"), limits).unwrap();
+    let server = Server::begin(&sandbox, "--config serve.toml");
+    for id in 1..=5 {
+        let start =
+            json!({"event_id": id, "ts": now_ms(), "kind": "stream_start", "channel_id": id});
+        server.posted("/v1/events", &start);
+    }
+    let answer = server.posted("/v1/recommend", &json!({"user_id": 1, "context": context()}));
+    assert_eq!(answer["channels"].as_array().unwrap().len(), 3);
+    let (status, problem) =
+        server.post("/v1/recommend", &json!({"user_id": 1, "context": context(), "k": 4}));
+    assert_eq!((status, &problem["detail"]), (422, &json!("is 4; write 1 to 3")));
+    // Nothing of the body is sent, and there is an answer.
+    let address = server.address().strip_prefix("http://").unwrap();
+    let mut caller = std::net::TcpStream::connect(address).unwrap();
+    let head = "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1001\r\n\r\n";
+    caller.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    caller.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(
+        answer.contains("the body has 1001 bytes; this service takes at most 1000"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn what_is_refused_moves_no_clock_and_the_last_moment_is_not_taken() {
+    let sandbox = world(60);
+    let server = Server::begin(&sandbox, "--clock callers");
+    let like = |id: u64, at: i64, user: Value| json!({"event_id": id, "ts": at, "available_at": at, "kind": "like", "user_id": user, "channel_id": 1});
+    let now = now_ms();
+    server.posted("/v1/events", &like(1, now, json!(1)));
+    // In a batch that is refused for a user who is text, and at the end of the calendar.
+    let far = now + 1_000_000_000;
+    let (status, _) =
+        server.post("/v1/events", &json!([like(2, far, json!(1)), like(3, far, json!("1"))]));
+    assert_eq!(status, 422);
+    let (status, problem) = server.post("/v1/events", &like(4, 253_402_300_799_999, json!(1)));
+    assert_eq!((status, &problem["field"]), (422, &json!("available_at")), "{problem}");
+    let (status, problem) =
+        server.post("/v1/events", &json!([like(5, now + 9, json!(1)), like(6, now + 8, json!(1))]));
+    assert_eq!((status, &problem["row"]), (422, &json!(1)), "{problem}");
+    server.posted("/v1/events", &like(7, now + 1, json!(1)));
+    server.end();
+    Server::begin(&sandbox, "--clock callers").end();
 }

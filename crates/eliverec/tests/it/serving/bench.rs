@@ -47,6 +47,13 @@ fn every_call_of_a_load_is_counted() {
     assert_eq!(sum(&measured[0]["under_load"]["statuses"]), 20);
     assert!(before > 0 && measured[0]["events_per_s"].as_f64().unwrap() > 0.0, "{measured:?}");
 
+    // Far more than is answered: it ends all the same, and tells what it did not do.
+    let measured = bench("--rate 100000 --seconds 0.5 --connections 1");
+    let under = &measured[0]["under_load"];
+    let not_made = under["not_made"].as_u64().unwrap();
+    assert!(not_made > 0, "{under}");
+    assert_eq!(sum(&under["statuses"]) + not_made, 50_000, "{under}");
+
     // An object for every minute, and one for all of it; a bundle that is put in service meanwhile.
     let swap = "--call recommend --rate 20 --seconds 1 --soak --swap bundle --swaps 2";
     let measured = bench(swap);

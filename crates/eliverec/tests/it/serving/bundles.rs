@@ -95,6 +95,14 @@ fn bundles_are_swapped_under_load_and_one_that_is_refused_changes_nothing() {
     // The files of two bundles are mapped, and of none that was let go; a request that still holds one ends.
     until("bundles to be let go", || mapped_files(&server) == 2 * of_one);
 
+    // The same once more is nothing to roll back to.
+    sandbox.succeed(&export.replace("int8", "int8 --out again --name second"));
+    for name in ["second", "again"] {
+        let (status, bundles) = server.post("/v1/admin/bundles", &path(name));
+        assert_eq!((status, &bundles["previous"]), (200, &json!(first)), "{name}: {bundles}");
+    }
+    server.post("/v1/admin/bundles/rollback", &json!({}));
+
     // What takes the place of --bundle is put in service by itself.
     sandbox.succeed(&format!("{EXPORT} --out bundle --name third --force"));
     until("the third bundle", || server.get("/v1/admin/bundles").1["active"] == "third");

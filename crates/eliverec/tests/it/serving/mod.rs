@@ -6,6 +6,7 @@ mod bench;
 mod bundles;
 mod damage;
 mod days;
+mod directories;
 mod full_disk;
 mod ids;
 mod impressions;

@@ -59,6 +59,8 @@ struct UnderLoad {
     answered_per_s: f64,
     /// By status; 0 where there was no answer.
     statuses: BTreeMap<u16, u64>,
+    /// Calls that were due and not made: those before them took longer than the load and 5 s.
+    not_made: u64,
     /// Refusals (429, 503) that do not say when to come again.
     without_retry_after: u64,
     /// From when a call was due to its answer, of those answered with 200.
@@ -72,6 +74,7 @@ impl UnderLoad {
             seconds: took.as_secs_f64(),
             answered_per_s: latency.count as f64 / took.as_secs_f64(),
             statuses: tally.statuses.clone(),
+            not_made: tally.not_made,
             without_retry_after: tally.without_retry_after,
             latency,
         }
@@ -216,11 +219,18 @@ fn text(measured: &Measured) -> String {
     text += &rate.map_or("each call waits for the one before; ".into(), |rate| {
         format!("{rate:.1} calls/s due, ")
     });
-    let UnderLoad { seconds, answered_per_s, statuses, without_retry_after, latency } = under_load;
+    let UnderLoad { seconds, answered_per_s, statuses, not_made, without_retry_after, latency } =
+        under_load;
     let _ = writeln!(
         text,
         "{answered_per_s:.1} answered over {seconds:.1} s; statuses {statuses:?}, {without_retry_after} refusals without Retry-After"
     );
+    if *not_made > 0 {
+        let _ = writeln!(
+            text,
+            "{not_made} calls were due and not made: there were too few --connections for answers that take so long"
+        );
+    }
     if let Some(events_per_s) = measured.events_per_s {
         let _ = writeln!(text, "{events_per_s:.0} events/s acknowledged");
     }

@@ -47,6 +47,8 @@ impl Loads {
 pub(super) struct Tally {
     /// By status; 0 where there was no answer.
     pub(super) statuses: BTreeMap<u16, u64>,
+    /// Calls that were due and not made, for those before them took too long.
+    pub(super) not_made: u64,
     /// Refusals (429, 503) that do not say when to come again.
     pub(super) without_retry_after: u64,
     /// From when a call was due to its answer, of those answered with 200, as all that follow.
@@ -84,6 +86,7 @@ impl Tally {
         for (status, count) in &other.statuses {
             *self.statuses.entry(*status).or_default() += count;
         }
+        self.not_made += other.not_made;
         self.without_retry_after += other.without_retry_after;
         self.latency.merge(&other.latency);
         for (stage, times) in &other.stages {

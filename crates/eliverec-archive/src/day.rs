@@ -1,0 +1,141 @@
+//! One day on its way into its folder, or compared with it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use eliverec_core::id::mix;
+use eliverec_core::{Event, Schema};
+use eliverec_state::{LoggedDay, Record, State, Table, Upsert};
+use eliverec_tables::events::{
+    EventLog, EventWriter, Row, Store, read_dimensions, write_dimensions,
+};
+
+use crate::drawn::{DRAWN_FILE, DrawnWriter};
+use crate::error::Error;
+use crate::{folder, sync};
+
+/// Where a day is made; readers pass the name over.
+const PARTIAL: &str = ".archive-partial";
+
+/// How a day came to be in its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It was there, with the same events.
+    Found,
+    /// It was written, if it has events.
+    Written,
+}
+
+/// Which events there are, whatever their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Content {
+    events: u64,
+    /// Of hashes of id and moment.
+    sum: u64,
+}
+
+impl Content {
+    fn add(&mut self, event: &Event) {
+        self.events += 1;
+        let of = mix(event.event_id).wrapping_add(event.ts_ms.cast_unsigned());
+        self.sum = self.sum.wrapping_add(mix(of));
+    }
+}
+
+/// What became of a day.
+pub(crate) struct Moved {
+    pub(crate) events: u64,
+    pub(crate) fate: Fate,
+    /// Rows of tables that are new.
+    pub(crate) rows: u64,
+    pub(crate) drawn: u64,
+}
+
+/// Writes a day, unless it is there.
+pub(crate) fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<Moved, Error> {
+    let store = Store::local(logs)?;
+    let partial = logs.join(PARTIAL);
+    if partial.exists() {
+        fs_err::remove_dir_all(&partial)?;
+    }
+    let folder = folder(logs, day.day);
+    let is_there = folder.exists();
+    let schema = EventLog::open(&store)?.schema().clone();
+    let mut writer = if is_there {
+        None
+    } else {
+        fs_err::create_dir(&partial)?;
+        Some(EventWriter::create(&Store::local(&partial)?, &schema)?)
+    };
+    let mut upserts = BTreeMap::new();
+    let (mut content, mut drawn) = (Content::default(), DrawnWriter::new(&partial));
+    state.read_day(day, |_, record| {
+        match record {
+            Record::Event(event) => {
+                content.add(&event);
+                if let Some(writer) = &mut writer {
+                    writer.push(&event)?;
+                }
+            }
+            // Of several changes of one row in one moment the last counts.
+            Record::Upsert(of) => {
+                upserts.insert((of.table, of.id, of.available_at_ms), of);
+            }
+            Record::Drawn(of) if writer.is_some() => drawn.push(&of)?,
+            Record::Drawn(_) => {}
+        }
+        Ok::<(), Error>(())
+    })?;
+    let rows = add_rows(&store, &schema, upserts)?;
+    let drawn = drawn.finish()?;
+    if let Some(writer) = writer {
+        writer.finish()?;
+        if content.events > 0 {
+            fs_err::create_dir_all(logs.join("events"))?;
+            let made = crate::folder(&partial, day.day);
+            if drawn > 0 {
+                fs_err::rename(partial.join(DRAWN_FILE), made.join(DRAWN_FILE))?;
+                sync(&made)?;
+            }
+            fs_err::rename(made, &folder)?;
+            sync(&logs.join("events"))?;
+            sync(logs)?;
+        }
+        fs_err::remove_dir_all(&partial)?;
+    } else {
+        let mut found = Content::default();
+        for row in EventLog::open(&store)?.read(day.day..=day.day)? {
+            if let Row::Event(event) = row? {
+                found.add(&event);
+            }
+        }
+        if found != content {
+            let (found, expected) = (found.events, content.events);
+            return Err(Error::OtherDay { path: folder, found, expected });
+        }
+    }
+    let fate = if is_there { Fate::Found } else { Fate::Written };
+    Ok(Moved { events: content.events, fate, rows, drawn })
+}
+
+/// Adds the rows that are newer than those of their ids, in the order of their moments.
+fn add_rows(
+    store: &Store,
+    schema: &Schema,
+    upserts: BTreeMap<(Table, u64, i64), Upsert>,
+) -> Result<u64, Error> {
+    if upserts.is_empty() {
+        return Ok(0);
+    }
+    let mut dimensions = read_dimensions(store, schema)?;
+    let mut rows = 0;
+    for ((table, id, moment), upsert) in upserts {
+        let Some(table) = dimensions.table_mut(table.group()) else { continue };
+        if table.row(id).is_none_or(|row| table.known_from_ms()[row] < moment) {
+            table.upsert(id, moment, &upsert.values)?;
+            rows += 1;
+        }
+    }
+    write_dimensions(&dimensions, store)?;
+    Ok(rows)
+}
