@@ -7,8 +7,9 @@ use eliverec_tables::check::{Finding, Level};
 use eliverec_tables::events::EventLog;
 
 use crate::error::Error;
-use crate::made_of::{LogFiles, MADE_OF_FILE, MadeOf};
-use crate::publish::{RECIPE_FILE, read_recipe};
+use crate::log_files::LogFiles;
+use crate::made_of::{MADE_OF_FILE, MadeOf};
+use crate::recipe_file::{RECIPE_FILE, read_recipe};
 
 /// Tells that a log is not the one that the feeds of a directory were made of: a file of a day that they drew on is another, or has come
 /// or gone, also at the log's beginning, or a table is another. Days that a log has got since are none of this, nor is a log of feeds

@@ -20,7 +20,7 @@ use eliverec_tables::{FeedDirectory, Split};
 use crate::days_made::{DifferingDays, differing_days};
 use crate::error::Error;
 use crate::other_log::other_log;
-use crate::publish::{RECIPE_FILE, read_recipe};
+use crate::recipe_file::{RECIPE_FILE, read_recipe};
 use crate::replay_labels::{Compared, LabelJoin};
 
 /// Requests between two reports of progress.

@@ -21,7 +21,7 @@ use crate::chunks::{Cutter, FeedMaker};
 use crate::config::{SampleConfig, first_day};
 use crate::context::Context;
 use crate::error::Error;
-use crate::made_of::LogFiles;
+use crate::log_files::LogFiles;
 use crate::plan;
 use crate::publish::{DayWriter, Encoded, FeedDays, SpillFolder};
 use crate::rows::Rows;

@@ -17,7 +17,14 @@ pub(crate) fn guarded<T, E: ToString>(
 ) -> Result<T, Error> {
     match quietly(|| catch_unwind(AssertUnwindSafe(read))) {
         Ok(result) => result.map_err(|e| Error::parquet(path, &e)),
-        Err(_) => Err(Error::parquet(path, &"its parts contradict each other")),
+        Err(panic) => {
+            let words = panic.downcast_ref::<&str>().copied();
+            let words = words.or_else(|| Some(panic.downcast_ref::<String>()?.as_str()));
+            let is_encrypted = words.is_some_and(|words| words.contains("encryption"));
+            let reason =
+                if is_encrypted { "it is encrypted" } else { "its parts contradict each other" };
+            Err(Error::parquet(path, &reason))
+        }
     }
 }
 

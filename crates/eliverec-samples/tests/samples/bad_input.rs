@@ -93,9 +93,8 @@ fn lenient_runs_set_wrong_rows_aside() {
 fn a_log_without_an_event_leaves_nothing() {
     let site = Site::new(&events(SHAPE, 1));
     let rows = misplaced(&site);
-    for day in [first_day(), day(1)] {
-        let folder = site.logs().join(format!("events/date={day}"));
-        fs_err::remove_file(folder.join("part-00000.parquet")).unwrap();
+    for folder in fs_err::read_dir(site.logs().join("events")).unwrap() {
+        let _ = fs_err::remove_file(folder.unwrap().path().join("part-00000.parquet"));
     }
     let told = fails(&site, &SampleConfig { lenient: true, ..config() });
     assert!(told.contains(&format!("{rows} of its {rows} rows are no events")), "{told}");

@@ -6,6 +6,7 @@
 //! sampled room has at least one entry. It stays in the histories and counts. Times are seconds since the first entry.
 //! The source's split by time is the test split; the two days before it are the validation split.
 
+use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
 
 use eliverec_core::event::{Event, EventKind, Scalar};
@@ -27,6 +28,7 @@ const VALIDATION_MS: i64 = 2 * 24 * 60 * MINUTE_MS;
 const RUN_GAP_MS: i64 = 30 * MINUTE_MS;
 
 const REPEATED: &str = "exact duplicate of an earlier row";
+const OF_BOTH_SPLITS: &str = "an earlier row in the other split, where it stays";
 
 struct Entry {
     row: u64,
@@ -38,7 +40,7 @@ struct Entry {
 
 pub(super) fn read(from: &Folder, options: Options, out: &mut Output<'_>) -> Result<(), Error> {
     let (entries, repeats) = read_entries(from)?;
-    (0..repeats).for_each(|_| out.dropped(REPEATED));
+    repeats.into_iter().for_each(|reason| out.dropped(reason));
     let histories = Timeline::new(entries.iter().map(|e| (e.user, e.ts_ms, e.room)));
     let rooms = Rooms::new(&entries);
     let test_from = entries.iter().filter(|e| e.held_out).map(|e| e.ts_ms).min();
@@ -91,7 +93,7 @@ pub(super) fn read(from: &Folder, options: Options, out: &mut Output<'_>) -> Res
 /// A stream begins with the first entry of a run and ends half an hour after the last.
 pub(super) fn log(from: &Folder, seed: u64, out: &mut LogOutput) -> Result<Dimensions, Error> {
     let (entries, repeats) = read_entries(from)?;
-    (0..repeats).for_each(|_| out.dropped(REPEATED));
+    repeats.into_iter().for_each(|reason| out.dropped(reason));
     let rooms = Rooms::new(&entries);
     let sampler = Sampler::new(seed);
     let mut last = BTreeMap::new();
@@ -184,10 +186,10 @@ impl Rooms {
 }
 
 /// The entries in order of time, and how many rows repeat an earlier one.
-fn read_entries(from: &Folder) -> Result<(Vec<Entry>, u64), Error> {
+fn read_entries(from: &Folder) -> Result<(Vec<Entry>, Vec<&'static str>), Error> {
     let (mut table, [user, room, ts, split]) =
         Table::open(from, "events.csv.gz", ["user_id", "room_id", "ts_s", "split"])?;
-    let (mut entries, mut known, mut repeats) = (Vec::new(), BTreeSet::new(), 0);
+    let (mut entries, mut known, mut repeats) = (Vec::new(), BTreeMap::new(), Vec::new());
     for row in 0.. {
         if !table.advance()? {
             break;
@@ -199,10 +201,13 @@ fn read_entries(from: &Folder) -> Result<(Vec<Entry>, u64), Error> {
             ts_ms: table.seconds(ts)?,
             held_out: table.choice(split, ["train", "test"])? == 1,
         };
-        if known.insert((entry.ts_ms, entry.user, entry.room)) {
-            entries.push(entry);
-        } else {
-            repeats += 1;
+        match known.entry((entry.ts_ms, entry.user, entry.room)) {
+            Slot::Vacant(slot) => {
+                slot.insert(entry.held_out);
+                entries.push(entry);
+            }
+            Slot::Occupied(before) if *before.get() == entry.held_out => repeats.push(REPEATED),
+            Slot::Occupied(_) => repeats.push(OF_BOTH_SPLITS),
         }
     }
     entries.sort_by_key(|entry| (entry.ts_ms, entry.row));

@@ -86,10 +86,29 @@ fn a_value_that_goes_on_after_its_line_is_refused() {
         }
     }
     // Closed quotes, and one within a value, are no fault.
-    assert_names(&note(["\"a, b\"", "5\" screen", "\"\"\"\""], ""), &["no feed comes"]);
+    let text = "user_id,room_id,ts_s,split,note\n1,2,3,train,\"a, b\"\n1,2,4,train,5\" screen\n1,2,5,train,\"\"\"\"";
+    let whole = folder(&[("events.csv.gz", text)]);
+    let take = &mut |_, _: &_| Ok(());
+    let read = importer("driver-live").feeds(whole.path(), Options::default(), take).unwrap();
+    assert_eq!(read.rows_in, 3);
     let header = "user_id,room_id,ts_s,split,\"note\n1,2,3,train,n\n";
     let told = message("driver-live", folder(&[("events.csv.gz", header)]).path());
     assert_names(&told, &["events.csv.gz: line 1: note: ", refused]);
+}
+
+/// An entry that stands in both splits is no duplicate, and is counted apart.
+#[test]
+fn an_entry_of_both_splits_is_counted_apart() {
+    let rows = "user_id,room_id,ts_s,split\n1,2,3,train\n1,2,3,train\n1,2,3,test\n";
+    let told = message_of_run("driver-live", folder(&[("events.csv.gz", rows)]).path());
+    let counted = ["1 exact duplicate of an earlier row", "1 an earlier row in the other split"];
+    assert_names(&told, &counted);
+}
+
+fn message_of_run(name: &str, folder: &Path) -> String {
+    let out = tempfile::tempdir().unwrap();
+    let feeds = out.path().join("feeds");
+    importer(name).run(folder, &feeds, Options::default()).unwrap_err().to_string()
 }
 
 /// A column of a set's tables stands in the header once, and an item in its table.

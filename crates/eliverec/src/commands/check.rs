@@ -38,8 +38,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         let lateness_ms = FeatureConfig::default().allowed_lateness_ms;
         log(&EventLog::open(&Store::open(path)?)?, lateness_ms)?
     } else {
+        let checked = feeds(&FeedDirectory::open(path)?)?;
         let findings = missing_days(path)?.into_iter().collect();
-        feeds(&FeedDirectory::open(path)?)?.and(Checked { findings, ..Checked::default() })
+        checked.and(Checked { findings, ..Checked::default() })
     };
     if arguments.json {
         print_json(&checked)?;
