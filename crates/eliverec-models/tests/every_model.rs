@@ -16,7 +16,7 @@ use eliverec_models::heads::HeadsConfig;
 use eliverec_models::model::Output;
 use eliverec_models::registry::{MODELS, ModelConfig};
 use eliverec_models::rows::indices;
-use eliverec_models::settings::{Domain, FieldNorm, Init, Maps, NextEventConfig};
+use eliverec_models::settings::{Domain, FieldNorm, Maps, NextEventConfig};
 use eliverec_models::term::{TermKind, Training, Turn};
 use eliverec_models::trace::Trace;
 use eliverec_models::zoo::elive::{EliveConfig, EncoderKind, PrototypeSource};
@@ -76,7 +76,6 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
     for model in models() {
         let mut variant = settings(model, Domain::Both);
         variant.input.maps = Maps::Vocabulary;
-        variant.input.init = Init::He;
         variant.tower.history_means = true;
         variant.next_event = Some(NextEventConfig { negatives: 9, ..NextEventConfig::default() });
         check(&variant);
@@ -349,7 +348,10 @@ fn same_seed_same_values_and_stored_values_come_back() {
         let other = Model::new(settings, &schema(), 8, &Device::flex()).unwrap();
         let feeds = toy::feeds(5, 6);
         let expected = scores(&plain(settings), settings, &feeds);
-        assert_ne!(scores(&other, settings, &feeds), expected);
+        // The linear model starts at zero, whatever the seed.
+        if settings.model.name() != "linear" {
+            assert_ne!(scores(&other, settings, &feeds), expected);
+        }
         let loaded = parameters::import(other, &first).unwrap();
         assert_eq!(scores(&loaded, settings, &feeds), expected);
     });
@@ -366,6 +368,10 @@ fn parameters_of_another_model_are_refused_by_name() {
 #[test]
 fn histories_matter_up_to_their_length_only() {
     every(|settings| {
+        // It sees histories by match features alone, which count all that a feed has.
+        if settings.model.name() == "linear" {
+            return;
+        }
         let mut short = settings.clone();
         short.input.channel_length = 1;
         assert_eq!(short.lengths(), Lengths { channels: 1, ..settings.lengths() });
