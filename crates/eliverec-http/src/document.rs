@@ -75,7 +75,7 @@ pub(crate) fn batches(document: &mut OpenApi) {
             .flatten()
             .find_map(|operation| operation.request_body.as_mut());
         if let Some(RefOr::T(body)) = body {
-            let content = |schema: Schema| Content::new(Some(RefOr::T(schema)));
+            let content = |schema: Schema| RefOr::T(Content::new(Some(RefOr::T(schema))));
             body.content.insert("application/json".into(), content(Schema::OneOf(both)));
             let lines = content(Schema::Object(lines));
             body.content.insert("application/x-ndjson".into(), lines);

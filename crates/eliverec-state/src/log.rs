@@ -11,7 +11,7 @@ use eliverec_core::Day;
 use crate::error::Error;
 use crate::files::{create_directory, names, replace};
 use crate::record::Record;
-use crate::segment::{Segment, SegmentName, ends_before};
+use crate::segment::{Segment, SegmentName};
 
 /// The names of all files of records, one a line, oldest first. It is replaced when a file was made, and before files leave: at any
 /// moment all that it names are there, and perhaps one that was just made, or some that are about to leave.
@@ -38,7 +38,13 @@ impl ClosedFile {
         each: &mut dyn FnMut(u64, Record) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let segment = Segment::open(&self.directory, self.name, &self.schema)?;
-        ends_before(&self.directory.join(self.name.text()), segment.next(), self.next)?;
+        if segment.next() != self.next {
+            let (ends, next) = (segment.next(), self.next);
+            let reason = format!(
+                "ends before record {ends}, and the next file begins with {next}; restore what is missing from a backup"
+            );
+            return Err(Error::log(&self.directory.join(self.name.text()), reason));
+        }
         segment.read(from, each)
     }
 }
@@ -103,11 +109,9 @@ impl Log {
             let reason = format!("is missing; {RESTORE}");
             return Err(Error::log(&directory.join(missing.text()), reason));
         }
-        for pair in closed.windows(2) {
-            Segment::glance(directory, pair[0], schema, pair[1].first)?;
-        }
-        let current =
-            closed.pop().map(|name| Segment::open(directory, name, schema)).transpose()?;
+        let last = closed.pop();
+        closed.iter().try_for_each(|name| Segment::glance(directory, *name))?;
+        let current = last.map(|name| Segment::open(directory, name, schema)).transpose()?;
         let next = current.as_ref().map_or(first, Segment::next);
         let (directory, schema) = (directory.into(), schema.into());
         Ok(Self { directory, schema, segment_records, closed, current, next })

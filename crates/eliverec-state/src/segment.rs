@@ -1,6 +1,7 @@
 //! One file of the log: records with consecutive sequence numbers that arrived on one day, in a table of redb. A commit is
 //! durable when it returns, and a commit that a kill tore is not there.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use eliverec_core::Day;
@@ -22,6 +23,12 @@ const ABOUT: TableDefinition<'_, u64, &str> = TableDefinition::new("about");
 const VERSION: u32 = 2;
 /// The oldest layout that it reads: since then kinds of records were added.
 const OLDEST: u32 = 1;
+
+/// With what a file of redb begins.
+const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
+
+/// A file of redb is made of pages of so many bytes.
+const PAGE_BYTES: u64 = 4096;
 
 /// Pages that redb keeps in memory. A log is written at its end and read once.
 const CACHE_BYTES: usize = 32 << 20;
@@ -74,56 +81,6 @@ fn builder() -> Builder {
     builder
 }
 
-/// Whether a database is the file of the log that its name says; its records.
-fn check(
-    path: &Path,
-    database: &impl ReadableDatabase,
-    name: SegmentName,
-    schema: &str,
-) -> Result<u64, Error> {
-    let look = || -> Result<(String, u64, Ends), redb::Error> {
-        let read = database.begin_read()?;
-        let about = read.open_table(ABOUT)?.get(0)?.map(|about| about.value().to_owned());
-        let records = read.open_table(RECORDS)?;
-        let ends = match (records.first()?, records.last()?) {
-            (Some(first), Some(last)) => Some((first.0.value(), last.0.value())),
-            _ => None,
-        };
-        Ok((about.unwrap_or_default(), records.len()?, ends))
-    };
-    let (about, count, ends) = look().map_err(|e| Error::store(path, e))?;
-    let about: About = serde_json::from_str(&about)
-        .map_err(|e| Error::log(path, format!("does not say what it is: {e}")))?;
-    if !(OLDEST..=VERSION).contains(&about.version) {
-        let reason =
-            format!("has layout {}, and this program reads {OLDEST} to {VERSION}", about.version);
-        return Err(Error::log(path, reason));
-    }
-    if about.schema != schema {
-        let reason = "was written with another schema; give the one of the log, or move the state away to begin anew";
-        return Err(Error::log(path, reason));
-    }
-    let is_whole = about.first == name.first
-        && about.day == name.day.to_string()
-        && ends.is_none_or(|ends| ends == (name.first, name.first + count.max(1) - 1));
-    if !is_whole {
-        let reason = "does not have the records that its name says; restore it from a backup";
-        return Err(Error::log(path, reason));
-    }
-    Ok(count)
-}
-
-/// Refuses a file behind whose last record comes number `ends`, where the next file begins with `next`.
-pub(crate) fn ends_before(path: &Path, ends: u64, next: u64) -> Result<(), Error> {
-    if ends == next {
-        return Ok(());
-    }
-    let reason = format!(
-        "ends before record {ends}, and the next file begins with {next}; restore what is missing from a backup"
-    );
-    Err(Error::log(path, reason))
-}
-
 impl Segment {
     /// A file without records; it has its name when it is one.
     pub(crate) fn create(log: &Path, name: SegmentName, schema: &str) -> Result<Self, Error> {
@@ -158,28 +115,56 @@ impl Segment {
         let mut builder = builder();
         builder.set_check_integrity_on_open(true);
         let database = builder.open(&path).map_err(|e| Error::store(&path, e))?;
-        let count = check(&path, &database, name, schema)?;
+        let look = || -> Result<(String, u64, Ends), redb::Error> {
+            let read = database.begin_read()?;
+            let about = read.open_table(ABOUT)?.get(0)?.map(|about| about.value().to_owned());
+            let records = read.open_table(RECORDS)?;
+            let ends = match (records.first()?, records.last()?) {
+                (Some(first), Some(last)) => Some((first.0.value(), last.0.value())),
+                _ => None,
+            };
+            Ok((about.unwrap_or_default(), records.len()?, ends))
+        };
+        let (about, count, ends) = look().map_err(|e| Error::store(&path, e))?;
+        let about: About = serde_json::from_str(&about)
+            .map_err(|e| Error::log(&path, format!("does not say what it is: {e}")))?;
+        if !(OLDEST..=VERSION).contains(&about.version) {
+            let reason = format!(
+                "has layout {}, and this program reads {OLDEST} to {VERSION}",
+                about.version
+            );
+            return Err(Error::log(&path, reason));
+        }
+        if about.schema != schema {
+            let reason = "was written with another schema; give the one of the log, or move the state away to begin anew";
+            return Err(Error::log(&path, reason));
+        }
+        let is_whole = about.first == name.first
+            && about.day == name.day.to_string()
+            && ends.is_none_or(|ends| ends == (name.first, name.first + count.max(1) - 1));
+        if !is_whole {
+            let reason = "does not have the records that its name says; restore it from a backup";
+            return Err(Error::log(&path, reason));
+        }
         Ok(Self { path, database, name, count })
     }
 
-    /// Looks whether a file that is not written any more is what its name says, without reading its records: its header, what it says
-    /// of itself, and that its numbers go on to `next`, with which the next file begins.
-    pub(crate) fn glance(
-        log: &Path,
-        name: SegmentName,
-        schema: &str,
-        next: u64,
-    ) -> Result<(), Error> {
+    /// Looks whether a file that is not needed now begins and ends as one of the log does. Pages are not read: without a check of all
+    /// of them redb may stumble over one that is damaged.
+    pub(crate) fn glance(log: &Path, name: SegmentName) -> Result<(), Error> {
         let path = log.join(name.text());
-        let found = match builder().open_read_only(&path) {
-            Ok(database) => {
-                check(&path, &database, name, schema).map(|count| name.first + count)?
-            }
-            // A power cut before it was closed: all of it is looked at.
-            Err(redb::DatabaseError::RepairAborted) => Self::open(log, name, schema)?.next(),
-            Err(error) => return Err(Error::store(&path, error)),
-        };
-        ends_before(&path, found, next)
+        let mut file = fs_err::File::open(&path)?;
+        let length = file.metadata()?.len();
+        let mut begin = [0; MAGIC.len()];
+        if length > 0
+            && length.is_multiple_of(PAGE_BYTES)
+            && file.read_exact(&mut begin).is_ok()
+            && begin == MAGIC
+        {
+            return Ok(());
+        }
+        let reason = "is cut off or no file of the log; restore it from a backup, or move the state away to begin anew";
+        Err(Error::log(&path, reason))
     }
 
     /// Puts records behind those that are there, on disk when this returns.

@@ -76,6 +76,19 @@ fn a_log_that_lacks_any_of_its_files_is_refused_by_its_name() {
         let named = format!("{}: is missing", hurt.join(lost).display());
         assert!(message.starts_with(&named), "{message}");
     }
+    // Nor is one that is there taken for whole when it plainly is not.
+    let first = all.iter().filter(|path| path.extension().is_some()).min().unwrap();
+    let bytes = fs::read(first).unwrap();
+    for (way, bytes) in
+        [b"".as_slice(), &bytes[..bytes.len() - 7], &vec![0; bytes.len()]].iter().enumerate()
+    {
+        let hurt = folder.path().join(format!("way-{way}"));
+        copy(&whole, &hurt);
+        let file = hurt.join(first.strip_prefix(&whole).unwrap());
+        fs::write(&file, bytes).unwrap();
+        let message = open(&hurt).unwrap_err().to_string();
+        assert!(message.starts_with(&format!("{}: is cut off", file.display())), "{message}");
+    }
     let hurt = folder.path().join("hurt");
     copy(&whole, &hurt);
     fs::remove_dir_all(hurt.join("log")).unwrap();
