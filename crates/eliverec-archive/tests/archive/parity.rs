@@ -10,7 +10,7 @@ use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
 use eliverec_core::{Event, Feed, IdKinds};
 use eliverec_features::{FeatureConfig, FeedBuilder};
-use eliverec_samples::{SampleConfig, samples};
+use eliverec_samples::{BelowThreshold, SampleConfig, samples};
 use eliverec_state::{Acknowledged, Row, State, StateConfig, Table};
 use eliverec_tables::{FeedDirectory, Split};
 
@@ -162,7 +162,11 @@ fn what_a_request_saw_is_what_samples_compute() {
     archive(&state, &path("logs"), end_ms, None).unwrap();
     assert!(state.days_over(end_ms).unwrap().is_empty());
 
-    let config = SampleConfig { features, ..SampleConfig::default() };
+    let config = SampleConfig {
+        features,
+        below_threshold: BelowThreshold::Negative,
+        ..SampleConfig::default()
+    };
     let summary = samples(&path("logs"), &path("feeds"), &config, |_| ()).unwrap();
     assert_eq!(summary.duplicates, 0, "{summary}");
     assert_eq!(summary.late, first.late + second.late);

@@ -95,7 +95,7 @@ fn feeds_are_made_of_what_was_answered() {
     assert_eq!(logged.collect::<BTreeMap<_, _>>(), drawn);
     assert!(!drawn.is_empty());
 
-    sandbox.succeed("samples --logs state/days --out again");
+    sandbox.succeed("samples --logs state/days --out again --below-threshold negative");
     let again = FeedDirectory::open(sandbox.path("again")).unwrap();
     let schema = again.schema();
     let mut compared = 0;

@@ -94,9 +94,14 @@ pub(super) fn of_feed(schema: &Schema, feed: &Feed, kept: [usize; 2]) -> [Value;
             histories.insert(name.into(), events.into());
         }
     }
+    let matches = schema.matches.iter().zip(schema.matchers());
+    let matches: Vec<(&str, Vec<f32>)> =
+        matches.map(|(of, matcher)| (of.name.as_str(), matcher.counts(feed))).collect();
     let candidate = |i: usize| {
         let groups = [Group::Candidate, Group::Target, Group::Dynamic];
-        let fields: BTreeMap<_, _> = groups.into_iter().flat_map(|group| of(group, i)).collect();
+        let fields = groups.into_iter().flat_map(|group| of(group, i));
+        let counts = matches.iter().map(|(name, of)| ((*name).to_owned(), of[i].to_string()));
+        let fields: BTreeMap<_, _> = fields.chain(counts).collect();
         json!(fields)
     };
     [json!(user), histories.into(), (0..feed.impressions()).map(candidate).collect()]
@@ -176,7 +181,7 @@ fn what_the_server_used_is_what_samples_compute_from_its_log() {
     until_while("the last day's folder", || written(&days), || folder.is_dir());
     server.end();
 
-    sandbox.succeed("samples --logs state/days --out again");
+    sandbox.succeed("samples --logs state/days --out again --below-threshold negative");
     let again = FeedDirectory::open(sandbox.path("again")).unwrap();
     let (mut compared, mut events) = (0, 0);
     let kept = [50, 50];
