@@ -68,9 +68,11 @@ fn batches_of_a_table_are_those_of_its_files() {
     let (_folder, directory, rows) = split();
     assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), FEEDS);
     let (normalization, lengths) = (Normalization::default(), Lengths::default());
-    let expected = directory.batches(Split::Test, &normalization, lengths, 20, None).unwrap();
+    let schema = Arc::new(directory.schema().clone());
+    let expected =
+        directory.batches(Split::Test, &schema, &normalization, lengths, 20, None).unwrap();
     let expected = lines(expected);
-    let read = |rows| lines(table(rows).unwrap().batches(&normalization, lengths, 20));
+    let read = |rows| lines(table(rows).unwrap().batches(&schema, &normalization, lengths, 20));
     assert_eq!(read(rows.clone()), expected);
     let other = |_: &str, array: &ArrayRef| cast(array, &other_type(array.data_type())).unwrap();
     assert_eq!(read(rows.iter().map(|rows| changed(rows, other)).collect()), expected);
@@ -99,7 +101,12 @@ fn what_is_wrong_with_a_table_is_told_by_column_and_row() {
     };
     let second = changed(&rows[1], nulls);
     let feeds = table(vec![first, second]).unwrap();
-    let mut batches = feeds.batches(&Normalization::default(), Lengths::default(), 1_000_000);
+    let mut batches = feeds.batches(
+        &Arc::new(eliverec_core::toy::schema()),
+        &Normalization::default(),
+        Lengths::default(),
+        1_000_000,
+    );
     let error = batches.next().unwrap().unwrap_err().to_string();
     let row = rows[0].num_rows();
     assert_eq!(error, format!("table: row {row}: user_id: is null; every id must be known"));

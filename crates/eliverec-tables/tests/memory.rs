@@ -5,6 +5,8 @@
 mod counting;
 mod feed_files;
 
+use std::sync::Arc;
+
 use counting::{live, peak_of};
 use eliverec_core::batch::Lengths;
 use eliverec_core::{Feed, Normalization, toy};
@@ -28,7 +30,14 @@ fn read(directory: &std::path::Path) -> usize {
     let directory = FeedDirectory::open(directory).unwrap();
     let shuffle = Some(Shuffle { seed: 1, buffer_feeds: 1_024 });
     let batches = directory
-        .batches(Split::Train, &Normalization::default(), Lengths::default(), 256, shuffle)
+        .batches(
+            Split::Train,
+            &Arc::new(directory.schema().clone()),
+            &Normalization::default(),
+            Lengths::default(),
+            256,
+            shuffle,
+        )
         .unwrap();
     batches.map(|batch| batch.unwrap().feeds()).sum()
 }

@@ -123,7 +123,14 @@ proptest! {
             rest = &rest[n..];
         }
         let mut batches = directory
-            .batches(Split::Train, &normalization, lengths, max_impressions, None)
+            .batches(
+                Split::Train,
+                &Arc::new(directory.schema().clone()),
+                &normalization,
+                lengths,
+                max_impressions,
+                None,
+            )
             .unwrap();
         prop_assert_eq!(batches.skip_batches(skipped).unwrap(), skipped.min(expected.len()));
         let found: Vec<_> = batches.map(Result::unwrap).collect();
@@ -326,7 +333,16 @@ fn files_follow_each_other_by_name() {
 fn shuffled(directory: &FeedDirectory, seed: u64, buffer_feeds: usize) -> Vec<u64> {
     let shuffle = Some(Shuffle { seed, buffer_feeds });
     let (normalization, lengths) = (Normalization::default(), Lengths::default());
-    let feeds = directory.batches(Split::Train, &normalization, lengths, 1, shuffle).unwrap();
+    let feeds = directory
+        .batches(
+            Split::Train,
+            &Arc::new(directory.schema().clone()),
+            &normalization,
+            lengths,
+            1,
+            shuffle,
+        )
+        .unwrap();
     feeds.flat_map(|feed| feed.unwrap().request_ids).collect()
 }
 
@@ -365,7 +381,14 @@ fn skipping_shuffled_batches_leaves_the_same_rest() {
     let batches = || {
         let shuffle = Some(Shuffle { seed: 5, buffer_feeds: 16 });
         directory
-            .batches(Split::Train, &Normalization::default(), Lengths::default(), 20, shuffle)
+            .batches(
+                Split::Train,
+                &Arc::new(directory.schema().clone()),
+                &Normalization::default(),
+                Lengths::default(),
+                20,
+                shuffle,
+            )
             .unwrap()
     };
     let all: Vec<Vec<u64>> = batches().map(|batch| batch.unwrap().request_ids).collect();
@@ -382,6 +405,7 @@ fn streams_can_move_to_another_thread() {
     let batches = directory
         .batches(
             Split::Train,
+            &Arc::new(directory.schema().clone()),
             &Normalization::default(),
             Lengths::default(),
             2_048,

@@ -4,6 +4,8 @@
 
 mod feed_files;
 
+use std::sync::Arc;
+
 use eliverec_core::batch::Lengths;
 use eliverec_core::{Normalization, toy};
 use eliverec_tables::{FeedDirectory, Shuffle, Split};
@@ -27,8 +29,10 @@ fn spread(directory: &FeedDirectory, shuffle: Shuffle) -> Option<FeedDirectory> 
 /// Ids in the order of an epoch, batch by batch.
 fn epoch(directory: &FeedDirectory, shuffle: Shuffle, skipped: usize) -> Vec<Vec<u64>> {
     let (normalization, lengths) = (Normalization::default(), Lengths::default());
-    let mut batches =
-        directory.batches(Split::Train, &normalization, lengths, 16, Some(shuffle)).unwrap();
+    let schema = Arc::new(directory.schema().clone());
+    let mut batches = directory
+        .batches(Split::Train, &schema, &normalization, lengths, 16, Some(shuffle))
+        .unwrap();
     batches.skip_batches(skipped).unwrap();
     batches.map(|batch| batch.unwrap().request_ids).collect()
 }
