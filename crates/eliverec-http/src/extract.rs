@@ -209,7 +209,7 @@ mod tests {
         for (given, field, words) in [
             (vec![], "id", "is missing"),
             (vec![("id", "1"), ("id", "2")], "id", "is given twice"),
-            (vec![("id", "1"), ("k", "2")], "k", "is no field of this call; it has id, kind"),
+            (vec![("id", "1"), ("k", "2")], "k", "is no field of this call; it has id or kind"),
             (vec![("id", "1"), ("kind", "\"")], "kind", "write"),
         ] {
             let pairs: Vec<_> =

@@ -4,6 +4,18 @@
 //! millisecond. So a stamp is not before any moment at which a request has read, and a request reads after the last stamp that
 //! was applied and not after one that is on its way to disk. Stamps only grow, whatever the clock of the machine does.
 
+use eliverec_core::Day;
+
+use crate::error::Error;
+
+/// Refuses a moment behind which no stamps have room: each group of records has a later one than the group before.
+pub(crate) fn check_moment(now_ms: i64) -> Result<(), Error> {
+    match Day::of(now_ms).and_then(|day| day.plus(1)) {
+        Some(_) => Ok(()),
+        None => Err(Error::Clock { now_ms }),
+    }
+}
+
 /// Where the order stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {

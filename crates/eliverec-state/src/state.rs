@@ -11,6 +11,7 @@ use eliverec_core::event::check_context;
 use eliverec_core::{Day, Dimension, Dimensions, Event, Feed, Schema};
 use eliverec_features::{ChannelState, FeedBuilder, Request, UserState, Wanted};
 
+use crate::clock::check_moment;
 use crate::config::StateConfig;
 use crate::error::Error;
 use crate::files::create_directory;
@@ -382,14 +383,6 @@ impl State {
     /// What the file system refuses.
     pub fn forget(&self, days: &[Day]) -> Result<(), Error> {
         self.shared.left().forget(days)
-    }
-}
-
-/// Refuses a moment behind which no stamps have room: each group of records has a later one than the group before.
-fn check_moment(now_ms: i64) -> Result<(), Error> {
-    match Day::of(now_ms).and_then(|day| day.plus(1)) {
-        Some(_) => Ok(()),
-        None => Err(Error::Clock { now_ms }),
     }
 }
 

@@ -128,7 +128,7 @@ fn what_is_wrong_is_said_with_field_and_row() {
         ("", "request_id", "is missing"),
         ("request_id=1&request_id=2", "request_id", "is given twice"),
         ("request_id=1&kind=hash", "kind", "write integer or text"),
-        ("request_id=1&nobody=1", "nobody", "is no field of this call; it has request_id, kind"),
+        ("request_id=1&nobody=1", "nobody", "is no field of this call; it has request_id or kind"),
     ] {
         let (status, problem) = server.get(&format!("/v1/explain?{query}"));
         assert_eq!((status, &problem["field"]), (422, &json!(field)), "{problem}");
