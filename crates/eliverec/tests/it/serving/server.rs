@@ -216,7 +216,7 @@ pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) {
     until_while(what, || (), is_so);
 }
 
-/// Looks until it is so, for as long as `progress` becomes another at least once a minute.
+/// Looks until it is so, for as long as `progress` becomes another at least every five minutes: days are looked at once a minute, and a large one takes a while.
 pub(crate) fn until_while<T: PartialEq>(
     what: &str,
     mut progress: impl FnMut() -> T,
@@ -229,7 +229,7 @@ pub(crate) fn until_while<T: PartialEq>(
             last = (now, Instant::now());
         }
         let waited = last.1.elapsed();
-        assert!(waited < Duration::from_mins(1), "{what}: nothing has come of it for a minute");
+        assert!(waited < Duration::from_mins(5), "{what}: nothing has come of it for five minutes");
         std::thread::yield_now();
     }
 }
