@@ -79,6 +79,7 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
         variant.tower.history_means = true;
         variant.next_event = Some(NextEventConfig { negatives: 9, ..NextEventConfig::default() });
         check(&variant);
+        variant.next_event = None;
         check(&with_heads(variant));
     }
 }

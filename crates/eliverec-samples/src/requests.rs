@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::outcomes::{Doing, counts};
 use crate::rows::{Row, RowsBuilder};
 use crate::summary::Refusal;
-use crate::wire::write_answer;
+use crate::wire::{write_answer, write_count};
 
 /// A request whose outcomes may still arrive.
 #[derive(Debug)]
@@ -130,6 +130,7 @@ impl Requests {
             return Ok(());
         }
         self.payload.clear();
+        write_count(request.candidates.len(), &mut self.payload);
         self.payload.extend_from_slice(&request.head);
         for of in &request.candidates {
             let candidate = Candidate { outcome: Some(of.doing.outcome), ..of.candidate };

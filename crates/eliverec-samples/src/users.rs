@@ -71,7 +71,7 @@ impl UserDrive {
         features.user = values(&snapshot, &wanted.user);
         let context = impressions.first().map_or(&[][..], |first| &first.known[..first.context]);
         self.payload.clear();
-        write_request(self.user, impressions.len(), context, &features, &mut self.payload);
+        write_request(self.user, context, &features, &mut self.payload);
         let candidate = |mut of: Impression| {
             match self.context.anchor_of(of.channel_id, at_ms) {
                 Some(anchor) => {

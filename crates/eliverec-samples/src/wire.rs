@@ -151,15 +151,18 @@ pub(crate) fn read_user(from: &mut Reader<'_>) -> Result<RequestFeatures> {
     })
 }
 
-/// A request but for its candidates; they follow, see [`write_answer`].
+/// How many candidates a request has, which is known last and stands first.
+pub(crate) fn write_count(candidates: usize, to: &mut Vec<u8>) {
+    Writer(to).length(candidates);
+}
+
+/// A request but for its candidates: [`write_count`] comes before it, they follow, see [`write_answer`].
 pub(crate) fn write_request(
     user_id: u64,
-    candidates: usize,
     context: &[u8],
     features: &RequestFeatures,
     to: &mut Vec<u8>,
 ) {
-    Writer(to).length(candidates);
     Writer(to).u64(user_id);
     to.extend_from_slice(context);
     write_user(features, to);
@@ -273,7 +276,8 @@ mod tests {
         let (mut row, mut bytes) = (Vec::new(), Vec::new());
         shown.write(&mut row);
         let shown = Shown::read(Reader(&row)).unwrap();
-        write_request(2, 2, shown.context, &features, &mut bytes);
+        write_count(2, &mut bytes);
+        write_request(2, shown.context, &features, &mut bytes);
         for _ in 0..2 {
             let mut known = shown.features.to_vec();
             Writer(&mut known).numbers(&[3.0]);
