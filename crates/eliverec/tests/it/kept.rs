@@ -156,7 +156,7 @@ fn pipes_are_not_waited_for() {
         ("world/schema.toml", samples, 2),
         (&day, samples, 2),
         ("folder/a.toml", experiment, 2),
-        ("results/a-seed1.json", experiment, 1),
+        ("results/results.jsonl.zst", experiment, 1),
         ("results/feeds.toml", experiment, 1),
         ("results/.lock", experiment, 1),
     ] {
@@ -261,9 +261,8 @@ fn damaged_results_are_as_a_damaged_run() {
     let tune = "tune space.toml --config config.toml --feeds feeds --out tuned";
     sandbox.succeed(tune);
     for (file, words) in [
-        ("results/a-seed1.json", experiment),
-        ("results/a-seed1.json", "report results"),
-        ("results/users/a-seed1.json", "report results"),
+        ("results/results.jsonl.zst", experiment),
+        ("results/results.jsonl.zst", "report results"),
         ("tuned/rung-1/002.json", tune),
     ] {
         for how in ["cut", "other", "binary", "folder"] {

@@ -82,7 +82,7 @@ fn kept_results_name_the_other_file() {
     flip(&sandbox, &[Split::Test]);
     let message = sandbox.fail(command, 2);
     assert!(
-        message.contains("results/a-seed1.json: was made on other feeds (test/part-00000.parquet has other content)"),
+        message.contains("results/results.jsonl.zst: was made on other feeds (test/part-00000.parquet has other content)"),
         "{message}"
     );
     // Results from before the files were kept.
@@ -126,7 +126,7 @@ fn an_experiment_begun_on_other_feeds_is_refused_at_once() {
     };
     sandbox.succeed(&command("feeds"));
     // As it is while the first row goes on.
-    fs_err::remove_file(sandbox.path("results/a-seed1.json")).unwrap();
+    fs_err::remove_file(sandbox.path("results/results.jsonl.zst")).unwrap();
     let message = sandbox.fail(&command("others"), 2);
     let begun = "error: results/feeds.toml: what is here was begun on other feeds (t";
     assert!(message.starts_with(begun), "{message}");
