@@ -31,8 +31,11 @@ fn copy(from: &Path, to: &Path) {
 
 /// Changes a file of a directory that is now `hurt`: another bit, an end that is missing, or zeros.
 fn damage(hurt: &Path, random: &mut Random) -> String {
-    let all: Vec<PathBuf> =
-        files(hurt).into_iter().filter(|path| !path.ends_with("lock")).collect();
+    let all: Vec<PathBuf> = files(hurt)
+        .into_iter()
+        // Locks are empty, and what they hold nobody reads.
+        .filter(|path| !path.ends_with("lock") && path.metadata().is_ok_and(|of| of.len() > 0))
+        .collect();
     let path = &all[random.below(all.len())];
     let mut bytes = fs_err::read(path).unwrap();
     let place = random.below(bytes.len());
