@@ -28,9 +28,7 @@ pub fn check(path: &Path) -> io::Result<()> {
 /// As [`check`].
 pub fn open(path: &Path) -> io::Result<File> {
     check(path)?;
-    File::open(path).map_err(|e| {
-        io::Error::new(e.kind(), format!("failed to open file `{}`: {e}", path.display()))
-    })
+    Ok(fs_err::File::open(path)?.into_parts().0)
 }
 
 /// The content of a regular file.

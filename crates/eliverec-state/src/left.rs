@@ -79,8 +79,9 @@ impl Left {
     }
 
     fn write(&self) -> Result<(), Error> {
-        let lines: String =
+        let lines: Vec<String> =
             self.days.iter().map(|(day, events)| format!("{day} {events}\n")).collect();
+        let lines = lines.concat();
         replace(&self.path, &format!("{lines}checksum {:016x}", checksum(lines.as_bytes())))
     }
 }

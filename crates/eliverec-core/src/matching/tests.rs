@@ -58,13 +58,13 @@ fn slow(feed: &Feed, schema: &Schema, of: &Match) -> Vec<f64> {
     (0..feed.impressions())
         .map(|i| {
             let mut sum = 0.0;
-            for event in first..ages.len() {
+            for (event, age) in ages.iter().enumerate().skip(first) {
                 let theirs = values(feed, (to, &of.field), schema, event);
                 let ours = values(feed, (from, &of.of), schema, i);
                 if ours.iter().any(|x| *x != NO_ROW_ID && theirs.contains(x)) {
                     sum += of
                         .half_life_s
-                        .map_or(1.0, |h| 0.5_f64.powf(f64::from(ages[event]) / f64::from(h)));
+                        .map_or(1.0, |h| 0.5_f64.powf(f64::from(*age) / f64::from(h)));
                 }
             }
             sum

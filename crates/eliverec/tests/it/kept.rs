@@ -184,9 +184,9 @@ fn pipes_are_not_waited_for() {
                 last.starts_with(&start) && (last.contains(says) || last.contains("is missing"));
             assert!(is_told, "{file}, {words}: {told}");
             if pipe {
-                fs_err::remove_file(&path).unwrap()
+                fs_err::remove_file(&path).unwrap();
             } else {
-                fs_err::remove_dir(&path).unwrap()
+                fs_err::remove_dir(&path).unwrap();
             }
             fs_err::write(&path, &whole).unwrap();
         }

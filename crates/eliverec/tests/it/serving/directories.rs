@@ -149,7 +149,10 @@ fn a_pipe_holds_nothing_up() {
         |path: &str| server.post("/v1/admin/bundles", &json!({"path": sandbox.path(path)}));
     let (status, problem) = activate("pipe");
     assert_eq!(status, 422, "{problem}");
-    assert!(problem["detail"].as_str().unwrap().contains("manifest.json: is no regular file"), "{problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("manifest.json: is no regular file"),
+        "{problem}"
+    );
     assert_eq!(activate("bundle").0, 200);
 
     // The thread that moves days waits for ever; the end does not.
