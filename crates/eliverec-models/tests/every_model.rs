@@ -79,7 +79,6 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
         variant.tower.history_means = true;
         variant.next_event = Some(NextEventConfig { negatives: 9, ..NextEventConfig::default() });
         check(&variant);
-        variant.next_event = None;
         check(&with_heads(variant));
     }
 }
@@ -183,7 +182,12 @@ fn loss_falls_and_every_parameter_gets_a_gradient() {
             let output = model.forward(&schema, &batch, &unique, &leaves, Some(training(step)));
             let loss = loss(&output, &batch, &device);
             losses.push(loss.clone().into_scalar::<f32>());
-            let others = output.terms.iter().filter(|term| term.kind == TermKind::Auxiliary);
+            // The toy users' histories are drawn event by event: there is nothing to learn of what comes next.
+            let drawn = ["next_live", "watched_live", "next_product", "watched_product"];
+            let others = output
+                .terms
+                .iter()
+                .filter(|term| term.kind == TermKind::Auxiliary && !drawn.contains(&term.name));
             auxiliary.push(others.map(|term| term.value.clone().into_scalar::<f32>()).sum::<f32>());
             let terms = output.terms.into_iter().map(|term| term.value * term.weight);
             let gradients = terms.fold(loss, |sum, term| sum + term).backward();
