@@ -157,13 +157,16 @@ fn stays_below_the_threshold_are_dropped_or_negative() {
     );
 
     // A request of which nothing is left is no feed.
+    let other = Event { request_id: Some(8), ..shown(9, 1, 0) };
     let site = Site::new(&[
         shown(1, 1, 0),
         shown(2, 2, 1),
         leave(5, 1, 3_000, 0.5),
         leave(6, 2, 4_000, 1.0),
+        other,
     ]);
     let summary = site.run(&config());
     assert_eq!(summary.refused[&Refusal::BelowThreshold], 2);
-    assert!(read(&site.feeds()).is_empty());
+    let requests: Vec<u64> = read(&site.feeds()).iter().map(|(_, feed)| feed.request_id).collect();
+    assert_eq!(requests, [8]);
 }

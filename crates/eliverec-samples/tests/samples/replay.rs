@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eliverec_core::schema::Group;
 use eliverec_core::{Dimension, Dimensions};
 use eliverec_core::{Feed, Schema};
-use eliverec_samples::SampleConfig;
+use eliverec_samples::{BelowThreshold, SampleConfig};
 use eliverec_sim::{Collected, LoggingPolicy, SCHEMA, World, WorldConfig};
 use proptest::prelude::*;
 
@@ -192,8 +192,10 @@ fn the_drivers_agree_on_a_world() {
     let schema = Schema::parse(SCHEMA).unwrap();
     let dimensions = world_dimensions(&schema, &world);
     let site = Site::with(schema.clone(), &dimensions, &log.events);
-    let summary = site.run(&config());
-    let expected = oracle(&schema, &Arc::new(dimensions), &log.events, &config());
+    // Every impression, so that there are as many as the world had.
+    let config = SampleConfig { below_threshold: BelowThreshold::Negative, ..config() };
+    let summary = site.run(&config);
+    let expected = oracle(&schema, &Arc::new(dimensions), &log.events, &config);
     assert_eq!(summary.feeds(), totals.requests);
     assert_eq!(summary.impressions(), totals.impressions);
     assert!(summary.late > 0 && summary.duplicates > 0, "{summary}");
