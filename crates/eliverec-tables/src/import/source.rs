@@ -214,18 +214,20 @@ impl Table {
     }
 }
 
-/// Refuses a row with a value over the end of a line: a quote that nobody closed takes in the rows that follow it.
+/// Refuses a row with a value that took in other rows: a quote that nobody closed goes on to the next one, or to the end of the file.
+/// Titles have line breaks, too; what follows one there has fewer commas than a row.
 fn check_line(file: &Path, header: &StringRecord, row: &StringRecord) -> Result<(), Error> {
-    let Some(column) = row.iter().position(|value| value.contains(['\n', '\r'])) else {
-        return Ok(());
-    };
+    let commas = header.len() - 1;
+    let is_row = |line: &str| commas > 0 && line.matches(',').count() >= commas;
+    let took_in = |value: &str| value.ends_with('\n') || value.lines().skip(1).any(is_row);
+    let Some(column) = row.iter().position(took_in) else { return Ok(()) };
     let name = header.get(column).unwrap_or_default().lines().next().unwrap_or_default();
     Err(Error::Source {
         path: file.into(),
         line: row.position().map_or(1, csv::Position::line),
         column: name.into(),
-        reason: "a quote (\") opens a value that goes on after the end of the line; close it there, or write it twice within \
-                 quotes, and values without line breaks"
+        reason: "a quote (\") opens a value that goes on after the end of the line and takes in other rows; close it there, or write \
+                 it twice within quotes"
             .into(),
     })
 }

@@ -86,11 +86,11 @@ fn a_value_that_goes_on_after_its_line_is_refused() {
         }
     }
     // Closed quotes, and one within a value, are no fault.
-    let text = "user_id,room_id,ts_s,split,note\n1,2,3,train,\"a, b\"\n1,2,4,train,5\" screen\n1,2,5,train,\"\"\"\"";
+    let text = "user_id,room_id,ts_s,split,note\n1,2,3,train,\"a, b\"\n1,2,4,train,5\" screen\n1,2,5,train,\"\"\"\"\n1,2,6,train,\"two\nlines\"";
     let whole = folder(&[("events.csv.gz", text)]);
     let take = &mut |_, _: &_| Ok(());
     let read = importer("driver-live").feeds(whole.path(), Options::default(), take).unwrap();
-    assert_eq!(read.rows_in, 3);
+    assert_eq!(read.rows_in, 4);
     let header = "user_id,room_id,ts_s,split,\"note\n1,2,3,train,n\n";
     let told = message("driver-live", folder(&[("events.csv.gz", header)]).path());
     assert_names(&told, &["events.csv.gz: line 1: note: ", refused]);
