@@ -12,7 +12,7 @@ use eliverec_tables::events::{
 
 use crate::drawn::{DRAWN_FILE, DrawnWriter};
 use crate::error::Error;
-use crate::{folder, sync};
+use crate::folder::{folder, sync};
 
 /// Where a day is made; readers pass the name over.
 const PARTIAL: &str = ".archive-partial";
@@ -92,7 +92,7 @@ pub(crate) fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<Mov
         writer.finish()?;
         if content.events > 0 {
             fs_err::create_dir_all(logs.join("events"))?;
-            let made = crate::folder(&partial, day.day);
+            let made = crate::folder::folder(&partial, day.day);
             if drawn > 0 {
                 fs_err::rename(partial.join(DRAWN_FILE), made.join(DRAWN_FILE))?;
                 sync(&made)?;

@@ -14,10 +14,11 @@
 mod day;
 mod drawn;
 mod error;
+mod folder;
 mod logs;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use eliverec_core::Day;
 use eliverec_state::State;
@@ -25,6 +26,7 @@ use eliverec_state::State;
 use day::{Fate, move_day};
 pub use drawn::DRAWN_FILE;
 pub use error::Error;
+use folder::{folder, sync};
 pub use logs::{Logs, begin, check, keep_ids};
 
 /// What went into folders.
@@ -136,17 +138,4 @@ pub fn keep_newest(logs: &Path, keep: usize) -> Result<Vec<Day>, Error> {
         fs_err::remove_dir_all(&removed)?;
     }
     Ok(days)
-}
-
-fn folder(logs: &Path, day: Day) -> PathBuf {
-    logs.join("events").join(format!("date={day}"))
-}
-
-/// Puts the names in a directory on disk.
-fn sync(path: &Path) -> Result<(), Error> {
-    // Only Unix can open a directory as a file; elsewhere the rename itself is durable enough.
-    if cfg!(unix) {
-        fs_err::File::open(path)?.sync_all()?;
-    }
-    Ok(())
 }

@@ -4,7 +4,6 @@
 use crate::contract::{Breach, View, check_alike};
 use crate::error::Error;
 use crate::feed::{Column, Feed, Labels};
-use crate::matching::RowsOf;
 use crate::offsets::Offsets;
 use crate::schema::{Group, Schema};
 
@@ -233,11 +232,6 @@ impl FeedColumns {
         self.0.groups.iter_mut().flatten().for_each(Column::shrink_to_fit);
         self.0.products.age_s.shrink_to_fit();
         self.0.channels.age_s.shrink_to_fit();
-    }
-
-    /// The rows of one of them.
-    pub fn rows_of(&self, feed: usize) -> RowsOf<'_> {
-        RowsOf::new(&self.0, feed)
     }
 
     /// One of them with values of its own.

@@ -16,52 +16,10 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
-use crate::columns::Parts;
 use crate::feed::{Column, Feed};
+pub use crate::match_field::{History, Match};
 use crate::no_row::{NO_ROW_ID, bucket, is_no_number};
 use crate::schema::{Field, Group, Kind, Schema};
-
-/// One match feature. For the model it is a dense number of the target: ln(1 + count), standardised.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Match {
-    /// Unique among the fields of a candidate.
-    pub name: String,
-    /// A field of the candidate, of `channel` or `target`.
-    pub of: String,
-    /// Whose events are counted.
-    pub history: History,
-    /// A field of those events, their entity's or their own, of the vocabulary of `of`.
-    pub field: String,
-    /// Only the newest events count.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<usize>,
-    /// An event of this age in seconds counts half, one twice as old a quarter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub half_life_s: Option<f32>,
-}
-
-/// A history of the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum History {
-    /// Product clicks.
-    Products,
-    /// Watches.
-    Channels,
-}
-
-impl History {
-    /// The groups of its fields: of the entities, of the events.
-    pub const fn groups(self) -> [Group; 2] {
-        match self {
-            Self::Products => [Group::Product, Group::ProductEvent],
-            Self::Channels => [Group::Channel, Group::ChannelEvent],
-        }
-    }
-}
 
 /// Where a field stands in the feeds of a schema.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,39 +96,23 @@ impl Match {
     }
 }
 
+impl Schema {
+    /// The match features with their fields found, in their order.
+    ///
+    /// # Panics
+    /// On a schema that [`Schema::check`] refuses.
+    pub fn matchers(&self) -> Vec<Matcher> {
+        let matchers = self.matches.iter().map(|of| of.resolve(self));
+        matchers.collect::<Result<_, _>>().expect("Schema::check resolved them")
+    }
+}
+
 /// The columns of one feed: those of a group, and which of their rows are the feed's.
 pub trait FeedRows {
     /// The columns of a group, and the feed's rows in them.
     fn rows(&self, group: Group) -> (&[Column], Range<usize>);
     /// Seconds from each event to the request, oldest event first.
     fn ages(&self, history: History) -> &[f32];
-}
-
-/// One of some feeds.
-#[derive(Debug)]
-pub struct RowsOf<'a> {
-    parts: &'a Parts,
-    feed: usize,
-}
-
-impl<'a> RowsOf<'a> {
-    pub(crate) fn new(parts: &'a Parts, feed: usize) -> Self {
-        Self { parts, feed }
-    }
-}
-
-impl FeedRows for RowsOf<'_> {
-    fn rows(&self, group: Group) -> (&[Column], Range<usize>) {
-        (self.parts.columns(group), self.parts.rows(group, self.feed))
-    }
-
-    fn ages(&self, history: History) -> &[f32] {
-        let of = match history {
-            History::Products => &self.parts.products,
-            History::Channels => &self.parts.channels,
-        };
-        &of.age_s[of.offsets.range(self.feed)]
-    }
 }
 
 impl FeedRows for Feed {

@@ -26,7 +26,7 @@ pub use crate::group::Group;
 
 use crate::error::Error;
 use crate::id::text_id;
-use crate::matching::{Match, Matcher};
+use crate::match_field::Match;
 use crate::task::Task;
 
 /// A schema: vocabularies, and the fields of each [`Group`].
@@ -239,15 +239,6 @@ impl Schema {
     #[must_use]
     pub fn without_matches(&self) -> Self {
         Self { matches: Vec::new(), ..self.clone() }
-    }
-
-    /// The match features with their fields found, in their order.
-    ///
-    /// # Panics
-    /// On a schema that [`Schema::check`] refuses.
-    pub fn matchers(&self) -> Vec<Matcher> {
-        let matchers = self.matches.iter().map(|of| of.resolve(self));
-        matchers.collect::<Result<_, _>>().expect("Schema::check resolved them")
     }
 
     /// The names of what differs between the feeds of two schemas, empty where one reads the other's.

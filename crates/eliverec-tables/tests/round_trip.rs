@@ -1,4 +1,6 @@
 //! What is written comes back: in order, in every type that can stand for a column, shuffled, and in batches.
+//!
+//! This file is long because it is one list: what must come back, one test after the other.
 
 #![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
 
