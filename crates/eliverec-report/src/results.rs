@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
+use eliverec_core::regular;
 use eliverec_metrics::shares::{BY_USER, grouped};
 use eliverec_metrics::{Report, UserShares};
 use serde::{Deserialize, Serialize};
@@ -222,17 +223,13 @@ pub fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    if fs_err::metadata(path).is_ok_and(|of| !of.is_file() && !of.is_dir()) {
-        // To open one would wait for ever.
-        let reason = "is no regular file but a pipe, a socket or a device".into();
-        return Err(Error::Damaged { path: path.into(), reason });
-    }
-    fs_err::read(path).map_err(|error| match error.kind() {
-        ErrorKind::IsADirectory => {
-            let reason = "is a folder, where a file should be".into();
-            Error::Damaged { path: path.into(), reason }
-        }
-        _ => error.into(),
+    regular::read(path).map_err(|error| {
+        let reason = match error.kind() {
+            ErrorKind::IsADirectory => regular::A_FOLDER,
+            ErrorKind::NotSeekable => regular::NO_FILE,
+            _ => return error.into(),
+        };
+        Error::Damaged { path: path.into(), reason: reason.into() }
     })
 }
 

@@ -161,8 +161,7 @@ impl Learner {
         rows: Vec<Vec<f32>>,
         step: u64,
     ) -> Result<Option<Computed>, NotFinite> {
-        let leaves = row_tensors(rows, &self.tables, &self.device).into_iter();
-        let leaves: Vec<Tensor<2>> = leaves.map(Tensor::require_grad).collect();
+        let leaves = self.leaves(rows);
         let pass = self.pass(config, schema, prepared, &leaves, step);
         let regularised = regularisers(pass.with(Turn::Only(TermKind::Regulariser)))?;
         let Some(mut computed) = regularised else { return Ok(None) };
@@ -183,6 +182,12 @@ impl Learner {
         let model = self.model.clone();
         self.model = self.optimizer.update_besides(model, &gradient.dense, rate);
         Ok(Some(computed))
+    }
+
+    /// The rows of a batch's ids as leaves of a graph, by table.
+    fn leaves(&self, rows: Vec<Vec<f32>>) -> Vec<Tensor<2>> {
+        let leaves = row_tensors(rows, &self.tables, &self.device).into_iter();
+        leaves.map(Tensor::require_grad).collect()
     }
 
     /// What update number `step` makes of a batch.
@@ -219,8 +224,7 @@ impl Learner {
         rows: Vec<Vec<f32>>,
         step: u64,
     ) -> Result<Computed, NotFinite> {
-        let leaves = row_tensors(rows, &self.tables, &self.device).into_iter();
-        let leaves: Vec<Tensor<2>> = leaves.map(Tensor::require_grad).collect();
+        let leaves = self.leaves(rows);
         let mut weighting = self.weighting.take();
         let pass = self.pass(config, schema, prepared, &leaves, step);
         let computed = match &mut weighting {

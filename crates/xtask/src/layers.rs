@@ -51,7 +51,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "arrow-pyarrow",
         ],
     ),
-    ("eliverec-report", &["eliverec-metrics"]),
+    ("eliverec-report", &["eliverec-core", "eliverec-metrics"]),
     ("eliverec-retrieval", &["eliverec-core", "eliverec-features"]),
     (
         "eliverec-run",

@@ -14,7 +14,7 @@ use eliverec_tables::{FeedDirectory, FeedWriter, Split};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use tempfile::TempDir;
 
 /// A feed directory with these training feeds, and what removes it.
@@ -55,10 +55,19 @@ pub fn rows_of(path: &Path) -> RecordBatch {
 pub fn write_foreign(path: &Path, rows: &RecordBatch, row_group_rows: usize) {
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
-        .set_max_row_group_row_count(Some(row_group_rows))
-        .build();
+        .set_max_row_group_row_count(Some(row_group_rows));
+    write_as(path, rows, properties);
+}
+
+/// The same in one row group, packed otherwise.
+pub fn write_with(path: &Path, rows: &RecordBatch, compression: Compression) {
+    write_as(path, rows, WriterProperties::builder().set_compression(compression));
+}
+
+fn write_as(path: &Path, rows: &RecordBatch, properties: WriterPropertiesBuilder) {
     let file = fs_err::File::create(path).unwrap().into_parts().0;
-    let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties)).unwrap();
+    let properties = Some(properties.build());
+    let mut writer = ArrowWriter::try_new(file, rows.schema(), properties).unwrap();
     writer.write(rows).unwrap();
     writer.close().unwrap();
 }

@@ -1,24 +1,13 @@
 //! Feeds and logs as users' tools write them: every codec, and ids as text or negative numbers.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, UInt64Type};
-use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 
-use crate::feed_files::{changed, rows_of, write_foreign};
+use crate::feed_files::{changed, rows_of, write_foreign, write_with};
 use crate::sandbox::{Sandbox, text};
-
-fn write_with(path: &Path, rows: &RecordBatch, compression: Compression) {
-    let properties = WriterProperties::builder().set_compression(compression).build();
-    let file = fs_err::File::create(path).unwrap().into_parts().0;
-    let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties)).unwrap();
-    writer.write(rows).unwrap();
-    writer.close().unwrap();
-}
 
 #[test]
 fn feeds_and_logs_of_every_codec_are_read() {

@@ -1,17 +1,14 @@
 //! A set of hundreds of small files, some of which are read as one: nothing of it is lost, and an error is that of its file.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Float32Array, RecordBatch};
 use arrow::datatypes::Float32Type;
 use eliverec_tables::{FeedDirectory, FeedEncoder, FeedFileWriter, Split};
-use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 
-use crate::feed_files::{changed, rows_of, with_null, write_foreign};
+use crate::feed_files::{changed, rows_of, with_null, write_foreign, write_with};
 use crate::sandbox::{Sandbox, text};
 
 /// Where file `i` of a split is.
@@ -76,15 +73,6 @@ fn many_files_give_what_one_gives() {
     assert_eq!(scored["read"]["left_out"], serde_json::json!({}));
 }
 
-/// As the others of its kind, so that they are read as one.
-fn write_alike(path: &Path, rows: &RecordBatch, compression: Compression) {
-    let properties = WriterProperties::builder().set_compression(compression).build();
-    let file = fs_err::File::create(path).unwrap().into_parts().0;
-    let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties)).unwrap();
-    writer.write(rows).unwrap();
-    writer.close().unwrap();
-}
-
 /// The bad row is found in the midst of files of the same columns, which are read as one, and is that of its file.
 #[test]
 fn a_bad_row_among_files_that_are_alike_is_that_of_its_file() {
@@ -101,7 +89,7 @@ fn a_bad_row_among_files_that_are_alike_is_that_of_its_file() {
             let rows: Vec<RecordBatch> = all.map(|path| rows_of(&path)).collect();
             let write = |i: usize, change: &dyn Fn(ArrayRef) -> ArrayRef| {
                 let rows = changed(&rows[i], column, &|array| Some(change(array)));
-                write_alike(&sandbox.path(&name(Split::Train, i)), &rows, compression);
+                write_with(&sandbox.path(&name(Split::Train, i)), &rows, compression);
             };
             (0..120).for_each(|i| write(i, same));
             sandbox.succeed("inspect many");
@@ -113,7 +101,7 @@ fn a_bad_row_among_files_that_are_alike_is_that_of_its_file() {
                 assert!(told.starts_with(&format!("error: {file}: {expected}")), "{told}");
             }
             for (i, rows) in rows.iter().enumerate() {
-                write_alike(&sandbox.path(&name(Split::Train, i)), rows, compression);
+                write_with(&sandbox.path(&name(Split::Train, i)), rows, compression);
             }
         }
     }
