@@ -3,6 +3,7 @@
 mod attention_unit;
 mod dense;
 mod next_event;
+mod sequence_encoder;
 mod target_attention;
 mod tower;
 mod transformer;
@@ -10,6 +11,7 @@ mod transformer;
 pub use attention_unit::{AttentionUnit, Normalize, WeightedEvents};
 pub use dense::Dense;
 pub use next_event::{Hidden, Negatives, NextEvents, Sharing};
+pub use sequence_encoder::SequenceEncoder;
 pub use target_attention::{TargetAttention, check_heads};
 pub use tower::{FieldNorm, Tower, TowerConfig};
 pub use transformer::{AttentionScale, TransformerBlock, TransformerConfig};
