@@ -17,6 +17,7 @@ use crate::zoo::din::{Din, DinConfig};
 use crate::zoo::elive::{Elive, EliveConfig};
 use crate::zoo::eta::{Eta, EtaConfig};
 use crate::zoo::linear::{Linear, LinearConfig};
+use crate::zoo::minet::{Minet, MinetConfig};
 use crate::zoo::probe::{Probe, ProbeConfig};
 
 macro_rules! models {
@@ -57,6 +58,11 @@ macro_rules! models {
                 match self { $(Self::$model(config) => config.has_intents(),)* Self::Probe(config) => config.has_intents() }
             }
 
+            /// Whether the model joins both domains and refuses to do without products.
+            pub fn joins_domains(&self) -> bool {
+                match self { $(Self::$model(config) => config.joins_domains(),)* Self::Probe(config) => config.joins_domains() }
+            }
+
             /// The trunk's own tables.
             pub(crate) fn tables(&self, site: &Site<'_>) -> Vec<OwnTable> {
                 match self { $(Self::$model(config) => config.tables(site),)* Self::Probe(config) => config.tables(site) }
@@ -64,6 +70,9 @@ macro_rules! models {
 
             /// Builds the trunk.
             pub(crate) fn init(&self, site: &Site<'_>, builder: &Builder) -> Result<Trunk, Error> {
+                if self.joins_domains() {
+                    site.needs_products()?;
+                }
                 Ok(match self {
                     $(Self::$model(config) => Trunk::$model(config.init(site, builder)?),)*
                     Self::Probe(config) => Trunk::Probe(config.init(site, builder)?),
@@ -108,6 +117,7 @@ models! {
     "linear" Linear LinearConfig "logistic regression on fields and match features: the floor",
     "din" Din DinConfig "an attention unit weighs each event by the target",
     "eta" Eta EtaConfig "multi-head attention of the target over each history",
+    "minet" Minet MinetConfig "interests of both domains and of the user, each weighed for the target",
     "elive" Elive EliveConfig "eLiveRec: disentangled intents of both domains",
 }
 

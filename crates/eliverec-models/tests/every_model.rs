@@ -55,9 +55,14 @@ fn settings(model: ModelConfig, domain: Domain) -> ModelSettings {
     settings
 }
 
+/// What a model can be trained on.
+fn domains(model: &ModelConfig) -> &'static [Domain] {
+    if model.joins_domains() { &[Domain::Both] } else { &[Domain::Live, Domain::Both] }
+}
+
 fn every(mut check: impl FnMut(&ModelSettings)) {
     for model in models() {
-        for domain in [Domain::Live, Domain::Both] {
+        for domain in domains(&model).iter().copied() {
             check(&settings(model.clone(), domain));
             check(&with_heads(settings(model.clone(), domain)));
         }
@@ -443,9 +448,26 @@ fn terms_have_their_turns() {
 
 #[test]
 fn a_cross_domain_model_says_what_it_needs() {
-    let model = ModelConfig::Probe(ProbeConfig { cross_domain: true, ..ProbeConfig::default() });
+    let probe = ModelConfig::Probe(ProbeConfig { cross_domain: true, ..ProbeConfig::default() });
     let (schema, device) = (schema(), Device::flex());
-    assert!(Model::new(&settings(model.clone(), Domain::Both), &schema, 1, &device).is_ok());
-    let error = Model::new(&settings(model, Domain::Live), &schema, 1, &device).unwrap_err();
-    assert!(error.to_string().contains("input.domain"), "{error}");
+    let without_products = Schema {
+        product: Vec::new(),
+        product_event: Vec::new(),
+        matches: Vec::new(),
+        ..toy::schema()
+    };
+    let new = |settings: &ModelSettings, schema| Model::new(settings, schema, 1, &device);
+    let mut named = Vec::new();
+    for model in models().into_iter().chain([probe]) {
+        let [live, both] = [Domain::Live, Domain::Both].map(|of| settings(model.clone(), of));
+        assert!(new(&both, &schema).is_ok(), "{}", model.name());
+        for refused in [new(&live, &schema), new(&both, &without_products)] {
+            assert_eq!(refused.is_err(), model.joins_domains(), "{}", model.name());
+            let Err(error) = refused else { continue };
+            let error = error.to_string();
+            assert!(error.contains("input.domain") && error.contains("[[product]]"), "{error}");
+        }
+        named.extend(model.joins_domains().then(|| model.name()));
+    }
+    assert_eq!(named, ["minet", "probe"]);
 }

@@ -2,15 +2,20 @@
 
 mod attention_unit;
 mod dense;
+mod next_click;
 mod next_event;
+mod rotation;
 mod sequence_encoder;
 mod target_attention;
 mod tower;
 mod transformer;
 
+pub(crate) use attention_unit::Pairs;
 pub use attention_unit::{AttentionUnit, Normalize, WeightedEvents};
 pub use dense::Dense;
+pub use next_click::{NEGATIVES, NextClicks};
 pub use next_event::{Hidden, Negatives, NextEvents, Sharing};
+pub use rotation::Rotation;
 pub use sequence_encoder::SequenceEncoder;
 pub use target_attention::{TargetAttention, check_heads};
 pub use tower::{FieldNorm, Tower, TowerConfig};

@@ -4,5 +4,6 @@ pub mod din;
 pub mod elive;
 pub mod eta;
 pub mod linear;
+pub mod minet;
 #[doc(hidden)]
 pub mod probe;
