@@ -14,6 +14,7 @@ use crate::site::Site;
 use crate::trace::{Recorded, Trace};
 use crate::trunk::{Encoded, Observed, TrunkConfig as _};
 use crate::zoo::din::{Din, DinConfig};
+use crate::zoo::dtcdr::{Dtcdr, DtcdrConfig};
 use crate::zoo::elive::{Elive, EliveConfig};
 use crate::zoo::eta::{Eta, EtaConfig};
 use crate::zoo::linear::{Linear, LinearConfig};
@@ -118,6 +119,7 @@ models! {
     "din" Din DinConfig "an attention unit weighs each event by the target",
     "eta" Eta EtaConfig "multi-head attention of the target over each history",
     "minet" Minet MinetConfig "interests of both domains and of the user, each weighed for the target",
+    "dtcdr" Dtcdr DtcdrConfig "a user's vectors of both domains, joined by the larger of each element",
     "elive" Elive EliveConfig "eLiveRec: disentangled intents of both domains",
 }
 

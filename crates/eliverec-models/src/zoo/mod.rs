@@ -1,6 +1,7 @@
 //! One file per model, registered in [`crate::registry`].
 
 pub mod din;
+pub mod dtcdr;
 pub mod elive;
 pub mod eta;
 pub mod linear;
