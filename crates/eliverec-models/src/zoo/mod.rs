@@ -1,5 +1,6 @@
 //! One file per model, registered in [`crate::registry`].
 
+pub mod ddtcdr;
 pub mod din;
 pub mod dtcdr;
 pub mod elive;
