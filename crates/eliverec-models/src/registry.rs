@@ -13,6 +13,7 @@ use crate::own::OwnTable;
 use crate::site::Site;
 use crate::trace::{Recorded, Trace};
 use crate::trunk::{Encoded, Observed, TrunkConfig as _};
+use crate::zoo::conet::{Conet, ConetConfig};
 use crate::zoo::ddtcdr::{Ddtcdr, DdtcdrConfig};
 use crate::zoo::din::{Din, DinConfig};
 use crate::zoo::dtcdr::{Dtcdr, DtcdrConfig};
@@ -120,6 +121,7 @@ models! {
     "din" Din DinConfig "an attention unit weighs each event by the target",
     "eta" Eta EtaConfig "multi-head attention of the target over each history",
     "minet" Minet MinetConfig "interests of both domains and of the user, each weighed for the target",
+    "conet" Conet ConetConfig "two nets side by side, each layer of which sees the other's",
     "dtcdr" Dtcdr DtcdrConfig "a user's vectors of both domains, joined by the larger of each element",
     "ddtcdr" Ddtcdr DdtcdrConfig "a net for each domain, and a rotation that takes users across",
     "elive" Elive EliveConfig "eLiveRec: disentangled intents of both domains",

@@ -469,5 +469,5 @@ fn a_cross_domain_model_says_what_it_needs() {
         }
         named.extend(model.joins_domains().then(|| model.name()));
     }
-    assert_eq!(named, ["minet", "dtcdr", "ddtcdr", "probe"]);
+    assert_eq!(named, ["minet", "conet", "dtcdr", "ddtcdr", "probe"]);
 }

@@ -1,5 +1,6 @@
 //! One file per model, registered in [`crate::registry`].
 
+pub mod conet;
 pub mod ddtcdr;
 pub mod din;
 pub mod dtcdr;
