@@ -18,6 +18,7 @@ use crate::zoo::elive::{Elive, EliveConfig};
 use crate::zoo::eta::{Eta, EtaConfig};
 use crate::zoo::linear::{Linear, LinearConfig};
 use crate::zoo::probe::{Probe, ProbeConfig};
+use crate::zoo::wdl::{Wdl, WdlConfig};
 
 macro_rules! models {
     ($($name:literal $model:ident $config:ident $summary:literal,)*) => {
@@ -106,6 +107,7 @@ macro_rules! models {
 
 models! {
     "linear" Linear LinearConfig "logistic regression on fields and match features: the floor",
+    "wdl" Wdl WdlConfig "WDL+: numbers for single ids beside encoded histories",
     "din" Din DinConfig "an attention unit weighs each event by the target",
     "eta" Eta EtaConfig "multi-head attention of the target over each history",
     "elive" Elive EliveConfig "eLiveRec: disentangled intents of both domains",

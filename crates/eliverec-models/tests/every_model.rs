@@ -21,6 +21,7 @@ use eliverec_models::term::{TermKind, Training, Turn};
 use eliverec_models::trace::Trace;
 use eliverec_models::zoo::elive::{EliveConfig, EncoderKind, PrototypeSource};
 use eliverec_models::zoo::probe::ProbeConfig;
+use eliverec_models::zoo::wdl::{Sequence, WdlConfig};
 use eliverec_models::{Model, ModelSettings, ops, parameters};
 
 const WIDTH: usize = 8;
@@ -63,13 +64,14 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
         }
     }
     let elive = EliveConfig::default;
-    for config in [
-        EliveConfig { target_product: true, ..elive() },
-        EliveConfig { encoder: EncoderKind::Din, ..elive() },
-        EliveConfig { encoder: EncoderKind::Hgn, ..elive() },
-        EliveConfig { prototypes: PrototypeSource::Matched, ..elive() },
+    for model in [
+        ModelConfig::Elive(EliveConfig { target_product: true, ..elive() }),
+        ModelConfig::Elive(EliveConfig { encoder: EncoderKind::Din, ..elive() }),
+        ModelConfig::Elive(EliveConfig { encoder: EncoderKind::Hgn, ..elive() }),
+        ModelConfig::Elive(EliveConfig { prototypes: PrototypeSource::Matched, ..elive() }),
+        ModelConfig::Wdl(WdlConfig { sequence: Sequence::Mean, ..WdlConfig::default() }),
     ] {
-        let variant = settings(ModelConfig::Elive(config), Domain::Both);
+        let variant = settings(model, Domain::Both);
         check(&variant);
         check(&with_heads(variant));
     }
@@ -183,7 +185,12 @@ fn loss_falls_and_every_parameter_gets_a_gradient() {
             let loss = loss(&output, &batch, &device);
             losses.push(loss.clone().into_scalar::<f32>());
             // The toy users' histories are drawn event by event: there is nothing to learn of what comes next.
-            let drawn = ["next_live", "watched_live", "next_product", "watched_product"];
+            let drawn = [
+                "next_live",
+                "watched_live",
+                "next_product",
+                "watched_product",
+            ];
             let others = output
                 .terms
                 .iter()

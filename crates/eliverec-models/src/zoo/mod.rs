@@ -6,3 +6,4 @@ pub mod eta;
 pub mod linear;
 #[doc(hidden)]
 pub mod probe;
+pub mod wdl;

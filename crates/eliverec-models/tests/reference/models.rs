@@ -276,9 +276,7 @@ fn settings(r: &Reference) -> ModelSettings {
                 other => panic!("contrast = {other}"),
             };
         }
-        other @ (ModelConfig::Linear(_) | ModelConfig::Probe(_)) => {
-            panic!("{other:?} has no reference")
-        }
+        other => panic!("{other:?} has no reference"),
     }
     settings
 }
