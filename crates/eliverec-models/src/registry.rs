@@ -16,6 +16,7 @@ use crate::trunk::{Encoded, Observed, TrunkConfig as _};
 use crate::zoo::din::{Din, DinConfig};
 use crate::zoo::elive::{Elive, EliveConfig};
 use crate::zoo::eta::{Eta, EtaConfig};
+use crate::zoo::hgn::{Hgn, HgnConfig};
 use crate::zoo::linear::{Linear, LinearConfig};
 use crate::zoo::probe::{Probe, ProbeConfig};
 use crate::zoo::wdl::{Wdl, WdlConfig};
@@ -109,6 +110,7 @@ models! {
     "linear" Linear LinearConfig "logistic regression on fields and match features: the floor",
     "wdl" Wdl WdlConfig "WDL+: numbers for single ids beside encoded histories",
     "din" Din DinConfig "an attention unit weighs each event by the target",
+    "hgn" Hgn HgnConfig "gates for elements and for events, by the user",
     "eta" Eta EtaConfig "multi-head attention of the target over each history",
     "elive" Elive EliveConfig "eLiveRec: disentangled intents of both domains",
 }

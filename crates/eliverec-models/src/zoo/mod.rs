@@ -3,6 +3,7 @@
 pub mod din;
 pub mod elive;
 pub mod eta;
+pub mod hgn;
 pub mod linear;
 #[doc(hidden)]
 pub mod probe;
