@@ -1,5 +1,6 @@
 //! One file per model, registered in [`crate::registry`].
 
+pub mod bst;
 pub mod din;
 pub mod elive;
 pub mod eta;
