@@ -14,6 +14,7 @@ use crate::site::Site;
 use crate::trace::{Recorded, Trace};
 use crate::trunk::{Encoded, Observed, TrunkConfig as _};
 use crate::zoo::bst::{Bst, BstConfig};
+use crate::zoo::dien::{Dien, DienConfig};
 use crate::zoo::din::{Din, DinConfig};
 use crate::zoo::elive::{Elive, EliveConfig};
 use crate::zoo::eta::{Eta, EtaConfig};
@@ -111,6 +112,7 @@ models! {
     "linear" Linear LinearConfig "logistic regression on fields and match features: the floor",
     "wdl" Wdl WdlConfig "WDL+: numbers for single ids beside encoded histories",
     "din" Din DinConfig "an attention unit weighs each event by the target",
+    "dien" Dien DienConfig "interests of a GRU evolve towards the target in a second one",
     "hgn" Hgn HgnConfig "gates for elements and for events, by the user",
     "bst" Bst BstConfig "a transformer over each history with the target behind it",
     "eta" Eta EtaConfig "multi-head attention of the target over each history",

@@ -2,7 +2,9 @@
 
 mod attention_unit;
 mod dense;
+mod evolution;
 mod gating;
+mod gru;
 mod next_event;
 mod recency;
 mod target_attention;
@@ -11,7 +13,9 @@ mod transformer;
 
 pub use attention_unit::{AttentionUnit, Normalize, WeightedEvents};
 pub use dense::Dense;
+pub use evolution::{Evolution, EvolutionAttention, check_auxiliary_weight};
 pub use gating::{Gated, Gating};
+pub use gru::Gru;
 pub use next_event::{Hidden, Negatives, NextEvents, Sharing};
 pub use recency::{RECENCY_BUCKETS, age_bucket, age_vectors};
 pub use target_attention::{TargetAttention, check_heads};
