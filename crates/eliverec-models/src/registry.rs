@@ -14,6 +14,7 @@ use crate::site::Site;
 use crate::trace::{Recorded, Trace};
 use crate::trunk::{Encoded, Observed, TrunkConfig as _};
 use crate::zoo::bst::{Bst, BstConfig};
+use crate::zoo::can::{Can, CanConfig};
 use crate::zoo::dien::{Dien, DienConfig};
 use crate::zoo::din::{Din, DinConfig};
 use crate::zoo::elive::{Elive, EliveConfig};
@@ -115,6 +116,7 @@ models! {
     "dien" Dien DienConfig "interests of a GRU evolve towards the target in a second one",
     "hgn" Hgn HgnConfig "gates for elements and for events, by the user",
     "bst" Bst BstConfig "a transformer over each history with the target behind it",
+    "can" Can CanConfig "DIEN, and co-action: the target's own net reads each event's ids",
     "eta" Eta EtaConfig "multi-head attention of the target over each history",
     "elive" Elive EliveConfig "eLiveRec: disentangled intents of both domains",
 }

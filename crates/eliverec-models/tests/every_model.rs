@@ -20,6 +20,7 @@ use eliverec_models::rows::indices;
 use eliverec_models::settings::{Domain, FieldNorm, Maps, NextEventConfig};
 use eliverec_models::term::{TermKind, Training, Turn};
 use eliverec_models::trace::Trace;
+use eliverec_models::zoo::can::{CanConfig, CoactionFields};
 use eliverec_models::zoo::dien::DienConfig;
 use eliverec_models::zoo::elive::{EliveConfig, EncoderKind, PrototypeSource};
 use eliverec_models::zoo::probe::ProbeConfig;
@@ -74,6 +75,7 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
         ModelConfig::Elive(EliveConfig { prototypes: PrototypeSource::Matched, ..elive() }),
         ModelConfig::Wdl(WdlConfig { sequence: Sequence::Mean, ..WdlConfig::default() }),
         ModelConfig::Dien(DienConfig { attention: unit, ..DienConfig::default() }),
+        ModelConfig::Can(CanConfig { fields: CoactionFields::Identity, ..CanConfig::default() }),
     ] {
         let variant = settings(model, Domain::Both);
         check(&variant);

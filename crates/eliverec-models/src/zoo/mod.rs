@@ -1,6 +1,7 @@
 //! One file per model, registered in [`crate::registry`].
 
 pub mod bst;
+pub mod can;
 pub mod dien;
 pub mod din;
 pub mod elive;
