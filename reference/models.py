@@ -383,7 +383,7 @@ class Dien:
         d, shapes = width, {}
         for domain in self.domains:
             root = f"dien.{domain}"
-            for layer in ("interests", "evolution"):
+            for layer in ("extract", "evolve"):
                 shapes |= {
                     f"{root}.{layer}.input": (d, 3 * d),
                     f"{root}.{layer}.gates": (d, 2 * d),
@@ -411,10 +411,10 @@ class Dien:
                 if len(events) == 0:
                     last.append(torch.zeros_like(shown))
                     continue
-                states = ops.recurrence(events, scope(w, "interests"))
+                states = ops.recurrence(events, scope(w, "extract"))
                 weights = self.weigh(shown, states, w)
-                evolution = scope(w, "evolution")
-                last += [ops.recurrence(states, evolution, a)[-1:] for a in weights]
+                evolve = scope(w, "evolve")
+                last += [ops.recurrence(states, evolve, a)[-1:] for a in weights]
                 attention.append(weights.flatten())
                 interests.append(states)
             encoded.intermediates[f"{domain}.interests"] = torch.cat(interests)

@@ -79,7 +79,7 @@ macro_rules! models {
         /// A model without its tower.
         #[derive(Module, Debug)]
         #[expect(missing_docs, reason = "each is documented at its type")]
-        #[expect(clippy::large_enum_variant, reason = "there is one per process")]
+        #[allow(clippy::large_enum_variant, reason = "there is one per process")]
         pub enum Trunk {
             $($model($model),)*
             #[doc(hidden)]

@@ -35,8 +35,10 @@ const UPDATE: [f32; 2] = [-1.0, 1.0];
 /// `h_1..h_l = GRU(x_1..x_l)`, `h' = AUGRU(h_1..h_l)` with weights a_t from the target, of one domain.
 #[derive(Module, Debug)]
 pub struct Evolution {
-    interests: Gru,
-    evolution: Gru,
+    /// To h.
+    extract: Gru,
+    /// To h'.
+    evolve: Gru,
     /// W, transposed.
     query: Option<Param<Tensor<2>>>,
     unit: Option<AttentionUnit>,
@@ -57,8 +59,8 @@ impl Evolution {
         let [first, second] = UPDATE;
         let unit = attention == EvolutionAttention::Unit;
         Self {
-            interests: Gru::new(width, first, builder),
-            evolution: Gru::new(width, second, builder),
+            extract: Gru::new(width, first, builder),
+            evolve: Gru::new(width, second, builder),
             query: (!unit).then(|| builder.matrix(width, width)),
             unit: unit.then(|| AttentionUnit::new(width, Normalize::Softmax, false, builder)),
         }
@@ -76,7 +78,7 @@ impl Evolution {
         if history.rows.total() == 0 {
             return Evolved { last: inputs.target.zeros_like(), interests: None };
         }
-        let states = self.interests.states(history.items.clone(), &history.rows);
+        let states = self.extract.states(history.items.clone(), &history.rows);
         trace.record(&format!("{name}.interests"), &states);
         let attention = self.attention(inputs, history, &states, name, trace);
         if trace.is_on() {
@@ -84,7 +86,7 @@ impl Evolution {
             trace.record_over(&format!("{name}.attention"), &padded, &history.rows);
         }
         let rows = [&history.rows, candidates];
-        let last = self.evolution.attended(states.clone(), rows, attention);
+        let last = self.evolve.attended(states.clone(), rows, attention);
         Evolved { last, interests: Some(states) }
     }
 

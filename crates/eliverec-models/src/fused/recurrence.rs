@@ -157,7 +157,7 @@ impl Recurrence {
                 set_product(of_gates, Matrix::new(before, k, d), gates);
             }
             arch.dispatch(Loop(Gates {
-                gates: of_gates,
+                values: of_gates,
                 projected,
                 events: &room.events,
                 before,

@@ -17,7 +17,7 @@ fn sigmoid_backward<S: Simd>(simd: S, gradient: S::f32s, s: S::f32s) -> S::f32s 
 /// `r, u = sigmoid(of state + of event)`, `reset = r * h`.
 pub(super) struct Gates<'a> {
     /// Before: what h gives to r and u `[k, 2 d]`. After: r and u.
-    pub(super) gates: &'a mut [f32],
+    pub(super) values: &'a mut [f32],
     /// What events give to r, u and c `[m, 3 d]`.
     pub(super) projected: &'a [f32],
     /// Which event each sequence is at `[k]`.
@@ -39,7 +39,7 @@ impl RowLoop for Gates<'_> {
     fn run<S: Simd>(self, simd: S) {
         let d = self.width;
         for (i, event) in self.events.iter().enumerate() {
-            let gates = row_mut::<S>(self.gates, 2 * i, d).iter_mut();
+            let gates = row_mut::<S>(self.values, 2 * i, d).iter_mut();
             let rows = row::<S>(self.before, i, d).iter().zip(row_mut::<S>(self.reset, i, d));
             for ((r, x), (before, reset)) in
                 gates.zip(row::<S>(self.projected, 3 * event, d)).zip(rows)
@@ -47,7 +47,7 @@ impl RowLoop for Gates<'_> {
                 *r = sigmoid(simd, simd.add_f32s(*r, *x));
                 *reset = simd.mul_f32s(*r, *before);
             }
-            let gates = row_mut::<S>(self.gates, 2 * i + 1, d).iter_mut();
+            let gates = row_mut::<S>(self.values, 2 * i + 1, d).iter_mut();
             for (u, x) in gates.zip(row::<S>(self.projected, 3 * event + 1, d)) {
                 *u = sigmoid(simd, simd.add_f32s(*u, *x));
             }
