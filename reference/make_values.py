@@ -20,7 +20,7 @@ import models
 import op_cases
 import tasks
 from fixed_inputs import WIDTH, model_inputs, normal, parameter, representable, task_labels
-from models import Din, Elive, Eta, Tensors
+from models import Bst, Dien, Din, Elive, Eta, Hgn, Tensors
 
 CRATES = Path(__file__).resolve().parents[1] / "crates"
 
@@ -62,6 +62,13 @@ MODELS: dict[str, models.Model] = {
     "din_sigmoid": Din(domains=("live",), normalize="sigmoid"),
     "eta_dual": Eta(),
     "eta_live": Eta(domains=("live",)),
+    "dien_dual": Dien(),
+    "dien_live": Dien(domains=("live",)),
+    "dien_unit": Dien(domains=("live",), attention="unit"),
+    "hgn_dual": Hgn(),
+    "hgn_live": Hgn(domains=("live",)),
+    "bst_dual": Bst(),
+    "bst_live": Bst(domains=("live",)),
 }
 
 

@@ -1,4 +1,4 @@
-"""eLiveRec, DIN and ETA from the entity embeddings to the loss, on packed inputs.
+"""eLiveRec, DIN, ETA, DIEN, HGN and BST from the entity embeddings to the loss, on packed inputs.
 
 A model is a frozen set of options with `shapes` (the parameters by name) and `encode` (inputs and parameters to the
 fields of the tower). `forward` adds the tower and the loss, the same for all. Read with `ops.py` beside it.
@@ -368,6 +368,168 @@ class Eta:
         return ops.multi_head_attention(target, events, w, self.heads, scale)
 
 
+# DIEN
+
+
+@dataclass(frozen=True)
+class Dien:
+    """DIEN: Zhou et al., AAAI 2019, without its auxiliary loss, whose negatives are drawn."""
+
+    domains: tuple[str, ...] = ("live", "product")
+    attention: str = "bilinear"  # or "unit": DIN's
+    field_norm: str = "none"
+
+    def shapes(self, width: int) -> Shapes:
+        d, shapes = width, {}
+        for domain in self.domains:
+            root = f"dien.{domain}"
+            for layer in ("extract", "evolve"):
+                shapes |= {
+                    f"{root}.{layer}.input": (d, 3 * d),
+                    f"{root}.{layer}.gates": (d, 2 * d),
+                    f"{root}.{layer}.candidate": (d, d),
+                }
+                shapes |= {
+                    f"{root}.{layer}.{n}_bias": (d,) for n in ("reset", "update", "candidate")
+                }
+            if self.attention == "bilinear":
+                shapes[f"{root}.query"] = (d, d)
+            else:
+                for name, (rows, columns) in din_unit(width).items():
+                    shapes[f"{root}.unit.{name}_weight"] = (rows, columns)
+                    shapes[f"{root}.unit.{name}_bias"] = (columns,)
+        return shapes
+
+    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
+        encoded = Encoded(shared_fields(inputs))
+        for domain in self.domains:
+            w = scope(parameters, f"dien.{domain}")
+            targets = per_feed(inputs["target"], inputs["candidate_lengths"])
+            histories = per_feed(inputs[f"{domain}.items"], inputs[f"{domain}.lengths"])
+            last, attention, interests = [], [], []
+            for shown, events in zip(targets, histories):
+                if len(events) == 0:
+                    last.append(torch.zeros_like(shown))
+                    continue
+                states = ops.recurrence(events, scope(w, "extract"))
+                weights = self.weigh(shown, states, w)
+                evolve = scope(w, "evolve")
+                last += [ops.recurrence(states, evolve, a)[-1:] for a in weights]
+                attention.append(weights.flatten())
+                interests.append(states)
+            encoded.intermediates[f"{domain}.interests"] = torch.cat(interests)
+            encoded.intermediates[f"{domain}.attention"] = torch.cat(attention)
+            encoded.intermediates[domain] = encoded.fields[domain] = torch.cat(last)
+        return encoded
+
+    def weigh(self, target: Tensor, states: Tensor, w: Tensors) -> Tensor:
+        """softmax_t(h_t W e_vt), `[c, d]` and `[l, d]` -> `[c, l]`, or DIN's weights."""
+        if self.attention == "bilinear":
+            return torch.softmax(target @ w["query"] @ states.T, -1)
+        scores = ops.din_scores(target, states, scope(w, "unit"))
+        return ops.din_weights(scores, "softmax", target.shape[1])
+
+
+# HGN
+
+
+@dataclass(frozen=True)
+class Hgn:
+    """HGN: Ma et al., KDD 2019, with what its score is made of as fields."""
+
+    domains: tuple[str, ...] = ("live", "product")
+    field_norm: str = "none"
+
+    def shapes(self, width: int) -> Shapes:
+        d = width
+        shapes: Shapes = {"hgn.user": (d, d)}
+        for domain in self.domains:
+            root = f"hgn.{domain}"
+            shapes |= {f"{root}.gating.feature_{n}": (d, d) for n in ("item", "user")}
+            shapes |= {f"{root}.gating.feature_bias": (d,)}
+            shapes |= {f"{root}.gating.instance_item": (d, 1)}
+            shapes |= {f"{root}.gating.instance_user": (ops.HGN_PLACES, d)}
+            shapes |= {f"{root}.target": (d, d)}
+        return shapes
+
+    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
+        encoded = Encoded(shared_fields(inputs))
+        counts = inputs["candidate_lengths"]
+        users = inputs["context"] @ parameters["hgn.user"]
+        user = encoded.fields["user_map"] = users.repeat_interleave(counts, 0)
+        for domain in self.domains:
+            w = scope(parameters, f"hgn.{domain}")
+            unions, means = [], []
+            for events, u in zip(per_feed(inputs[f"{domain}.items"], inputs[f"{domain}.lengths"]), users):
+                gated, instance = ops.hgn_gated(events, u, scope(w, "gating"))
+                empty = torch.zeros_like(u)
+                unions.append((instance * gated).sum(0) / instance.sum() if len(events) else empty)
+                means.append(events.mean(0) if len(events) else empty)
+            union, mean = (
+                torch.stack(vectors).repeat_interleave(counts, 0) for vectors in (unions, means)
+            )
+            item = inputs["target"] @ w["target"]
+            dots = torch.stack([(x * item).sum(-1) for x in (user, union, mean)], -1)
+            own = {domain: union, f"{domain}_average": mean, f"{domain}_dots": dots}
+            encoded.fields |= own
+            encoded.intermediates |= own
+        return encoded
+
+
+# BST
+
+
+@dataclass(frozen=True)
+class Bst:
+    """BST: Chen et al., 2019, literally: the block over events and target, and of it the target's place."""
+
+    domains: tuple[str, ...] = ("live", "product")
+    heads: int = 2
+    field_norm: str = "none"
+
+    def shapes(self, width: int) -> Shapes:
+        d, f, shapes = width, 4 * width, {}
+        for domain in self.domains:
+            root = f"bst.{domain}"
+            shapes |= {f"{root}.project": (d, d)} if domain == "product" else {}
+            shapes |= {f"{root}.recency": (ops.RECENCY_BUCKETS, d), f"{root}.place": (d,)}
+            shapes |= {f"{root}.{n}": (d, d) for n in ("query", "key", "value", "output")}
+            shapes |= {f"{root}.expand_weight": (d, f), f"{root}.expand_bias": (f,)}
+            shapes |= {f"{root}.contract_weight": (f, d), f"{root}.contract_bias": (d,)}
+            for norm in ("attention", "feed_forward"):
+                shapes |= {f"{root}.{norm}_gamma": (d,), f"{root}.{norm}_beta": (d,)}
+        return shapes
+
+    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
+        encoded = Encoded(shared_fields(inputs))
+        for domain in self.domains:
+            w = scope(parameters, f"bst.{domain}")
+            target = inputs["target"]
+            if "project" in w:
+                target = target @ w["project"]
+            target = target + w["place"]
+            buckets = ops.recency_buckets(inputs[f"{domain}.age_s"])
+            items = inputs[f"{domain}.items"] + w["recency"][buckets]
+            targets = per_feed(target, inputs["candidate_lengths"])
+            histories = per_feed(items, inputs[f"{domain}.lengths"])
+            y = [
+                self.block(torch.cat([events, shown[None]]), w)[-1]
+                for of_feed, events in zip(targets, histories)
+                for shown in of_feed
+            ]
+            encoded.intermediates[domain] = encoded.fields[domain] = torch.stack(y)
+        return encoded
+
+    def block(self, x: Tensor, w: Tensors) -> Tensor:
+        """The transformer block over one sequence `[l + 1, d]`."""
+        scale = 1 / math.sqrt(x.shape[1] / self.heads)
+        mixed = x + ops.multi_head_attention(x, x, w, self.heads, scale)
+        s = ops.layer_norm(mixed, w["attention_gamma"], w["attention_beta"])
+        hidden = torch.nn.functional.leaky_relu(s @ w["expand_weight"] + w["expand_bias"], 0.01)
+        contracted = hidden @ w["contract_weight"] + w["contract_bias"]
+        return ops.layer_norm(s + contracted, w["feed_forward_gamma"], w["feed_forward_beta"])
+
+
 # Common to all models
 
 
@@ -393,6 +555,9 @@ def field_names(model: Model) -> list[str]:
             return names + [f"{name}{form}" for name in own for form in forms]
         case Din():
             return names + [n for k in model.domains for n in (k, f"{k}_product")]
+        case Hgn():
+            own = [n for k in model.domains for n in (k, f"{k}_average", f"{k}_dots")]
+            return [*names, "user_map", *own]
     return names + list(model.domains)
 
 
@@ -403,7 +568,7 @@ def shapes(model: Model, width: int) -> Shapes:
     if model.field_norm == "layer":
         for name in fields:
             found |= {f"field_norm.{name}.gamma": (width,), f"field_norm.{name}.beta": (width,)}
-    rows = len(fields) * width
+    rows = sum(3 if name.endswith("_dots") else width for name in fields)
     for i, columns in enumerate(TOWER_WIDTHS):
         found |= {f"tower.{i}.weight": (rows, columns), f"tower.{i}.bias": (columns,)}
         if i + 1 < len(TOWER_WIDTHS):

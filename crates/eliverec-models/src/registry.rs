@@ -13,15 +13,20 @@ use crate::own::OwnTable;
 use crate::site::Site;
 use crate::trace::{Recorded, Trace};
 use crate::trunk::{Encoded, Observed, TrunkConfig as _};
+use crate::zoo::bst::{Bst, BstConfig};
+use crate::zoo::can::{Can, CanConfig};
 use crate::zoo::conet::{Conet, ConetConfig};
 use crate::zoo::ddtcdr::{Ddtcdr, DdtcdrConfig};
+use crate::zoo::dien::{Dien, DienConfig};
 use crate::zoo::din::{Din, DinConfig};
 use crate::zoo::dtcdr::{Dtcdr, DtcdrConfig};
 use crate::zoo::elive::{Elive, EliveConfig};
 use crate::zoo::eta::{Eta, EtaConfig};
+use crate::zoo::hgn::{Hgn, HgnConfig};
 use crate::zoo::linear::{Linear, LinearConfig};
 use crate::zoo::minet::{Minet, MinetConfig};
 use crate::zoo::probe::{Probe, ProbeConfig};
+use crate::zoo::wdl::{Wdl, WdlConfig};
 
 macro_rules! models {
     ($($name:literal $model:ident $config:ident $summary:literal,)*) => {
@@ -86,7 +91,7 @@ macro_rules! models {
         /// A model without its tower.
         #[derive(Module, Debug)]
         #[expect(missing_docs, reason = "each is documented at its type")]
-        #[expect(clippy::large_enum_variant, reason = "there is one per process")]
+        #[allow(clippy::large_enum_variant, reason = "there is one per process")]
         pub enum Trunk {
             $($model($model),)*
             #[doc(hidden)]
@@ -118,7 +123,12 @@ macro_rules! models {
 
 models! {
     "linear" Linear LinearConfig "logistic regression on fields and match features: the floor",
+    "wdl" Wdl WdlConfig "WDL+: numbers for single ids beside encoded histories",
     "din" Din DinConfig "an attention unit weighs each event by the target",
+    "dien" Dien DienConfig "interests of a GRU evolve towards the target in a second one",
+    "hgn" Hgn HgnConfig "gates for elements and for events, by the user",
+    "bst" Bst BstConfig "a transformer over each history with the target behind it",
+    "can" Can CanConfig "DIEN, and co-action: the target's own net reads each event's ids",
     "eta" Eta EtaConfig "multi-head attention of the target over each history",
     "minet" Minet MinetConfig "interests of both domains and of the user, each weighed for the target",
     "conet" Conet ConetConfig "two nets side by side, each layer of which sees the other's",

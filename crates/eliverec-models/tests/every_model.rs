@@ -11,6 +11,7 @@ use eliverec_core::matching::{History, Match};
 use eliverec_core::seed::Random;
 use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Lengths, Normalization, Schema, TaskKind, toy};
+use eliverec_models::blocks::EvolutionAttention;
 use eliverec_models::draws::Draws;
 use eliverec_models::heads::HeadsConfig;
 use eliverec_models::model::Output;
@@ -19,8 +20,11 @@ use eliverec_models::rows::indices;
 use eliverec_models::settings::{Domain, FieldNorm, Maps, NextEventConfig};
 use eliverec_models::term::{TermKind, Training, Turn};
 use eliverec_models::trace::Trace;
+use eliverec_models::zoo::can::{CanConfig, CoactionFields};
+use eliverec_models::zoo::dien::DienConfig;
 use eliverec_models::zoo::elive::{EliveConfig, EncoderKind, PrototypeSource};
 use eliverec_models::zoo::probe::ProbeConfig;
+use eliverec_models::zoo::wdl::{Sequence, WdlConfig};
 use eliverec_models::{Model, ModelSettings, ops, parameters};
 
 const WIDTH: usize = 8;
@@ -68,13 +72,17 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
         }
     }
     let elive = EliveConfig::default;
-    for config in [
-        EliveConfig { target_product: true, ..elive() },
-        EliveConfig { encoder: EncoderKind::Din, ..elive() },
-        EliveConfig { encoder: EncoderKind::Hgn, ..elive() },
-        EliveConfig { prototypes: PrototypeSource::Matched, ..elive() },
+    let unit = EvolutionAttention::Unit;
+    for model in [
+        ModelConfig::Elive(EliveConfig { target_product: true, ..elive() }),
+        ModelConfig::Elive(EliveConfig { encoder: EncoderKind::Din, ..elive() }),
+        ModelConfig::Elive(EliveConfig { encoder: EncoderKind::Hgn, ..elive() }),
+        ModelConfig::Elive(EliveConfig { prototypes: PrototypeSource::Matched, ..elive() }),
+        ModelConfig::Wdl(WdlConfig { sequence: Sequence::Mean, ..WdlConfig::default() }),
+        ModelConfig::Dien(DienConfig { attention: unit, ..DienConfig::default() }),
+        ModelConfig::Can(CanConfig { fields: CoactionFields::Identity, ..CanConfig::default() }),
     ] {
-        let variant = settings(ModelConfig::Elive(config), Domain::Both);
+        let variant = settings(model, Domain::Both);
         check(&variant);
         check(&with_heads(variant));
     }
@@ -188,7 +196,14 @@ fn loss_falls_and_every_parameter_gets_a_gradient() {
             let loss = loss(&output, &batch, &device);
             losses.push(loss.clone().into_scalar::<f32>());
             // The toy users' histories are drawn event by event: there is nothing to learn of what comes next.
-            let drawn = ["next_live", "watched_live", "next_product", "watched_product"];
+            let drawn = [
+                "next_live",
+                "watched_live",
+                "next_product",
+                "watched_product",
+                "auxiliary_live",
+                "auxiliary_product",
+            ];
             let others = output
                 .terms
                 .iter()

@@ -112,8 +112,8 @@ impl AttentionUnit {
         WeightedEvents { weighted: items.clone() * weights, items, rows }
     }
 
-    /// `a_i` of every impression `[n, l]`, zero beyond the history's end.
-    fn weights(
+    /// `a_i` of every impression `[n, l]`, zero beyond the history's end. Records the scores as `{name}.scores` `[b, c, l]`.
+    pub(crate) fn weights(
         &self,
         inputs: &Inputs,
         history: &History,

@@ -46,7 +46,7 @@ impl Trunk {
                 let product = config.target_product;
                 Ok(Self::Din(Din::new(parameters, domains, config.normalize, product, d)))
             }
-            other => Err(Unsupported { key: "model.name", value: other.name().into() }),
+            _ => Err(Unsupported { key: "model.name", value: config.name().into() }),
         }
     }
 

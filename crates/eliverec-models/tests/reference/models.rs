@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 use eliverec_core::{Task, TaskKind, toy};
-use eliverec_models::blocks::{AttentionScale, Normalize};
+use eliverec_models::blocks::{AttentionScale, EvolutionAttention, Normalize};
 use eliverec_models::draws::Draws;
 use eliverec_models::heads::HeadsConfig;
 use eliverec_models::inputs::{History, Inputs};
@@ -39,7 +39,7 @@ fn whole_models() {
             seen += 1;
         }
     }
-    assert!(seen >= 26, "only {seen} files of reference values");
+    assert!(seen >= 33, "only {seen} files of reference values");
 }
 
 /// `fused`: with the fused operations or composed; `traced`: recording, for which the disentangled encoder is always composed.
@@ -276,6 +276,16 @@ fn settings(r: &Reference) -> ModelSettings {
                 other => panic!("contrast = {other}"),
             };
         }
+        ModelConfig::Dien(config) => {
+            config.auxiliary_weight = 0.0;
+            config.attention = match r.option("attention") {
+                "bilinear" => EvolutionAttention::Bilinear,
+                "unit" => EvolutionAttention::Unit,
+                other => panic!("attention = {other}"),
+            };
+        }
+        ModelConfig::Bst(config) => config.heads = r.number("heads"),
+        ModelConfig::Hgn(_) => {}
         other => panic!("{other:?} has no reference"),
     }
     settings
@@ -294,7 +304,7 @@ fn reference_names(model: &Model, r: &Reference) -> BTreeMap<String, String> {
                     format!("din.{domain}.{layer}_{kind}")
                 }
                 ["trunk", domain, "unit", layer, kind] => {
-                    format!("elive.{domain}.unit.{layer}_{kind}")
+                    format!("{}.{domain}.unit.{layer}_{kind}", r.option("model"))
                 }
                 ["trunk", ..] => format!("{}.{}", r.option("model"), parts[1..].join(".")),
                 ["tower", "layers", layer, kind] => format!("tower.{layer}.{kind}"),
