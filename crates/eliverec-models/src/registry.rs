@@ -16,6 +16,7 @@ use crate::trunk::{Encoded, Observed, TrunkConfig as _};
 use crate::zoo::bst::{Bst, BstConfig};
 use crate::zoo::can::{Can, CanConfig};
 use crate::zoo::conet::{Conet, ConetConfig};
+use crate::zoo::dasl::{Dasl, DaslConfig};
 use crate::zoo::ddtcdr::{Ddtcdr, DdtcdrConfig};
 use crate::zoo::dien::{Dien, DienConfig};
 use crate::zoo::din::{Din, DinConfig};
@@ -131,6 +132,7 @@ models! {
     "can" Can CanConfig "DIEN, and co-action: the target's own net reads each event's ids",
     "eta" Eta EtaConfig "multi-head attention of the target over each history",
     "minet" Minet MinetConfig "interests of both domains and of the user, each weighed for the target",
+    "dasl" Dasl DaslConfig "recurrences over both histories under one attention, with the user's vector of each domain",
     "conet" Conet ConetConfig "two nets side by side, each layer of which sees the other's",
     "dtcdr" Dtcdr DtcdrConfig "a user's vectors of both domains, joined by the larger of each element",
     "ddtcdr" Ddtcdr DdtcdrConfig "a net for each domain, and a rotation that takes users across",

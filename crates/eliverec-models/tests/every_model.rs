@@ -21,8 +21,13 @@ use eliverec_models::settings::{Domain, FieldNorm, Maps, NextEventConfig};
 use eliverec_models::term::{TermKind, Training, Turn};
 use eliverec_models::trace::Trace;
 use eliverec_models::zoo::can::{CanConfig, CoactionFields};
+use eliverec_models::zoo::conet::ConetConfig;
+use eliverec_models::zoo::dasl::{DaslConfig, DualAttention};
+use eliverec_models::zoo::ddtcdr::{DdtcdrConfig, Features};
 use eliverec_models::zoo::dien::DienConfig;
+use eliverec_models::zoo::dtcdr::{Combine, DtcdrConfig};
 use eliverec_models::zoo::elive::{EliveConfig, EncoderKind, PrototypeSource};
+use eliverec_models::zoo::minet::{InterestWeight, MinetConfig};
 use eliverec_models::zoo::probe::ProbeConfig;
 use eliverec_models::zoo::wdl::{Sequence, WdlConfig};
 use eliverec_models::{Model, ModelSettings, ops, parameters};
@@ -80,6 +85,34 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
         ModelConfig::Elive(EliveConfig { prototypes: PrototypeSource::Matched, ..elive() }),
         ModelConfig::Wdl(WdlConfig { sequence: Sequence::Mean, ..WdlConfig::default() }),
         ModelConfig::Dien(DienConfig { attention: unit, ..DienConfig::default() }),
+        ModelConfig::Minet(MinetConfig {
+            interest_weight: InterestWeight::Sigmoid,
+            product_weight: 0.0,
+        }),
+        ModelConfig::Dasl(DaslConfig { attention: DualAttention::Own, ..DaslConfig::default() }),
+        ModelConfig::Dasl(DaslConfig { product_weight: 0.0, ..DaslConfig::default() }),
+        ModelConfig::Conet(ConetConfig { product_weight: 0.0, ..ConetConfig::default() }),
+        ModelConfig::Dtcdr(DtcdrConfig {
+            combine: Combine::Gate,
+            target_product: true,
+            ..DtcdrConfig::default()
+        }),
+        ModelConfig::Dtcdr(DtcdrConfig {
+            combine: Combine::Mean,
+            product_weight: 0.0,
+            ..DtcdrConfig::default()
+        }),
+        ModelConfig::Ddtcdr(DdtcdrConfig {
+            features: Features::Both,
+            learn_alpha: true,
+            ..DdtcdrConfig::default()
+        }),
+        ModelConfig::Ddtcdr(DdtcdrConfig {
+            features: Features::Both,
+            alpha: 0.5,
+            product_weight: 0.0,
+            ..DdtcdrConfig::default()
+        }),
         ModelConfig::Can(CanConfig { fields: CoactionFields::Identity, ..CanConfig::default() }),
     ] {
         let variant = settings(model, Domain::Both);
@@ -484,5 +517,5 @@ fn a_cross_domain_model_says_what_it_needs() {
         }
         named.extend(model.joins_domains().then(|| model.name()));
     }
-    assert_eq!(named, ["minet", "conet", "dtcdr", "ddtcdr", "probe"]);
+    assert_eq!(named, ["minet", "dasl", "conet", "dtcdr", "ddtcdr", "probe"]);
 }

@@ -48,7 +48,15 @@ impl Gru {
 
     /// The state after every event `[m, d]`, of the events `[m, d]`; there must be some.
     pub fn states(&self, events: Tensor<2>, rows: &Rows) -> Tensor<2> {
-        let projected = self.projected(events);
+        self.run(self.projected(events), rows)
+    }
+
+    /// The same with `shift` `[m, 3 d]` added to what the events give to r, u and c: what a feed adds to each of its events.
+    pub fn shifted(&self, events: Tensor<2>, shift: Tensor<2>, rows: &Rows) -> Tensor<2> {
+        self.run(self.projected(events) + shift, rows)
+    }
+
+    fn run(&self, projected: Tensor<2>, rows: &Rows) -> Tensor<2> {
         if rows.fused {
             return fused::gru_states(projected, self.of_state(), &rows.offsets);
         }

@@ -89,7 +89,12 @@ impl TrunkConfig for DdtcdrConfig {
             return Err(Error::Config { key: "model.alpha", reason: reason.into() });
         }
         not_negative("model.orthogonality", self.orthogonality)?;
-        not_negative("model.product_weight", self.product_weight)
+        not_negative("model.product_weight", self.product_weight)?;
+        if self.features == Features::Own && self.product_weight == 0.0 {
+            let reason = "own leaves the products unread without their task: choose both, or a model.product_weight above 0";
+            return Err(Error::Config { key: "model.features", reason: reason.into() });
+        }
+        Ok(())
     }
 
     fn init(&self, site: &Site<'_>, builder: &Builder) -> Result<Ddtcdr, Error> {

@@ -3,6 +3,7 @@
 pub mod bst;
 pub mod can;
 pub mod conet;
+pub mod dasl;
 pub mod ddtcdr;
 pub mod dien;
 pub mod din;
