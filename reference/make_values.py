@@ -20,7 +20,7 @@ import models
 import op_cases
 import tasks
 from fixed_inputs import WIDTH, model_inputs, normal, parameter, representable, task_labels
-from models import Bst, Dien, Din, Elive, Eta, Hgn, Tensors
+from models import Bst, Conet, Dasl, Ddtcdr, Dien, Din, Dtcdr, Elive, Eta, Hgn, Minet, Tensors
 
 CRATES = Path(__file__).resolve().parents[1] / "crates"
 
@@ -69,6 +69,15 @@ MODELS: dict[str, models.Model] = {
     "hgn_live": Hgn(domains=("live",)),
     "bst_dual": Bst(),
     "bst_live": Bst(domains=("live",)),
+    "minet_exp": Minet(),
+    "minet_sigmoid": Minet(interest_weight="sigmoid"),
+    "dasl_both": Dasl(),
+    "dasl_own": Dasl(attention="own"),
+    "conet": Conet(),
+    "dtcdr_max": Dtcdr(),
+    "dtcdr_mean": Dtcdr(combine="mean"),
+    "dtcdr_gate": Dtcdr(combine="gate", target_product=True),
+    "ddtcdr_both": Ddtcdr(),
 }
 
 

@@ -132,8 +132,8 @@ impl Trunk for Minet {
         let product = self.product.forward(inputs, &user, products, "product", trace);
         let interests = [inputs.candidates.repeat(user.clone()), live, product];
 
-        let seen = [&[inputs.target.clone()], &interests[..]].concat();
-        let seen = Tensor::cat(seen, 1); //                                            [n, 4 d]
+        let seen = [inputs.target.clone()].into_iter().chain(interests.clone());
+        let seen = Tensor::cat(seen.collect(), 1); //                                            [n, 4 d]
         let mut fields = inputs.shared_fields();
         let gates = INTERESTS.iter().zip(&self.interests);
         for (((name, _), gate), interest) in gates.zip(interests) {

@@ -16,10 +16,15 @@ use eliverec_models::rows::{Rows, indices};
 use eliverec_models::settings::{Domain, FieldNorm};
 use eliverec_models::term::{Training, Turn};
 use eliverec_models::trace::Trace;
+use eliverec_models::zoo::conet::ConetConfig;
+use eliverec_models::zoo::dasl::DualAttention;
+use eliverec_models::zoo::ddtcdr::{DdtcdrConfig, Features};
+use eliverec_models::zoo::dtcdr::{Combine, DtcdrConfig};
 use eliverec_models::zoo::elive::{
     Alignment, Correlation, EncoderKind, IntentScale, IntentWeight, Position, PrototypeSource,
     drawn_impressions,
 };
+use eliverec_models::zoo::minet::InterestWeight;
 use eliverec_models::{Model, ModelSettings};
 
 use super::{Reference, device, folder};
@@ -39,7 +44,7 @@ fn whole_models() {
             seen += 1;
         }
     }
-    assert!(seen >= 33, "only {seen} files of reference values");
+    assert!(seen >= 42, "only {seen} files of reference values");
 }
 
 /// `fused`: with the fused operations or composed; `traced`: recording, for which the disentangled encoder is always composed.
@@ -286,6 +291,49 @@ fn settings(r: &Reference) -> ModelSettings {
         }
         ModelConfig::Bst(config) => config.heads = r.number("heads"),
         ModelConfig::Hgn(_) => {}
+        // The product side's task is left out: its negatives are drawn.
+        ModelConfig::Minet(config) => {
+            config.product_weight = 0.0;
+            config.interest_weight = match r.option("interest_weight") {
+                "exp" => InterestWeight::Exp,
+                "sigmoid" => InterestWeight::Sigmoid,
+                other => panic!("interest_weight = {other}"),
+            };
+        }
+        ModelConfig::Dasl(config) => {
+            config.product_weight = 0.0;
+            config.attention = match r.option("attention") {
+                "both" => DualAttention::Both,
+                "own" => DualAttention::Own,
+                other => panic!("attention = {other}"),
+            };
+        }
+        ModelConfig::Conet(config) => {
+            *config = ConetConfig { heads: r.number("heads"), sparsity: 0.0, product_weight: 0.0 };
+        }
+        ModelConfig::Dtcdr(config) => {
+            *config = DtcdrConfig {
+                heads: r.number("heads"),
+                combine: match r.option("combine") {
+                    "max" => Combine::Max,
+                    "mean" => Combine::Mean,
+                    "gate" => Combine::Gate,
+                    other => panic!("combine = {other}"),
+                },
+                target_product: r.number("target_product"),
+                product_weight: 0.0,
+            };
+        }
+        ModelConfig::Ddtcdr(config) => {
+            *config = DdtcdrConfig {
+                heads: r.number("heads"),
+                features: Features::Both,
+                alpha: 0.25,
+                learn_alpha: true,
+                orthogonality: 0.0,
+                product_weight: 0.0,
+            };
+        }
         other => panic!("{other:?} has no reference"),
     }
     settings
