@@ -20,7 +20,7 @@ import models
 import op_cases
 import tasks
 from fixed_inputs import WIDTH, model_inputs, normal, parameter, representable, task_labels
-from models import Din, Elive, Eta, Tensors
+from models import Bst, Conet, Dasl, Ddtcdr, Dien, Din, Dtcdr, Elive, Eta, Hgn, Minet, Tensors
 
 CRATES = Path(__file__).resolve().parents[1] / "crates"
 
@@ -62,6 +62,22 @@ MODELS: dict[str, models.Model] = {
     "din_sigmoid": Din(domains=("live",), normalize="sigmoid"),
     "eta_dual": Eta(),
     "eta_live": Eta(domains=("live",)),
+    "dien_dual": Dien(),
+    "dien_live": Dien(domains=("live",)),
+    "dien_unit": Dien(domains=("live",), attention="unit"),
+    "hgn_dual": Hgn(),
+    "hgn_live": Hgn(domains=("live",)),
+    "bst_dual": Bst(),
+    "bst_live": Bst(domains=("live",)),
+    "minet_exp": Minet(),
+    "minet_sigmoid": Minet(interest_weight="sigmoid"),
+    "dasl_both": Dasl(),
+    "dasl_own": Dasl(attention="own"),
+    "conet": Conet(),
+    "dtcdr_max": Dtcdr(),
+    "dtcdr_mean": Dtcdr(combine="mean"),
+    "dtcdr_gate": Dtcdr(combine="gate", target_product=True),
+    "ddtcdr_both": Ddtcdr(),
 }
 
 

@@ -1,4 +1,4 @@
-"""The equations of eLiveRec, DIN and ETA, one function each, written from the papers.
+"""The equations of eLiveRec, DIN, ETA, DIEN, HGN and BST, one function each, written from the papers.
 
 Histories are packed: the events of all feeds one after another, `[m, d]`, with the number of events of
 every feed, `lengths` `[b]`. A loop over the feeds keeps each line next to its equation; nothing here is fast.
@@ -275,13 +275,42 @@ def din_weights(scores: Tensor, normalize: str, width: int) -> Tensor:
 # HGN, Ma et al., KDD 2019, its gates
 
 
-def hgn_gates(events: Tensor, user: Tensor, w: dict[str, Tensor]) -> Tensor:
-    """s_i (e_i g_i): feature gate sigmoid(e W1 + u W2 + b), instance gate sigmoid(x_i w3 + u p_i). `[l, d]`, `[d]`."""
+def hgn_gated(events: Tensor, user: Tensor, w: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """x_i = e_i g_i `[l, d]` and s_i `[l, 1]`: feature gate sigmoid(e W1 + u W2 + b), instance gate sigmoid(x_i w3 + u p_i)."""
     feature = events @ w["feature_item"] + user @ w["feature_user"] + w["feature_bias"]
     gated = events * torch.sigmoid(feature)
     ages = torch.arange(len(events) - 1, -1, -1).clamp(max=HGN_PLACES - 1)  # oldest first
     scores = (gated @ w["instance_item"]).squeeze(-1) + w["instance_user"][ages] @ user
-    return torch.sigmoid(scores)[:, None] * gated
+    return gated, torch.sigmoid(scores)[:, None]
+
+
+def hgn_gates(events: Tensor, user: Tensor, w: dict[str, Tensor]) -> Tensor:
+    """s_i x_i of `hgn_gated`, `[l, d]`."""
+    gated, instance = hgn_gated(events, user, w)
+    return instance * gated
+
+
+# DIEN, Zhou et al., AAAI 2019, its recurrences
+
+
+def recurrence(events: Tensor, w: dict[str, Tensor], attention: Tensor | None = None) -> Tensor:
+    """GRU, or with `attention` `[l]` AUGRU: the states `[l, d]` after each event, from h = 0.
+
+    r, u = sigmoid([x, h] W + b), c = tanh(x W + (r h) W_c + b), h <- (1 - a u) h + a u c.
+    """
+    d = events.shape[1]
+    state, states = events.new_zeros(d), []
+    biases = torch.cat([w["reset_bias"], w["update_bias"], w["candidate_bias"]])
+    for i, event in enumerate(events):
+        x = event @ w["input"] + biases
+        gates = torch.sigmoid(x[: 2 * d] + state @ w["gates"])
+        reset, update = gates[:d], gates[d:]
+        if attention is not None:
+            update = attention[i] * update
+        candidate = torch.tanh(x[2 * d :] + (reset * state) @ w["candidate"])
+        state = (1 - update) * state + update * candidate
+        states.append(state)
+    return torch.stack(states)
 
 
 # Prediction, Eq. 11

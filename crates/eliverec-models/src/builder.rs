@@ -77,6 +77,11 @@ impl Builder {
         self.drawn([rows, columns], Law::Uniform(self.init.bound(rows, columns, false)))
     }
 
+    /// The matrices `[rows, columns / parts]` of `parts` linear maps side by side.
+    pub(crate) fn matrices(&self, rows: usize, columns: usize, parts: usize) -> Param<Tensor<2>> {
+        self.drawn([rows, columns], Law::Uniform(self.init.bound(rows, columns / parts, false)))
+    }
+
     /// The matrices `[rows, columns / parts]` of `parts` layers side by side, each followed by a ReLU or PReLU.
     pub(crate) fn rectified(&self, rows: usize, columns: usize, parts: usize) -> Param<Tensor<2>> {
         self.drawn([rows, columns], Law::Uniform(self.init.bound(rows, columns / parts, true)))

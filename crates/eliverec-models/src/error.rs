@@ -20,3 +20,14 @@ pub enum Error {
         reason: String,
     },
 }
+
+/// Refuses a weight of a loss that is negative or no number.
+///
+/// # Errors
+/// [`Error::Config`] names `key`.
+pub(crate) fn not_negative(key: &'static str, weight: f32) -> Result<(), Error> {
+    if weight.is_finite() && weight >= 0.0 {
+        return Ok(());
+    }
+    Err(Error::Config { key, reason: format!("{weight} is no weight: choose a number from 0 up") })
+}

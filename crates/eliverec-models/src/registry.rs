@@ -13,11 +13,21 @@ use crate::own::OwnTable;
 use crate::site::Site;
 use crate::trace::{Recorded, Trace};
 use crate::trunk::{Encoded, Observed, TrunkConfig as _};
+use crate::zoo::bst::{Bst, BstConfig};
+use crate::zoo::can::{Can, CanConfig};
+use crate::zoo::conet::{Conet, ConetConfig};
+use crate::zoo::dasl::{Dasl, DaslConfig};
+use crate::zoo::ddtcdr::{Ddtcdr, DdtcdrConfig};
+use crate::zoo::dien::{Dien, DienConfig};
 use crate::zoo::din::{Din, DinConfig};
+use crate::zoo::dtcdr::{Dtcdr, DtcdrConfig};
 use crate::zoo::elive::{Elive, EliveConfig};
 use crate::zoo::eta::{Eta, EtaConfig};
+use crate::zoo::hgn::{Hgn, HgnConfig};
 use crate::zoo::linear::{Linear, LinearConfig};
+use crate::zoo::minet::{Minet, MinetConfig};
 use crate::zoo::probe::{Probe, ProbeConfig};
+use crate::zoo::wdl::{Wdl, WdlConfig};
 
 macro_rules! models {
     ($($name:literal $model:ident $config:ident $summary:literal,)*) => {
@@ -57,6 +67,11 @@ macro_rules! models {
                 match self { $(Self::$model(config) => config.has_intents(),)* Self::Probe(config) => config.has_intents() }
             }
 
+            /// Whether the model joins both domains and refuses to do without products.
+            pub fn joins_domains(&self) -> bool {
+                match self { $(Self::$model(config) => config.joins_domains(),)* Self::Probe(config) => config.joins_domains() }
+            }
+
             /// The trunk's own tables.
             pub(crate) fn tables(&self, site: &Site<'_>) -> Vec<OwnTable> {
                 match self { $(Self::$model(config) => config.tables(site),)* Self::Probe(config) => config.tables(site) }
@@ -64,6 +79,9 @@ macro_rules! models {
 
             /// Builds the trunk.
             pub(crate) fn init(&self, site: &Site<'_>, builder: &Builder) -> Result<Trunk, Error> {
+                if self.joins_domains() {
+                    site.needs_products()?;
+                }
                 Ok(match self {
                     $(Self::$model(config) => Trunk::$model(config.init(site, builder)?),)*
                     Self::Probe(config) => Trunk::Probe(config.init(site, builder)?),
@@ -74,7 +92,7 @@ macro_rules! models {
         /// A model without its tower.
         #[derive(Module, Debug)]
         #[expect(missing_docs, reason = "each is documented at its type")]
-        #[expect(clippy::large_enum_variant, reason = "there is one per process")]
+        #[allow(clippy::large_enum_variant, reason = "there is one per process")]
         pub enum Trunk {
             $($model($model),)*
             #[doc(hidden)]
@@ -106,8 +124,18 @@ macro_rules! models {
 
 models! {
     "linear" Linear LinearConfig "logistic regression on fields and match features: the floor",
+    "wdl" Wdl WdlConfig "WDL+: numbers for single ids beside encoded histories",
     "din" Din DinConfig "an attention unit weighs each event by the target",
+    "dien" Dien DienConfig "interests of a GRU evolve towards the target in a second one",
+    "hgn" Hgn HgnConfig "gates for elements and for events, by the user",
+    "bst" Bst BstConfig "a transformer over each history with the target behind it",
+    "can" Can CanConfig "DIEN, and co-action: the target's own net reads each event's ids",
     "eta" Eta EtaConfig "multi-head attention of the target over each history",
+    "minet" Minet MinetConfig "interests of both domains and of the user, each weighed for the target",
+    "dasl" Dasl DaslConfig "recurrences over both histories under one attention, with the user's vector of each domain",
+    "conet" Conet ConetConfig "two nets side by side, each layer of which sees the other's",
+    "dtcdr" Dtcdr DtcdrConfig "a user's vectors of both domains, joined by the larger of each element",
+    "ddtcdr" Ddtcdr DdtcdrConfig "a net for each domain, and a rotation that takes users across",
     "elive" Elive EliveConfig "eLiveRec: disentangled intents of both domains",
 }
 

@@ -33,6 +33,11 @@ pub trait TrunkConfig {
         false
     }
 
+    /// Whether the model joins both domains and refuses to do without products.
+    fn joins_domains(&self) -> bool {
+        false
+    }
+
     /// The trunk's own embedding tables.
     fn tables(&self, _site: &Site<'_>) -> Vec<OwnTable> {
         Vec::new()

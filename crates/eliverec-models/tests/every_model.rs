@@ -11,6 +11,7 @@ use eliverec_core::matching::{History, Match};
 use eliverec_core::seed::Random;
 use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Lengths, Normalization, Schema, TaskKind, toy};
+use eliverec_models::blocks::EvolutionAttention;
 use eliverec_models::draws::Draws;
 use eliverec_models::heads::HeadsConfig;
 use eliverec_models::model::Output;
@@ -19,8 +20,16 @@ use eliverec_models::rows::indices;
 use eliverec_models::settings::{Domain, FieldNorm, Maps, NextEventConfig};
 use eliverec_models::term::{TermKind, Training, Turn};
 use eliverec_models::trace::Trace;
+use eliverec_models::zoo::can::{CanConfig, CoactionFields};
+use eliverec_models::zoo::conet::ConetConfig;
+use eliverec_models::zoo::dasl::{DaslConfig, DualAttention};
+use eliverec_models::zoo::ddtcdr::{DdtcdrConfig, Features};
+use eliverec_models::zoo::dien::DienConfig;
+use eliverec_models::zoo::dtcdr::{Combine, DtcdrConfig};
 use eliverec_models::zoo::elive::{EliveConfig, EncoderKind, PrototypeSource};
+use eliverec_models::zoo::minet::{InterestWeight, MinetConfig};
 use eliverec_models::zoo::probe::ProbeConfig;
+use eliverec_models::zoo::wdl::{Sequence, WdlConfig};
 use eliverec_models::{Model, ModelSettings, ops, parameters};
 
 const WIDTH: usize = 8;
@@ -55,21 +64,58 @@ fn settings(model: ModelConfig, domain: Domain) -> ModelSettings {
     settings
 }
 
+/// What a model can be trained on.
+fn domains(model: &ModelConfig) -> &'static [Domain] {
+    if model.joins_domains() { &[Domain::Both] } else { &[Domain::Live, Domain::Both] }
+}
+
 fn every(mut check: impl FnMut(&ModelSettings)) {
     for model in models() {
-        for domain in [Domain::Live, Domain::Both] {
+        for domain in domains(&model).iter().copied() {
             check(&settings(model.clone(), domain));
             check(&with_heads(settings(model.clone(), domain)));
         }
     }
     let elive = EliveConfig::default;
-    for config in [
-        EliveConfig { target_product: true, ..elive() },
-        EliveConfig { encoder: EncoderKind::Din, ..elive() },
-        EliveConfig { encoder: EncoderKind::Hgn, ..elive() },
-        EliveConfig { prototypes: PrototypeSource::Matched, ..elive() },
+    let unit = EvolutionAttention::Unit;
+    for model in [
+        ModelConfig::Elive(EliveConfig { target_product: true, ..elive() }),
+        ModelConfig::Elive(EliveConfig { encoder: EncoderKind::Din, ..elive() }),
+        ModelConfig::Elive(EliveConfig { encoder: EncoderKind::Hgn, ..elive() }),
+        ModelConfig::Elive(EliveConfig { prototypes: PrototypeSource::Matched, ..elive() }),
+        ModelConfig::Wdl(WdlConfig { sequence: Sequence::Mean, ..WdlConfig::default() }),
+        ModelConfig::Dien(DienConfig { attention: unit, ..DienConfig::default() }),
+        ModelConfig::Minet(MinetConfig {
+            interest_weight: InterestWeight::Sigmoid,
+            product_weight: 0.0,
+        }),
+        ModelConfig::Dasl(DaslConfig { attention: DualAttention::Own, ..DaslConfig::default() }),
+        ModelConfig::Dasl(DaslConfig { product_weight: 0.0, ..DaslConfig::default() }),
+        ModelConfig::Conet(ConetConfig { product_weight: 0.0, ..ConetConfig::default() }),
+        ModelConfig::Dtcdr(DtcdrConfig {
+            combine: Combine::Gate,
+            target_product: true,
+            ..DtcdrConfig::default()
+        }),
+        ModelConfig::Dtcdr(DtcdrConfig {
+            combine: Combine::Mean,
+            product_weight: 0.0,
+            ..DtcdrConfig::default()
+        }),
+        ModelConfig::Ddtcdr(DdtcdrConfig {
+            features: Features::Both,
+            learn_alpha: true,
+            ..DdtcdrConfig::default()
+        }),
+        ModelConfig::Ddtcdr(DdtcdrConfig {
+            features: Features::Both,
+            alpha: 0.5,
+            product_weight: 0.0,
+            ..DdtcdrConfig::default()
+        }),
+        ModelConfig::Can(CanConfig { fields: CoactionFields::Identity, ..CanConfig::default() }),
     ] {
-        let variant = settings(ModelConfig::Elive(config), Domain::Both);
+        let variant = settings(model, Domain::Both);
         check(&variant);
         check(&with_heads(variant));
     }
@@ -183,7 +229,14 @@ fn loss_falls_and_every_parameter_gets_a_gradient() {
             let loss = loss(&output, &batch, &device);
             losses.push(loss.clone().into_scalar::<f32>());
             // The toy users' histories are drawn event by event: there is nothing to learn of what comes next.
-            let drawn = ["next_live", "watched_live", "next_product", "watched_product"];
+            let drawn = [
+                "next_live",
+                "watched_live",
+                "next_product",
+                "watched_product",
+                "auxiliary_live",
+                "auxiliary_product",
+            ];
             let others = output
                 .terms
                 .iter()
@@ -443,9 +496,26 @@ fn terms_have_their_turns() {
 
 #[test]
 fn a_cross_domain_model_says_what_it_needs() {
-    let model = ModelConfig::Probe(ProbeConfig { cross_domain: true, ..ProbeConfig::default() });
+    let probe = ModelConfig::Probe(ProbeConfig { cross_domain: true, ..ProbeConfig::default() });
     let (schema, device) = (schema(), Device::flex());
-    assert!(Model::new(&settings(model.clone(), Domain::Both), &schema, 1, &device).is_ok());
-    let error = Model::new(&settings(model, Domain::Live), &schema, 1, &device).unwrap_err();
-    assert!(error.to_string().contains("input.domain"), "{error}");
+    let without_products = Schema {
+        product: Vec::new(),
+        product_event: Vec::new(),
+        matches: Vec::new(),
+        ..toy::schema()
+    };
+    let new = |settings: &ModelSettings, schema| Model::new(settings, schema, 1, &device);
+    let mut named = Vec::new();
+    for model in models().into_iter().chain([probe]) {
+        let [live, both] = [Domain::Live, Domain::Both].map(|of| settings(model.clone(), of));
+        assert!(new(&both, &schema).is_ok(), "{}", model.name());
+        for refused in [new(&live, &schema), new(&both, &without_products)] {
+            assert_eq!(refused.is_err(), model.joins_domains(), "{}", model.name());
+            let Err(error) = refused else { continue };
+            let error = error.to_string();
+            assert!(error.contains("input.domain") && error.contains("[[product]]"), "{error}");
+        }
+        named.extend(model.joins_domains().then(|| model.name()));
+    }
+    assert_eq!(named, ["minet", "dasl", "conet", "dtcdr", "ddtcdr", "probe"]);
 }

@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use eliverec_core::batch::Offsets;
 use eliverec_core::seed::Random;
 use eliverec_core::toy;
+use eliverec_models::blocks::EvolutionAttention;
 use eliverec_models::draws::Draws;
 use eliverec_models::inputs::{History, Inputs};
 use eliverec_models::own::OwnRows;
@@ -16,6 +17,7 @@ use eliverec_models::registry::ModelConfig;
 use eliverec_models::rows::Rows;
 use eliverec_models::term::{Training, Turn};
 use eliverec_models::trace::Trace;
+use eliverec_models::zoo::dien::DienConfig;
 use eliverec_models::zoo::din::DinConfig;
 use eliverec_models::zoo::elive::{EliveConfig, EncoderKind};
 use eliverec_models::zoo::eta::EtaConfig;
@@ -118,6 +120,11 @@ fn give_the_same_at_every_width_and_length() {
                 ..elive(EncoderKind::Transformer)
             }),
             ModelConfig::Din(DinConfig::default()),
+            ModelConfig::Dien(DienConfig::default()),
+            ModelConfig::Dien(DienConfig {
+                attention: EvolutionAttention::Unit,
+                ..DienConfig::default()
+            }),
             ModelConfig::Eta(EtaConfig { heads: HEADS }),
         ] {
             let settings = settings(model, HEADS * head);

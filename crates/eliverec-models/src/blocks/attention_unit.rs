@@ -112,8 +112,8 @@ impl AttentionUnit {
         WeightedEvents { weighted: items.clone() * weights, items, rows }
     }
 
-    /// `a_i` of every impression `[n, l]`, zero beyond the history's end.
-    fn weights(
+    /// `a_i` of every impression `[n, l]`, zero beyond the history's end. Records the scores as `{name}.scores` `[b, c, l]`.
+    pub(crate) fn weights(
         &self,
         inputs: &Inputs,
         history: &History,
@@ -190,15 +190,15 @@ pub struct WeightedEvents {
 }
 
 /// Every impression with every event of its feed.
-struct Pairs {
-    impressions: Vec<u32>,
-    events: Vec<u32>,
+pub(crate) struct Pairs {
+    pub(crate) impressions: Vec<u32>,
+    pub(crate) events: Vec<u32>,
     /// Place of each pair in `[n, longest]`, row-major.
     places: Vec<u32>,
 }
 
 impl Pairs {
-    fn new(candidates: &Rows, events: &Rows) -> Self {
+    pub(crate) fn new(candidates: &Rows, events: &Rows) -> Self {
         let longest = events.longest();
         let mut pairs = Self { impressions: Vec::new(), events: Vec::new(), places: Vec::new() };
         for (shown, past) in candidates.offsets.ranges().zip(events.offsets.ranges()) {
@@ -214,7 +214,7 @@ impl Pairs {
     }
 
     /// `[pairs, 1]` to `[n, l]`, zero elsewhere.
-    fn rectangle(&self, scores: Tensor<2>, n: usize, l: usize) -> Tensor<2> {
+    pub(crate) fn rectangle(&self, scores: Tensor<2>, n: usize, l: usize) -> Tensor<2> {
         let device = scores.device();
         let pairs = self.places.len();
         let mut source = vec![pairs as u32; n * l];

@@ -8,9 +8,9 @@ use eliverec_core::schema::{Group, Schema};
 
 use super::engine::{Engine, Lanes, Panels, room};
 use super::weight::{Parameters, Weight};
+use crate::blocks::age_bucket;
 use crate::input_config::{Maps, Query};
 use crate::settings::ModelSettings;
-use crate::zoo::elive::age_bucket;
 
 /// Writes the row of an id of a table, of all tables in the order of [`ModelSettings::tables`].
 pub type ReadRow<'a> = dyn Fn(usize, u64, &mut [f32]) + 'a;

@@ -46,9 +46,7 @@ impl Trunk {
                 let product = config.target_product;
                 Ok(Self::Din(Din::new(parameters, domains, config.normalize, product, d)))
             }
-            ModelConfig::Linear(_) | ModelConfig::Probe(_) => {
-                Err(Unsupported { key: "model.name", value: config.name().into() })
-            }
+            _ => Err(Unsupported { key: "model.name", value: config.name().into() }),
         }
     }
 

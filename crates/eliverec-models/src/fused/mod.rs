@@ -21,9 +21,12 @@ pub(crate) mod intention;
 mod pooling;
 pub(crate) mod product;
 mod record;
+mod recurrence;
+mod recurrence_loops;
 mod retrieval;
 mod retrieval_options;
 pub(crate) mod rows;
+mod sequences;
 mod transformer;
 mod transformer_weights;
 mod unit_layers;
@@ -42,6 +45,7 @@ use distance::PairwiseDistance;
 use gather::GatherConcat;
 use pooling::Prototypes;
 use record::{on_cpu, record};
+use recurrence::{Impressions, Recurrence};
 use retrieval::DisentangledRetrieval;
 pub use retrieval_options::RetrievalOptions;
 use transformer::TransformerBlock;
@@ -247,6 +251,62 @@ pub fn attention_unit(
         inputs.score.into_dispatch(),
     ];
     record(operation, inputs)
+}
+
+/// The states `[m, d]` of a GRU over each feed's events, from what these give to r, u and c `[m, 3 d]`:
+/// `r, u = sigmoid(x + h U)`, `c = tanh(x + (r * h) U_c)`, `h <- h + u (c - h)` from h = 0, with `gates` U `[d, 2 d]` and `candidate`
+/// U_c `[d, d]`.
+///
+/// # Panics
+/// If shapes do not fit or a tensor is not [`available`].
+pub fn gru_states(
+    projected: Tensor<2>,
+    [gates, candidate]: [Tensor<2>; 2],
+    histories: &Arc<Offsets>,
+) -> Tensor<2> {
+    let [width, _] = candidate.dims();
+    check_recurrence(&projected, [&gates, &candidate], histories);
+    let histories = Arc::clone(histories);
+    let inputs = [projected.into_dispatch(), gates.into_dispatch(), candidate.into_dispatch()];
+    record(Recurrence { histories, impressions: None, width }, inputs)
+}
+
+/// The last state `[n, d]` of an AUGRU for every impression over its feed's events, zero without any: as [`gru_states`], with `a u` in
+/// u's place and `attention` a `[n, l]`, whose columns beyond a history's end count for nothing.
+///
+/// # Panics
+/// If shapes do not fit or a tensor is not [`available`].
+pub fn augru_last(
+    projected: Tensor<2>,
+    [gates, candidate]: [Tensor<2>; 2],
+    attention: Tensor<2>,
+    [histories, candidates]: [&Arc<Offsets>; 2],
+) -> Tensor<2> {
+    let ([width, _], [n, longest]) = (candidate.dims(), attention.dims());
+    check_recurrence(&projected, [&gates, &candidate], histories);
+    assert_eq!(n, candidates.total(), "rows of the attention and impressions");
+    assert_eq!(histories.feeds(), candidates.feeds(), "feeds of histories and of candidates");
+    assert!(histories.longest() <= longest, "a history of more than {longest} events");
+    let histories = Arc::clone(histories);
+    let impressions = Some(Impressions { candidates: Arc::clone(candidates), longest });
+    let inputs = [
+        projected.into_dispatch(),
+        gates.into_dispatch(),
+        candidate.into_dispatch(),
+        attention.into_dispatch(),
+    ];
+    record(Recurrence { histories, impressions, width }, inputs)
+}
+
+fn check_recurrence(
+    projected: &Tensor<2>,
+    [gates, candidate]: [&Tensor<2>; 2],
+    histories: &Offsets,
+) {
+    let [d, _] = candidate.dims();
+    assert_eq!(candidate.dims(), [d, d], "the candidate's weight");
+    assert_eq!(gates.dims(), [d, 2 * d], "the gates' weight");
+    assert_eq!(projected.dims(), [histories.total(), 3 * d], "what the events give");
 }
 
 /// Euclidean distances `[r, r]` of all rows of `x` `[r, d]`, from their differences; no gradient where rows coincide.

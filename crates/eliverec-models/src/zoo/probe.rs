@@ -45,6 +45,10 @@ pub struct ProbeConfig {
 impl TrunkConfig for ProbeConfig {
     type Trunk = Probe;
 
+    fn joins_domains(&self) -> bool {
+        self.cross_domain
+    }
+
     fn tables(&self, site: &Site<'_>) -> Vec<OwnTable> {
         let law = RowLaw::Normal(vec![(TASTE - 2, 0.3), (2, 0.1)]);
         let taste = OwnTable { name: "taste".into(), key: Key::User, width: TASTE, law };
@@ -58,9 +62,6 @@ impl TrunkConfig for ProbeConfig {
     }
 
     fn init(&self, site: &Site<'_>, builder: &Builder) -> Result<Probe, Error> {
-        if self.cross_domain {
-            site.needs_products()?;
-        }
         let widths: Vec<usize> = shape(site).iter().map(|(_, width)| *width).collect();
         Ok(Probe {
             net: self.own_logit.then(|| Tower::new(site.tower, &widths, builder)),

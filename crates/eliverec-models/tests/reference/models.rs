@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 use eliverec_core::{Task, TaskKind, toy};
-use eliverec_models::blocks::{AttentionScale, Normalize};
+use eliverec_models::blocks::{AttentionScale, EvolutionAttention, Normalize};
 use eliverec_models::draws::Draws;
 use eliverec_models::heads::HeadsConfig;
 use eliverec_models::inputs::{History, Inputs};
@@ -16,10 +16,15 @@ use eliverec_models::rows::{Rows, indices};
 use eliverec_models::settings::{Domain, FieldNorm};
 use eliverec_models::term::{Training, Turn};
 use eliverec_models::trace::Trace;
+use eliverec_models::zoo::conet::ConetConfig;
+use eliverec_models::zoo::dasl::DualAttention;
+use eliverec_models::zoo::ddtcdr::{DdtcdrConfig, Features};
+use eliverec_models::zoo::dtcdr::{Combine, DtcdrConfig};
 use eliverec_models::zoo::elive::{
     Alignment, Correlation, EncoderKind, IntentScale, IntentWeight, Position, PrototypeSource,
     drawn_impressions,
 };
+use eliverec_models::zoo::minet::InterestWeight;
 use eliverec_models::{Model, ModelSettings};
 
 use super::{Reference, device, folder};
@@ -39,7 +44,7 @@ fn whole_models() {
             seen += 1;
         }
     }
-    assert!(seen >= 26, "only {seen} files of reference values");
+    assert!(seen >= 42, "only {seen} files of reference values");
 }
 
 /// `fused`: with the fused operations or composed; `traced`: recording, for which the disentangled encoder is always composed.
@@ -276,9 +281,60 @@ fn settings(r: &Reference) -> ModelSettings {
                 other => panic!("contrast = {other}"),
             };
         }
-        other @ (ModelConfig::Linear(_) | ModelConfig::Probe(_)) => {
-            panic!("{other:?} has no reference")
+        ModelConfig::Dien(config) => {
+            config.auxiliary_weight = 0.0;
+            config.attention = match r.option("attention") {
+                "bilinear" => EvolutionAttention::Bilinear,
+                "unit" => EvolutionAttention::Unit,
+                other => panic!("attention = {other}"),
+            };
         }
+        ModelConfig::Bst(config) => config.heads = r.number("heads"),
+        ModelConfig::Hgn(_) => {}
+        // The product side's task is left out: its negatives are drawn.
+        ModelConfig::Minet(config) => {
+            config.product_weight = 0.0;
+            config.interest_weight = match r.option("interest_weight") {
+                "exp" => InterestWeight::Exp,
+                "sigmoid" => InterestWeight::Sigmoid,
+                other => panic!("interest_weight = {other}"),
+            };
+        }
+        ModelConfig::Dasl(config) => {
+            config.product_weight = 0.0;
+            config.attention = match r.option("attention") {
+                "both" => DualAttention::Both,
+                "own" => DualAttention::Own,
+                other => panic!("attention = {other}"),
+            };
+        }
+        ModelConfig::Conet(config) => {
+            *config = ConetConfig { heads: r.number("heads"), sparsity: 0.0, product_weight: 0.0 };
+        }
+        ModelConfig::Dtcdr(config) => {
+            *config = DtcdrConfig {
+                heads: r.number("heads"),
+                combine: match r.option("combine") {
+                    "max" => Combine::Max,
+                    "mean" => Combine::Mean,
+                    "gate" => Combine::Gate,
+                    other => panic!("combine = {other}"),
+                },
+                target_product: r.number("target_product"),
+                product_weight: 0.0,
+            };
+        }
+        ModelConfig::Ddtcdr(config) => {
+            *config = DdtcdrConfig {
+                heads: r.number("heads"),
+                features: Features::Both,
+                alpha: 0.25,
+                learn_alpha: true,
+                orthogonality: 0.0,
+                product_weight: 0.0,
+            };
+        }
+        other => panic!("{other:?} has no reference"),
     }
     settings
 }
@@ -296,7 +352,7 @@ fn reference_names(model: &Model, r: &Reference) -> BTreeMap<String, String> {
                     format!("din.{domain}.{layer}_{kind}")
                 }
                 ["trunk", domain, "unit", layer, kind] => {
-                    format!("elive.{domain}.unit.{layer}_{kind}")
+                    format!("{}.{domain}.unit.{layer}_{kind}", r.option("model"))
                 }
                 ["trunk", ..] => format!("{}.{}", r.option("model"), parts[1..].join(".")),
                 ["tower", "layers", layer, kind] => format!("tower.{layer}.{kind}"),

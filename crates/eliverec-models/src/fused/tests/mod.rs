@@ -4,6 +4,7 @@ mod attention_unit;
 mod distance;
 mod gather;
 mod pooling;
+mod recurrence;
 mod retrieval;
 mod transformer;
 

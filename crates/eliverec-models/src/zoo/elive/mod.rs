@@ -7,7 +7,6 @@
 
 mod config;
 mod disentangle;
-mod gating;
 mod regularize;
 mod side;
 
@@ -21,7 +20,6 @@ pub use config::{
     PrototypeSource,
 };
 pub use regularize::drawn_impressions;
-pub(crate) use side::age_bucket;
 
 use self::disentangle::{Disentangler, Prototypes};
 use self::regularize::{Regularizer, alignment_floor};

@@ -5,21 +5,15 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::config::{EliveConfig, EncoderKind, Position, PrototypeSource};
-use super::gating::Gating;
-use crate::blocks::{AttentionUnit, Normalize, TransformerBlock, TransformerConfig};
+use crate::blocks::{
+    AttentionUnit, Gating, Normalize, RECENCY_BUCKETS, TransformerBlock, TransformerConfig,
+    age_vectors,
+};
 use crate::builder::Builder;
 use crate::inputs::{History, Inputs};
 use crate::ops;
-use crate::rows::{Rows, indices};
+use crate::rows::Rows;
 use crate::trace::Trace;
-
-/// Buckets of the event's age: floor(log2(seconds)), 0 to 31.
-const RECENCY_BUCKETS: usize = 32;
-
-/// The bucket of an age in seconds.
-pub(crate) fn age_bucket(age_s: f32) -> u32 {
-    (age_s.max(1.0).log2() as u32).min(RECENCY_BUCKETS as u32 - 1)
-}
 
 /// From E to H, by one of the three of [`EncoderKind`]; the two domains never share weights.
 #[derive(Module, Debug)]
@@ -83,9 +77,7 @@ impl Side {
     ) -> Sequence {
         let mut history = history.clone();
         if let Some(recency) = &self.recency {
-            let buckets = history.age_s.iter().map(|age_s| age_bucket(*age_s)).collect();
-            let vectors = recency.val().select(0, indices(buckets, &history.items.device()));
-            history.items = history.items + vectors;
+            history.items = history.items.clone() + age_vectors(recency.val(), &history);
         }
         let sequence = if let Some(unit) = &self.unit {
             Sequence::of_impressions(unit, inputs, &history, name, trace)
@@ -97,8 +89,9 @@ impl Side {
                     history.items = block.traced(history.items, &history.rows, &place, trace);
                 }
                 if let Some(gating) = &self.gating {
+                    // A user id alone would say nothing of new users.
                     let user = inputs.context_or_zero();
-                    history.items = gating.forward(user, &history, name, trace);
+                    history.items = gating.forward(user, &history, name, trace).items;
                 }
             }
             Sequence {

@@ -1,8 +1,8 @@
-//! HGN's gates, as the encoder eLive-HGN.
+//! HGN's gates, for each event by the user: of the vector's elements, and of the event as a whole.
 //!
 //! C. Ma et al., "Hierarchical Gating Networks for Sequential Recommendation", KDD 2019; reference code:
-//! github.com/allenjack/HGN. The user's vector u is the context's, for a user id alone says nothing of new users. The gate
-//! of instances has a weight per place, counted from the newest event; older ones share the last.
+//! github.com/allenjack/HGN. The gate of instances has a weight per place, counted from the newest event; older ones share the
+//! last.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, activation};
@@ -15,9 +15,9 @@ use crate::trace::Trace;
 /// Places with their own weights.
 const PLACES: usize = 50;
 
-/// `g_i = sigmoid(e_i W_1 + u W_2 + b)`, `x_i = e_i * g_i`, `s_i = sigmoid(x_i w_3 + u . p_i)`, `h_i = s_i x_i`.
+/// `g_i = sigmoid(e_i W_1 + u W_2 + b)`, `x_i = e_i * g_i`, `s_i = sigmoid(x_i w_3 + u . p_i)`.
 #[derive(Module, Debug)]
-pub(super) struct Gating {
+pub struct Gating {
     feature_item: Param<Tensor<2>>,
     feature_user: Param<Tensor<2>>,
     feature_bias: Param<Tensor<1>>,
@@ -26,8 +26,18 @@ pub(super) struct Gating {
     instance_user: Param<Tensor<2>>,
 }
 
+/// Events behind both gates.
+#[derive(Debug)]
+pub struct Gated {
+    /// `s_i x_i` `[m, d]`
+    pub items: Tensor<2>,
+    /// `s_i` `[m, 1]`
+    pub instances: Tensor<2>,
+}
+
 impl Gating {
-    pub(super) fn new(width: usize, builder: &Builder) -> Self {
+    /// For vectors of `width`.
+    pub fn new(width: usize, builder: &Builder) -> Self {
         Self {
             feature_item: builder.matrix(width, width),
             feature_user: builder.matrix(width, width),
@@ -37,14 +47,15 @@ impl Gating {
         }
     }
 
-    /// `[m, d]` to `[m, d]`; `user` `[b, d]`. Records g as `{name}.feature_gate` `[m, d]`, s as `{name}.instance_gate` `[m, 1]`.
-    pub(super) fn forward(
+    /// Gates the items of a history that has any by `user` `[b, d]`. Records g as `{name}.feature_gate` `[m, d]`, s as
+    /// `{name}.instance_gate` `[m, 1]`.
+    pub fn forward(
         &self,
         user: Tensor<2>,
         history: &History,
         name: &str,
         trace: &mut Trace,
-    ) -> Tensor<2> {
+    ) -> Gated {
         let rows = &history.rows;
         let items = history.items.clone();
         let device = items.device();
@@ -64,6 +75,6 @@ impl Gating {
         let score = gated.clone().matmul(self.instance_item.val()) + of_place.sum_dim(1);
         let instances = activation::sigmoid(score);
         trace.record(&format!("{name}.instance_gate"), &instances);
-        gated * instances
+        Gated { items: gated * instances.clone(), instances }
     }
 }
