@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 use eliverec_core::batch::{Batch, Offsets, Values};
+use eliverec_core::no_row::NO_ROW_ID;
 use eliverec_core::schema::{Group, Schema};
 use eliverec_core::table::{Key, RowLaw};
 use eliverec_core::unique::UniqueIds;
@@ -41,6 +42,8 @@ pub struct OwnRows {
 struct FieldRows {
     vocabulary: usize,
     places: Vec<u32>,
+    /// Where the id of what has no value stands, if an entity has it.
+    unknown: Option<u32>,
     /// From entity to its ids, for lists.
     lists: Option<Offsets>,
 }
@@ -66,12 +69,14 @@ impl OwnRows {
                 if !tables.iter().any(|table| table.key == Key::Vocabulary(vocabulary)) {
                     continue;
                 }
-                let lists = match values {
-                    Values::Lists { offsets, .. } => Some(offsets.clone()),
-                    Values::Ids(_) | Values::Numbers(_) => None,
+                let (lists, ids): (_, &[u64]) = match values {
+                    Values::Lists { offsets, ids } => (Some(offsets.clone()), ids),
+                    Values::Ids(ids) => (None, ids),
+                    Values::Numbers(_) => (None, &[]),
                 };
+                let unknown = ids.iter().position(|id| *id == NO_ROW_ID).map(|id| places[id]);
                 let places = places.clone();
-                rows.fields.insert((group, i), FieldRows { vocabulary, places, lists });
+                rows.fields.insert((group, i), FieldRows { vocabulary, places, unknown, lists });
             }
         }
         let named = tables.iter().zip(leaves);
@@ -102,6 +107,11 @@ impl OwnRows {
     pub fn places(&self, group: Group, field: usize) -> Option<&[u32]> {
         let rows = self.fields.get(&(group, field)).filter(|rows| rows.lists.is_none());
         rows.map(|rows| rows.places.as_slice())
+    }
+
+    /// The number in [`OwnRows::places`] of what has no value, which is like nothing else; `None` where all of a field's ids have.
+    pub fn unknown(&self, group: Group, field: usize) -> Option<u32> {
+        self.fields.get(&(group, field)).and_then(|rows| rows.unknown)
     }
 
     /// Rows of `table`, which users key, `[b, w]`.

@@ -225,11 +225,15 @@ impl Wdl {
             let Some(history) = history(inputs, cross.group) else { continue };
             let own = &inputs.own;
             let candidates = own.places(Group::Candidate, cross.candidate).unwrap_or_default();
+            let unknown = own.unknown(Group::Candidate, cross.candidate);
             let events = own.places(cross.group, cross.event).unwrap_or_default();
             let ranges = inputs.candidates.offsets.ranges().zip(history.rows.offsets.ranges());
             for (shown, past) in ranges {
                 let past = &events[past];
                 for candidate in shown {
+                    if Some(candidates[candidate]) == unknown {
+                        continue;
+                    }
                     let same = past.iter().filter(|event| **event == candidates[candidate]).count();
                     shares[candidate * count + i] = same as f32 / past.len().max(1) as f32;
                 }
