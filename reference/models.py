@@ -1,4 +1,4 @@
-"""eLiveRec, DIN, ETA, DIEN, HGN and BST from the entity embeddings to the loss, on packed inputs.
+"""eLiveRec and the baselines of Table II from the entity embeddings to the loss, on packed inputs.
 
 A model is a frozen set of options with `shapes` (the parameters by name) and `encode` (inputs and parameters to the
 fields of the tower). `forward` adds the tower and the loss, the same for all. Read with `ops.py` beside it.

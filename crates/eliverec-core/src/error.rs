@@ -72,7 +72,7 @@ pub fn line(error: &dyn std::error::Error) -> String {
     let mut next = Some(error);
     while let Some(cause) = next {
         let words = cause.to_string();
-        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = printable(&words.split_whitespace().collect::<Vec<_>>().join(" "));
         if line.is_empty() {
             line = words;
         } else if !line.contains(&words) {
@@ -83,6 +83,26 @@ pub fn line(error: &dyn std::error::Error) -> String {
     line
 }
 
+/// A text for a terminal: what could move its cursor or change its colours, such as a name out of somebody's data, as an escape.
+pub fn printable(text: &str) -> String {
+    let is_plain = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    let shown = |c: char| if is_plain(c) { c.to_string() } else { c.escape_default().to_string() };
+    text.chars().map(shown).collect()
+}
+
 fn place(row: Option<u64>) -> String {
     row.map_or_else(|| "column ".into(), |row| format!("row {row}: "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        assert_eq!(printable("a\tb\nü"), "a\tb\nü");
+        assert_eq!(printable("\u{1b}[31mred\r\u{7}"), "\\u{1b}[31mred\\r\\u{7}");
+        let error = Error::Feed { field: "\u{1b}[2J".into(), reason: "is\n wrong".into() };
+        assert_eq!(line(&error), "\\u{1b}[2J: is wrong");
+    }
 }

@@ -58,6 +58,9 @@ pub struct RunResult {
     pub parameters: u64,
     /// Wall time of training and evaluation, on whatever else the machine did.
     pub seconds: f64,
+    /// What it takes; `None` of runs that were kept without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// By name: `loss`, the terms, `weight.TASK`, `cosine.TASK`. Of seed 1 alone, whose curves are drawn.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub curves: BTreeMap<String, Curve>,
@@ -76,6 +79,17 @@ pub struct RunResult {
     /// [`Results::insert`] puts them in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<Vec<u16>>,
+}
+
+/// What a model takes, on whatever else the machine did.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Impressions that training takes in a second: the median over the updates.
+    pub impressions_per_s: f64,
+    /// Time of a candidate of the test split in scoring.
+    pub microseconds_per_candidate: f64,
+    /// Numbers in rows of embedding tables.
+    pub sparse_parameters: u64,
 }
 
 /// A number over the updates, a mean per stretch of them.
@@ -262,6 +276,7 @@ pub(crate) mod tests {
             steps: 1,
             parameters: 2,
             seconds: 0.1 + 0.2,
+            cost: None,
             curves: BTreeMap::new(),
             calibration: Vec::new(),
             intent: BTreeMap::new(),

@@ -9,7 +9,7 @@ use crate::Error;
 use crate::experiment::{Experiment, ExperimentRow};
 use crate::named;
 use crate::paper;
-use crate::results::GROUPS;
+use crate::results::{Cost, GROUPS};
 use crate::verdict::{FEWEST_SEEDS, Ordering, REPLICATES, Verdict, Verdicts};
 
 /// The columns of the first table, in its order.
@@ -188,13 +188,23 @@ pub fn verdict_cells(ordering: &Ordering) -> Vec<String> {
 }
 
 /// The head of the table of fingerprints.
-pub const FINGERPRINT_HEAD: [&str; 7] =
-    ["row", "seeds", "validation", "updates", "parameters", "seconds", "config"];
+pub const FINGERPRINT_HEAD: [&str; 10] = [
+    "row",
+    "seeds",
+    "validation",
+    "updates",
+    "parameters",
+    "in rows",
+    "impressions/s",
+    "us/candidate",
+    "seconds",
+    "config",
+];
 
 /// What stands below it.
 pub fn fingerprint_note(experiment: &Experiment) -> String {
     format!(
-        "Validation: the metric by which the best checkpoint was chosen. The config's fingerprint leaves the seed out; the whole configs are in the file of results. Fingerprint of the feeds: {}.",
+        "Validation: the metric by which the best checkpoint was chosen. The config's fingerprint leaves the seed out; the whole configs are in the file of results. Parameters: dense ones, and numbers in rows of the tables. Impressions/s: of training, the median over the updates; us/candidate: of scoring the test split; both with whatever else the machine did. Fingerprint of the feeds: {}.",
         experiment.data_fingerprint
     )
 }
@@ -206,12 +216,22 @@ pub fn fingerprint_cells(row: &ExperimentRow) -> Vec<String> {
     };
     let seeds: Vec<String> = row.runs.iter().map(|run| run.seed.to_string()).collect();
     let first = &row.runs[0];
+    let cost = |value: fn(&Cost) -> f64, digits: usize| {
+        let costs: Vec<f64> = row.runs.iter().filter_map(|run| Some(value(&run.cost?))).collect();
+        if costs.is_empty() {
+            return "-".into();
+        }
+        format!("{:.digits$}", costs.iter().sum::<f64>() / costs.len() as f64)
+    };
     vec![
         row.name.clone(),
         seeds.join(" "),
         named::spread(row.runs.iter().filter_map(|run| run.validation)),
         format!("{:.0}", mean(|run| run.steps as f64)),
         first.parameters.to_string(),
+        first.cost.map_or("-".into(), |cost| cost.sparse_parameters.to_string()),
+        cost(|cost| cost.impressions_per_s, 0),
+        cost(|cost| cost.microseconds_per_candidate, 1),
         format!("{:.0}", mean(|run| run.seconds)),
         first.config_fingerprint.clone(),
     ]

@@ -184,6 +184,23 @@ impl Config {
     /// [`Error::Config`]: syntax, an unknown key, model or preset with its nearest known name, a wrong type or an impossible
     /// value.
     pub fn parse(text: &str, place: &str, assignments: &[String]) -> Result<Self, Error> {
+        Self::read(text, place, assignments).map_err(|error| {
+            // What is right without an override is the override's fault, and not the file's.
+            let is_to_blame = |i: &usize| {
+                let others = assignments.iter().enumerate().filter(|(j, _)| j != i);
+                let others: Vec<String> = others.map(|(_, other)| other.clone()).collect();
+                Self::read(text, place, &others).is_ok()
+            };
+            match ((0..assignments.len()).find(is_to_blame), error) {
+                (Some(i), Error::Config { reason, .. }) => {
+                    overrides::wrong(&assignments[i], reason)
+                }
+                (_, error) => error,
+            }
+        })
+    }
+
+    fn read(text: &str, place: &str, assignments: &[String]) -> Result<Self, Error> {
         let mut table = text.parse::<Table>().map_err(|e| syntax(&e, text, place))?;
         for assignment in assignments {
             overrides::apply(&mut table, assignment)?;
@@ -353,14 +370,18 @@ mod tests {
         let unknown_model = message(TEXT, &["model.name=elife"]);
         assert!(unknown_model.contains("did you mean `elive`"), "{unknown_model}");
         let unknown_key = message(TEXT, &["training.epohcs=2"]);
-        for part in ["quick.toml", "[training]", "epohcs", "did you mean `epochs`"] {
+        for part in ["override \"training.epohcs=2\"", "did you mean `epochs`"] {
             assert!(unknown_key.contains(part), "{unknown_key}");
+        }
+        assert!(!unknown_key.contains("quick.toml"), "{unknown_key}");
+        let of_the_file = message(&format!("{TEXT}epohcs = 2\n"), &["seed=2"]);
+        for part in ["quick.toml", "[training]", "epohcs", "did you mean `epochs`"] {
+            assert!(of_the_file.contains(part), "{of_the_file}");
         }
         let unknown_table = message(TEXT, &["trainin.epochs=2"]);
         assert!(unknown_table.contains("did you mean `training`"), "{unknown_table}");
         let unknown_model_key = message(TEXT, &["model.haeds=2"]);
-        assert!(unknown_model_key.contains("[model]"), "{unknown_model_key}");
-        assert!(unknown_model_key.contains("haeds"), "{unknown_model_key}");
+        assert!(unknown_model_key.contains("model.haeds=2"), "{unknown_model_key}");
     }
 
     #[test]
@@ -368,7 +389,7 @@ mod tests {
         let syntax = message("seed = 3\n[model\n", &[]);
         assert!(syntax.contains("quick.toml: line 2"), "{syntax}");
         let wrong_type = message(TEXT, &["training.epochs=many"]);
-        assert!(wrong_type.contains("[training]") && wrong_type.contains("many"), "{wrong_type}");
+        assert!(wrong_type.contains("override \"training.epochs=many\""), "{wrong_type}");
         let range = message(TEXT, &["training.batch_impressions=0"]);
         assert!(range.contains("batch_impressions"), "{range}");
         for message in [syntax, wrong_type, range] {

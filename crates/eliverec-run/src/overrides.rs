@@ -10,8 +10,7 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::Config`] if there is no `=`, a key is empty, or the path leads through a value that is no table.
 pub fn apply(table: &mut Table, assignment: &str) -> Result<(), Error> {
-    let wrong =
-        |reason: String| Err(Error::Config { place: format!("override {assignment:?}"), reason });
+    let wrong = |reason: String| Err(wrong(assignment, reason));
     let Some((path, value)) = assignment.split_once('=') else {
         return wrong("write it as key=value, for example training.epochs=2".into());
     };
@@ -30,6 +29,11 @@ pub fn apply(table: &mut Table, assignment: &str) -> Result<(), Error> {
     }
     table.insert(last.into(), parse(value.trim()));
     Ok(())
+}
+
+/// An override is at fault.
+pub(crate) fn wrong(assignment: &str, reason: String) -> Error {
+    Error::Config { place: format!("override {assignment:?}"), reason }
 }
 
 fn parse(text: &str) -> Value {

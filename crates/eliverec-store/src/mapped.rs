@@ -78,6 +78,11 @@ impl MappedStore {
         self.tables.iter().map(|table| table.rows).sum()
     }
 
+    /// Numbers in the rows of all tables.
+    pub fn parameters(&self) -> u64 {
+        self.tables.iter().map(|table| (table.rows * table.width) as u64).sum()
+    }
+
     /// Writes what reading needs of table number `table`, without what training needs, as
     /// [`CompactRows`](crate::CompactRows) reads it.
     ///

@@ -87,6 +87,13 @@ pub(crate) fn raw_ids(array: &dyn Array) -> Result<Vec<u64>, Wrong> {
 pub(crate) fn known_numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
     let numbers = raw_numbers(array)?;
     refuse_nulls(array, "is null; every number must be known")?;
+    // Read as what it is not, it would be refused for something that nobody wrote.
+    if *array.data_type() == DataType::Float64
+        && let Some(i) = numbers.iter().position(|x| x.is_infinite())
+    {
+        let written = array.as_primitive::<Float64Type>().value(i);
+        return Err(Wrong::at(i, not_finite(written)));
+    }
     Ok(numbers)
 }
 
@@ -94,7 +101,7 @@ pub(crate) fn known_numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
 pub(crate) fn numbers(array: &dyn Array) -> Result<Vec<f32>, Wrong> {
     let numbers = known_numbers(array)?;
     match numbers.iter().position(|x| !x.is_finite()) {
-        Some(i) => Err(not_finite(i, numbers[i])),
+        Some(i) => Err(Wrong::at(i, not_finite(numbers[i].into()))),
         None => Ok(numbers),
     }
 }
@@ -106,8 +113,9 @@ pub(crate) fn optional_numbers(array: &dyn Array) -> Result<Vec<Option<f32>>, Wr
     Ok(numbers.into_iter().enumerate().map(|(i, x)| known(i).then_some(x)).collect())
 }
 
-fn not_finite(index: usize, x: f32) -> Wrong {
-    Wrong::at(index, format!("{x} is not a finite number of single precision"))
+/// Why a number that is written there is refused.
+pub(crate) fn not_finite(x: f64) -> String {
+    format!("{x:?} is not a finite number of single precision")
 }
 
 /// Numbers of single precision, with any value for null.

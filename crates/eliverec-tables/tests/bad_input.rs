@@ -245,7 +245,10 @@ fn numbers_that_are_none() {
         numbers[at] = 1e300;
         Some(Arc::new(Float64Array::from(numbers)))
     };
-    assert_names(&error_of(&["channels", "age_s"], huge), &["row 300: channels[0].age_s: inf"]);
+    assert_names(
+        &error_of(&["channels", "age_s"], huge),
+        &["row 300: channels[0].age_s: 1e300 is not"],
+    );
 }
 
 #[test]

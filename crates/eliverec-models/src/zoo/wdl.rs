@@ -18,7 +18,7 @@ use eliverec_core::schema::{Group, Kind};
 use eliverec_core::table::{Key, RowLaw};
 use serde::{Deserialize, Serialize};
 
-use crate::blocks::{AttentionScale, Tower, TransformerBlock, TransformerConfig, check_heads};
+use crate::blocks::{SequenceEncoder, Tower, check_heads};
 use crate::builder::Builder;
 use crate::error::Error;
 use crate::inputs::{History, Inputs};
@@ -27,9 +27,6 @@ use crate::own::OwnTable;
 use crate::site::Site;
 use crate::trace::Trace;
 use crate::trunk::{Encoded, Logit, Trunk, TrunkConfig};
-
-/// Feed-forward width of the encoder over d.
-const FFN_RATIO: usize = 4;
 
 /// What becomes of a history before its mean is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,14 +125,9 @@ impl TrunkConfig for WdlConfig {
     }
 
     fn init(&self, site: &Site<'_>, builder: &Builder) -> Result<Wdl, Error> {
-        let encoder = TransformerConfig {
-            width: site.width,
-            heads: self.heads,
-            ffn_ratio: FFN_RATIO,
-            scale: AttentionScale::default(),
-        };
         let encoder = |used: bool| {
-            (used && self.sequence == Sequence::Encoder).then(|| encoder.init(builder))
+            (used && self.sequence == Sequence::Encoder)
+                .then(|| SequenceEncoder::new(site.width, self.heads, builder))
         };
         let crosses = crosses(site);
         let weights = (!crosses.is_empty()).then(|| builder.constant(crosses.len(), 0.0));
@@ -153,8 +145,8 @@ impl TrunkConfig for WdlConfig {
 /// An encoder per domain, and what of the wide part is no id's.
 #[derive(Module, Debug)]
 pub struct Wdl {
-    live: Option<TransformerBlock>,
-    product: Option<TransformerBlock>,
+    live: Option<SequenceEncoder>,
+    product: Option<SequenceEncoder>,
     bias: Param<Tensor<1>>,
     /// v, one for each of `crosses`; `None` without any.
     cross: Option<Param<Tensor<1>>>,
@@ -175,12 +167,11 @@ impl Trunk for Wdl {
 
     fn encode(&self, inputs: &Inputs, _: &Tower, trace: &mut Trace) -> Encoded {
         let mut fields = inputs.shared_fields();
-        let mut push = |name, encoder: &Option<TransformerBlock>, history: &History| {
-            let mut items = history.items.clone();
-            if let Some(encoder) = encoder.as_ref().filter(|_| history.rows.total() > 0) {
-                items = encoder.traced(items, &history.rows, name, trace);
-            }
-            let pooled = ops::masked_mean(items, &history.rows); //                     [b, d]
+        let mut push = |name, encoder: &Option<SequenceEncoder>, history: &History| {
+            let pooled = match encoder {
+                Some(encoder) => encoder.forward(history, name, trace),
+                None => ops::masked_mean(history.items.clone(), &history.rows),
+            }; //                                                                       [b, d]
             fields.push((name, inputs.candidates.repeat(pooled)));
         };
         push("live", &self.live, &inputs.live);

@@ -104,7 +104,7 @@ impl<T: Copy> Nullable<T> {
 #[derive(Debug)]
 enum ContextValues {
     Ids(Nullable<u64>),
-    Numbers(Nullable<f32>),
+    Numbers(Nullable<f64>),
 }
 
 impl EventBatch {
@@ -124,7 +124,7 @@ impl EventBatch {
             let name = field.name.as_str();
             let values = match field.kind {
                 Kind::Categorical { .. } => ContextValues::Ids(nullable(&rows, name, ids)?),
-                _ => ContextValues::Numbers(nullable(&rows, name, values::raw_numbers)?),
+                _ => ContextValues::Numbers(nullable(&rows, name, values::raw_doubles)?),
             };
             Ok((field.name.clone(), values))
         };
@@ -203,18 +203,17 @@ impl EventBatch {
 
     fn context(&self, i: usize) -> Result<Vec<Scalar>, Fault> {
         let value = |(name, values): &(String, ContextValues)| {
-            let value = match values {
-                ContextValues::Ids(ids) => ids.get(i).map(Scalar::Id),
-                ContextValues::Numbers(numbers) => numbers.get(i).map(Scalar::Number),
-            };
-            match value {
-                Some(Scalar::Number(x)) if !x.is_finite() => {
-                    let detail = format!("{x} is not a finite number of single precision");
-                    Err(Fault::new(name, Reason::BadValue, detail))
-                }
-                Some(value) => Ok(value),
-                None => {
-                    Err(Fault::new(name, Reason::Missing, "null, but every impression needs it"))
+            let missing =
+                || Fault::new(name, Reason::Missing, "null, but every impression needs it");
+            match values {
+                ContextValues::Ids(ids) => ids.get(i).map(Scalar::Id).ok_or_else(missing),
+                ContextValues::Numbers(numbers) => {
+                    let written = numbers.get(i).ok_or_else(missing)?;
+                    let number = written as f32;
+                    if number.is_finite() {
+                        return Ok(Scalar::Number(number));
+                    }
+                    Err(Fault::new(name, Reason::BadValue, values::not_finite(written)))
                 }
             }
         };

@@ -167,10 +167,10 @@ fn last_held_out(events: &[Event]) -> Vec<Split> {
 fn read_events(shops: &Shops, from: &Folder) -> Result<Vec<Event>, Error> {
     let file = "events.csv.gz";
     let (mut table, [user, seq, item, domain, ts]) = if shops.dated {
-        Table::open(from, file, ["user_id", "seq", "item_id", "domain", "ts_s"])?
+        Table::open_distinct(from, file, ["user_id", "seq", "item_id", "domain", "ts_s"])?
     } else {
         let (table, [user, seq, item, domain]) =
-            Table::open(from, file, ["user_id", "seq", "item_id", "domain"])?;
+            Table::open_distinct(from, file, ["user_id", "seq", "item_id", "domain"])?;
         (table, [user, seq, item, domain, seq])
     };
     let mut events = Vec::new();

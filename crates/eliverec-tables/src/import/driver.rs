@@ -15,7 +15,7 @@ use eliverec_core::schema::Group;
 use super::candidates::Sampler;
 use super::log::LogOutput;
 use super::record::{FeedInProgress, Label, Value};
-use super::source::{Folder, Table};
+use super::source::{Folder, REPEATED, Table};
 use super::timeline::Timeline;
 use super::{Options, Output, calendar};
 use crate::{Error, Split};
@@ -27,7 +27,6 @@ const VALIDATION_MS: i64 = 2 * 24 * 60 * MINUTE_MS;
 /// A room is live as long as no two entries in a row lie further apart.
 const RUN_GAP_MS: i64 = 30 * MINUTE_MS;
 
-const REPEATED: &str = "exact duplicate of an earlier row";
 const OF_BOTH_SPLITS: &str = "an earlier row in the other split, where it stays";
 
 struct Entry {

@@ -85,7 +85,7 @@ pub(super) fn read_requests(from: &Folder) -> Result<Vec<Request>, Error> {
         requests.push(request);
     }
     let (mut table, [id, article, click]) =
-        Table::open(from, "impressions.csv.gz", ["request_id", "article_id", "click"])?;
+        Table::open_distinct(from, "impressions.csv.gz", ["request_id", "article_id", "click"])?;
     while table.advance()? {
         let request: u64 = table.number(id)?;
         let row = rows.get(&request).ok_or_else(|| {
@@ -97,7 +97,7 @@ pub(super) fn read_requests(from: &Folder) -> Result<Vec<Request>, Error> {
 }
 
 pub(super) fn read_history(from: &Folder) -> Result<Vec<(u64, i64, Read)>, Error> {
-    let (mut table, [user, ts, article, stay]) = Table::open(
+    let (mut table, [user, ts, article, stay]) = Table::open_distinct(
         from,
         "history_events.csv.gz",
         ["user_id", "ts_ms", "article_id", "read_time_s"],

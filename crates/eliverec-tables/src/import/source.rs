@@ -1,6 +1,7 @@
 //! CSV tables with a header line, gzipped, read row by row. Every error names the file, and line and column if it has them.
 
 use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -14,14 +15,30 @@ use crate::Error;
 use crate::check::{Part, Read};
 use crate::listing;
 
+/// Why a row of a table of events is not taken. Files that were put together by hand have the same rows twice.
+pub(super) const REPEATED: &str = "exact duplicate of an earlier row";
+
 /// 365 days.
 const LONGEST_STAY_S: f32 = 31_536_000.0;
 
 /// The folder of a set, and which of its tables have been read.
 pub(super) struct Folder {
     path: PathBuf,
-    /// Names, and rows so far.
-    tables: RefCell<Vec<(String, Rc<Cell<u64>>)>>,
+    tables: RefCell<Vec<Opened>>,
+}
+
+/// A table that was opened.
+struct Opened {
+    name: String,
+    counts: Rc<Counts>,
+}
+
+/// How far a table was read.
+#[derive(Default)]
+struct Counts {
+    rows: Cell<u64>,
+    /// Those among them that repeat an earlier one.
+    repeated: Cell<u64>,
 }
 
 impl Folder {
@@ -38,17 +55,22 @@ impl Folder {
         let tables = self.tables.borrow();
         // What cannot be listed is no part of the set either.
         let entries = fs_err::read_dir(&self.path).into_iter().flatten().flatten();
-        let is_table = |path: &Path| tables.iter().any(|(name, _)| path.ends_with(name));
+        let is_table = |path: &Path| tables.iter().any(|table| path.ends_with(&table.name));
         let mut beside: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
         beside.retain(|path| !is_table(path));
         beside.sort();
-        let parts = tables.iter().map(|(name, rows)| Part {
-            name: name.clone(),
+        let parts = tables.iter().map(|table| Part {
+            name: table.name.clone(),
             files: 1,
-            rows: rows.get(),
+            rows: table.counts.rows.get(),
             impressions: None,
         });
-        Read::of(parts.collect(), beside)
+        let mut read = Read::of(parts.collect(), beside);
+        let repeated = tables.iter().map(|table| table.counts.repeated.get()).sum();
+        if repeated > 0 {
+            read.leave_out(&BTreeMap::from([(REPEATED.to_owned(), repeated)]));
+        }
+        read
     }
 }
 
@@ -57,7 +79,9 @@ pub(super) struct Table {
     file: PathBuf,
     header: StringRecord,
     row: StringRecord,
-    rows: Rc<Cell<u64>>,
+    counts: Rc<Counts>,
+    /// The rows so far, of a table that takes each once.
+    known: Option<HashSet<Vec<String>>>,
     reader: csv::Reader<EndedLines<MultiGzDecoder<fs_err::File>>>,
 }
 
@@ -103,14 +127,37 @@ impl Table {
             };
             return Err(Error::Source { path: file, line: 1, column: column.into(), reason });
         }
-        let rows = Rc::default();
-        folder.tables.borrow_mut().push((name.to_owned(), Rc::clone(&rows)));
-        Ok((Self { file, header, row: StringRecord::new(), rows, reader }, indices))
+        let counts = Rc::default();
+        let opened = Opened { name: name.to_owned(), counts: Rc::clone(&counts) };
+        folder.tables.borrow_mut().push(opened);
+        Ok((Self { file, header, row: StringRecord::new(), counts, known: None, reader }, indices))
     }
 
-    /// Goes to the next row; false after the last one. A table without rows is an error: no set has one, and what is made of the
+    /// The same as [`Table::open`], of a table in which a row that says what an earlier one says is passed over and counted. It
+    /// remembers its rows.
+    pub(super) fn open_distinct<const N: usize>(
+        folder: &Folder,
+        name: &str,
+        columns: [&str; N],
+    ) -> Result<(Self, [usize; N]), Error> {
+        let (table, indices) = Self::open(folder, name, columns)?;
+        Ok((Self { known: Some(HashSet::new()), ..table }, indices))
+    }
+
+    /// Goes to the next row that is taken; false after the last one. A table without rows is an error: no set has one, and what is made of the
     /// others would quietly lack what it tells.
     pub(super) fn advance(&mut self) -> Result<bool, Error> {
+        while self.next_row()? {
+            let Some(known) = &mut self.known else { return Ok(true) };
+            if known.insert(self.row.iter().map(str::to_owned).collect()) {
+                return Ok(true);
+            }
+            self.counts.repeated.set(self.counts.repeated.get() + 1);
+        }
+        Ok(false)
+    }
+
+    fn next_row(&mut self) -> Result<bool, Error> {
         let more = self.reader.read_record(&mut self.row);
         let is_whole =
             |error: &csv::Error| matches!(error.kind(), csv::ErrorKind::UnequalLengths { .. });
@@ -118,8 +165,9 @@ impl Table {
             check_line(&self.file, &self.header, &self.row)?;
         }
         let more = more.map_err(|error| unreadable(&self.file, error))?;
-        self.rows.set(self.rows.get() + u64::from(more));
-        if self.rows.get() == 0 {
+        let rows = self.counts.rows.get() + u64::from(more);
+        self.counts.rows.set(rows);
+        if rows == 0 {
             return Err(Error::directory(
                 &self.file,
                 "has a header and no rows; give the whole set",

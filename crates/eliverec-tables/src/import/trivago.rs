@@ -158,7 +158,7 @@ fn read_requests(from: &Folder, out: &mut Output<'_>) -> Result<Vec<Request>, Er
         }
         requests.push(request);
     }
-    let (mut table, [id, position, hotel, price, click]) = Table::open(
+    let (mut table, [id, position, hotel, price, click]) = Table::open_distinct(
         from,
         "impressions.csv.gz",
         ["request_id", "position", "item_id", "price", "click"],
@@ -183,8 +183,11 @@ fn read_requests(from: &Folder, out: &mut Output<'_>) -> Result<Vec<Request>, Er
 }
 
 fn read_actions(from: &Folder, out: &mut Output<'_>) -> Result<Timeline<Action>, Error> {
-    let (mut table, [user, ts, action, reference]) =
-        Table::open(from, "events.csv.gz", ["user_id", "ts_s", "action_type", "reference"])?;
+    let (mut table, [user, ts, action, reference]) = Table::open_distinct(
+        from,
+        "events.csv.gz",
+        ["user_id", "ts_s", "action_type", "reference"],
+    )?;
     let mut actions = Vec::new();
     while table.advance()? {
         let action = table.text(action);

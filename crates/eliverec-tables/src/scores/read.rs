@@ -1,5 +1,6 @@
 //! Reads a score file, of `eliverec score` or of any other system.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -281,9 +282,13 @@ impl ScoreTable {
         self.by_order
     }
 
-    /// Rows that nobody asked for.
-    pub fn unused(&self) -> usize {
-        self.used.iter().filter(|used| !**used).count()
+    /// Rows that nobody asked for: of requests of which no row was asked for, and of candidates that a request does not have.
+    pub fn unused(&self) -> [usize; 2] {
+        let rows = || self.requests.iter().zip(&self.used);
+        let asked: HashSet<u64> = rows().filter(|(_, used)| **used).map(|(id, _)| *id).collect();
+        let unused = || rows().filter(|(_, used)| !**used);
+        let of_asked = unused().filter(|(id, _)| asked.contains(id)).count();
+        [unused().count() - of_asked, of_asked]
     }
 }
 

@@ -209,6 +209,38 @@ fn a_log_tells_what_it_leaves_out() {
     }
 }
 
+/// A file that somebody put together of two that overlap: a row is taken once, and those left out are counted.
+#[test]
+fn rows_that_stand_twice_are_taken_once() {
+    let shops = shop_events("game", "toy");
+    let amazon = [("events.csv.gz", shops.as_str())];
+    for (name, tables, table) in [
+        ("ebnerd", &EBNERD[..], "impressions.csv.gz"),
+        ("ebnerd", &EBNERD[..], "history_events.csv.gz"),
+        ("trivago", &TRIVAGO[..], "impressions.csv.gz"),
+        ("trivago", &TRIVAGO[..], "events.csv.gz"),
+        ("amazon-toy-game-seq", &amazon[..], "events.csv.gz"),
+    ] {
+        let longer: Vec<(&str, String)> = tables
+            .iter()
+            .map(|(of, text)| {
+                let twice = text.lines().skip(1).take(2).map(|line| format!("{line}\n"));
+                let more = if *of == table { twice.collect() } else { String::new() };
+                (*of, format!("{text}{more}"))
+            })
+            .collect();
+        let longer: Vec<(&str, &str)> =
+            longer.iter().map(|(of, text)| (*of, text.as_str())).collect();
+        let (once, feeds) = import(name, folder(tables).path(), 1);
+        let (twice, same) = import(name, folder(&longer).path(), 1);
+        assert_eq!(feeds, same, "{name} {table}");
+        assert_eq!(twice.read.rows, once.read.rows + 2, "{name} {table}");
+        let mut left_out = once.read.left_out;
+        left_out.insert("exact duplicate of an earlier row".into(), 2);
+        assert_eq!(twice.read.left_out, left_out, "{name} {table}");
+    }
+}
+
 fn shop_events(live: &str, products: &str) -> String {
     let mut text = String::from("user_id,part,seq,item_id,domain\n");
     for user in 0..6_u64 {

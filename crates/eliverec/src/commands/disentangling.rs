@@ -10,7 +10,7 @@ use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::disentangling::{Disentangling, measure};
 
 use super::causes::Causes;
-use super::{open_run, plain_table, reading};
+use super::{open_run, plain_table, reading, unchecked};
 
 /// Compare a run's intents with the truth of a simulated log
 #[derive(Debug, clap::Args)]
@@ -42,10 +42,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let causes = Causes::read(&arguments.logs)?;
-    let (scorer, _) = open_run(&arguments.run)?;
+    let (scorer, commit) = open_run(&arguments.run)?;
     let split = arguments.split;
     let of_truth = causes.checked(&arguments.logs, feeds.path())?;
-    let checked = promises(&feeds, &[split], &[split])?.and(of_truth);
+    let checked =
+        promises(&feeds, &[split], &[split])?.and(of_truth).and(unchecked(&arguments.run, &commit));
     let is_shared = |behaviour| causes.is_shared(behaviour);
     let measured = measure(&scorer, &arguments.run, &feeds, split, is_shared)?;
     if measured.is_empty() {

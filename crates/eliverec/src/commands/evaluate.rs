@@ -10,7 +10,7 @@ use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::{evaluate, evaluate_scores};
 use serde::Serialize;
 
-use super::{open_run, reading, tell};
+use super::{open_run, reading, tell, unchecked};
 
 /// Measure a run's best checkpoint, or the scores of any system
 #[derive(Debug, clap::Args)]
@@ -51,7 +51,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let mut checked = promises(&feeds, &[split], &[split])?;
     let (name, report, rows_told_by_order) = match (&arguments.run, &arguments.scores) {
         (Some(run), _) => {
-            let (scorer, _) = open_run(run)?;
+            let (scorer, commit) = open_run(run)?;
+            checked = checked.and(unchecked(run, &commit));
             let report = evaluate(&scorer, run, &feeds, split)?.report;
             (scorer.config.model.name().to_owned(), report, None)
         }
@@ -90,9 +91,14 @@ fn of_scores(scores: &ScoreTable, split: Split) -> Read {
     let rows = scores.len() as u64;
     let part = Part { name: "scores".into(), files: 1, rows, impressions: None };
     let mut read = Read::of(vec![part], Vec::new());
-    let left_out = scores.unused() as u64;
-    if left_out > 0 {
-        read.left_out.insert(format!("scores of no request of the {split} split"), left_out);
+    let [of_others, not_shown] = scores.unused();
+    for (reason, left_out) in [
+        (format!("scores of no request of the {split} split"), of_others),
+        ("scores of channels that the request did not show".to_owned(), not_shown),
+    ] {
+        if left_out > 0 {
+            read.left_out.insert(reason, left_out as u64);
+        }
     }
     read
 }

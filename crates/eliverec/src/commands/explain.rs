@@ -11,7 +11,7 @@ use eliverec_tables::check::promises;
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::explain::{Explanation, TensorFile, explain};
 
-use super::{plain_table, reading, tell_unchecked};
+use super::{plain_table, reading, tell_unchecked, unchecked};
 
 /// Show what the model saw and did for one request
 #[derive(Debug, clap::Args)]
@@ -73,10 +73,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             arguments.check_fields(explanation)?;
             arguments.check_candidate(explanation)
         })?;
+    let mut checked = promises(&feeds, &Split::ALL, &[])?;
     if let Some(commit) = read_commit(&RunDirectory::at(&arguments.run))? {
         tell_unchecked(&arguments.run, &commit);
+        checked = checked.and(unchecked(&arguments.run, &commit));
     }
-    let checked = promises(&feeds, &Split::ALL, &[])?;
     let likeliest = || {
         let all = explanation.explained.candidates.iter().enumerate();
         all.max_by(|a, b| a.1.probability.total_cmp(&b.1.probability)).map_or(0, |(i, _)| i)

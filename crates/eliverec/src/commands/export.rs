@@ -22,7 +22,7 @@ use eliverec_train::{check_fit, feeds_hashed};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{bundle, fingerprint, now_ms, open_run, reading, tell};
+use super::{bundle, fingerprint, now_ms, open_run, reading, tell, unchecked};
 
 /// Golden requests of a bundle: enough for every kind of request, few enough to be scored in moments.
 const GOLDEN_REQUESTS: u64 = 48;
@@ -109,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         )),
     }
     let tables = tables(arguments, &feeds)?;
-    let mut checked = checked;
+    let mut checked = checked.and(unchecked(run, &commit));
     match &tables {
         Some(Tables { rows, read, .. }) => {
             writer.write_dimensions(rows)?;

@@ -33,13 +33,15 @@ use std::path::Path;
 
 use anyhow::Context;
 use comfy_table::{Table, TableStyle};
+use eliverec_core::error::printable;
 use eliverec_run::checkpoint::Commit;
 use eliverec_run::{Config, Error, RunDirectory, Scorer};
+use eliverec_tables::check::Checked;
 use serde::Serialize;
 
 /// Prints text that ends a command to standard output.
 fn print(text: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{}", text.trim_end()).context("standard output")
+    writeln!(std::io::stdout(), "{}", printable(text.trim_end())).context("standard output")
 }
 
 /// Prints one JSON object.
@@ -50,7 +52,7 @@ fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Tells a sentence on standard error, beside the result on standard output.
 fn tell(sentence: &str) {
     // A closed standard error must not stop the work.
-    let _ = writeln!(std::io::stderr(), "{sentence}");
+    let _ = writeln!(std::io::stderr(), "{}", printable(sentence));
 }
 
 /// Opens a run's best checkpoint, and tells what of it cannot be checked.
@@ -62,8 +64,14 @@ fn open_run(path: &Path) -> Result<(Scorer, Commit), Error> {
 
 /// Tells if nothing says whether a run's files are whole.
 fn tell_unchecked(path: &Path, commit: &Commit) {
+    unchecked(path, commit).covers.iter().for_each(|line| tell(line));
+}
+
+/// The same for the result of a command.
+fn unchecked(path: &Path, commit: &Commit) -> Checked {
     let run = RunDirectory::at(path);
-    commit.unchecked(&run).into_iter().chain(run.unknown_feeds()).for_each(|line| tell(&line));
+    let covers = commit.unchecked(&run).into_iter().chain(run.unknown_feeds()).collect();
+    Checked { covers, ..Checked::default() }
 }
 
 /// A table without lines, for a terminal.

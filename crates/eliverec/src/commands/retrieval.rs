@@ -14,7 +14,7 @@ use eliverec_train::retrieval::{LiveFrom, Measured, Measurement, RecallRow, reca
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{open_run, plain_table, read_text, reading};
+use super::{open_run, plain_table, read_text, reading, unchecked};
 
 /// Measure the recall of retrieval: per source and together
 #[derive(Debug, clap::Args)]
@@ -104,6 +104,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     if let Some(log) = &log {
         let findings = other_log(feeds.path(), log)?;
         measured.checked = measured.checked.and(Checked { findings, ..Checked::default() });
+    }
+    if let (Some((_, commit)), Some(run)) = (&opened, &arguments.run) {
+        measured.checked = measured.checked.and(unchecked(run, commit));
     }
     let run = opened.as_ref().zip(arguments.run.as_deref()).map(|((scorer, commit), path)| {
         RunRead { path, model: scorer.config.model.name(), checkpoint: &commit.best }

@@ -8,7 +8,7 @@ use eliverec_train::score::score;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::{open_run, reading};
+use super::{open_run, reading, unchecked};
 
 /// Write a run's scores of every candidate of a split
 #[derive(Debug, clap::Args)]
@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let Arguments { run, feeds, split, out, intents, json } = arguments;
     let feeds = FeedDirectory::open(feeds)?;
     let (scorer, commit) = open_run(run)?;
-    let checked = promises(&feeds, &[*split], &[*split])?;
+    let checked = promises(&feeds, &[*split], &[*split])?.and(unchecked(run, &commit));
     let bar = ProgressBar::new(feeds.feeds(*split)?);
     let scored =
         score(&scorer, run, &feeds, *split, out, *intents, |so_far| bar.set_position(so_far.feeds));

@@ -141,7 +141,7 @@ fn an_unknown_config_key() {
 fn an_unknown_model() {
     let sandbox = Sandbox::new();
     let message = sandbox.fail(&format!("{TRAIN} model.name=elvie"), 2);
-    assert_names(&message, &["config.toml", "`elvie`", "did you mean `elive`"]);
+    assert_names(&message, &["override \"model.name=elvie\"", "`elvie`", "did you mean `elive`"]);
 }
 
 #[test]

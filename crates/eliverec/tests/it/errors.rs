@@ -215,7 +215,7 @@ const TABLE: &[(&str, i32, &str)] = &[
     (
         "train --config config.toml --feeds feeds --out out training.threads=100000",
         2,
-        "config.toml: training.threads is 100000; write at most 1024",
+        "override \"training.threads=100000\": training.threads is 100000; write at most 1024",
     ),
     ("train --config config.toml --feeds feeds --out run", 2, "run: already holds a run"),
     (

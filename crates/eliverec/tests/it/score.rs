@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Float64Array, ListArray, RecordBatch, StringArray, StructArray,
-    UInt32Array,
+    UInt32Array, UInt64Array,
 };
 use arrow::compute::{cast, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Float32Type, Schema, UInt64Type};
@@ -102,6 +102,15 @@ fn a_file_of_scores_is_judged_as_the_run_that_wrote_it() {
     let both = concat_batches(&other.schema(), [&other, &first]).unwrap();
     write(&sandbox.path("both.parquet"), &both);
     assert_eq!(of_file("both.parquet"), (expected, other.num_rows() as u64));
+    let strange = with(&foreign.slice(0, 2), "channel_id", |array| {
+        let ids = array.as_primitive::<UInt64Type>().iter();
+        Arc::new(UInt64Array::from_iter(ids.map(|id| id.map(|id| id + 1_000_000))))
+    });
+    let more = concat_batches(&foreign.schema(), [&foreign, &strange]).unwrap();
+    write(&sandbox.path("more.parquet"), &more);
+    let read = &metrics(&sandbox, "--scores more.parquet --feeds feeds")["read"];
+    let not_shown = serde_json::json!({"scores of channels that the request did not show": 2});
+    assert_eq!(read["left_out"], not_shown);
     let twice = concat_batches(&foreign.schema(), [&foreign, &foreign.slice(0, 3)]).unwrap();
     write(&sandbox.path("twice.parquet"), &twice);
     let message = sandbox.fail("evaluate --scores twice.parquet --feeds feeds", 2);

@@ -185,7 +185,11 @@ fn what_cannot_be_searched_is_named() {
     )
     .unwrap();
     let unknown = sandbox.fail(&COMMAND.replace("config.toml", "eta.toml"), 2);
-    for part in ["space.toml: model.alignment_weight", "eta.toml: [model]", "unknown field"] {
+    for part in [
+        "space.toml: model.alignment_weight",
+        "override \"model.alignment_weight=",
+        "unknown field",
+    ] {
         assert!(unknown.contains(part), "{part} is missing in {unknown}");
     }
     fs_err::remove_dir_all(sandbox.path("feeds/validation")).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use eliverec_core::regular;
-use eliverec_report::results::{Curve, RESULTS_FILE, Results, RunResult};
+use eliverec_report::results::{Cost, Curve, RESULTS_FILE, Results, RunResult};
 use eliverec_run::{Scorer, durable};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::disentangling::measure;
@@ -40,10 +40,13 @@ impl Keeper {
     pub(super) fn keep(&self, job: &Job, run: &Path, trained: Duration) -> anyhow::Result<()> {
         let begun = std::time::Instant::now();
         let (scorer, commit) = open_run(run)?;
+        let scoring = std::time::Instant::now();
         let detail = evaluate(&scorer, run, &self.feeds, Split::Test)?;
+        let microseconds = scoring.elapsed().as_secs_f64() * 1e6;
         let log = regular::read_to_string(&run.join("metrics.jsonl"))?;
         let mut log =
             Log::read(&log).with_context(|| format!("{}/metrics.jsonl", run.display()))?;
+        let candidates = detail.report.impressions as f64;
         let mut calibration = detail.calibration;
         if job.seed != DRAWN {
             log.curves.clear();
@@ -59,6 +62,11 @@ impl Keeper {
             validation: commit.position.best_value,
             steps: commit.position.step,
             parameters: scorer.parameters(),
+            cost: Some(Cost {
+                impressions_per_s: log.impressions_per_s.round(),
+                microseconds_per_candidate: (microseconds / candidates * 10.0).round() / 10.0,
+                sparse_parameters: scorer.rows.parameters(),
+            }),
             seconds: (trained + begun.elapsed()).as_secs_f64().round(),
             curves: log.curves,
             calibration,
@@ -91,12 +99,15 @@ impl Keeper {
 struct Log {
     curves: BTreeMap<String, Curve>,
     intent: BTreeMap<String, f64>,
+    /// The median over the updates.
+    impressions_per_s: f64,
 }
 
 impl Log {
     fn read(text: &str) -> anyhow::Result<Self> {
         let mut values: BTreeMap<String, Vec<(u64, f64)>> = BTreeMap::new();
         let mut intent = BTreeMap::new();
+        let mut rates = Vec::new();
         for line in text.lines() {
             let line: Value = serde_json::from_str(line)?;
             if line["kind"] == "evaluation" {
@@ -109,6 +120,11 @@ impl Log {
                     values.entry(name).or_default().push((step, value));
                 }
             };
+            if let (Some(impressions), Some(seconds)) =
+                (line["impressions"].as_f64(), line["seconds"].as_f64())
+            {
+                rates.push(impressions / seconds.max(1e-9));
+            }
             add("loss".into(), &line["loss"]);
             for (name, value) in line["terms"].as_object().into_iter().flatten() {
                 add(name.clone(), value);
@@ -119,6 +135,8 @@ impl Log {
             }
         }
         let curve = |(name, values): (String, Vec<(u64, f64)>)| (name, Curve::of(&values, POINTS));
-        Ok(Self { curves: values.into_iter().map(curve).collect(), intent })
+        rates.sort_by(f64::total_cmp);
+        let impressions_per_s = rates.get(rates.len() / 2).copied().unwrap_or_default();
+        Ok(Self { curves: values.into_iter().map(curve).collect(), intent, impressions_per_s })
     }
 }

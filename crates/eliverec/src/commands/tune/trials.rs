@@ -146,7 +146,11 @@ mod tests {
     #[test]
     fn ranges_that_do_not_fit_are_named_with_their_key() {
         for (text, ranges, expected) in [
-            ("eta", "model.blocks = { values = [1] }", "model.blocks: base.toml: [model]: unknown"),
+            (
+                "eta",
+                "model.blocks = { values = [1] }",
+                "model.blocks: override \"model.blocks=1\": unknown",
+            ),
             ("eta", "training.lerning_rate = { values = [1] }", "did you mean `learning_rate`"),
             ("eta", "training.patience = { values = [\"many\"] }", "training.patience"),
             ("eta", "store.learning_rate = { values = [-1.0] }", "store.learning_rate"),
