@@ -9,7 +9,8 @@ use eliverec_tables::check::{Finding, Level};
 use eliverec_tables::events::Day;
 
 use crate::error::Error;
-use crate::made_of::{MADE_OF_FILE, MadeOf, OTHER_FILE, mark_of};
+use crate::judge::OTHER_FILE;
+use crate::made_of::{MADE_OF_FILE, MadeOf, mark_of};
 use crate::publish::{day_of, files};
 
 /// What is said of a day whose file is gone.
@@ -36,7 +37,7 @@ pub(crate) fn differing_days(feeds: &Path) -> Result<(DifferingDays, Option<Find
         return Ok((DifferingDays::new(), Some(not_known(there.len() as u64))));
     };
     let days: BTreeSet<Day> = made.days.keys().chain(there.keys()).copied().collect();
-    let why = |day: Day| match (made.days.get(&day), there.get(&day)) {
+    let why = |day: Day| match (made.days.get(&day).map(|made| &made.mark), there.get(&day)) {
         (Some(_), None) => Some(GONE.to_owned()),
         (None, Some(_)) => Some(format!("{MADE_OF_FILE} does not have it")),
         (made, there) => (made != there).then(|| OTHER_FILE.to_owned()),
@@ -79,7 +80,7 @@ fn not_known(days: u64) -> Finding {
         level: Level::Warning,
         place: "feeds".into(),
         says: format!(
-            "{MADE_OF_FILE} is not there to tell which days were made: what is there is compared, and what is missing not noticed"
+            "{MADE_OF_FILE} is not there to tell which days were made: what is there is compared; days, requests and candidates that are missing, and positions, are not noticed"
         ),
         count: days,
         of: days,

@@ -42,6 +42,7 @@ mod days_made;
 mod drive;
 mod error;
 mod gate;
+mod judge;
 mod log_files;
 mod made_of;
 mod memory;

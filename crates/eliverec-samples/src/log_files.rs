@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use eliverec_core::checksum::Checksum;
 use eliverec_tables::events::{Day, EventLog, Marks};
 
 use crate::error::Error;
@@ -45,6 +46,15 @@ impl LogFiles {
                 |files: &'_ Self| files.days.get(&day).cloned().unwrap_or_else(|| none.clone());
             Some((day, difference(&of(self), &of(before))?))
         })
+    }
+
+    /// By what the tables are known together.
+    pub(crate) fn known_tables(&self) -> String {
+        let mut checksum = Checksum::default();
+        for (name, mark) in &self.tables {
+            checksum.update(format!("{name}: {mark}\n").as_bytes());
+        }
+        format!("{:016x}", checksum.value())
     }
 
     /// Which table is not the one that it was, and how.

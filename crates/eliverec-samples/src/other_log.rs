@@ -7,6 +7,7 @@ use eliverec_tables::check::{Finding, Level};
 use eliverec_tables::events::EventLog;
 
 use crate::error::Error;
+use crate::judge::OTHER_TABLES;
 use crate::log_files::LogFiles;
 use crate::made_of::{MADE_OF_FILE, MadeOf};
 use crate::recipe_file::{RECIPE_FILE, read_recipe};
@@ -35,6 +36,9 @@ pub fn other_log(feeds: &Path, log: &EventLog) -> Result<Vec<Finding>, Error> {
     };
     let day = now.first_change(&made.files, from);
     let day = day.map(|(day, why)| finding(day.to_string(), why));
-    let table = now.other_table(&made.files).map(|why| finding("tables".into(), why));
+    let tables = now.known_tables();
+    let is_other = made.days.values().any(|day| day.tables != tables);
+    let why = || now.other_table(&made.files).unwrap_or_else(|| OTHER_TABLES.to_owned());
+    let table = is_other.then(|| finding("tables".into(), why()));
     Ok(day.into_iter().chain(table).collect())
 }

@@ -20,8 +20,9 @@ use eliverec_tables::{EncodedFeeds, FeedFileWriter, Split};
 
 use crate::config::{Recipe, SampleConfig};
 use crate::error::Error;
+use crate::judge::judge;
 use crate::log_files::LogFiles;
-use crate::made_of::{self, MADE_OF_FILE, MadeOf, mark_of};
+use crate::made_of::{MADE_OF_FILE, MadeDay, MadeOf, mark_of};
 use crate::recipe_file::{RECIPE_FILE, check_recipe, settings_text};
 use crate::summary::{DaySummary, Made};
 use crate::text_file::{read, sync, write};
@@ -36,6 +37,10 @@ pub(crate) struct FeedDays {
     /// Those of them that are made again, until they have been.
     again: BTreeSet<Day>,
     made_of: MadeOf,
+    /// The log's first day now.
+    log_from: Option<Day>,
+    /// By what its tables are known now.
+    tables: String,
     /// What there is to find about days that are made again.
     findings: Vec<Finding>,
     /// Whether the settings that they were made with are kept beside them.
@@ -112,6 +117,8 @@ impl FeedDays {
             there,
             again,
             made_of,
+            log_from: None,
+            tables: String::new(),
             findings,
             settings_known,
             is_new,
@@ -146,7 +153,7 @@ impl FeedDays {
             None => Err(format!("{MADE_OF_FILE} is not there to tell what they were made of")),
         };
         let known = known.as_ref().map_err(String::as_str).copied();
-        let verdict = made_of::judge(&there, known, &files, recipe.first_day(), asked);
+        let verdict = judge(&there, known, &files, recipe.first_day(), asked);
         if let Some(day) = there.keys().find(|day| other_settings && !verdict.again.contains(day)) {
             let reason = format!(
                 "{}, and the feeds of {day} cannot be made again, for it is not asked for or the log has no more what they were made \
@@ -157,7 +164,9 @@ impl FeedDays {
         }
         self.again = verdict.again;
         self.findings = verdict.findings;
-        let days = there.into_iter().filter(|(day, _)| verdict.valid.contains(day));
+        (self.log_from, self.tables) = (files.first(), files.known_tables());
+        let before_days = known.map(|before| before.days.clone()).unwrap_or_default();
+        let days = before_days.into_iter().filter(|(day, _)| verdict.valid.contains(day));
         let days: BTreeMap<_, _> = days.collect();
         let files = match known {
             Ok(before) if !days.is_empty() => files.with_dropped(&before.files),
@@ -244,7 +253,9 @@ impl FeedDays {
         let DaySummary { day: of, split, .. } = day.summary;
         self.there.insert(of, split);
         self.again.remove(&of);
-        self.made_of.days.insert(of, mark_of(&file_of(&self.path, of, split))?);
+        let mark = mark_of(&file_of(&self.path, of, split))?;
+        let made = MadeDay { mark, log_from: self.log_from, tables: self.tables.clone() };
+        self.made_of.days.insert(of, made);
         self.made_of.write(&self.path.join(MADE_OF_FILE))?;
         Ok(day.summary)
     }

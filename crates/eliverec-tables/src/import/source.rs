@@ -110,6 +110,9 @@ impl Table {
             Ok(header) => header.clone(),
             Err(error) => return Err(unreadable(&file, error)),
         };
+        if header.is_empty() {
+            return Err(Error::directory(&file, "is empty; give the whole set"));
+        }
         check_line(&file, &header, &header)?;
         let mut indices = [0; N];
         for (index, column) in indices.iter_mut().zip(columns) {
@@ -265,7 +268,7 @@ impl Table {
 /// Refuses a row with a value that took in other rows: a quote that nobody closed goes on to the next one, or to the end of the file.
 /// Titles have line breaks, too; what follows one there has fewer commas than a row.
 fn check_line(file: &Path, header: &StringRecord, row: &StringRecord) -> Result<(), Error> {
-    let commas = header.len() - 1;
+    let commas = header.len().saturating_sub(1);
     let is_row = |line: &str| commas > 0 && line.matches(',').count() >= commas;
     let took_in = |value: &str| value.ends_with('\n') || value.lines().skip(1).any(is_row);
     let Some(column) = row.iter().position(took_in) else { return Ok(()) };
