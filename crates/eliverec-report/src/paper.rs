@@ -127,6 +127,12 @@ pub static SOURCES: &[Source] = &[
         rows: &[],
     },
     Source {
+        experiment: "init",
+        title: "How dense matrices start, which the paper does not say",
+        main: "elive-fan-in",
+        rows: &[],
+    },
+    Source {
         experiment: "options",
         title: "Options of eLiveRec that the paper does not settle",
         main: "elive",

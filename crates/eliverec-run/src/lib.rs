@@ -22,6 +22,7 @@ pub mod overrides;
 pub mod presets;
 pub mod run;
 pub mod score;
+pub mod stop_metric;
 mod suggestion;
 pub mod tasks;
 pub mod tensor_file;

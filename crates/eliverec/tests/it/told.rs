@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, TimestampMillisecondArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float32Array, Float64Array, TimestampMillisecondArray,
+};
 use arrow::datatypes::{Float32Type, TimestampMillisecondType};
 
 use crate::feed_files::{changed, rows_of, with_null, write_foreign};
@@ -300,4 +302,39 @@ fn a_damaged_result_is_told_by_its_own_name() {
     let told = sandbox.fail(command, 1);
     assert!(told.starts_with("error: results/results.jsonl.zst: "), "{told}");
     assert_eq!(told.matches("results.jsonl").count(), 1, "{told}");
+}
+
+/// Files with an encrypted footer have other letters at both ends.
+#[test]
+fn an_encrypted_file_is_not_called_damaged() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.path("feeds/test/part-00000.parquet");
+    let mut bytes = fs_err::read(&file).unwrap();
+    let end = bytes.len() - 4;
+    bytes[..4].copy_from_slice(b"PARE");
+    bytes[end..].copy_from_slice(b"PARE");
+    fs_err::write(&file, bytes).unwrap();
+    let told = sandbox.fail("inspect feeds", 2);
+    let expected =
+        "error: feeds/test/part-00000.parquet: this program does not read it (it is encrypted)";
+    assert!(told.starts_with(expected), "{told}");
+}
+
+/// A number that single precision does not have is told as it was written, and a name as a terminal can show it.
+#[test]
+fn values_are_told_as_they_were_written() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.path("feeds/test/part-00000.parquet");
+    let rows = rows_of(&file);
+    let huge = changed(&rows, &["channels", "age_s"], &|array| {
+        let mut ages: Vec<f64> = vec![1.0; array.len()];
+        ages[2] = 1e300;
+        Some(Arc::new(Float64Array::from(ages)))
+    });
+    write_foreign(&file, &huge, 1_000);
+    let told = sandbox.fail("inspect feeds", 2);
+    assert!(told.contains("age_s: 1e300 is not a finite number of single precision"), "{told}");
+    fs_err::create_dir(sandbox.path("feeds/test/\u{1b}[31m")).unwrap();
+    let told = sandbox.fail("inspect feeds", 2);
+    assert!(told.starts_with("error: feeds/test/\\u{1b}[31m: is a folder"), "{told}");
 }

@@ -8,7 +8,7 @@ mod trials;
 
 use std::path::PathBuf;
 
-use eliverec_run::config::StopMetric;
+use eliverec_run::stop_metric::StopMetric;
 use eliverec_run::{durable, kept};
 use eliverec_tables::FeedDirectory;
 use serde_json::json;
