@@ -19,8 +19,10 @@ from safetensors.torch import load_file, save
 import models
 import op_cases
 import tasks
+from baselines import Bst, Dien, Din, Eta, Hgn
+from cross_domain import Conet, Dasl, Ddtcdr, Dtcdr, Minet
 from fixed_inputs import WIDTH, model_inputs, normal, parameter, representable, task_labels
-from models import Bst, Conet, Dasl, Ddtcdr, Dien, Din, Dtcdr, Elive, Eta, Hgn, Minet, Tensors
+from models import Elive, Tensors
 
 CRATES = Path(__file__).resolve().parents[1] / "crates"
 
