@@ -1,4 +1,6 @@
-"""The models of one domain or two that eLiveRec is compared with: DIN, ETA, DIEN, HGN and BST. Read with `models.py`."""
+"""The models of one domain or two that eLiveRec is compared with: WDL+, DIN, ETA, DIEN, HGN, BST and CAN.
+
+Read with `models.py`."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +9,8 @@ import torch
 from torch import Tensor
 
 import ops
-from models import Encoded, Model, Shapes, Tensors, din_unit, shared_fields
+from fixed_inputs import FIELDS, GROUPS
+from models import Encoded, Model, Shapes, Tensors, block_shapes, din_unit, encoded_mean, feed_means, shared_fields
 from ops import per_feed, scope
 
 
@@ -95,11 +98,15 @@ class Eta(Model):
 
 @dataclass(frozen=True)
 class Dien(Model):
-    """DIEN: Zhou et al., AAAI 2019, without its auxiliary loss, whose negatives are drawn."""
+    """DIEN: Zhou et al., AAAI 2019."""
 
     domains: tuple[str, ...] = ("live", "product")
     attention: str = "bilinear"  # or "unit": DIN's
+    auxiliary_weight: float = 0.0
     field_norm: str = "none"
+
+    def drawn(self) -> list[str]:
+        return [f"auxiliary_{k}" for k in self.domains] if self.auxiliary_weight else []
 
     def shapes(self, width: int) -> Shapes:
         d, shapes = width, {}
@@ -142,7 +149,26 @@ class Dien(Model):
             encoded.intermediates[f"{domain}.interests"] = torch.cat(interests)
             encoded.intermediates[f"{domain}.attention"] = torch.cat(attention)
             encoded.intermediates[domain] = encoded.fields[domain] = torch.cat(last)
+            if self.auxiliary_weight:
+                term = self.auxiliary(inputs, domain, encoded.intermediates[f"{domain}.interests"])
+                encoded.add(f"auxiliary_{domain}", self.auxiliary_weight, term)
         return encoded
+
+    def auxiliary(self, inputs: Tensors, domain: str, states: Tensor) -> Tensor:
+        """Mean of -log s(<h_t, x_t+1>), plus mean of -log(1 - s(<h_t, x>)) over drawn x of another entity than x_t+1.
+
+        One x is drawn for every t that has an event after it, feed by feed. x is without what only an event has.
+        """
+        x, entities = inputs[f"{domain}.bare"], inputs[f"{domain}.ids"]
+        drawn = iter(inputs[f"drawn.auxiliary_{domain}"].tolist())
+        come, others = [], []
+        for rows in per_feed(torch.arange(len(x)), inputs[f"{domain}.lengths"]):
+            for t, following in zip(rows[:-1], rows[1:]):
+                other = next(drawn)
+                come.append(-torch.nn.functional.logsigmoid(states[t] @ x[following]))
+                if entities[other] != entities[following]:
+                    others.append(-torch.nn.functional.logsigmoid(-(states[t] @ x[other])))
+        return torch.stack(come).mean() + torch.stack(others).mean()
 
     def weigh(self, target: Tensor, states: Tensor, w: Tensors) -> Tensor:
         """softmax_t(h_t W e_vt), `[c, d]` and `[l, d]` -> `[c, l]`, or DIN's weights."""
@@ -256,3 +282,144 @@ class Bst(Model):
         hidden = torch.nn.functional.leaky_relu(s @ w["expand_weight"] + w["expand_bias"], 0.01)
         contracted = hidden @ w["contract_weight"] + w["contract_bias"]
         return ops.layer_norm(s + contracted, w["feed_forward_gamma"], w["feed_forward_beta"])
+
+
+# WDL
+
+
+@dataclass(frozen=True)
+class Wdl(Model):
+    """WDL+: Cheng et al., DLRS 2016, with the mean of a transformer block's output, or of the events, per domain."""
+
+    domains: tuple[str, ...] = ("live", "product")
+    sequence: str = "encoder"  # or "mean"
+    heads: int = 2
+    field_norm: str = "none"
+
+    def tables(self) -> dict[str, tuple[str, int]]:
+        groups = [g for g in FIELDS if g not in GROUPS or GROUPS[g] in self.domains]
+        return {f"{g}.{name}": (vocabulary, 1) for g in groups for name, vocabulary in FIELDS[g].items()}
+
+    def crosses(self) -> list[tuple[str, str]]:
+        """Fields of events, with one id, that the target has as well; those of products where a vocabulary is common."""
+        found = [("channel", "channel_id"), ("channel", "category_id")]
+        return found + [("product", "category_id")] * ("product" in self.domains)
+
+    def shapes(self, width: int) -> Shapes:
+        shapes: Shapes = {"wdl.bias": (1,), "wdl.cross": (len(self.crosses()),)}
+        for domain in self.domains if self.sequence == "encoder" else ():
+            shapes |= block_shapes(f"wdl.{domain}", width)
+        return shapes
+
+    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
+        encoded = Encoded(shared_fields(inputs))
+        counts = inputs["candidate_lengths"]
+        w = scope(parameters, "wdl")
+        for domain in self.domains:
+            if self.sequence == "encoder":
+                mean = encoded_mean(inputs, domain, scope(w, domain), self.heads)
+            else:
+                mean = feed_means(inputs[f"{domain}.items"], inputs[f"{domain}.lengths"])
+            encoded.fields[domain] = mean.repeat_interleave(counts, 0)
+        encoded.addend = encoded.intermediates["logit.1"] = self.wide(inputs, w)
+        return encoded
+
+    def wide(self, inputs: Tensors, w: Tensors) -> Tensor:
+        """b + numbers of the ids of user, moment and target + per domain the mean of those of the events + crosses, `[n]`.
+
+        A cross is v times the share of a feed's events whose id is the target's; what has no value is like nothing.
+        """
+        counts = inputs["candidate_lengths"]
+        total = w["bias"]
+        for name in self.tables():
+            group = name.split(".")[0]
+            numbers = inputs[f"table.{name}"][inputs[f"ids.{name}"]]  # [ids, 1]
+            if f"ids.{name}.lengths" in inputs:
+                numbers = feed_means(numbers, inputs[f"ids.{name}.lengths"])
+            if group in GROUPS:
+                numbers = feed_means(numbers, inputs[f"{GROUPS[group]}.lengths"])
+            if group not in ("candidate", "target"):
+                numbers = numbers.repeat_interleave(counts, 0)
+            total = total + numbers.squeeze(1)
+        for v, (group, field) in zip(w["cross"], self.crosses()):
+            shown = per_feed(inputs[f"ids.candidate.{field}"], counts)
+            past = per_feed(inputs[f"ids.{group}.{field}"], inputs[f"{GROUPS[group]}.lengths"])
+            shares = [
+                (events == target).double().mean() if target >= 0 and len(events) else torch.zeros((), dtype=torch.float64)
+                for of_feed, events in zip(shown, past)
+                for target in of_feed
+            ]
+            total = total + v * torch.stack(shares)
+        return total
+
+
+# CAN
+
+
+@dataclass(frozen=True)
+class Can(Model):
+    """CAN: Bian et al., WSDM 2022, on DIEN."""
+
+    domains: tuple[str, ...] = ("live", "product")
+    coaction: str = "all"  # or "identity"
+    attention: str = "bilinear"
+    auxiliary_weight: float = 0.0
+    field_norm: str = "none"
+
+    def dien(self) -> Dien:
+        return Dien(self.domains, self.attention, self.auxiliary_weight)
+
+    def drawn(self) -> list[str]:
+        return self.dien().drawn()
+
+    def pairs(self, domain: str) -> list[tuple[str, str, str]]:
+        """Of a domain's fields with one id: the group and field, the table of nets, and the target's field that names the net.
+
+        A channel's field is read by the same field of the target, a product's by the target's identity.
+        """
+        group = {"live": "channel", "product": "product"}[domain]
+        names = [name for name in FIELDS[group] if name != "tags"][: 1 if self.coaction == "identity" else None]
+        if domain == "live":
+            return [(f"{group}.{name}", f"live.{name}.net", name) for name in names]
+        return [(f"{group}.{name}", "product.net", "channel_id") for name in names]
+
+    def tables(self) -> dict[str, tuple[str, int]]:
+        found = {}
+        for domain in self.domains:
+            for place, net, of_target in self.pairs(domain):
+                group, name = place.split(".")
+                found[net] = (FIELDS["candidate"][of_target], 16 * 8 + 8 * 4)
+                found[f"{domain}.{name}.feed"] = (FIELDS[group][name], 16)
+        return found
+
+    def shapes(self, width: int) -> Shapes:
+        return {f"can.{name}": shape for name, shape in self.dien().shapes(width).items()}
+
+    def fields(self, width: int) -> dict[str, int]:
+        coaction = {f"{k}_coaction": 36 * len(self.pairs(k)) for k in self.domains}
+        return self.dien().fields(width) | coaction
+
+    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
+        encoded = self.dien().encode(inputs, scope(parameters, "can"))
+        for domain in self.domains:
+            name = f"{domain}_coaction"
+            found = [self.coact(inputs, domain, *pair) for pair in self.pairs(domain)]
+            encoded.intermediates[name] = encoded.fields[name] = torch.cat(found, -1)
+        return encoded
+
+    def coact(self, inputs: Tensors, domain: str, place: str, net: str, of_target: str) -> Tensor:
+        """For the orders c = 1, 2, 3: h1 = mean over events of tanh(tanh(p)^c W1), then h1 W2; zeros without events, `[n, 36]`."""
+        nets = inputs[f"table.{net}"][inputs[f"ids.candidate.{of_target}"]]
+        feed = inputs[f"table.{domain}.{place.split('.')[1]}.feed"][inputs[f"ids.{place}"]]
+        shown = per_feed(nets, inputs["candidate_lengths"])
+        found = []
+        for of_feed, events in zip(shown, per_feed(feed, inputs[f"{domain}.lengths"])):
+            for row in of_feed:
+                first, second = row[:128].reshape(16, 8), row[128:].reshape(8, 4)
+                parts = []
+                for order in (1, 2, 3):
+                    layers = [torch.tanh(torch.tanh(p) ** order @ first) for p in events]
+                    h1 = torch.stack(layers).mean(0) if layers else row.new_zeros(8)
+                    parts += [h1, h1 @ second]
+                found.append(torch.cat(parts))
+        return torch.stack(found)

@@ -63,6 +63,14 @@ class Model:
         """The model's own fields in the order of the tower's input, with their widths."""
         return {domain: width for domain in self.domains}
 
+    def tables(self) -> dict[str, tuple[str, int]]:
+        """The model's own tables: vocabulary and width of each."""
+        return {}
+
+    def drawn(self) -> list[str]:
+        """The terms of the loss whose negatives are drawn."""
+        return []
+
     def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
         raise NotImplementedError
 
@@ -425,4 +433,34 @@ def encoded_mean(inputs: Tensors, domain: str, w: Tensors, heads: int) -> Tensor
     """The mean of Eq. 3 over each feed's events, `[b, d]`; zeros without events."""
     items, lengths = inputs[f"{domain}.items"], inputs[f"{domain}.lengths"]
     h = ops.transformer_block(items, lengths, w, heads, 1 / math.sqrt(items.shape[1]))
-    return torch.stack([x.mean(0) if len(x) else items.new_zeros(items.shape[1]) for x in per_feed(h, lengths)])
+    return feed_means(h, lengths)
+
+
+def feed_means(x: Tensor, lengths: Tensor) -> Tensor:
+    """The mean of each feed's rows, zeros without any, `[b, w]`."""
+    return torch.stack([rows.mean(0) if len(rows) else rows.new_zeros(x.shape[1]) for rows in per_feed(x, lengths)])
+
+
+def net_shapes(root: str, rows: int) -> Shapes:
+    """The parameters of a net of the tower's shape."""
+    shapes: Shapes = {}
+    for i, columns in enumerate(TOWER_WIDTHS):
+        shapes |= {f"{root}.layers.{i}.weight": (rows, columns), f"{root}.layers.{i}.bias": (columns,)}
+        if i + 1 < len(TOWER_WIDTHS):
+            shapes[f"{root}.slopes.{i}"] = (columns,)
+        rows = columns
+    return shapes
+
+
+def net(x: Tensor, w: Tensors) -> Tensor:
+    """Of joined fields a logit, `[r]`."""
+    for i in range(len(TOWER_WIDTHS)):
+        x = x @ w[f"layers.{i}.weight"] + w[f"layers.{i}.bias"]
+        if i + 1 < len(TOWER_WIDTHS):
+            x = ops.parametric_relu(x, w[f"slopes.{i}"])
+    return x.squeeze(-1)
+
+
+def orthogonality(x: Tensor) -> Tensor:
+    """|X X^T - I|^2 / d, a scalar."""
+    return (x @ x.T - torch.eye(len(x), dtype=x.dtype)).square().sum() / len(x)
