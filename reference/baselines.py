@@ -298,7 +298,8 @@ class Wdl(Model):
 
     def tables(self) -> dict[str, tuple[str, int]]:
         groups = [g for g in FIELDS if g not in GROUPS or GROUPS[g] in self.domains]
-        return {f"{g}.{name}": (vocabulary, 1) for g in groups for name, vocabulary in FIELDS[g].items()}
+        fields = ((f"{group}.{name}", v) for group in groups for name, v in FIELDS[group].items())
+        return {place: (vocabulary, 1) for place, vocabulary in fields}
 
     def crosses(self) -> list[tuple[str, str]]:
         """Fields of events, with one id, that the target has as well; those of products where a vocabulary is common."""
@@ -373,12 +374,14 @@ class Can(Model):
         return self.dien().drawn()
 
     def pairs(self, domain: str) -> list[tuple[str, str, str]]:
-        """Of a domain's fields with one id: the group and field, the table of nets, and the target's field that names the net.
+        """Of a domain's fields with one id: group and field, the table of nets, the target's field that names the net.
 
         A channel's field is read by the same field of the target, a product's by the target's identity.
         """
         group = {"live": "channel", "product": "product"}[domain]
-        names = [name for name in FIELDS[group] if name != "tags"][: 1 if self.coaction == "identity" else None]
+        names = [name for name in FIELDS[group] if name != "tags"]
+        if self.coaction == "identity":
+            names = names[:1]
         if domain == "live":
             return [(f"{group}.{name}", f"live.{name}.net", name) for name in names]
         return [(f"{group}.{name}", "product.net", "channel_id") for name in names]
@@ -408,7 +411,7 @@ class Can(Model):
         return encoded
 
     def coact(self, inputs: Tensors, domain: str, place: str, net: str, of_target: str) -> Tensor:
-        """For the orders c = 1, 2, 3: h1 = mean over events of tanh(tanh(p)^c W1), then h1 W2; zeros without events, `[n, 36]`."""
+        """For c = 1, 2, 3: h1 = mean over events of tanh(tanh(p)^c W1), and h1 W2; zeros without events, `[n, 36]`."""
         nets = inputs[f"table.{net}"][inputs[f"ids.candidate.{of_target}"]]
         feed = inputs[f"table.{domain}.{place.split('.')[1]}.feed"][inputs[f"ids.{place}"]]
         shown = per_feed(nets, inputs["candidate_lengths"])

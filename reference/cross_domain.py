@@ -190,8 +190,10 @@ class Dasl(Joint):
             self.ask_products(inputs, users, parameters, encoded)
         return encoded
 
-    def ask_products(self, inputs: Tensors, live_users: Tensor, parameters: Tensors, encoded: Encoded) -> None:
-        """The same with the domains the other way round and an attention of its own; and what holds the users' vectors together."""
+    def ask_products(
+        self, inputs: Tensors, live_users: Tensor, parameters: Tensors, encoded: Encoded
+    ) -> None:
+        """The same, the domains the other way round, with an attention of its own; and what keeps users' vectors together."""
         w = scope(parameters, "dasl.clicks")
         users = inputs["context"] @ w["user"]
         clicks = NextClicks.of(inputs)
@@ -415,7 +417,8 @@ class Ddtcdr(Joint):
         encoded = Encoded(shared_fields(inputs))
         w = scope(parameters, "ddtcdr")
         x, of_net = w["rotation.weight"], scope(w, "net")
-        alpha = encoded.alpha = torch.full((1,), self.alpha, dtype=torch.float64) if self.alpha else torch.sigmoid(w["share"]) / 2
+        fixed = torch.full((1,), self.alpha, dtype=torch.float64)
+        alpha = encoded.alpha = fixed if self.alpha else torch.sigmoid(w["share"]) / 2
         user = self.users(inputs, "live", w).repeat_interleave(inputs["candidate_lengths"], 0)
         encoded.intermediates["user"] = encoded.fields["user"] = user
         encoded.other = net(torch.cat([user @ x, inputs["target"] @ w["to_product"]], -1), of_net)

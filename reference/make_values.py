@@ -153,8 +153,10 @@ def model_values(model: models.Model, with_tasks: bool = False) -> Tensors:
 
 
 def options(model: models.Model) -> dict[str, str]:
-    """The options of a model as the file's metadata; booleans as true and false, lists with commas. A weight of 0 and what is
-    None are left out, as is what they stand for."""
+    """The options of a model as the file's metadata; booleans as true and false, lists with commas.
+
+    Numbers that are 0 and what is None are left out: they stand for what the model goes without.
+    """
 
     def text(value: object) -> str:
         match value:

@@ -1,7 +1,7 @@
 """eLiveRec from the entity embeddings to the loss, on packed inputs, and what is common to all models.
 
-A model is a frozen set of options with `shapes` (the parameters by name), `fields` (what it gives to the tower beside what all
-models give) and `encode` (inputs and parameters to the fields). `forward` adds the tower and the loss, the same for all. Read
+A model is a frozen set of options with `shapes` (the parameters by name), `fields` (what it gives to the tower beside what
+all give) and `encode` (inputs and parameters to the fields). `forward` adds the tower and the loss, the same for all. Read
 with `ops.py` beside it. The other models are in `baselines.py` and `cross_domain.py`.
 """
 
