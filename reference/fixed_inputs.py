@@ -5,8 +5,39 @@ import zlib
 import torch
 from torch import Tensor
 
+Tensors = dict[str, Tensor]
+
 SEED = 2024
 WIDTH = 8
+
+UPDATE = 5
+"""The update of seed 1 whose draws `DRAWN` are."""
+
+DRAWN = {
+    "next_click": [16, 7, 16, 4, 10, 3, 13, 4, 16, 0, 7, 16, 0, 7, 5, 16, 14, 5, 4, 16, 3, 1, 3, 8],
+    "auxiliary_live": [15, 1, 12, 3, 15, 15, 12, 6, 14, 0, 13, 5, 12],
+    "auxiliary_product": [6, 8, 16, 19, 9, 11, 2, 14, 9, 12, 7, 10, 9],
+}
+"""The events that are drawn as negatives: the Rust test draws them anew and tells where these differ."""
+
+VOCABULARIES = {"user": 6, "hour": 5, "channel": 8, "category": 5, "product": 10, "tag": 5, "slot": 4}
+"""Rows of every vocabulary. The last is that of what has no value, whose id is -1."""
+
+ENTITIES = {"live": "channel", "product": "product"}
+"""The vocabulary of a domain's entities."""
+
+FIELDS = {
+    "user": {"user": "user"},
+    "context": {"hour": "hour"},
+    "candidate": {"channel_id": "channel", "category_id": "category", "tags": "tag"},
+    "target": {"slot": "slot"},
+    "channel": {"channel_id": "channel", "category_id": "category", "tags": "tag"},
+    "product": {"product_id": "product", "category_id": "category"},
+}
+"""Of every group the fields with ids, and their vocabularies; of `tags` an entity has any number."""
+
+GROUPS = {"channel": "live", "product": "product"}
+"""The groups whose entities are a domain's events."""
 
 
 def normal(name: str, *shape: int) -> Tensor:
@@ -24,7 +55,7 @@ def packed(x: list[int]) -> Tensor:
     return torch.tensor(x, dtype=torch.int64)
 
 
-def model_inputs(domains: tuple[str, ...]) -> dict[str, Tensor]:
+def model_inputs(domains: tuple[str, ...]) -> Tensors:
     """Nine feeds with 1 to 3 impressions.
 
     Feed 2 has a single watch and feed 6 a single product click; feed 3 has no watch, feed 4 no product click,
@@ -59,7 +90,53 @@ def model_inputs(domains: tuple[str, ...]) -> dict[str, Tensor]:
     return inputs
 
 
-def task_labels(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+def training_inputs(inputs: Tensors, domains: tuple[str, ...], drawn: list[str]) -> Tensors:
+    """What terms about next events read beside `model_inputs`.
+
+    Vectors of events without what only an event has; the entities, few enough that one of the same is drawn now and then; the
+    drawn events.
+    """
+    found: Tensors = {}
+    for domain in domains:
+        m = len(inputs[f"{domain}.items"])
+        found[f"{domain}.bare"] = representable(0.8 * normal(f"{domain}.bare", m, WIDTH))
+        found[f"{domain}.ids"] = ids(f"{domain}.ids", m, VOCABULARIES[ENTITIES[domain]])
+    return found | {f"drawn.{name}": packed(DRAWN[name]) for name in drawn}
+
+
+def ids(name: str, count: int, rows: int) -> Tensor:
+    """Ids of a vocabulary, of every sixth -1."""
+    generator = torch.Generator().manual_seed(SEED + zlib.crc32(name.encode()))
+    found = torch.randint(rows - 1, (count,), generator=generator)
+    found[torch.randint(6, (count,), generator=generator) == 0] = -1
+    return found
+
+
+def own_inputs(
+    inputs: Tensors, domains: tuple[str, ...], tables: dict[str, tuple[str, int]]
+) -> Tensors:
+    """The ids of all fields, and a model's own tables: `tables` has their vocabularies and widths."""
+    counts = {"user": len(inputs["context"]), "context": len(inputs["context"])}
+    counts |= {"candidate": len(inputs["target"]), "target": len(inputs["target"])}
+    groups = {group: domain for group, domain in GROUPS.items() if domain in domains}
+    counts |= {group: len(inputs[f"{domain}.items"]) for group, domain in groups.items()}
+    found: Tensors = {}
+    for group, count in counts.items():
+        for field, vocabulary in FIELDS[group].items():
+            name, total = f"ids.{group}.{field}", count
+            if field == "tags":
+                found[f"{name}.lengths"] = ids(f"{name}.lengths", count, 4).clamp(min=0)
+                total = int(found[f"{name}.lengths"].sum())
+            found[name] = ids(name, total, VOCABULARIES[vocabulary])
+    for group, domain in groups.items():
+        found[f"ids.{group}.{ENTITIES[domain]}_id"] = inputs[f"{domain}.ids"].clone()
+    for name, (vocabulary, width) in tables.items():
+        rows = VOCABULARIES[vocabulary]
+        found[f"table.{name}"] = representable(0.5 * normal(f"table.{name}", rows, width))
+    return found
+
+
+def task_labels(inputs: Tensors) -> Tensors:
     """Labels of what happened inside the channel, `[n]`: whole seconds, and clicks of both kinds; -1 where unknown.
 
     More impressions are watched than in `model_inputs`, so that every task has known and unknown labels.

@@ -19,8 +19,20 @@ from safetensors.torch import load_file, save
 import models
 import op_cases
 import tasks
-from fixed_inputs import WIDTH, model_inputs, normal, parameter, representable, task_labels
-from models import Bst, Conet, Dasl, Ddtcdr, Dien, Din, Dtcdr, Elive, Eta, Hgn, Minet, Tensors
+from baselines import Bst, Can, Dien, Din, Eta, Hgn, Wdl
+from cross_domain import Conet, Dasl, Ddtcdr, Dtcdr, Minet
+from fixed_inputs import (
+    UPDATE,
+    WIDTH,
+    model_inputs,
+    normal,
+    own_inputs,
+    parameter,
+    representable,
+    task_labels,
+    training_inputs,
+)
+from models import Elive, Tensors
 
 CRATES = Path(__file__).resolve().parents[1] / "crates"
 
@@ -78,8 +90,24 @@ MODELS: dict[str, models.Model] = {
     "dtcdr_mean": Dtcdr(combine="mean"),
     "dtcdr_gate": Dtcdr(combine="gate", target_product=True),
     "ddtcdr_both": Ddtcdr(),
+    "wdl_encoder": Wdl(),
+    "wdl_mean": Wdl(sequence="mean"),
+    "wdl_live_encoder": Wdl(domains=("live",)),
+    "wdl_live_mean": Wdl(domains=("live",), sequence="mean"),
+    "dien_terms": Dien(auxiliary_weight=0.7),
+    "dien_live_terms": Dien(domains=("live",), attention="unit", auxiliary_weight=1.0),
+    "can_dual": Can(auxiliary_weight=0.7),
+    "can_live": Can(domains=("live",)),
+    "can_identity": Can(coaction="identity"),
+    "minet_terms": Minet(product_weight=0.5),
+    "dasl_terms": Dasl(product_weight=0.8, dual_weight=0.3),
+    "dasl_own_terms": Dasl(attention="own", product_weight=0.8),
+    "conet_terms": Conet(product_weight=0.8, sparsity=0.4),
+    "dtcdr_terms": Dtcdr(product_weight=0.6),
+    "dtcdr_gate_terms": Dtcdr(combine="gate", target_product=True, product_weight=0.6),
+    "ddtcdr_terms": Ddtcdr(product_weight=0.8, orthogonality=0.2),
+    "ddtcdr_own_terms": Ddtcdr(features="own", alpha=0.2, product_weight=0.8, orthogonality=0.2),
 }
-
 
 WITH_TASKS: dict[str, models.Model] = {
     "elive_tasks": Elive(),
@@ -95,6 +123,9 @@ def prepared(model: models.Model, with_tasks: bool) -> tuple[Tensors, Tensors]:
     """Inputs and parameters."""
     inputs = model_inputs(model.domains)
     shapes = models.shapes(model, WIDTH)
+    if model.drawn() or model.tables():
+        inputs |= training_inputs(inputs, model.domains, model.drawn())
+        inputs |= own_inputs(inputs, model.domains, model.tables()) if model.tables() else {}
     if with_tasks:
         inputs |= task_labels(inputs)
         shapes |= tasks.shapes(model, WIDTH)
@@ -122,7 +153,10 @@ def model_values(model: models.Model, with_tasks: bool = False) -> Tensors:
 
 
 def options(model: models.Model) -> dict[str, str]:
-    """The options of a model as the file's metadata; booleans as true and false, lists with commas."""
+    """The options of a model as the file's metadata; booleans as true and false, lists with commas.
+
+    Numbers that are 0 and what is None are left out: they stand for what the model goes without.
+    """
 
     def text(value: object) -> str:
         match value:
@@ -132,7 +166,12 @@ def options(model: models.Model) -> dict[str, str]:
                 return ",".join(value)
         return str(value)
 
-    found = {name: text(value) for name, value in dataclasses.asdict(model).items()}
+    def said(value: object) -> bool:
+        return value is not None and not (isinstance(value, float) and value == 0)
+
+    found = {name: text(value) for name, value in dataclasses.asdict(model).items() if said(value)}
+    if model.drawn():
+        found["update"] = str(UPDATE)
     found["model"] = type(model).__name__.lower()
     found["lambda_correlation"] = str(models.LAMBDA_CORRELATION)
     found["lambda_contrast"] = str(models.LAMBDA_CONTRAST)

@@ -1,12 +1,13 @@
-"""eLiveRec and the baselines of Table II from the entity embeddings to the loss, on packed inputs.
+"""eLiveRec from the entity embeddings to the loss, on packed inputs, and what is common to all models.
 
-A model is a frozen set of options with `shapes` (the parameters by name) and `encode` (inputs and parameters to the
-fields of the tower). `forward` adds the tower and the loss, the same for all. Read with `ops.py` beside it.
+A model is a frozen set of options with `shapes` (the parameters by name), `fields` (what it gives to the tower beside what
+all give) and `encode` (inputs and parameters to the fields). `forward` adds the tower and the loss, the same for all. Read
+with `ops.py` beside it. The other models are in `baselines.py` and `cross_domain.py`.
 """
 
 import math
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,25 +31,48 @@ class Encoded:
     """Fields in the tower's order, `[n, d]` each."""
     intermediates: Tensors = field(default_factory=dict)
     """Everything worth comparing on the way, by name."""
-    penalties: Tensors = field(default_factory=dict)
-    """`cor` and `nce`, scalars, where the model has them."""
+    terms: Tensors = field(default_factory=dict)
+    """What the loss has beside the cross entropy: `cor`, `nce` or terms of the model's own, scalars."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Of the model's own terms."""
     logit: Tensor | None = None
     """`[n]`, in place of the tower's."""
+    addend: Tensor | None = None
+    """`[n]`, added to the tower's."""
     other: Tensor | None = None
     """`[n]`, of another net: (1 - alpha) tower + alpha other."""
     alpha: Tensor | None = None
     """Its share, `[1]`."""
 
+    def add(self, name: str, weight: float, term: Tensor) -> None:
+        """A term of the model's own."""
+        self.terms[name], self.weights[name] = term, weight
 
-class Model(Protocol):
+
+class Model:
     """A set of options with parameters and a forward pass."""
 
     domains: tuple[str, ...]
     field_norm: str
+    uses_tower: ClassVar[bool] = True
 
-    def shapes(self, width: int) -> Shapes: ...
+    def shapes(self, width: int) -> Shapes:
+        raise NotImplementedError
 
-    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded: ...
+    def fields(self, width: int) -> dict[str, int]:
+        """The model's own fields in the order of the tower's input, with their widths."""
+        return {domain: width for domain in self.domains}
+
+    def tables(self) -> dict[str, tuple[str, int]]:
+        """The model's own tables: vocabulary and width of each."""
+        return {}
+
+    def drawn(self) -> list[str]:
+        """The terms of the loss whose negatives are drawn."""
+        return []
+
+    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
+        raise NotImplementedError
 
 
 def din_unit(width: int) -> dict[str, tuple[int, int]]:
@@ -60,7 +84,7 @@ def din_unit(width: int) -> dict[str, tuple[int, int]]:
 
 
 @dataclass(frozen=True)
-class Elive:
+class Elive(Model):
     """eLiveRec, Eq. 3-11, and the variants of Table III."""
 
     domains: tuple[str, ...] = ("live", "product")
@@ -107,6 +131,14 @@ class Elive:
             if self.disentangle and self.prototypes == "learned":
                 shapes |= {f"{root}.consistent": (d,), f"{root}.specific": (d,)}
         return shapes
+
+    def fields(self, width: int) -> dict[str, int]:
+        own = list(self.domains)
+        if self.disentangle:
+            own = [f"z_{part}_{k}" for k in self.domains for part in "cs"]
+        forms = ("", "_target") if self.target_product else ("",)
+        names = ["dynamic"] * self.intra_dynamic + [f"{name}{form}" for name in own for form in forms]
+        return {name: width for name in names}
 
     def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
         encoded = Encoded(shared_fields(inputs))
@@ -271,7 +303,7 @@ class Elive:
                 # A single event has o_c = o_s and so z_c = z_s, whatever is learned.
                 rows = inputs[f"{domain}.lengths"] >= 2
                 terms.append(estimator(z[f"z_c_{domain}"][rows], z[f"z_s_{domain}"][rows]))
-            encoded.penalties["cor"] = torch.stack(terms).sum()
+            encoded.terms["cor"] = torch.stack(terms).sum()
 
         if self.contrast != "none" and len(self.domains) == 2:
             rows = (inputs["live.lengths"] > 0) & (inputs["product.lengths"] > 0)
@@ -290,518 +322,12 @@ class Elive:
                     term = ops.mean_euclidean_distance(c_live, c_product)
                 case unknown:
                     raise ValueError(f"unknown contrast {unknown!r}")
-            encoded.penalties["nce"] = term
+            encoded.terms["nce"] = term
 
 
 def factor(scale: str, width: int) -> float:
     """The number that an exponent is multiplied by."""
     return {"none": 1.0, "width": 1 / math.sqrt(width), "double": 2.0}[scale]
-
-
-# DIN
-
-
-@dataclass(frozen=True)
-class Din:
-    """DIN: Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018."""
-
-    domains: tuple[str, ...] = ("live", "product")
-    normalize: str = "softmax"  # or "none", "sigmoid"
-    field_norm: str = "none"
-
-    def shapes(self, width: int) -> Shapes:
-        sizes = din_unit(width) | {"output": (width, width)}
-        shapes: Shapes = {}
-        for domain in self.domains:
-            for name, (rows, columns) in sizes.items():
-                shapes[f"din.{domain}.{name}_weight"] = (rows, columns)
-                shapes[f"din.{domain}.{name}_bias"] = (columns,)
-        return shapes
-
-    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
-        encoded = Encoded(shared_fields(inputs))
-        for domain in self.domains:
-            w = scope(parameters, f"din.{domain}")
-            targets = per_feed(inputs["target"], inputs["candidate_lengths"])
-            histories = per_feed(inputs[f"{domain}.items"], inputs[f"{domain}.lengths"])
-            interests = [self.interest(t, e, w) for t, e in zip(targets, histories)]
-            u = torch.cat(interests)
-            encoded.fields[domain] = u
-            encoded.fields[f"{domain}_product"] = u * inputs["target"]
-            encoded.intermediates[domain] = u
-            encoded.intermediates[f"{domain}_product"] = u * inputs["target"]
-        return encoded
-
-    def interest(self, target: Tensor, events: Tensor, w: Tensors) -> Tensor:
-        """u' = (sum_i a_i e_i) W + b, `[c, d]`; zeros, not b, without events."""
-        if len(events) == 0:
-            return torch.zeros_like(target)
-        scores = ops.din_scores(target, events, w)
-        u = ops.din_weights(scores, self.normalize, target.shape[1]) @ events
-        return u @ w["output_weight"] + w["output_bias"]
-
-
-# ETA
-
-
-@dataclass(frozen=True)
-class Eta:
-    """ETA: Chen et al., arXiv:2108.04468, without the unit for long histories (eLiveRec, Sec. V-B)."""
-
-    domains: tuple[str, ...] = ("live", "product")
-    heads: int = 2
-    field_norm: str = "none"
-
-    def shapes(self, width: int) -> Shapes:
-        names = ("query", "key", "value", "output")
-        return {f"eta.{k}.{name}": (width, width) for k in self.domains for name in names}
-
-    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
-        encoded = Encoded(shared_fields(inputs))
-        for domain in self.domains:
-            w = scope(parameters, f"eta.{domain}")
-            targets = per_feed(inputs["target"], inputs["candidate_lengths"])
-            histories = per_feed(inputs[f"{domain}.items"], inputs[f"{domain}.lengths"])
-            u = torch.cat([self.interest(t, e, w) for t, e in zip(targets, histories)])
-            encoded.intermediates[domain] = encoded.fields[domain] = u
-        return encoded
-
-    def interest(self, target: Tensor, events: Tensor, w: Tensors) -> Tensor:
-        """Multi-head target attention with 1/sqrt(d/h), `[c, d]`; zeros without events."""
-        if len(events) == 0:
-            return torch.zeros_like(target)
-        scale = 1 / math.sqrt(target.shape[1] / self.heads)
-        return ops.multi_head_attention(target, events, w, self.heads, scale)
-
-
-# DIEN
-
-
-@dataclass(frozen=True)
-class Dien:
-    """DIEN: Zhou et al., AAAI 2019, without its auxiliary loss, whose negatives are drawn."""
-
-    domains: tuple[str, ...] = ("live", "product")
-    attention: str = "bilinear"  # or "unit": DIN's
-    field_norm: str = "none"
-
-    def shapes(self, width: int) -> Shapes:
-        d, shapes = width, {}
-        for domain in self.domains:
-            root = f"dien.{domain}"
-            for layer in ("extract", "evolve"):
-                shapes |= {
-                    f"{root}.{layer}.input": (d, 3 * d),
-                    f"{root}.{layer}.gates": (d, 2 * d),
-                    f"{root}.{layer}.candidate": (d, d),
-                }
-                shapes |= {
-                    f"{root}.{layer}.{n}_bias": (d,) for n in ("reset", "update", "candidate")
-                }
-            if self.attention == "bilinear":
-                shapes[f"{root}.query"] = (d, d)
-            else:
-                for name, (rows, columns) in din_unit(width).items():
-                    shapes[f"{root}.unit.{name}_weight"] = (rows, columns)
-                    shapes[f"{root}.unit.{name}_bias"] = (columns,)
-        return shapes
-
-    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
-        encoded = Encoded(shared_fields(inputs))
-        for domain in self.domains:
-            w = scope(parameters, f"dien.{domain}")
-            targets = per_feed(inputs["target"], inputs["candidate_lengths"])
-            histories = per_feed(inputs[f"{domain}.items"], inputs[f"{domain}.lengths"])
-            last, attention, interests = [], [], []
-            for shown, events in zip(targets, histories):
-                if len(events) == 0:
-                    last.append(torch.zeros_like(shown))
-                    continue
-                states = ops.recurrence(events, scope(w, "extract"))
-                weights = self.weigh(shown, states, w)
-                evolve = scope(w, "evolve")
-                last += [ops.recurrence(states, evolve, a)[-1:] for a in weights]
-                attention.append(weights.flatten())
-                interests.append(states)
-            encoded.intermediates[f"{domain}.interests"] = torch.cat(interests)
-            encoded.intermediates[f"{domain}.attention"] = torch.cat(attention)
-            encoded.intermediates[domain] = encoded.fields[domain] = torch.cat(last)
-        return encoded
-
-    def weigh(self, target: Tensor, states: Tensor, w: Tensors) -> Tensor:
-        """softmax_t(h_t W e_vt), `[c, d]` and `[l, d]` -> `[c, l]`, or DIN's weights."""
-        if self.attention == "bilinear":
-            return torch.softmax(target @ w["query"] @ states.T, -1)
-        scores = ops.din_scores(target, states, scope(w, "unit"))
-        return ops.din_weights(scores, "softmax", target.shape[1])
-
-
-# HGN
-
-
-@dataclass(frozen=True)
-class Hgn:
-    """HGN: Ma et al., KDD 2019, with what its score is made of as fields."""
-
-    domains: tuple[str, ...] = ("live", "product")
-    field_norm: str = "none"
-
-    def shapes(self, width: int) -> Shapes:
-        d = width
-        shapes: Shapes = {"hgn.user": (d, d)}
-        for domain in self.domains:
-            root = f"hgn.{domain}"
-            shapes |= {f"{root}.gating.feature_{n}": (d, d) for n in ("item", "user")}
-            shapes |= {f"{root}.gating.feature_bias": (d,)}
-            shapes |= {f"{root}.gating.instance_item": (d, 1)}
-            shapes |= {f"{root}.gating.instance_user": (ops.HGN_PLACES, d)}
-            shapes |= {f"{root}.target": (d, d)}
-        return shapes
-
-    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
-        encoded = Encoded(shared_fields(inputs))
-        counts = inputs["candidate_lengths"]
-        users = inputs["context"] @ parameters["hgn.user"]
-        user = encoded.fields["user_map"] = users.repeat_interleave(counts, 0)
-        for domain in self.domains:
-            w = scope(parameters, f"hgn.{domain}")
-            unions, means = [], []
-            for events, u in zip(per_feed(inputs[f"{domain}.items"], inputs[f"{domain}.lengths"]), users):
-                gated, instance = ops.hgn_gated(events, u, scope(w, "gating"))
-                empty = torch.zeros_like(u)
-                unions.append((instance * gated).sum(0) / instance.sum() if len(events) else empty)
-                means.append(events.mean(0) if len(events) else empty)
-            union, mean = (
-                torch.stack(vectors).repeat_interleave(counts, 0) for vectors in (unions, means)
-            )
-            item = inputs["target"] @ w["target"]
-            dots = torch.stack([(x * item).sum(-1) for x in (user, union, mean)], -1)
-            own = {domain: union, f"{domain}_average": mean, f"{domain}_dots": dots}
-            encoded.fields |= own
-            encoded.intermediates |= own
-        return encoded
-
-
-# BST
-
-
-@dataclass(frozen=True)
-class Bst:
-    """BST: Chen et al., 2019, literally: the block over events and target, and of it the target's place."""
-
-    domains: tuple[str, ...] = ("live", "product")
-    heads: int = 2
-    field_norm: str = "none"
-
-    def shapes(self, width: int) -> Shapes:
-        d, f, shapes = width, 4 * width, {}
-        for domain in self.domains:
-            root = f"bst.{domain}"
-            shapes |= {f"{root}.project": (d, d)} if domain == "product" else {}
-            shapes |= {f"{root}.recency": (ops.RECENCY_BUCKETS, d), f"{root}.place": (d,)}
-            shapes |= {f"{root}.{n}": (d, d) for n in ("query", "key", "value", "output")}
-            shapes |= {f"{root}.expand_weight": (d, f), f"{root}.expand_bias": (f,)}
-            shapes |= {f"{root}.contract_weight": (f, d), f"{root}.contract_bias": (d,)}
-            for norm in ("attention", "feed_forward"):
-                shapes |= {f"{root}.{norm}_gamma": (d,), f"{root}.{norm}_beta": (d,)}
-        return shapes
-
-    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
-        encoded = Encoded(shared_fields(inputs))
-        for domain in self.domains:
-            w = scope(parameters, f"bst.{domain}")
-            target = inputs["target"]
-            if "project" in w:
-                target = target @ w["project"]
-            target = target + w["place"]
-            buckets = ops.recency_buckets(inputs[f"{domain}.age_s"])
-            items = inputs[f"{domain}.items"] + w["recency"][buckets]
-            targets = per_feed(target, inputs["candidate_lengths"])
-            histories = per_feed(items, inputs[f"{domain}.lengths"])
-            y = [
-                self.block(torch.cat([events, shown[None]]), w)[-1]
-                for of_feed, events in zip(targets, histories)
-                for shown in of_feed
-            ]
-            encoded.intermediates[domain] = encoded.fields[domain] = torch.stack(y)
-        return encoded
-
-    def block(self, x: Tensor, w: Tensors) -> Tensor:
-        """The transformer block over one sequence `[l + 1, d]`."""
-        scale = 1 / math.sqrt(x.shape[1] / self.heads)
-        mixed = x + ops.multi_head_attention(x, x, w, self.heads, scale)
-        s = ops.layer_norm(mixed, w["attention_gamma"], w["attention_beta"])
-        hidden = torch.nn.functional.leaky_relu(s @ w["expand_weight"] + w["expand_bias"], 0.01)
-        contracted = hidden @ w["contract_weight"] + w["contract_bias"]
-        return ops.layer_norm(s + contracted, w["feed_forward_gamma"], w["feed_forward_beta"])
-
-
-# Of both domains, without the product side's task, whose negatives are drawn
-
-
-def block_shapes(root: str, width: int) -> Shapes:
-    """The parameters of a transformer block."""
-    d, f = width, 4 * width
-    shapes: Shapes = {f"{root}.{n}": (d, d) for n in ("query", "key", "value", "output")}
-    shapes |= {f"{root}.expand_weight": (d, f), f"{root}.expand_bias": (f,)}
-    shapes |= {f"{root}.contract_weight": (f, d), f"{root}.contract_bias": (d,)}
-    for norm in ("attention", "feed_forward"):
-        shapes |= {f"{root}.{norm}_gamma": (d,), f"{root}.{norm}_beta": (d,)}
-    return shapes
-
-
-def encoded_mean(inputs: Tensors, domain: str, w: Tensors, heads: int) -> Tensor:
-    """The mean of Eq. 3 over each feed's events, `[b, d]`; zeros without events."""
-    items, lengths = inputs[f"{domain}.items"], inputs[f"{domain}.lengths"]
-    h = ops.transformer_block(items, lengths, w, heads, 1 / math.sqrt(items.shape[1]))
-    return torch.stack([x.mean(0) if len(x) else items.new_zeros(items.shape[1]) for x in per_feed(h, lengths)])
-
-
-@dataclass(frozen=True)
-class Minet:
-    """MiNet: Ouyang et al., CIKM 2020."""
-
-    domains: tuple[str, ...] = ("live", "product")
-    interest_weight: str = "exp"  # or "sigmoid"
-    field_norm: str = "none"
-
-    def shapes(self, width: int) -> Shapes:
-        d = width
-        shapes: Shapes = {"minet.user": (d, d)}
-        for domain in self.domains:
-            shapes |= {f"minet.{domain}.hidden": (4 * d, 64), f"minet.{domain}.score": (64, 1)}
-        shapes |= {"minet.product.transfer.down": (d, 10), "minet.product.transfer.up": (10, d)}
-        for i in range(3):
-            root = f"minet.interests.{i}"
-            shapes |= {f"{root}.hidden": (4 * d, 64), f"{root}.score": (64, 1), f"{root}.bias": (1,)}
-        return shapes
-
-    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
-        encoded = Encoded(shared_fields(inputs))
-        counts = inputs["candidate_lengths"]
-        users = inputs["context"] @ parameters["minet.user"]
-        interests = {"user": users.repeat_interleave(counts, 0)}
-        for domain in self.domains:
-            w = scope(parameters, f"minet.{domain}")
-            targets = per_feed(inputs["target"], counts)
-            histories = per_feed(inputs[f"{domain}.items"], inputs[f"{domain}.lengths"])
-            found, attention = [], []
-            for shown, events, user in zip(targets, histories, users):
-                for q in shown:
-                    moved = events
-                    if domain == "product":
-                        moved = events @ w["transfer.down"] @ w["transfer.up"]
-                    rows = [torch.cat([k, q, user, m * q]) for k, m in zip(events, moved)]
-                    if not rows:
-                        found.append(torch.zeros_like(q))
-                        continue
-                    scores = torch.relu(torch.stack(rows) @ w["hidden"]) @ w["score"]
-                    weights = torch.softmax(scores, 0)
-                    found.append((weights * events).sum(0))
-                    attention.append(weights.flatten())
-            interests[domain] = torch.stack(found)
-            encoded.intermediates[f"{domain}.attention"] = torch.cat(attention)
-        seen = torch.cat([inputs["target"], *interests.values()], -1)
-        for i, (name, interest) in enumerate(interests.items()):
-            w = scope(parameters, f"minet.interests.{i}")
-            score = torch.relu(seen @ w["hidden"]) @ w["score"] + w["bias"]
-            weight = score.exp() if self.interest_weight == "exp" else 2 * torch.sigmoid(score)
-            encoded.intermediates[f"{name}.weight"] = weight
-            encoded.intermediates[name] = encoded.fields[name] = weight * interest
-        return encoded
-
-
-@dataclass(frozen=True)
-class Dasl:
-    """DASL: Li et al., KDD 2021."""
-
-    domains: tuple[str, ...] = ("live", "product")
-    attention: str = "both"  # or "own"
-    field_norm: str = "none"
-
-    def shapes(self, width: int) -> Shapes:
-        d = width
-        shapes: Shapes = {"dasl.user": (d, d)}
-        for domain in self.domains:
-            root = f"dasl.{domain}"
-            shapes |= {f"{root}.user": (d, 3 * d), f"{root}.gru.input": (d, 3 * d)}
-            shapes |= {f"{root}.gru.gates": (d, 2 * d), f"{root}.gru.candidate": (d, d)}
-            shapes |= {f"{root}.gru.{n}_bias": (d,) for n in ("reset", "update", "candidate")}
-        root = "dasl.attention"
-        return shapes | {f"{root}.hidden.weight": (d, d), f"{root}.hidden.bias": (d,), f"{root}.score": (d, 1)}
-
-    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
-        encoded = Encoded(shared_fields(inputs))
-        counts = inputs["candidate_lengths"]
-        users = inputs["context"] @ parameters["dasl.user"]
-        encoded.fields["user"] = users.repeat_interleave(counts, 0)
-        w = scope(parameters, "dasl.attention")
-        histories = [per_feed(inputs[f"{k}.items"], inputs[f"{k}.lengths"]) for k in self.domains]
-        sums: dict[str, list[Tensor]] = {domain: [] for domain in self.domains}
-        for user, *of_feed in zip(users, *histories):
-            states = [
-                self.states(events, user, scope(parameters, f"dasl.{domain}"))
-                for domain, events in zip(self.domains, of_feed)
-            ]
-            h = torch.cat(states)
-            weights = torch.softmax(torch.tanh(h @ w["hidden.weight"] + w["hidden.bias"]) @ w["score"], 0)
-            parts = (weights * h).split([len(x) for x in states])
-            for domain, part in zip(self.domains, parts):
-                sums[domain].append(part.sum(0))
-        for domain in self.domains if self.attention == "both" else ("live",):
-            found = torch.stack(sums[domain]).repeat_interleave(counts, 0)
-            encoded.intermediates[domain] = encoded.fields[domain] = found
-        return encoded
-
-    def states(self, events: Tensor, user: Tensor, w: Tensors) -> Tensor:
-        """The recurrence over [e_i; u], of which u's share is the same at every step."""
-        if len(events) == 0:
-            return events
-        gru = scope(w, "gru")
-        shares = (user @ w["user"]).chunk(3)
-        for name, share in zip(("reset_bias", "update_bias", "candidate_bias"), shares):
-            gru[name] = gru[name] + share
-        return ops.recurrence(events, gru)
-
-
-@dataclass(frozen=True)
-class Conet:
-    """CoNet+: Hu et al., CIKM 2018, with the mean of a transformer block of either history in u."""
-
-    domains: tuple[str, ...] = ("live", "product")
-    heads: int = 2
-    field_norm: str = "none"
-
-    def shapes(self, width: int) -> Shapes:
-        d, shapes = width, {}
-        for domain in self.domains:
-            shapes |= block_shapes(f"conet.{domain}.block", d)
-        shapes |= {"conet.user.weight": (3 * d, d), "conet.user.bias": (d,)}
-        rows = 2 * d
-        shapes["conet.state"] = (d, TOWER_WIDTHS[0])
-        for i, columns in enumerate(TOWER_WIDTHS[:-1]):
-            root = f"conet.layers.{i}"
-            shapes[f"{root}.cross"] = (rows, columns)
-            for net in ("live", "product") if i + 2 < len(TOWER_WIDTHS) else ("live",):
-                shapes |= {f"{root}.{net}.dense.weight": (rows, columns)}
-                shapes |= {f"{root}.{net}.{n}": (columns,) for n in ("dense.bias", "slope")}
-            rows = columns
-        return shapes | {"conet.live_logit.weight": (rows, 1), "conet.live_logit.bias": (1,)}
-
-    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
-        encoded = Encoded(shared_fields(inputs))
-        counts = inputs["candidate_lengths"]
-        w = scope(parameters, "conet")
-        parts = [inputs["context"]]
-        for domain in self.domains:
-            parts.append(encoded_mean(inputs, domain, scope(w, f"{domain}.block"), self.heads))
-        u = torch.cat(parts, -1) @ w["user.weight"] + w["user.bias"]
-        clicks = per_feed(inputs["product.items"], inputs["product.lengths"])
-        newest = torch.stack([x[-1] if len(x) else x.new_zeros(x.shape[1]) for x in clicks])
-        own = {"user": u.repeat_interleave(counts, 0), "product": newest.repeat_interleave(counts, 0)}
-        encoded.fields |= own
-        encoded.intermediates |= own
-        a = torch.cat([own["user"], inputs["target"]], -1)
-        b = torch.cat([own["user"], own["product"]], -1)
-        state = inputs["target_state"] @ w["state"]
-        for i in range(len(TOWER_WIDTHS) - 1):
-            layer = scope(w, f"layers.{i}")
-            live = a @ layer["live.dense.weight"] + layer["live.dense.bias"] + b @ layer["cross"] + state
-            if "product.slope" in layer:
-                product = b @ layer["product.dense.weight"] + layer["product.dense.bias"] + a @ layer["cross"]
-                b = ops.parametric_relu(product, layer["product.slope"])
-            a, state = ops.parametric_relu(live, layer["live.slope"]), 0
-        encoded.logit = (a @ w["live_logit.weight"] + w["live_logit.bias"]).squeeze(-1)
-        return encoded
-
-
-@dataclass(frozen=True)
-class Dtcdr:
-    """DTCDR+: Zhu et al., CIKM 2019, with the mean of a transformer block as the user's content."""
-
-    domains: tuple[str, ...] = ("live", "product")
-    combine: str = "max"  # or "mean" or "gate"
-    target_product: bool = False
-    heads: int = 2
-    field_norm: str = "none"
-
-    def shapes(self, width: int) -> Shapes:
-        d, shapes = width, {}
-        for domain in self.domains:
-            shapes |= block_shapes(f"dtcdr.{domain}.encoder.block", d)
-            shapes |= {f"dtcdr.{domain}.user.weight": (2 * d, d), f"dtcdr.{domain}.user.bias": (d,)}
-        if self.combine == "gate":
-            shapes |= {"dtcdr.gate.weight": (2 * d, d), "dtcdr.gate.bias": (d,)}
-        return shapes
-
-    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
-        encoded = Encoded(shared_fields(inputs))
-        users = {}
-        for domain in self.domains:
-            w = scope(parameters, f"dtcdr.{domain}")
-            content = encoded_mean(inputs, domain, scope(w, "encoder.block"), self.heads)
-            users[domain] = torch.cat([inputs["context"], content], -1) @ w["user.weight"] + w["user.bias"]
-        joined = []
-        gate = scope(parameters, "dtcdr.gate")
-        for i, (live, product) in enumerate(zip(users["live"], users["product"])):
-            if inputs["product.lengths"][i] == 0:
-                joined.append(live)
-            elif inputs["live.lengths"][i] == 0:
-                joined.append(product)
-            elif self.combine == "max":
-                joined.append(torch.maximum(live, product))
-            elif self.combine == "mean":
-                joined.append((live + product) / 2)
-            else:
-                g = torch.sigmoid(torch.cat([live, product]) @ gate["weight"] + gate["bias"])
-                joined.append(g * live + (1 - g) * product)
-        user = torch.stack(joined).repeat_interleave(inputs["candidate_lengths"], 0)
-        encoded.intermediates["user"] = encoded.fields["user"] = user
-        if self.target_product:
-            encoded.fields["user_target"] = user * inputs["target"]
-        return encoded
-
-
-@dataclass(frozen=True)
-class Ddtcdr:
-    """DDTCDR+: Li and Tuzhilin, WSDM 2020, with the means of transformer blocks in the user's vector; alpha is learned."""
-
-    domains: tuple[str, ...] = ("live", "product")
-    heads: int = 2
-    field_norm: str = "none"
-
-    def shapes(self, width: int) -> Shapes:
-        d, shapes = width, {}
-        for domain in self.domains:
-            shapes |= block_shapes(f"ddtcdr.{domain}.block", d)
-        shapes |= {"ddtcdr.live_user.weight": (3 * d, d), "ddtcdr.live_user.bias": (d,)}
-        shapes |= {"ddtcdr.rotation.weight": (d, d), "ddtcdr.to_product": (d, d), "ddtcdr.share": (1,)}
-        rows = 2 * d
-        for i, columns in enumerate(TOWER_WIDTHS):
-            root = f"ddtcdr.net.layers.{i}"
-            shapes |= {f"{root}.weight": (rows, columns), f"{root}.bias": (columns,)}
-            if i + 1 < len(TOWER_WIDTHS):
-                shapes[f"ddtcdr.net.slopes.{i}"] = (columns,)
-            rows = columns
-        return shapes
-
-    def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
-        encoded = Encoded(shared_fields(inputs))
-        w = scope(parameters, "ddtcdr")
-        parts = [inputs["context"]]
-        for domain in self.domains:
-            parts.append(encoded_mean(inputs, domain, scope(w, f"{domain}.block"), self.heads))
-        u = torch.cat(parts, -1) @ w["live_user.weight"] + w["live_user.bias"]
-        user = u.repeat_interleave(inputs["candidate_lengths"], 0)
-        encoded.intermediates["user"] = encoded.fields["user"] = user
-        x = torch.cat([user @ w["rotation.weight"], inputs["target"] @ w["to_product"]], -1)
-        for i in range(len(TOWER_WIDTHS)):
-            x = x @ w[f"net.layers.{i}.weight"] + w[f"net.layers.{i}.bias"]
-            if i + 1 < len(TOWER_WIDTHS):
-                x = ops.parametric_relu(x, w[f"net.slopes.{i}"])
-        encoded.other = x.squeeze(-1)
-        encoded.alpha = torch.sigmoid(w["share"]) / 2
-        return encoded
 
 
 # Common to all models
@@ -816,45 +342,30 @@ def shared_fields(inputs: Tensors) -> Tensors:
     }
 
 
-def field_names(model: Model) -> list[str]:
+SHARED = ("context", "target", "target_state")
+"""The fields that every tower starts with."""
+
+
+def field_widths(model: Model, width: int) -> dict[str, int]:
     """The fields of a model, in the order of the tower's input."""
-    names = ["context", "target", "target_state"]
-    match model:
-        case Elive():
-            names += ["dynamic"] * model.intra_dynamic
-            own = list(model.domains)
-            if model.disentangle:
-                own = [f"z_{part}_{k}" for k in model.domains for part in "cs"]
-            forms = ("", "_target") if model.target_product else ("",)
-            return names + [f"{name}{form}" for name in own for form in forms]
-        case Din():
-            return names + [n for k in model.domains for n in (k, f"{k}_product")]
-        case Hgn():
-            own = [n for k in model.domains for n in (k, f"{k}_average", f"{k}_dots")]
-            return [*names, "user_map", *own]
-        case Minet():
-            return [*names, "user", *model.domains]
-        case Dasl():
-            return [*names, "user", "live"] + ["product"] * (model.attention == "both")
-        case Conet():
-            return [*names, "user", "product"]
-        case Dtcdr():
-            return [*names, "user"] + ["user_target"] * model.target_product
-        case Ddtcdr():
-            return [*names, "user"]
-    return names + list(model.domains)
+    return {name: width for name in SHARED} | model.fields(width)
+
+
+def field_names(model: Model) -> list[str]:
+    """Their names."""
+    return list(field_widths(model, 1))
 
 
 def shapes(model: Model, width: int) -> Shapes:
     """Every parameter of a model with its tower."""
-    fields = field_names(model)
+    fields = field_widths(model, width)
     found = model.shapes(width)
     if model.field_norm == "layer":
         for name in fields:
             found |= {f"field_norm.{name}.gamma": (width,), f"field_norm.{name}.beta": (width,)}
-    if isinstance(model, Conet):
+    if not model.uses_tower:
         return found
-    rows = sum(3 if name.endswith("_dots") else width for name in fields)
+    rows = sum(fields.values())
     for i, columns in enumerate(TOWER_WIDTHS):
         found |= {f"tower.{i}.weight": (rows, columns), f"tower.{i}.bias": (columns,)}
         if i + 1 < len(TOWER_WIDTHS):
@@ -881,7 +392,7 @@ def tower(fields: Tensors, parameters: Tensors, field_norm: str) -> Tensor:
 
 
 def forward(model: Model, inputs: Tensors, parameters: Tensors) -> Tensors:
-    """Logits, intermediates and losses: Eq. 10-11, total = rec + lambda_1 cor + lambda_2 nce."""
+    """Logits, intermediates and losses: Eq. 10-11, total = rec + sum of lambda times term."""
     encoded = model.encode(inputs, parameters)
     if list(encoded.fields) != field_names(model):
         raise AssertionError(f"fields {list(encoded.fields)} differ from {field_names(model)}")
@@ -891,12 +402,65 @@ def forward(model: Model, inputs: Tensors, parameters: Tensors) -> Tensors:
         logits = encoded.logit
     if encoded.other is not None and encoded.alpha is not None:
         logits = (1 - encoded.alpha) * logits + encoded.alpha * encoded.other
+    if encoded.addend is not None:
+        logits = logits + encoded.addend
     rec = ops.binary_cross_entropy(logits, inputs["watched"])
-    weights = {"cor": LAMBDA_CORRELATION, "nce": LAMBDA_CONTRAST}
-    total = rec + sum(weights[name] * term for name, term in encoded.penalties.items())
-    losses = {"rec": rec, **encoded.penalties, "total": total}
+    weights = {"cor": LAMBDA_CORRELATION, "nce": LAMBDA_CONTRAST, **encoded.weights}
+    total = rec + sum(weights[name] * term for name, term in encoded.terms.items())
+    losses = {"rec": rec, **encoded.terms, "total": total}
     return {
         "logits": logits,
         **encoded.intermediates,
         **{f"loss.{name}": term for name, term in losses.items()},
     }
+
+
+# Blocks of several models
+
+
+def block_shapes(root: str, width: int) -> Shapes:
+    """The parameters of a transformer block."""
+    d, f = width, 4 * width
+    shapes: Shapes = {f"{root}.{n}": (d, d) for n in ("query", "key", "value", "output")}
+    shapes |= {f"{root}.expand_weight": (d, f), f"{root}.expand_bias": (f,)}
+    shapes |= {f"{root}.contract_weight": (f, d), f"{root}.contract_bias": (d,)}
+    for norm in ("attention", "feed_forward"):
+        shapes |= {f"{root}.{norm}_gamma": (d,), f"{root}.{norm}_beta": (d,)}
+    return shapes
+
+
+def encoded_mean(inputs: Tensors, domain: str, w: Tensors, heads: int) -> Tensor:
+    """The mean of Eq. 3 over each feed's events, `[b, d]`; zeros without events."""
+    items, lengths = inputs[f"{domain}.items"], inputs[f"{domain}.lengths"]
+    h = ops.transformer_block(items, lengths, w, heads, 1 / math.sqrt(items.shape[1]))
+    return feed_means(h, lengths)
+
+
+def feed_means(x: Tensor, lengths: Tensor) -> Tensor:
+    """The mean of each feed's rows, zeros without any, `[b, w]`."""
+    return torch.stack([rows.mean(0) if len(rows) else rows.new_zeros(x.shape[1]) for rows in per_feed(x, lengths)])
+
+
+def net_shapes(root: str, rows: int) -> Shapes:
+    """The parameters of a net of the tower's shape."""
+    shapes: Shapes = {}
+    for i, columns in enumerate(TOWER_WIDTHS):
+        shapes |= {f"{root}.layers.{i}.weight": (rows, columns), f"{root}.layers.{i}.bias": (columns,)}
+        if i + 1 < len(TOWER_WIDTHS):
+            shapes[f"{root}.slopes.{i}"] = (columns,)
+        rows = columns
+    return shapes
+
+
+def net(x: Tensor, w: Tensors) -> Tensor:
+    """Of joined fields a logit, `[r]`."""
+    for i in range(len(TOWER_WIDTHS)):
+        x = x @ w[f"layers.{i}.weight"] + w[f"layers.{i}.bias"]
+        if i + 1 < len(TOWER_WIDTHS):
+            x = ops.parametric_relu(x, w[f"slopes.{i}"])
+    return x.squeeze(-1)
+
+
+def orthogonality(x: Tensor) -> Tensor:
+    """|X X^T - I|^2 / d, a scalar."""
+    return (x @ x.T - torch.eye(len(x), dtype=x.dtype)).square().sum() / len(x)

@@ -49,8 +49,8 @@ struct FieldRows {
 }
 
 impl OwnRows {
-    /// Of a batch. `leaves` `[u, w]` in the order of `tables`.
-    pub(crate) fn new(
+    /// Of a batch. `leaves` `[u, w]` in the order of `tables`, each with a row for every distinct id of its key.
+    pub fn new(
         tables: &[OwnTable],
         leaves: &[Tensor<2>],
         schema: &Schema,

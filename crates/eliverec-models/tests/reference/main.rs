@@ -5,6 +5,8 @@
 
 mod models;
 mod operations;
+mod own_tables;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -61,6 +63,15 @@ impl Reference {
 
     fn number<T: std::str::FromStr>(&self, name: &str) -> T {
         self.option(name).parse().unwrap_or_else(|_| panic!("{}: option {name}", self.name))
+    }
+
+    /// A weight; those of 0 are left out of the file.
+    fn weight(&self, name: &str) -> f32 {
+        if self.option(name).is_empty() { 0.0 } else { self.number(name) }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
     }
 
     fn values(&self, name: &str) -> &[f32] {

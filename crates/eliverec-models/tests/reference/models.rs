@@ -4,30 +4,19 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 use eliverec_core::{Task, TaskKind, toy};
-use eliverec_models::blocks::{AttentionScale, EvolutionAttention, Normalize};
+use eliverec_models::Model;
 use eliverec_models::draws::Draws;
-use eliverec_models::heads::HeadsConfig;
 use eliverec_models::inputs::{History, Inputs};
 use eliverec_models::ops;
 use eliverec_models::own::OwnRows;
 use eliverec_models::parameters;
-use eliverec_models::registry::ModelConfig;
 use eliverec_models::rows::{Rows, indices};
-use eliverec_models::settings::{Domain, FieldNorm};
 use eliverec_models::term::{Training, Turn};
 use eliverec_models::trace::Trace;
-use eliverec_models::zoo::conet::ConetConfig;
-use eliverec_models::zoo::dasl::DualAttention;
-use eliverec_models::zoo::ddtcdr::{DdtcdrConfig, Features};
-use eliverec_models::zoo::dtcdr::{Combine, DtcdrConfig};
-use eliverec_models::zoo::elive::{
-    Alignment, Correlation, EncoderKind, IntentScale, IntentWeight, Position, PrototypeSource,
-    drawn_impressions,
-};
-use eliverec_models::zoo::minet::InterestWeight;
-use eliverec_models::{Model, ModelSettings};
+use eliverec_models::zoo::elive::drawn_impressions;
 
-use super::{Reference, device, folder};
+use super::own_tables::{self, Tables};
+use super::{Reference, device, folder, settings};
 
 #[test]
 fn whole_models() {
@@ -44,13 +33,14 @@ fn whole_models() {
             seen += 1;
         }
     }
-    assert!(seen >= 42, "only {seen} files of reference values");
+    assert!(seen >= 62, "only {seen} files of reference values");
 }
 
 /// `fused`: with the fused operations or composed; `traced`: recording, for which the disentangled encoder is always composed.
 fn check_model(r: &Reference, fused: bool, traced: bool) {
-    let schema = toy::schema();
-    let settings = settings(r);
+    let own = r.tensors.keys().any(|name| name.starts_with("input.table."));
+    let schema = if own { own_tables::schema() } else { toy::schema() };
+    let settings = settings::of(r);
     let model = Model::new(&settings, &schema, 1, &device()).unwrap();
     let names = reference_names(&model, r);
     let model = parameters::update(model, |name, values| {
@@ -58,7 +48,11 @@ fn check_model(r: &Reference, fused: bool, traced: bool) {
             values.copy_from_slice(r.values(&format!("param.{name}")));
         }
     });
-    let inputs = inputs(r, fused, settings.tower.intra_dynamic);
+    let mut inputs = inputs(r, fused, settings.tower.intra_dynamic);
+    let tables = own.then(|| Tables::of(r, &settings, &schema));
+    if let Some(tables) = &tables {
+        inputs.own = tables.rows.clone();
+    }
     let mut trace = if traced { Trace::on() } else { Trace::off() };
     let output = model.predict(&inputs, &mut trace);
     let rec = ops::binary_cross_entropy(output.logits.clone(), r.tensor("input.watched"));
@@ -66,16 +60,19 @@ fn check_model(r: &Reference, fused: bool, traced: bool) {
     r.check("output.loss.rec", &rec);
 
     let mut total = rec;
-    let (mut cor, mut nce) = (None, None);
+    let mut terms: BTreeMap<&str, f32> = BTreeMap::new();
     for term in output.terms {
         total = total + term.value.clone() * term.weight;
-        let sum = if term.name == "correlation" { &mut cor } else { &mut nce };
-        *sum = Some(sum.take().map_or(0.0, |x: f32| x) + term.value.into_scalar::<f32>());
+        *terms.entry(reference_term(r, term.name)).or_default() += term.value.into_scalar::<f32>();
     }
-    for (name, ours) in [("cor", cor), ("nce", nce)] {
-        let name = format!("output.loss.{name}");
-        assert_eq!(r.tensors.contains_key(&name), ours.is_some(), "{}: {name}", r.name);
-        ours.into_iter().for_each(|ours| r.check_values(&name, &[ours]));
+    let expected = r.tensors.keys().filter_map(|name| name.strip_prefix("output.loss."));
+    let others = |name: &&str| {
+        !["rec", "total"].contains(name) && Task::paper().iter().all(|task| task.name != **name)
+    };
+    let expected: Vec<&str> = expected.filter(others).collect();
+    assert_eq!(terms.keys().copied().collect::<Vec<_>>(), expected, "{}: terms", r.name);
+    for (name, ours) in terms {
+        r.check_values(&format!("output.loss.{name}"), &[ours]);
     }
     for (task, output) in Task::paper().iter().zip(output.tasks.into_iter().flatten()) {
         let name = &task.name;
@@ -102,9 +99,30 @@ fn check_model(r: &Reference, fused: bool, traced: bool) {
     if settings.heads.is_some() {
         r.check_gradient("grad.input.dynamic", inputs.dynamic.as_ref().unwrap(), &gradients);
     }
-    r.check_gradient("grad.input.live.items", &inputs.live.items, &gradients);
-    if let Some(product) = &inputs.product {
-        r.check_gradient("grad.input.product.items", &product.items, &gradients);
+    let histories = [("live", Some(&inputs.live)), ("product", inputs.product.as_ref())];
+    for (domain, history) in histories {
+        let Some(history) = history else { continue };
+        r.check_gradient(&format!("grad.input.{domain}.items"), &history.items, &gradients);
+        if !r.has(&format!("input.{domain}.bare")) {
+            continue;
+        }
+        let name = format!("grad.input.{domain}.bare");
+        assert_eq!(history.bare.grad(&gradients).is_some(), r.has(&name), "{}: {name}", r.name);
+        if r.has(&name) {
+            r.check_gradient(&name, &history.bare, &gradients);
+        }
+    }
+    if let Some(tables) = &tables {
+        tables.check_gradients(r, &gradients);
+    }
+}
+
+/// The reference's name of a term.
+fn reference_term<'a>(r: &Reference, name: &'a str) -> &'a str {
+    match name {
+        _ if r.option("model") != "elive" => name,
+        "correlation" => "cor",
+        _ => "nce",
     }
 }
 
@@ -161,18 +179,24 @@ fn inputs(r: &Reference, fused: bool, tower_dynamic: bool) -> Inputs {
     let history = |domain: &str| {
         let items: Tensor<2> = r.leaf(&format!("input.{domain}.items"));
         let rows = rows(&format!("input.{domain}.lengths"));
+        let [bare, ids] = ["bare", "ids"].map(|name| format!("input.{domain}.{name}"));
         History {
-            bare: items.clone(),
+            bare: if r.has(&bare) { r.leaf(&bare) } else { items.clone() },
             items,
-            ids: (0..rows.total() as u64).collect(),
+            ids: if r.has(&ids) {
+                own_tables::ids(r, &ids)
+            } else {
+                (0..rows.total() as u64).collect()
+            },
             rows,
             age_s: r.values(&format!("input.{domain}.age_s")).to_vec(),
         }
     };
     let candidates = rows("input.candidate_lengths");
-    let training = Some(Training { draws: draws(r, &candidates), terms: Turn::All });
+    let draws = draws(r, &candidates);
+    let training = Some(Training { draws, terms: Turn::All });
     let target: Tensor<2> = r.leaf("input.target");
-    Inputs {
+    let inputs = Inputs {
         context: Some(r.leaf("input.context")),
         user: None,
         channel: target.clone(),
@@ -190,153 +214,38 @@ fn inputs(r: &Reference, fused: bool, tower_dynamic: bool) -> Inputs {
         history_means: false,
         training,
         watched: Vec::new(),
+    };
+    check_drawn(r, draws, &inputs);
+    inputs
+}
+
+/// The events that the reference takes for drawn are those that this update draws.
+fn check_drawn(r: &Reference, draws: Draws, inputs: &Inputs) {
+    for name in r.tensors.keys() {
+        let Some(term) = name.strip_prefix("input.drawn.") else { continue };
+        let history =
+            if term == "auxiliary_live" { Some(&inputs.live) } else { inputs.product.as_ref() };
+        let total = history.unwrap().rows.total();
+        let mut random = draws.stream(term);
+        let drawn: Vec<usize> = r.values(name).iter().map(|_| random.below(total)).collect();
+        let theirs: Vec<usize> = r.values(name).iter().map(|event| *event as usize).collect();
+        assert_eq!(
+            theirs, drawn,
+            "{}: {term}; DRAWN in fixed_inputs.py must be what is on the right",
+            r.name
+        );
     }
 }
 
-/// The update that draws the reference's rows for the regularisers.
+/// The update that the reference names, or one that draws its rows for the regularisers.
 fn draws(r: &Reference, candidates: &Rows) -> Draws {
+    if !r.option("update").is_empty() {
+        return Draws { seed: 1, step: r.number("update") };
+    }
     let sampled: Vec<u32> = r.values("input.sampled").iter().map(|row| *row as u32).collect();
     let mut updates = (0..1_000_000).map(|step| Draws { seed: 1, step });
     let drawn = |draws: &Draws| drawn_impressions(&candidates.offsets, draws) == sampled;
     updates.find(drawn).expect("one of so many updates draws the reference's rows")
-}
-
-/// The options of a reference file as our settings.
-fn settings(r: &Reference) -> ModelSettings {
-    let mut settings = ModelSettings::default();
-    settings.input.width = 8;
-    settings.input.domain =
-        if r.option("domains").contains("product") { Domain::Both } else { Domain::Live };
-    settings.tower.widths = vec![10, 6];
-    settings.tower.intra_dynamic = r.option("intra_dynamic") == "true";
-    settings.tower.field_norm =
-        if r.option("field_norm") == "layer" { FieldNorm::Layer } else { FieldNorm::None };
-    settings.model = ModelConfig::of(r.option("model")).unwrap();
-    settings.heads = (!r.option("experts").is_empty()).then(|| HeadsConfig {
-        experts: r.number("experts"),
-        expert_width: r.number("expert_width"),
-        gate_hidden: r.number("gate_hidden"),
-        tower_hidden: r.number("tower_hidden"),
-    });
-    let scale = |name| match r.option(name) {
-        "none" => IntentScale::None,
-        "width" => IntentScale::Width,
-        "double" => IntentScale::Double,
-        other => panic!("{name} = {other}"),
-    };
-    match &mut settings.model {
-        ModelConfig::Din(config) => {
-            config.normalize = match r.option("normalize") {
-                "softmax" => Normalize::Softmax,
-                "none" => Normalize::None,
-                "sigmoid" => Normalize::Sigmoid,
-                other => panic!("normalize = {other}"),
-            };
-        }
-        ModelConfig::Eta(config) => config.heads = r.number("heads"),
-        ModelConfig::Elive(config) => {
-            config.encoder = match r.option("encoder") {
-                "transformer" => EncoderKind::Transformer,
-                "din" => EncoderKind::Din,
-                "hgn" => EncoderKind::Hgn,
-                other => panic!("encoder = {other}"),
-            };
-            config.heads = r.number("heads");
-            config.blocks = r.number("blocks");
-            config.ffn_ratio = r.number("feed_forward_ratio");
-            config.correlation_weight = r.number("lambda_correlation");
-            config.alignment_weight = r.number("lambda_contrast");
-            config.disentangle = r.number("disentangle");
-            config.intention_scale = scale("intention_scale");
-            config.retrieval_scale = scale("retrieval_scale");
-            if r.option("attention_scale") == "head" {
-                config.attention_scale = AttentionScale::Head;
-            }
-            if r.option("position") == "recency" {
-                config.position = Position::Recency;
-            }
-            config.prototypes = match r.option("prototypes") {
-                "pooled" => PrototypeSource::Pooled,
-                "learned" => PrototypeSource::Learned,
-                "crossed" => PrototypeSource::Crossed,
-                "matched" => PrototypeSource::Matched,
-                other => panic!("prototypes = {other}"),
-            };
-            if r.option("intention_weight") == "scalar" {
-                config.intention_weight = IntentWeight::Scalar;
-            }
-            config.correlation = match r.option("correlation") {
-                "plain" => Correlation::Plain,
-                "bias_corrected" => Correlation::BiasCorrected,
-                "none" => Correlation::None,
-                other => panic!("correlation = {other}"),
-            };
-            config.target_product = r.option("target_product") == "true";
-            config.separate_specific = r.option("contrast") == "specific_repulsion";
-            config.alignment = match r.option("contrast") {
-                "info_nce" | "specific_repulsion" => Alignment::InfoNce,
-                "cosine" => Alignment::Cosine,
-                "euclidean" => Alignment::Euclidean,
-                "none" => Alignment::None,
-                other => panic!("contrast = {other}"),
-            };
-        }
-        ModelConfig::Dien(config) => {
-            config.auxiliary_weight = 0.0;
-            config.attention = match r.option("attention") {
-                "bilinear" => EvolutionAttention::Bilinear,
-                "unit" => EvolutionAttention::Unit,
-                other => panic!("attention = {other}"),
-            };
-        }
-        ModelConfig::Bst(config) => config.heads = r.number("heads"),
-        ModelConfig::Hgn(_) => {}
-        // The product side's task is left out: its negatives are drawn.
-        ModelConfig::Minet(config) => {
-            config.product_weight = 0.0;
-            config.interest_weight = match r.option("interest_weight") {
-                "exp" => InterestWeight::Exp,
-                "sigmoid" => InterestWeight::Sigmoid,
-                other => panic!("interest_weight = {other}"),
-            };
-        }
-        ModelConfig::Dasl(config) => {
-            config.product_weight = 0.0;
-            config.attention = match r.option("attention") {
-                "both" => DualAttention::Both,
-                "own" => DualAttention::Own,
-                other => panic!("attention = {other}"),
-            };
-        }
-        ModelConfig::Conet(config) => {
-            *config = ConetConfig { heads: r.number("heads"), sparsity: 0.0, product_weight: 0.0 };
-        }
-        ModelConfig::Dtcdr(config) => {
-            *config = DtcdrConfig {
-                heads: r.number("heads"),
-                combine: match r.option("combine") {
-                    "max" => Combine::Max,
-                    "mean" => Combine::Mean,
-                    "gate" => Combine::Gate,
-                    other => panic!("combine = {other}"),
-                },
-                target_product: r.number("target_product"),
-                product_weight: 0.0,
-            };
-        }
-        ModelConfig::Ddtcdr(config) => {
-            *config = DdtcdrConfig {
-                heads: r.number("heads"),
-                features: Features::Both,
-                alpha: 0.25,
-                learn_alpha: true,
-                orthogonality: 0.0,
-                product_weight: 0.0,
-            };
-        }
-        other => panic!("{other:?} has no reference"),
-    }
-    settings
 }
 
 /// From our parameter names to the reference's; the entities' maps come before what the reference sees and have none.
