@@ -309,7 +309,7 @@ class Wdl(Model):
     def shapes(self, width: int) -> Shapes:
         shapes: Shapes = {"wdl.bias": (1,), "wdl.cross": (len(self.crosses()),)}
         for domain in self.domains if self.sequence == "encoder" else ():
-            shapes |= block_shapes(f"wdl.{domain}", width)
+            shapes |= block_shapes(f"wdl.{domain}.block", width)
         return shapes
 
     def encode(self, inputs: Tensors, parameters: Tensors) -> Encoded:
@@ -318,7 +318,7 @@ class Wdl(Model):
         w = scope(parameters, "wdl")
         for domain in self.domains:
             if self.sequence == "encoder":
-                mean = encoded_mean(inputs, domain, scope(w, domain), self.heads)
+                mean = encoded_mean(inputs, domain, scope(w, f"{domain}.block"), self.heads)
             else:
                 mean = feed_means(inputs[f"{domain}.items"], inputs[f"{domain}.lengths"])
             encoded.fields[domain] = mean.repeat_interleave(counts, 0)
