@@ -150,9 +150,13 @@ impl Config {
                 let others: Vec<String> = others.map(|(_, other)| other.clone()).collect();
                 Self::read(text, place, &others).is_ok()
             };
+            let all = || Self::read(text, place, &[]).is_ok();
             match ((0..assignments.len()).find(is_to_blame), error) {
                 (Some(i), Error::Config { reason, .. }) => {
                     overrides::wrong(&assignments[i], reason)
+                }
+                (None, Error::Config { reason, .. }) if all() => {
+                    overrides::wrong(&assignments.join(" "), reason)
                 }
                 (_, error) => error,
             }
@@ -333,6 +337,8 @@ mod tests {
             assert!(unknown_key.contains(part), "{unknown_key}");
         }
         assert!(!unknown_key.contains("quick.toml"), "{unknown_key}");
+        let two = message(TEXT, &["training.epohcs=2", "model.name=nope"]);
+        assert!(two.starts_with("override \"training.epohcs=2 model.name=nope\""), "{two}");
         let of_the_file = message(&format!("{TEXT}epohcs = 2\n"), &["seed=2"]);
         for part in ["quick.toml", "[training]", "epohcs", "did you mean `epochs`"] {
             assert!(of_the_file.contains(part), "{of_the_file}");

@@ -13,6 +13,8 @@ use crate::made_of::{MADE_OF_FILE, MadeDay, MadeOf};
 pub(crate) struct Verdict {
     /// Those whose feeds are what the log gives now.
     pub(crate) valid: BTreeSet<Day>,
+    /// Those among them that would come out otherwise, had the log not dropped their arrivals: once these are back, they do.
+    pub(crate) outdated: BTreeSet<Day>,
     /// Those to be made again.
     pub(crate) again: BTreeSet<Day>,
     /// What there is to say about it.
@@ -35,9 +37,6 @@ pub(crate) fn judge(
     let change = before.and_then(|before| now.first_change(&before.files, now.first().max(from)));
     let (mut verdict, mut dropped, mut left) = (Verdict::default(), Vec::new(), Vec::new());
     let (mut again, mut removed) = (Vec::new(), Vec::new());
-    let was_first = before.and_then(|before| before.files.first());
-    // Arrivals before the first day are no more there to make a day of.
-    let shortened = was_first < now.first() || before.is_none();
     for (&day, mark) in there {
         let made = before.and_then(|before| before.days.get(&day));
         let known = made.is_some_and(|made| made.mark == *mark);
@@ -56,9 +55,11 @@ pub(crate) fn judge(
         };
         if known && touched.is_none() {
             verdict.valid.insert(day);
-        } else if shortened && now.first().is_none_or(|first| day < first) {
+        } else if now.first().is_none_or(|first| day < first) {
+            // Arrivals before the first day are no more there to make a day of.
             if known {
                 verdict.valid.insert(day);
+                verdict.outdated.insert(day);
             }
             dropped.push((day, why));
         } else if asked(day) {
@@ -108,7 +109,7 @@ pub(crate) const OTHER_FILE: &str = "its file of feeds is not the one that was w
 pub(crate) const OTHER_TABLES: &str = "a table has changed since";
 
 /// Why a day that was made of a log that began on `log_from` knows less than one of a log that begins on `first`.
-fn longer(log_from: Day, first: Day) -> Option<String> {
+pub(crate) fn longer(log_from: Day, first: Day) -> Option<String> {
     let why = format!("the log has days before {log_from}, which it did not have then");
     (first < log_from).then_some(why)
 }
@@ -236,6 +237,22 @@ mod tests {
         // Features that begin later draw on none of them.
         let judged = judge(&made(&[0, 1, 2]), Ok(&before), &whole, Some(day(1)), |_| true);
         assert_eq!((judged.valid, judged.findings), (days(&[0, 1, 2]), vec![]));
+    }
+
+    /// What happens to a day's arrivals while they are away shows when they are back.
+    #[test]
+    fn a_change_of_what_is_away_is_remembered() {
+        let before = before(&[0, 1, 2], &[0, 1, 2]);
+        // The day after the one that is away gets a file.
+        let mut now = files(&[2, 3]);
+        now.days.get_mut(&day(2)).unwrap().insert("late".into(), "as it was".into());
+        let judged = judge(&made(&[0, 1, 2]), Ok(&before), &now, None, |_| true);
+        assert_eq!((&judged.valid, &judged.outdated), (&days(&[0, 1]), &days(&[1])));
+        // Nobody knows what they were made of, this time and the next: they are kept.
+        for before in [Err("nobody knows"), Ok(&MadeOf::default())] {
+            let judged = judge(&made(&[0, 1]), before, &files(&[2, 3]), None, |_| true);
+            assert_eq!((judged.again, judged.notes.len()), (days(&[]), 1));
+        }
     }
 
     /// The rows that a day has are told as long as it has them, and no longer.

@@ -7,7 +7,7 @@ use eliverec_tables::check::{Finding, Level};
 use eliverec_tables::events::EventLog;
 
 use crate::error::Error;
-use crate::judge::OTHER_TABLES;
+use crate::judge::{OTHER_TABLES, longer};
 use crate::log_files::LogFiles;
 use crate::made_of::{MADE_OF_FILE, MadeOf};
 use crate::recipe_file::{RECIPE_FILE, read_recipe};
@@ -34,7 +34,12 @@ pub fn other_log(feeds: &Path, log: &EventLog) -> Result<Vec<Finding>, Error> {
         of: 1,
         advice: "give the log that the feeds were made of, or make them again of this one",
     };
-    let day = now.first_change(&made.files, from);
+    let shorter = || {
+        let first = now.first().max(from)?;
+        let mut days = made.days.iter();
+        days.find_map(|(day, made)| Some((*day, longer(made.log_from.max(from)?, first)?)))
+    };
+    let day = now.first_change(&made.files, from).or_else(shorter);
     let day = day.map(|(day, why)| finding(day.to_string(), why));
     let tables = now.known_tables();
     let is_other = made.days.values().any(|day| day.tables != tables);

@@ -167,7 +167,10 @@ impl FeedDays {
         (self.log_from, self.tables) = (files.first(), files.known_tables());
         let before_days = known.map(|before| before.days.clone()).unwrap_or_default();
         let days = before_days.into_iter().filter(|(day, _)| verdict.valid.contains(day));
-        let days: BTreeMap<_, _> = days.collect();
+        let mut days: BTreeMap<_, _> = days.collect();
+        for (_, made) in days.iter_mut().filter(|(day, _)| verdict.outdated.contains(day)) {
+            made.log_from = self.log_from;
+        }
         let files = match known {
             Ok(before) if !days.is_empty() => files.with_dropped(&before.files),
             _ => files,

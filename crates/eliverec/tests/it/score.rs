@@ -104,7 +104,7 @@ fn a_file_of_scores_is_judged_as_the_run_that_wrote_it() {
     assert_eq!(of_file("both.parquet"), (expected, other.num_rows() as u64));
     let strange = with(&foreign.slice(0, 2), "channel_id", |array| {
         let ids = array.as_primitive::<UInt64Type>().iter();
-        Arc::new(UInt64Array::from_iter(ids.map(|id| id.map(|id| id + 1_000_000))))
+        Arc::new(ids.map(|id| id.map(|id| id + 1_000_000)).collect::<UInt64Array>())
     });
     let more = concat_batches(&foreign.schema(), [&foreign, &strange]).unwrap();
     write(&sandbox.path("more.parquet"), &more);
