@@ -3,8 +3,10 @@
 //! [`crate::entities`] makes it; nothing here has a parameter.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use burn::tensor::Tensor;
+use eliverec_core::batch::Offsets;
 use eliverec_core::schema::Group;
 
 use crate::draws::Draws;
@@ -71,6 +73,22 @@ pub struct History {
     pub age_s: Vec<f32>,
     /// Which entity each event is of `[m]`: the entity's first categorical field; numbers of no meaning without one.
     pub ids: Vec<u64>,
+}
+
+impl History {
+    /// Histories of some of its events, one for each range `[r]`.
+    pub(crate) fn of(&self, ranges: &[Range<usize>]) -> Self {
+        let rows: Vec<usize> = ranges.iter().cloned().flatten().collect();
+        let at = indices(rows.iter().map(|row| *row as u32).collect(), &self.items.device());
+        let select = |vectors: &Tensor<2>| vectors.clone().select(0, at.clone());
+        Self {
+            items: select(&self.items),
+            bare: select(&self.bare),
+            rows: self.rows.with_offsets(Offsets::from_lengths(ranges.iter().map(Range::len))),
+            age_s: rows.iter().map(|row| self.age_s[*row]).collect(),
+            ids: rows.iter().map(|row| self.ids[*row]).collect(),
+        }
+    }
 }
 
 impl Inputs {

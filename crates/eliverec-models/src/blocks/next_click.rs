@@ -6,7 +6,6 @@
 //! A model computes the logits by the same path as those of its live side, from [`NextClicks::before`].
 
 use burn::tensor::{Tensor, TensorData};
-use eliverec_core::batch::Offsets;
 
 use super::next_event::{Hidden, NextEvents, Sharing};
 use crate::draws::Draws;
@@ -95,18 +94,7 @@ fn without_newest(history: &History) -> History {
         let newest = range.end.saturating_sub(1).max(range.start);
         range.start..newest
     });
-    let kept: Vec<_> = kept.collect();
-    let offsets = Offsets::from_lengths(kept.iter().map(std::ops::Range::len));
-    let rows: Vec<usize> = kept.into_iter().flatten().collect();
-    let at = indices(rows.iter().map(|row| *row as u32).collect(), &history.items.device());
-    let select = |vectors: &Tensor<2>| vectors.clone().select(0, at.clone());
-    History {
-        items: select(&history.items),
-        bare: select(&history.bare),
-        rows: history.rows.with_offsets(offsets),
-        age_s: rows.iter().map(|row| history.age_s[*row]).collect(),
-        ids: rows.iter().map(|row| history.ids[*row]).collect(),
-    }
+    history.of(&kept.collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -114,6 +102,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use burn::tensor::Device;
+    use eliverec_core::batch::Offsets;
 
     use super::*;
     use crate::own::OwnRows;

@@ -86,17 +86,7 @@ impl NextEvents {
         let prefix =
             |(before, feed): (&u32, &u32)| events.range(*feed as usize).start..*before as usize + 1;
         let prefixes: Vec<_> = self.before.iter().zip(&self.feeds).map(prefix).collect();
-        let offsets = Offsets::from_lengths(prefixes.iter().map(std::ops::Range::len));
-        let rows: Vec<usize> = prefixes.into_iter().flatten().collect();
-        let at = indices(rows.iter().map(|row| *row as u32).collect(), &history.items.device());
-        let select = |vectors: &Tensor<2>| vectors.clone().select(0, at.clone());
-        History {
-            items: select(&history.items),
-            bare: select(&history.bare),
-            rows: history.rows.with_offsets(offsets),
-            age_s: rows.iter().map(|row| history.age_s[*row]).collect(),
-            ids: rows.iter().map(|row| history.ids[*row]).collect(),
-        }
+        history.of(&prefixes)
     }
 
     /// `count` negatives for each positive.
