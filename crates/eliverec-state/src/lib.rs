@@ -59,7 +59,7 @@ pub use error::Error;
 pub use followed::drawn;
 pub use group::{Closed, FOLLOWED_VERSION, Group, Publisher};
 pub use ingest::Acknowledged;
-pub use record::{Drawn, OWN_EVENT_IDS, Record, Table, Upsert};
+pub use record::{Answered, Drawn, OWN_EVENT_IDS, Record, Table, Upsert};
 pub use replica::{Replica, Users};
 pub use state::{LoggedDay, Opened, Row, Sizes, State};
 pub use store::{Features, Stand};

@@ -19,7 +19,7 @@ use crate::ingest::{Acknowledged, Batch, Queue};
 use crate::known::Known;
 use crate::left::Left;
 use crate::log::Log;
-use crate::record::{Record, Table, Upsert};
+use crate::record::{Answered, Record, Table, Upsert};
 use crate::recover::{lock, newest, refuse_foreign, replay};
 use crate::shared::{LEFT_FILE, Shared};
 use crate::snapshot::{Loaded, Snapshots};
@@ -182,8 +182,7 @@ impl State {
     }
 
     /// Takes in what a request was shown, as [`State::ingest`] takes events: impressions of that one request, at its moment. The log
-    /// gives them ids of their own ([`crate::OWN_EVENT_IDS`]). Channels that were `drawn`, each with its probability, are logged behind them
-    /// ([`crate::Drawn`]).
+    /// gives them ids of their own ([`crate::OWN_EVENT_IDS`]). How the answer came to be is logged behind them, if it is given.
     ///
     /// # Errors
     /// A request that was answered in the last minutes ([`Error::Answered`]), after which nothing is taken in; otherwise as
@@ -191,11 +190,23 @@ impl State {
     pub fn log_answer(
         &self,
         shown: Vec<Event>,
-        drawn: Vec<(u64, f64)>,
+        answered: Option<Answered>,
         now_ms: i64,
     ) -> Result<Acknowledged, Error> {
         let shown = self.checked(shown, now_ms)?;
-        self.take(Batch::Answer { shown, drawn }, now_ms)
+        self.take(Batch::Answer { shown, answered }, now_ms)
+    }
+
+    /// Puts how an answer came to be behind what waits for the log, and does not wait for it: a kill within the next group, some
+    /// milliseconds, loses it.
+    ///
+    /// # Errors
+    /// A moment outside the years 0000 to 9999, more than may wait, and a log that failed.
+    pub fn note_answer(&self, answered: Answered, now_ms: i64) -> Result<(), Error> {
+        check_moment(now_ms)?;
+        let most = self.shared.config.waiting_records;
+        let batch = Batch::Answer { shown: Vec::new(), answered: Some(answered) };
+        self.shared.queue.push(now_ms, batch, most).map(|_| ())
     }
 
     /// The events as of `now_ms`, if all of them keep the contract.
