@@ -53,7 +53,9 @@ impl Answers {
     pub(crate) fn push_drawn(&mut self, drawn: Drawn) -> Result<(), Error> {
         let Drawn { request_id, channels, available_at_ms } = drawn;
         let Some((_, user_id, at_ms)) = self.shown.filter(|(of, ..)| *of == request_id) else {
-            let reason = format!("request {request_id}: what was drawn does not stand behind its impressions");
+            let reason = format!(
+                "request {request_id}: what was drawn does not stand behind its impressions"
+            );
             return Err(Error::Core(eliverec_core::Error::Event { field: "request_id", reason }));
         };
         self.push(&Answered {

@@ -352,7 +352,8 @@ mod tests {
         }
         let of_zero = |text: &str| Formula::parse(text).unwrap().value(|_| 0.0);
         assert_eq!(of_zero("1 / p_watch"), f64::INFINITY);
-        for text in ["p_watch / p_watch", "max(1, p_watch / p_watch)", "min(p_watch / p_watch, 1)"] {
+        for text in ["p_watch / p_watch", "max(1, p_watch / p_watch)", "min(p_watch / p_watch, 1)"]
+        {
             assert!(of_zero(text).is_nan(), "{text}");
         }
     }
@@ -363,14 +364,20 @@ mod tests {
         let long = format!("p_watch{}", " + 1".repeat(300));
         for (text, words) in [
             ("", "at character 1, and it ends"),
-            ("p_watch *", "expected a number, an output, a function or a parenthesis at character 10"),
+            (
+                "p_watch *",
+                "expected a number, an output, a function or a parenthesis at character 10",
+            ),
             ("p_watch p_buy", "expected an operator (+ - * /) or the end at character 9, and 'p'"),
             ("(p_watch", "expected a closing parenthesis at character 9"),
             ("p_watch)", "and ')' stands there"),
             ("1.2.3 * p_watch", "\"1.2.3\" at character 1 is no finite number"),
             ("1e999 * p_watch", "no finite number"),
             ("2p_watch", "no finite number"),
-            ("sqrt(p_watch)", "\"sqrt\" at character 1 is no function; there are min, max, ln, exp"),
+            (
+                "sqrt(p_watch)",
+                "\"sqrt\" at character 1 is no function; there are min, max, ln, exp",
+            ),
             ("p_watch * ln(1, 2)", "ln at character 11 takes one argument"),
             ("max(p_watch)", "takes two or more arguments"),
             ("max()", "expected a number"),

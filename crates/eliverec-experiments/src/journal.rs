@@ -98,7 +98,9 @@ mod tests {
         assert!(keep(&path, 30, &none).unwrap());
         let text = fs_err::read_to_string(&path).unwrap();
         let lines: Vec<Value> = text.lines().map(|of| serde_json::from_str(of).unwrap()).collect();
-        let of = |line: &Value| (line["at"].clone(), line["experiments"]["layers"][0]["buckets"][0]["share"].clone());
+        let of = |line: &Value| {
+            (line["at"].clone(), line["experiments"]["layers"][0]["buckets"][0]["share"].clone())
+        };
         let found: Vec<_> = lines.iter().map(of).collect();
         assert_eq!(
             found,

@@ -107,9 +107,8 @@ pub fn set(
     let before: Vec<Slots> = buckets.iter().map(|(_, slots)| slots.clone()).collect();
     let after =
         moved(&before, &targets).map_err(|reason| wrong(format!("layer {name:?}: {reason}")))?;
-    let mut document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| {
-        wrong(e.to_string().trim().to_owned())
-    })?;
+    let mut document: DocumentMut =
+        text.parse().map_err(|e: toml_edit::TomlError| wrong(e.to_string().trim().to_owned()))?;
     let mut changes = Vec::new();
     for (i, ((bucket, before), after)) in buckets.iter().zip(&after).enumerate() {
         let (before, now) = (before.len(), after.len());
@@ -181,7 +180,11 @@ slots = ["5000-5999", "7000"]
         assert!(text.contains("slots = [\"3000-9999\"]"), "{text}");
         for (layer, of, words) in [
             (None, ("elive", 0.51), "4099 more slots are wanted and 3999 are free"),
-            (None, ("elive", 0.20005), "the share of bucket \"elive\" is 0.20005; write a multiple"),
+            (
+                None,
+                ("elive", 0.20005),
+                "the share of bucket \"elive\" is 0.20005; write a multiple",
+            ),
             (None, ("elive", f64::NAN), "is NaN"),
             (None, ("din", 0.1), "layer \"ranker\" has no bucket \"din\"; it has eta, elive"),
             (Some("user"), ("elive", 0.1), "has no layer \"user\"; it has ranker"),

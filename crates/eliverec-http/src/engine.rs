@@ -376,7 +376,8 @@ impl Engine {
         let experiments = match file {
             None => Experiments::default(),
             Some(path) => {
-                let text = eliverec_core::regular::read(path).map_err(|e| refused(e.to_string()))?;
+                let text =
+                    eliverec_core::regular::read(path).map_err(|e| refused(e.to_string()))?;
                 let text = String::from_utf8(text);
                 let text = text.map_err(|_| refused(format!("{}: is no text", path.display())))?;
                 Experiments::parse(&text, path, self.in_service.retrieval())

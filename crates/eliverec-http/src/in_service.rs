@@ -149,11 +149,7 @@ impl InService {
     ///
     /// # Errors
     /// A bundle that is refused; the one in service stays.
-    pub(crate) fn activate(
-        &self,
-        path: &Path,
-        expected: Expected<'_>,
-    ) -> Result<Bundles, Problem> {
+    pub(crate) fn activate(&self, path: &Path, expected: Expected<'_>) -> Result<Bundles, Problem> {
         let _loading = self.load()?;
         let refused = |detail: String| Problem::new(Code::BundleRefused, detail);
         let mut ids = IdKinds::clone(&self.ids());

@@ -48,7 +48,10 @@ impl Utility {
         let known: Vec<String> = std::iter::once(P_WATCH.to_owned()).chain(tasks).collect();
         let place = |name: &String| {
             known.iter().position(|of| of == name).ok_or_else(|| {
-                format!("\"{formula}\": a model has no output {name:?}; it has {}", known.join(", "))
+                format!(
+                    "\"{formula}\": a model has no output {name:?}; it has {}",
+                    known.join(", ")
+                )
             })
         };
         let places = formula.outputs().iter().map(place).collect::<Result<_, _>>()?;
@@ -176,7 +179,12 @@ impl Running {
             let utility = bucket.utility.as_ref().map(|of| Utility::new(of, schema));
             let utility = utility.transpose().map_err(|reason| format!("utility: {reason}"))?;
             let utility = utility.map(Arc::new);
-            Ok::<_, String>(RunningBucket { name: bucket.name.as_str().into(), bundle, finder, utility })
+            Ok::<_, String>(RunningBucket {
+                name: bucket.name.as_str().into(),
+                bundle,
+                finder,
+                utility,
+            })
         };
         let mut layers = Vec::with_capacity(experiments.layers.len());
         for layer in &experiments.layers {
@@ -190,7 +198,8 @@ impl Running {
                     let served = open(&folder.join(path));
                     let served = served.map_err(|reason| at(format!("bundle: {reason}")))?;
                     // By two names it is one.
-                    let same = opened.iter().find(|(_, of)| of.bundle.manifest == served.bundle.manifest);
+                    let same =
+                        opened.iter().find(|(_, of)| of.bundle.manifest == served.bundle.manifest);
                     let served = same.map_or(served, |(_, of)| Arc::clone(of));
                     opened.push((path, served));
                 }

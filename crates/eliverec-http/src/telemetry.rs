@@ -196,7 +196,8 @@ impl Default for Telemetry {
         let help = "Answers by layer and bucket of experiments";
         registry.register("experiment_answers", help, in_buckets.clone());
         let not_finite = Family::default();
-        let help = "Channels whose utility was no finite number, by layer and bucket of the request";
+        let help =
+            "Channels whose utility was no finite number, by layer and bucket of the request";
         registry.register("experiment_not_finite", help, not_finite.clone());
         let not_logged = Counter::default();
         let help = "Answers of experiments that the log did not take";

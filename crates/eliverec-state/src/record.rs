@@ -176,7 +176,8 @@ mod tests {
             available_at_ms: 8,
         };
         let answered = Record::Answered(answered);
-        for record in [Record::Event(event), Record::Upsert(upsert), Record::Drawn(drawn), answered] {
+        for record in [Record::Event(event), Record::Upsert(upsert), Record::Drawn(drawn), answered]
+        {
             let bytes = record.encode(12).unwrap();
             assert_eq!(Record::decode(12, &bytes), Ok(record));
             assert!(Record::decode(13, &bytes).is_err());

@@ -47,7 +47,8 @@ fn documented_sql() -> String {
     let page = fs_err::read_to_string(root().join("docs/experiments.md")).unwrap();
     let (_, rest) = page.split_once("```sql\n").expect("the page has SQL");
     let (line, _) = rest.split_once("\n```").unwrap();
-    let expression = line.strip_prefix("select ").and_then(|of| of.split_once(" as slot")).unwrap().0;
+    let expression =
+        line.strip_prefix("select ").and_then(|of| of.split_once(" as slot")).unwrap().0;
     assert!(expression.contains("'ranker-1:'"), "{expression}");
     expression.replace("ranker-1", SALT)
 }

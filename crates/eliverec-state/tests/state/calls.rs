@@ -168,10 +168,7 @@ fn an_answer_is_logged_once_under_ids_of_the_log() {
     // Behind its impressions stands how it came to be, which is no event.
     assert_eq!((logged.sequence, logged.applied), (4, 2));
     let again = |state: &State, now_ms| {
-        matches!(
-            state.log_answer(answer(), None, now_ms),
-            Err(Error::Answered { request_id: 77 })
-        )
+        matches!(state.log_answer(answer(), None, now_ms), Err(Error::Answered { request_id: 77 }))
     };
     assert!(again(&state, BEGIN_MS));
     // Of the log, and of a snapshot.
@@ -192,7 +189,9 @@ fn an_answer_is_logged_once_under_ids_of_the_log() {
     let later = state.ingest(vec![event(1)], BEGIN_MS + 61_000).unwrap();
     let records = check(&state, BEGIN_MS + 61_000);
     assert_eq!(later.sequence, 6);
-    assert!(matches!(&records[4], (5, Record::Answered(logged)) if logged.available_at_ms >= BEGIN_MS + 61_000));
+    assert!(
+        matches!(&records[4], (5, Record::Answered(logged)) if logged.available_at_ms >= BEGIN_MS + 61_000)
+    );
 }
 
 /// Ends the thread that calls it.

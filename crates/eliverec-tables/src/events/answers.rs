@@ -86,7 +86,8 @@ impl Columns {
 
 fn columns() -> SchemaRef {
     let column = |name, kind| Field::new(name, kind, false);
-    let list = |name, kind| column(name, DataType::List(Arc::new(Field::new_list_field(kind, true))));
+    let list =
+        |name, kind| column(name, DataType::List(Arc::new(Field::new_list_field(kind, true))));
     Arc::new(ArrowSchema::new(vec![
         column("request_id", DataType::UInt64),
         column("user_id", DataType::UInt64),

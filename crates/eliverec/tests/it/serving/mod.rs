@@ -7,6 +7,7 @@ mod bundles;
 mod damage;
 mod days;
 mod directories;
+mod experiments;
 mod full_disk;
 mod ids;
 mod impressions;
