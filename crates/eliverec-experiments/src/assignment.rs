@@ -13,7 +13,7 @@ pub const SLOTS: u16 = 10_000;
 #[must_use]
 pub fn slot(salt: &str, user: &str) -> u16 {
     let hash = Sha256::new().chain_update(salt).chain_update(":").chain_update(user).finalize();
-    let [a, b, c, d, ..] = hash.into();
+    let [a, b, c, d, ..]: [u8; 32] = hash.into();
     (u32::from_be_bytes([a, b, c, d]) % u32::from(SLOTS)) as u16
 }
 

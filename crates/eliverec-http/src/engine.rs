@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eliverec_core::schema::{Field, Group};
-use eliverec_core::{Dimension, Dimensions, Event, EventKind, IdKinds, Schema};
+use eliverec_core::{Dimension, Dimensions, Event, IdKinds, Schema};
 use eliverec_experiments::{Experiments, journal};
 use eliverec_features::FeatureConfig;
 use eliverec_retrieval::RetrievalConfig;
 use eliverec_retrieval::merge::Given;
-use eliverec_state::{Answered, Replica, Row, State, StateConfig, Table};
+use eliverec_state::{Replica, Row, State, StateConfig, Table};
 
 use crate::acknowledgement::Acknowledgement;
-use crate::answer::{Answer, Bundles, Scored};
+use crate::answer::{Answer, Bundles};
 use crate::asked::Asked;
 use crate::error::Error;
 use crate::held::{Asker, Held, of_state};
 use crate::in_service::{Expected, InService};
+use crate::logged::{answered, shown};
 use crate::names::Names;
 use crate::problem::{Code, Problem};
 use crate::running::{Plan, RunningExperiments};
@@ -260,21 +261,11 @@ impl Engine {
         answer: &Answer,
         now_ms: i64,
     ) -> Result<Acknowledgement, Problem> {
-        let impression = |(place, scored): (usize, &Scored)| Event {
-            user_id: Some(asked.user_id),
-            channel_id: Some(scored.channel_id),
-            request_id: Some(asked.request_id),
-            position: u16::try_from(place).ok(),
-            context: asked.context.clone(),
-            // The log gives it its id.
-            ..Event::new(0, answer.at_ms, EventKind::Impression)
-        };
-        let shown = answer.channels.iter().enumerate().map(impression).collect();
         let (state, _) = self.held.own()?;
         let answered = answered(asked, answer);
         let is_kept = self.in_service.has_experiments() || !answered.drawn.is_empty();
         let answered = Some(answered).filter(|_| is_kept);
-        state.log_answer(shown, answered, now_ms).map(Into::into).map_err(of_state)
+        state.log_answer(shown(asked, answer), answered, now_ms).map(Into::into).map_err(of_state)
     }
 
     /// Puts how an answer came to be on its way into the log, if there are experiments, and does not wait for the disk.
@@ -397,23 +388,5 @@ impl Engine {
     /// There is none before, or another is being loaded.
     pub fn roll_back(&self) -> Result<Bundles, Problem> {
         self.in_service.roll_back()
-    }
-}
-
-/// How an answer came to be, for the log.
-fn answered(asked: &Asked, answer: &Answer) -> Answered {
-    let propensity = |given: &Given| given.propensity;
-    let drawn =
-        |scored: &Scored| Some((scored.channel_id, scored.sources.iter().find_map(propensity)?));
-    let bucket = |(layer, bucket): &(Arc<str>, Arc<str>)| (layer.to_string(), bucket.to_string());
-    Answered {
-        request_id: asked.request_id,
-        user_id: asked.user_id,
-        at_ms: answer.at_ms,
-        bundle: answer.model.to_string(),
-        buckets: answer.buckets.iter().map(bucket).collect(),
-        drawn: answer.channels.iter().filter_map(drawn).collect(),
-        // The log gives it its stamp.
-        available_at_ms: 0,
     }
 }

@@ -18,6 +18,7 @@ mod id;
 mod in_service;
 mod json;
 pub mod ledger;
+mod logged;
 mod names;
 pub mod problem;
 mod routes;

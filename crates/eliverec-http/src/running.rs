@@ -246,8 +246,8 @@ impl Running {
                 };
                 let beside = self.bundles.iter().filter(|_| self.layers.iter().any(is_apart));
                 let alone = own.is_none().then_some(active);
-                let may = own.into_iter().chain(beside).map(|of| &*of.served).chain(alone);
-                if let Some(lacks) = may.into_iter().find(|of| of.tasks.is_empty()) {
+                let mut may = own.into_iter().chain(beside).map(|of| &*of.served).chain(alone);
+                if let Some(lacks) = may.find(|of| of.tasks.is_empty()) {
                     return Err(format!(
                         "layer {:?}, bucket {:?}: utility: \"{}\" needs tasks, and bundle {:?}, which may answer there, has none",
                         layer.name, bucket.name, utility.formula, lacks.version

@@ -84,8 +84,9 @@ impl Service {
     pub fn experiment(&self, file: Option<&Path>) -> Result<RunningExperiments, Problem> {
         let experiments = self.engine.experiment(file, self.clock.now_ms())?;
         self.telemetry.bundles(self.engine.bundles().all());
-        let (file, layers) = (&experiments.file, experiments.layers.len());
-        tracing::info!(file, layers, "experiments are in service");
+        if let Some(file) = &experiments.file {
+            tracing::info!(file, layers = experiments.layers.len(), "experiments are in service");
+        }
         Ok(experiments)
     }
 

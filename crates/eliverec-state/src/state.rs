@@ -19,7 +19,7 @@ use crate::ingest::{Acknowledged, Batch, Queue};
 use crate::known::Known;
 use crate::left::Left;
 use crate::log::Log;
-use crate::record::{Answered, Record, Table, Upsert};
+use crate::record::{Record, Table, Upsert};
 use crate::recover::{lock, newest, refuse_foreign, replay};
 use crate::shared::{LEFT_FILE, Shared};
 use crate::snapshot::{Loaded, Snapshots};
@@ -181,36 +181,8 @@ impl State {
         self.take(Batch::Events(events), now_ms)
     }
 
-    /// Takes in what a request was shown, as [`State::ingest`] takes events: impressions of that one request, at its moment. The log
-    /// gives them ids of their own ([`crate::OWN_EVENT_IDS`]). How the answer came to be is logged behind them, if it is given.
-    ///
-    /// # Errors
-    /// A request that was answered in the last minutes ([`Error::Answered`]), after which nothing is taken in; otherwise as
-    /// [`State::ingest`].
-    pub fn log_answer(
-        &self,
-        shown: Vec<Event>,
-        answered: Option<Answered>,
-        now_ms: i64,
-    ) -> Result<Acknowledged, Error> {
-        let shown = self.checked(shown, now_ms)?;
-        self.take(Batch::Answer { shown, answered }, now_ms)
-    }
-
-    /// Puts how an answer came to be behind what waits for the log, and does not wait for it: a kill within the next group, some
-    /// milliseconds, loses it.
-    ///
-    /// # Errors
-    /// A moment outside the years 0000 to 9999, more than may wait, and a log that failed.
-    pub fn note_answer(&self, answered: Answered, now_ms: i64) -> Result<(), Error> {
-        check_moment(now_ms)?;
-        let most = self.shared.config.waiting_records;
-        let batch = Batch::Answer { shown: Vec::new(), answered: Some(answered) };
-        self.shared.queue.push(now_ms, batch, most).map(|_| ())
-    }
-
     /// The events as of `now_ms`, if all of them keep the contract.
-    fn checked(&self, mut events: Vec<Event>, now_ms: i64) -> Result<Vec<Event>, Error> {
+    pub(crate) fn checked(&self, mut events: Vec<Event>, now_ms: i64) -> Result<Vec<Event>, Error> {
         check_moment(now_ms)?;
         for (index, event) in events.iter_mut().enumerate() {
             event.available_at_ms = now_ms;
@@ -241,7 +213,7 @@ impl State {
         self.take(Batch::Upserts(rows.into_iter().map(upsert).collect()), now_ms)
     }
 
-    fn take(&self, batch: Batch, now_ms: i64) -> Result<Acknowledged, Error> {
+    pub(crate) fn take(&self, batch: Batch, now_ms: i64) -> Result<Acknowledged, Error> {
         let most = self.shared.config.waiting_records;
         let reply: Receiver<_> = self.shared.queue.push(now_ms, batch, most)?;
         let gone = || {

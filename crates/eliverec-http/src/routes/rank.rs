@@ -154,18 +154,15 @@ pub(crate) async fn recommend(
     let who = (request.request_id.as_ref(), &request.user_id);
     let (request_id, asked) = asked(&service, who, &request.context, (request.at, request.tasks))?;
     let of = asked.clone();
-    let is_shown = |answer: &Answer, service: &Service| {
-        service.engine.impressions() == Impressions::Answers && !answer.channels.is_empty()
-    };
     let answer = compute(&service, move |service| {
         let answer = service.engine.recommend(&asked, k, &service.telemetry)?;
-        if !is_shown(&answer, service) {
+        if !is_shown(service, &answer) {
             service.note(&asked, &answer);
         }
         Ok(answer)
     });
     let mut answer = answer.await?;
-    if is_shown(&answer, &service) {
+    if is_shown(&service, &answer) {
         answer = log(&service, of, answer).await?;
     }
     let answer = keep(&service, arrived, request_id.value(), answer);
@@ -249,6 +246,11 @@ async fn compute(
     answer.stages.took(Stage::Wait, admitted.waited);
     drop(admitted);
     Ok(answer)
+}
+
+/// Whether an answer to a recommendation counts as shown.
+fn is_shown(service: &Service, answer: &Answer) -> bool {
+    service.engine.impressions() == Impressions::Answers && !answer.channels.is_empty()
 }
 
 /// Puts what is about to be answered into the log as shown. No worker waits for the disk meanwhile.

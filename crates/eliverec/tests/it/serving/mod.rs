@@ -8,6 +8,7 @@ mod damage;
 mod days;
 mod directories;
 mod experiments;
+mod experiments_changed;
 mod full_disk;
 mod ids;
 mod impressions;
