@@ -75,3 +75,26 @@ impl Answers {
         Ok(self.answers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_drawn_is_of_the_impressions_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut answers = Answers::new(folder.path());
+        let impression = Event {
+            request_id: Some(3),
+            user_id: Some(7),
+            ..Event::new(1, 100, EventKind::Impression)
+        };
+        let drawn =
+            |request_id| Drawn { request_id, channels: vec![(5, 0.5)], available_at_ms: 101 };
+        answers.shown(&impression);
+        answers.push_drawn(drawn(3)).unwrap();
+        let told = answers.push_drawn(drawn(4)).unwrap_err().to_string();
+        assert!(told.contains("request 4: what was drawn does not stand"), "{told}");
+        assert_eq!(answers.finish().unwrap(), 1);
+    }
+}
