@@ -7,10 +7,10 @@ use eliverec_core::id::mix;
 use eliverec_core::{Event, Schema};
 use eliverec_state::{LoggedDay, Record, State, Table, Upsert};
 use eliverec_tables::events::{
-    EventLog, EventWriter, Row, Store, read_dimensions, write_dimensions,
+    ANSWERS_FILE, EventLog, EventWriter, Row, Store, read_dimensions, write_dimensions,
 };
 
-use crate::drawn::{DRAWN_FILE, DrawnWriter};
+use crate::answers::Answers;
 use crate::error::Error;
 use crate::folder::{folder, sync};
 
@@ -48,7 +48,8 @@ pub(crate) struct Moved {
     pub(crate) fate: Fate,
     /// Rows of tables that are new.
     pub(crate) rows: u64,
-    pub(crate) drawn: u64,
+    /// Answers whose making the day knows.
+    pub(crate) answers: u64,
 }
 
 /// Writes a day, unless it is there.
@@ -68,11 +69,12 @@ pub(crate) fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<Mov
         Some(EventWriter::create(&Store::local(&partial)?, &schema)?)
     };
     let mut upserts = BTreeMap::new();
-    let (mut content, mut drawn) = (Content::default(), DrawnWriter::new(&partial));
+    let (mut content, mut answers) = (Content::default(), Answers::new(&partial));
     state.read_day(day, |_, record| {
         match record {
             Record::Event(event) => {
                 content.add(&event);
+                answers.shown(&event);
                 if let Some(writer) = &mut writer {
                     writer.push(&event)?;
                 }
@@ -81,20 +83,22 @@ pub(crate) fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<Mov
             Record::Upsert(of) => {
                 upserts.insert((of.table, of.id, of.available_at_ms), of);
             }
-            Record::Drawn(of) if writer.is_some() => drawn.push(&of)?,
-            Record::Drawn(_) => {}
+            Record::Answered(of) if writer.is_some() => answers.push(&of)?,
+            Record::Drawn(of) if writer.is_some() => answers.push_drawn(of)?,
+            Record::Answered(_) | Record::Drawn(_) => {}
         }
         Ok::<(), Error>(())
     })?;
     let rows = add_rows(&store, &schema, upserts)?;
-    let drawn = drawn.finish()?;
+    let answers = answers.finish()?;
     if let Some(writer) = writer {
         writer.finish()?;
-        if content.events > 0 {
+        if content.events > 0 || answers > 0 {
             fs_err::create_dir_all(logs.join("events"))?;
             let made = crate::folder::folder(&partial, day.day);
-            if drawn > 0 {
-                fs_err::rename(partial.join(DRAWN_FILE), made.join(DRAWN_FILE))?;
+            if answers > 0 {
+                fs_err::create_dir_all(&made)?;
+                fs_err::rename(partial.join(ANSWERS_FILE), made.join(ANSWERS_FILE))?;
                 sync(&made)?;
             }
             fs_err::rename(made, &folder)?;
@@ -104,7 +108,10 @@ pub(crate) fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<Mov
         fs_err::remove_dir_all(&partial)?;
     } else {
         let mut found = Content::default();
-        for row in EventLog::open(&store)?.read(day.day..=day.day)? {
+        let log = EventLog::open(&store)?;
+        // A day of answers alone has a folder without files of events.
+        let rows = log.days().any(|of| of == day.day).then(|| log.read(day.day..=day.day));
+        for row in rows.transpose()?.into_iter().flatten() {
             if let Row::Event(event) = row? {
                 found.add(&event);
             }
@@ -115,7 +122,7 @@ pub(crate) fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<Mov
         }
     }
     let fate = if is_there { Fate::Found } else { Fate::Written };
-    Ok(Moved { events: content.events, fate, rows, drawn })
+    Ok(Moved { events: content.events, fate, rows, answers })
 }
 
 /// Adds the rows that are newer than those of their ids, in the order of their moments.

@@ -8,11 +8,11 @@
 //! whole day or nothing of it; only then the state is told that it may drop it. A kill in between leaves the day in both, and the next
 //! call finds the folder, sees that it has the same events, and tells the state. So does the first call after a start with all days that
 //! are still in the state's log, for only what has been compared is dropped: a day whose folder is gone is written again. Rows of tables that changed on the day are added to
-//! the tables before the folder appears, each with the moment from which it is known; adding them again changes nothing. With what
-//! probability channels of answers were drawn goes into the folder, too, in a file that readers pass over by its name ([`DRAWN_FILE`]).
+//! the tables before the folder appears, each with the moment from which it is known; adding them again changes nothing. How answers
+//! came to be goes into the folder, too, in a file that readers pass over by its name ([`eliverec_tables::events::ANSWERS_FILE`]).
 
+mod answers;
 mod day;
-mod drawn;
 mod error;
 mod folder;
 mod logs;
@@ -24,7 +24,6 @@ use eliverec_core::Day;
 use eliverec_state::State;
 
 use day::{Fate, move_day};
-pub use drawn::DRAWN_FILE;
 pub use error::Error;
 use folder::{folder, sync};
 pub use logs::{Logs, begin, check, keep_ids};
@@ -38,8 +37,8 @@ pub struct Archived {
     pub again: Vec<Day>,
     /// Rows added to the tables.
     pub rows: u64,
-    /// Answers some of whose channels were drawn.
-    pub drawn: u64,
+    /// Answers whose making is kept.
+    pub answers: u64,
 }
 
 /// Begins the name of a day's folder that is on its way out; readers pass it over.
@@ -69,7 +68,7 @@ pub fn archive(
         }
         let moved = move_day(state, logs, day)?;
         archived.rows += moved.rows;
-        archived.drawn += moved.drawn;
+        archived.answers += moved.answers;
         match (before, moved.fate) {
             (None, _) => {
                 archived.days.insert(day.day, moved.events);

@@ -4,6 +4,7 @@ use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 
 use eliverec_core::{Dimensions, IdKinds, Schema};
+use eliverec_tables::events::layout::EXPERIMENTS_FILE;
 use eliverec_tables::events::{
     EventLog, EventWriter, Store, read_id_kinds, write_dimensions, write_id_kinds,
 };
@@ -14,13 +15,14 @@ use crate::error::Error;
 const LOCK_FILE: &str = ".lock";
 
 /// What a log has before it has days.
-const BEGUN: [&str; 8] = [
+const BEGUN: [&str; 9] = [
     "schema.toml",
     "ids.toml",
     "users.parquet",
     "products.parquet",
     "channels.parquet",
     "truth.parquet",
+    EXPERIMENTS_FILE,
     "rejected",
     "lost+found",
 ];

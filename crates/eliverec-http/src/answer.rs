@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::id::Id;
 use crate::problem::{Code, Problem};
+use crate::running::{Buckets, Plan};
 use crate::served::Served;
 use crate::telemetry::Stages;
 
@@ -27,8 +28,12 @@ pub struct Answer {
     pub log_position: u64,
     /// Names of the tasks.
     pub tasks: Arc<[String]>,
-    /// The likeliest watch first.
+    /// Names of layers of experiments, each with the bucket that the user is in.
+    pub buckets: Buckets,
+    /// The likeliest watch first, or the highest utility, if a bucket has one.
     pub channels: Vec<Scored>,
+    /// Channels that were scored and whose utility is no finite number.
+    pub(crate) not_finite: usize,
     /// What was known, of all that was scored.
     pub(crate) feed: Feed,
     /// The bundle while it is loaded.
@@ -48,6 +53,8 @@ pub struct Scored {
     pub p_watch: f32,
     /// By task.
     pub tasks: Vec<f32>,
+    /// By what it stands where it stands, if a bucket has a utility; what is not finite stands behind what is.
+    pub utility: Option<f64>,
     /// Which sources of retrieval gave it.
     pub sources: Vec<Given>,
 }
@@ -80,6 +87,8 @@ pub struct Bundles {
     pub(crate) active: String,
     /// The one that a roll-back brings back.
     pub(crate) previous: Option<String>,
+    /// The versions of the bundles of experiments' buckets.
+    pub(crate) in_buckets: Vec<String>,
     /// Sources of retrieval that the bundle in service has nothing for, and why.
     pub(crate) left_out: BTreeMap<&'static str, String>,
     /// How callers write ids, `integer` or `text`, by column and by vocabulary; where it is not known both are taken, as different ids.
@@ -92,6 +101,11 @@ impl Bundles {
     pub fn active(&self) -> &str {
         &self.active
     }
+
+    /// That, and the versions of buckets.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.active).chain(&self.in_buckets).map(String::as_str)
+    }
 }
 
 /// Why an answer was what it was, computed again from the features that it was computed from.
@@ -103,6 +117,9 @@ pub struct Explanation {
     user_id: u64,
     /// The bundle that scored.
     model: String,
+    /// By layer of experiments the bucket that the user was in.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    buckets: BTreeMap<String, String>,
     /// The moment whose features were used, milliseconds since 1970 UTC.
     at: i64,
     /// The record of the log after which the request stands.
@@ -124,43 +141,61 @@ pub struct Explanation {
 }
 
 impl Answer {
-    /// Scores the candidates of a feed whose channels are `channels`, the likeliest watch first, at most `k` of them.
+    /// Scores the candidates of a feed whose channels are `channels`, the likeliest watch or the highest utility first, at most `k`.
     pub(crate) fn of(
-        served: &Arc<Served>,
+        plan: Plan,
         feed: Feed,
         stand: eliverec_state::Stand,
         channels: Vec<(u64, Vec<Given>)>,
         (k, wanted): (usize, Wanted),
     ) -> Result<Self, Problem> {
+        let served = plan.served();
         let model = &served.bundle.model;
+        let for_utility = plan.utility.as_ref().is_some_and(|of| of.needs_tasks());
+        let scored = if for_utility { Wanted::All } else { wanted };
         let (tasks, p_watch) = if channels.is_empty() {
             (None, Vec::new())
         } else {
             let batch = served.batch(&feed)?;
-            let scores = served.scorer.score(&model.scoring(), batch, wanted, |_| ());
+            let scores = served.scorer.score(&model.scoring(), batch, scored, |_| ());
             (scores.tasks, scores.p_watch)
         };
-        let mut scored: Vec<Scored> = channels
+        let mut channels: Vec<Scored> = channels
             .into_iter()
             .enumerate()
             .map(|(i, (channel_id, sources))| {
-                let tasks = tasks.iter().flatten().map(|task| task[i]).collect();
-                Scored { channel_id, p_watch: p_watch[i], tasks, sources }
+                let (p_watch, tasks) = (p_watch[i], tasks.iter().flatten());
+                let tasks: Vec<f32> = tasks.map(|task| task[i]).collect();
+                let utility = plan.utility.as_ref().map(|of| of.of(p_watch, |task| tasks[task]));
+                let tasks = if wanted == Wanted::All { tasks } else { Vec::new() };
+                Scored { channel_id, p_watch, tasks, utility, sources }
             })
             .collect();
-        scored.sort_by(|a, b| b.p_watch.total_cmp(&a.p_watch));
-        scored.truncate(k);
+        // Without a utility all are equal in it; those that are not finite are, too, and stand behind.
+        let by = |of: &Scored| of.utility.filter(|of| of.is_finite()).unwrap_or(f64::NEG_INFINITY);
+        let not_finite = channels.iter().filter(|of| of.utility.is_some_and(|of| !of.is_finite()));
+        let not_finite = not_finite.count();
+        channels.sort_by(|a, b| by(b).total_cmp(&by(a)).then(b.p_watch.total_cmp(&a.p_watch)));
+        channels.truncate(k);
         Ok(Self {
             model: Arc::clone(&served.version),
             at_ms: stand.ts_ms,
             log_position: stand.position,
             tasks: Arc::clone(&served.tasks),
-            channels: scored,
+            channels,
+            not_finite,
             feed,
             served: Arc::downgrade(served),
             p_watch,
             stages: Stages::default(),
+            buckets: plan.buckets,
         })
+    }
+
+    /// By layer of experiments the bucket that the user is in.
+    pub(crate) fn buckets(&self) -> BTreeMap<String, String> {
+        let of = self.buckets.iter();
+        of.map(|(layer, bucket)| (layer.to_string(), bucket.to_string())).collect()
     }
 
     /// Why it is what it is; `request_id` is how the caller writes the request.
@@ -193,6 +228,7 @@ impl Answer {
             request_id,
             user_id: self.feed.user_id,
             model: self.model.to_string(),
+            buckets: self.buckets(),
             at: self.at_ms,
             log_position: self.log_position,
             largest_difference: differences.fold(0.0, f32::max),

@@ -11,6 +11,8 @@ pub struct Asked {
     pub request_id: u64,
     /// Who.
     pub user_id: u64,
+    /// Who, as assignments to buckets hash it ([`crate::wire::Id::subject`]).
+    pub subject: String,
     /// When, milliseconds since 1970 UTC.
     pub at_ms: i64,
     /// The schema's `context` fields, in its order.

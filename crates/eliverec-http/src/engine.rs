@@ -5,20 +5,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eliverec_core::schema::{Field, Group};
-use eliverec_core::{Dimension, Dimensions, Event, EventKind, IdKinds, Schema};
+use eliverec_core::{Dimension, Dimensions, Event, IdKinds, Schema};
+use eliverec_experiments::{Experiments, journal};
 use eliverec_features::FeatureConfig;
 use eliverec_retrieval::RetrievalConfig;
 use eliverec_retrieval::merge::Given;
 use eliverec_state::{Replica, Row, State, StateConfig, Table};
 
 use crate::acknowledgement::Acknowledgement;
-use crate::answer::{Answer, Bundles, Scored};
+use crate::answer::{Answer, Bundles};
 use crate::asked::Asked;
 use crate::error::Error;
 use crate::held::{Asker, Held, of_state};
-use crate::in_service::InService;
+use crate::in_service::{Expected, InService};
+use crate::logged::{answered, shown};
 use crate::names::Names;
 use crate::problem::{Code, Problem};
+use crate::running::{Plan, RunningExperiments};
 use crate::served::Served;
 use crate::settings::Impressions;
 use crate::telemetry::{Stage, Stages, Telemetry};
@@ -35,6 +38,8 @@ pub struct EngineConfig {
     pub cache_bytes: usize,
     /// What counts as shown.
     pub impressions: Impressions,
+    /// Which experiments ran when is kept in this file; `None` where nothing is logged.
+    pub journal: Option<PathBuf>,
 }
 
 /// What answers: what is known of all users and channels, and the bundle in service.
@@ -45,6 +50,7 @@ pub struct Engine {
     tables: Vec<(Group, Vec<Field>)>,
     in_service: InService,
     impressions: Impressions,
+    journal: Option<PathBuf>,
 }
 
 impl Engine {
@@ -94,16 +100,17 @@ impl Engine {
         config: EngineConfig,
         held: impl FnOnce(&Served, FeatureConfig) -> Result<Held, E>,
     ) -> Result<Self, E> {
-        let EngineConfig { bundle, retrieval, cache_bytes, impressions } = config;
-        let served = Served::open(&bundle, &retrieval, cache_bytes)?;
+        let EngineConfig { bundle, retrieval, cache_bytes, impressions, journal } = config;
+        let served = Served::open(&bundle, cache_bytes)?;
         let held = held(&served, served.bundle.features.unwrap_or_default())?;
         let tables = eliverec_core::dimensions::TABLE_GROUPS
             .map(|group| (group, Dimension::fields_of(&served.bundle.model.schema, group)));
         Ok(Self {
             held,
             tables: tables.into(),
-            in_service: InService::new(served, retrieval, cache_bytes),
+            in_service: InService::new(served, retrieval, cache_bytes)?,
             impressions,
+            journal,
         })
     }
 
@@ -150,7 +157,7 @@ impl Engine {
         self.tables.iter().find(|(of, _)| *of == group).map_or(&[], |(_, fields)| fields)
     }
 
-    /// The likeliest watches among the live channels that retrieval finds, at most `k`.
+    /// The likeliest watches among the live channels that retrieval finds, or those of the highest utility, at most `k`.
     ///
     /// # Errors
     /// What the process that is followed did not tell in time; otherwise none for a request that fits the schema.
@@ -160,15 +167,15 @@ impl Engine {
         k: usize,
         telemetry: &Telemetry,
     ) -> Result<Answer, Problem> {
-        let served = self.in_service.active();
+        let plan = self.in_service.plan(&asked.subject);
         let mut stages = Stages::default();
         let mut asker = self.asker(asked, &mut stages)?;
         let begun = Instant::now();
-        let found = served.candidates(&mut asker, asked)?;
+        let found = plan.finder().candidates(plan.served(), &mut asker, asked)?;
         stages.took(Stage::Retrieval, begun.elapsed());
         telemetry.candidates(&found);
         let channels = found.into_iter().map(|found| (found.channel_id, found.given_by));
-        Self::answer(&served, (asked, asker), channels.collect(), k, stages)
+        Self::answer(plan, (asked, asker), channels.collect(), k, stages)
     }
 
     /// Scores of the caller's own channels, each once.
@@ -176,12 +183,12 @@ impl Engine {
     /// # Errors
     /// As [`Engine::recommend`].
     pub fn rank(&self, asked: &Asked, channels: &[u64]) -> Result<Answer, Problem> {
-        let served = self.in_service.active();
+        let plan = self.in_service.plan(&asked.subject);
         let channels: Vec<_> = channels.iter().map(|channel| (*channel, Vec::new())).collect();
         let k = channels.len();
         let mut stages = Stages::default();
         let asker = self.asker(asked, &mut stages)?;
-        Self::answer(&served, (asked, asker), channels, k, stages)
+        Self::answer(plan, (asked, asker), channels, k, stages)
     }
 
     /// What is known for a request.
@@ -195,7 +202,7 @@ impl Engine {
     }
 
     fn answer(
-        served: &Arc<Served>,
+        plan: Plan,
         (asked, mut asker): (&Asked, Asker<'_>),
         channels: Vec<(u64, Vec<Given>)>,
         k: usize,
@@ -203,10 +210,10 @@ impl Engine {
     ) -> Result<Answer, Problem> {
         let begun = Instant::now();
         let mut request = asked.request(channels.iter().map(|(channel_id, _)| *channel_id));
-        let (feed, stand) = asker.feed(&served.builder, &mut request, asked.at_ms)?;
+        let (feed, stand) = asker.feed(&plan.served().builder, &mut request, asked.at_ms)?;
         stages.took(Stage::Features, begun.elapsed());
         let begun = Instant::now();
-        let mut answer = Answer::of(served, feed, stand, channels, (k, asked.wanted))?;
+        let mut answer = Answer::of(plan, feed, stand, channels, (k, asked.wanted))?;
         stages.took(Stage::Rank, begun.elapsed());
         answer.stages = stages;
         Ok(answer)
@@ -243,7 +250,8 @@ impl Engine {
         self.impressions
     }
 
-    /// Puts the channels of an answer into the log as shown at its moment, in their order, and with what probability some were drawn.
+    /// Puts the channels of an answer into the log as shown at its moment, in their order, and how it came to be, if there are
+    /// experiments or some were drawn.
     ///
     /// # Errors
     /// A request that was answered before, a log that takes nothing in now, and a process that takes nothing in.
@@ -253,23 +261,23 @@ impl Engine {
         answer: &Answer,
         now_ms: i64,
     ) -> Result<Acknowledgement, Problem> {
-        let impression = |(place, scored): (usize, &Scored)| Event {
-            user_id: Some(asked.user_id),
-            channel_id: Some(scored.channel_id),
-            request_id: Some(asked.request_id),
-            position: u16::try_from(place).ok(),
-            context: asked.context.clone(),
-            // The log gives it its id.
-            ..Event::new(0, answer.at_ms, EventKind::Impression)
-        };
-        let shown = answer.channels.iter().enumerate().map(impression).collect();
         let (state, _) = self.held.own()?;
-        let propensity = |given: &Given| given.propensity;
-        let drawn = |scored: &Scored| {
-            Some((scored.channel_id, scored.sources.iter().find_map(propensity)?))
-        };
-        let drawn = answer.channels.iter().filter_map(drawn).collect();
-        state.log_answer(shown, drawn, now_ms).map(Into::into).map_err(of_state)
+        let answered = answered(asked, answer);
+        let is_kept = self.in_service.has_experiments() || !answered.drawn.is_empty();
+        let answered = Some(answered).filter(|_| is_kept);
+        state.log_answer(shown(asked, answer), answered, now_ms).map(Into::into).map_err(of_state)
+    }
+
+    /// Puts how an answer came to be on its way into the log, if there are experiments, and does not wait for the disk.
+    ///
+    /// # Errors
+    /// A log that takes nothing in now, and a process that takes nothing in.
+    pub fn note_answer(&self, asked: &Asked, answer: &Answer, now_ms: i64) -> Result<(), Problem> {
+        if !self.in_service.has_experiments() {
+            return Ok(());
+        }
+        let (state, _) = self.held.own()?;
+        state.note_answer(answered(asked, answer), now_ms).map_err(of_state)
     }
 
     /// Takes events in: they are on disk and in the features when it returns.
@@ -331,7 +339,47 @@ impl Engine {
     /// A bundle that is refused, of another schema, of other settings of the folds, or whose ids are written in another way; the one in
     /// service stays.
     pub fn activate(&self, path: &Path) -> Result<Bundles, Problem> {
-        self.in_service.activate(path, self.schema(), self.held.features())
+        self.in_service.activate(path, self.expected())
+    }
+
+    fn expected(&self) -> Expected<'_> {
+        Expected { schema: self.schema(), features: self.held.features() }
+    }
+
+    /// The experiments in service.
+    pub fn experiments(&self) -> RunningExperiments {
+        self.in_service.experiments()
+    }
+
+    /// Reads a file of experiments, loads what they name, keeps that they run from `now_ms` on, and puts them in service in place of
+    /// those before; without a file there are none from now on.
+    ///
+    /// # Errors
+    /// A file that is refused, a journal that cannot be written, and a process that takes nothing in; the experiments before stay.
+    pub fn experiment(
+        &self,
+        file: Option<&Path>,
+        now_ms: i64,
+    ) -> Result<RunningExperiments, Problem> {
+        // Nothing could be logged here.
+        self.held.own()?;
+        let refused = |detail: String| Problem::new(Code::ExperimentsRefused, detail);
+        let experiments = match file {
+            None => Experiments::default(),
+            Some(path) => {
+                let text =
+                    eliverec_core::regular::read(path).map_err(|e| refused(e.to_string()))?;
+                let text = String::from_utf8(text);
+                let text = text.map_err(|_| refused(format!("{}: is no text", path.display())))?;
+                Experiments::parse(&text, path, self.in_service.retrieval())
+                    .map_err(|e| refused(e.to_string()))?
+            }
+        };
+        self.in_service.experiment(file, experiments, self.expected(), |experiments| {
+            let Some(path) = &self.journal else { return Ok(()) };
+            let kept = journal::keep(path, now_ms, experiments);
+            kept.map(drop).map_err(|e| Problem::new(Code::Unavailable, e.to_string()))
+        })
     }
 
     /// Puts the bundle before the one in service in its place.

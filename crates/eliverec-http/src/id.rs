@@ -37,6 +37,15 @@ impl Id {
         }
     }
 
+    /// The id as slots of experiments are computed of it ([`eliverec_experiments::slot`]): text as it is, so that callers need not know
+    /// what it stands for; of a negative integer the same 64 bits without a sign, for both are one user.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(_) | Self::Negative(_) => self.value().to_string(),
+        }
+    }
+
     /// The text of an id that is not a number from 0 on: all that has to be kept to write it again.
     pub(crate) fn written(&self) -> Option<String> {
         match self {

@@ -42,13 +42,15 @@ pub enum Code {
     StorageFull,
     /// A bundle was refused; the one in service goes on.
     BundleRefused,
+    /// A file of experiments was refused; those in service go on.
+    ExperimentsRefused,
     /// A fault of the service itself.
     Internal,
 }
 
 impl Code {
     /// All kinds.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::Invalid,
         Self::Unauthenticated,
@@ -65,6 +67,7 @@ impl Code {
         Self::Unavailable,
         Self::StorageFull,
         Self::BundleRefused,
+        Self::ExperimentsRefused,
         Self::Internal,
     ];
 
@@ -108,6 +111,11 @@ impl Code {
             Self::BundleRefused => {
                 ("bundle_refused", StatusCode::UNPROCESSABLE_ENTITY, "The bundle was refused")
             }
+            Self::ExperimentsRefused => (
+                "experiments_refused",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The experiments were refused",
+            ),
             Self::Internal => {
                 ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The service has a fault")
             }

@@ -20,7 +20,7 @@ use crate::connections;
 use crate::document;
 use crate::error::Error;
 use crate::problem::{Code, Problem};
-use crate::routes::{admin, events, explain, health, rank, tables};
+use crate::routes::{admin, events, experiments, explain, health, rank, tables};
 use crate::service::Service;
 
 /// How long requests that have begun may take when the service ends.
@@ -47,6 +47,7 @@ fn calls(service: &Arc<Service>) -> (Router<Arc<Service>>, utoipa::openapi::Open
     let admin = OpenApiRouter::new()
         .routes(routes!(admin::bundles, admin::activate))
         .routes(routes!(admin::roll_back))
+        .routes(routes!(experiments::experiments, experiments::experiment))
         .routes(routes!(health::metrics));
     let open = OpenApiRouter::new().routes(routes!(health::live)).routes(routes!(health::ready));
     OpenApiRouter::with_openapi(document::begun())

@@ -9,10 +9,12 @@ use eliverec_core::schema::Group;
 use crate::access::Tokens;
 use crate::admission::Gate;
 use crate::answer::{Answer, Bundles};
+use crate::asked::Asked;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::ledger::Ledger;
 use crate::problem::{Code, Problem};
+use crate::running::RunningExperiments;
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 
@@ -75,9 +77,31 @@ impl Service {
         Ok(bundles)
     }
 
+    /// Puts the experiments of a file in service, as [`Engine::experiment`].
+    ///
+    /// # Errors
+    /// As [`Engine::experiment`].
+    pub fn experiment(&self, file: Option<&Path>) -> Result<RunningExperiments, Problem> {
+        let experiments = self.engine.experiment(file, self.clock.now_ms())?;
+        self.telemetry.bundles(self.engine.bundles().all());
+        if let Some(file) = &experiments.file {
+            tracing::info!(file, layers = experiments.layers.len(), "experiments are in service");
+        }
+        Ok(experiments)
+    }
+
+    /// Puts how an answer that nothing else logs came to be on its way into the log. One that cannot be logged is given all the same,
+    /// for a page without channels is worse than a report without it, and counted.
+    pub(crate) fn note(&self, asked: &Asked, answer: &Answer) {
+        if let Err(problem) = self.engine.note_answer(asked, answer, self.clock.now_ms()) {
+            self.telemetry.not_logged();
+            tracing::warn!(reason = problem.detail, "an answer of an experiment is not in the log");
+        }
+    }
+
     /// Another bundle is in service.
     fn tell(&self, bundles: &Bundles) {
-        self.telemetry.bundle(&bundles.active);
+        self.telemetry.bundles(bundles.all());
         let is_unknown = |group: &&Group| bundles.ids.of_group(**group).is_none();
         let unknown: Vec<String> =
             TABLE_GROUPS.iter().filter(is_unknown).map(|of| id_column(*of)).collect();

@@ -130,6 +130,12 @@ struct BundleLabel {
     version: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BucketLabel {
+    layer: String,
+    bucket: String,
+}
+
 /// The age of the newest event, seconds: of one that is ahead of the clock 0, and no line at all before the first.
 #[derive(Debug, Default)]
 struct Freshness(Mutex<Option<f64>>);
@@ -156,6 +162,9 @@ pub struct Telemetry {
     events: Family<FateLabel, Counter>,
     candidates: Family<SourceLabel, Counter>,
     bundle: Family<BundleLabel, Gauge>,
+    in_buckets: Family<BucketLabel, Counter>,
+    not_finite: Family<BucketLabel, Counter>,
+    not_logged: Counter,
     waiting: Gauge,
     positions: Family<PositionLabel, Gauge>,
     freshness: Arc<Freshness>,
@@ -181,7 +190,18 @@ impl Default for Telemetry {
         let help = "Candidates by the source that gave them first";
         registry.register("candidates", help, candidates.clone());
         let bundle = Family::default();
-        registry.register("bundle", "1 for the bundle in service", bundle.clone());
+        let help = "1 for the bundle in service and those of experiments";
+        registry.register("bundle", help, bundle.clone());
+        let in_buckets = Family::default();
+        let help = "Answers by layer and bucket of experiments";
+        registry.register("experiment_answers", help, in_buckets.clone());
+        let not_finite = Family::default();
+        let help =
+            "Channels whose utility was no finite number, by layer and bucket of the request";
+        registry.register("experiment_not_finite", help, not_finite.clone());
+        let not_logged = Counter::default();
+        let help = "Answers of experiments that the log did not take";
+        registry.register("experiment_answers_not_logged", help, not_logged.clone());
         let waiting = Gauge::default();
         registry.register("waiting", "Requests that wait for a worker", waiting.clone());
         let positions = Family::default();
@@ -203,6 +223,9 @@ impl Default for Telemetry {
             events,
             candidates,
             bundle,
+            in_buckets,
+            not_finite,
+            not_logged,
             waiting,
             positions,
             freshness,
@@ -256,10 +279,26 @@ impl Telemetry {
         }
     }
 
-    /// The bundle in service is now that one.
-    pub fn bundle(&self, version: &str) {
+    /// These bundles answer now: the one in service, and those of experiments' buckets.
+    pub fn bundles<'a>(&self, versions: impl Iterator<Item = &'a str>) {
         self.bundle.clear();
-        self.bundle.get_or_create(&BundleLabel { version: version.into() }).set(1);
+        for version in versions {
+            self.bundle.get_or_create(&BundleLabel { version: version.into() }).set(1);
+        }
+    }
+
+    /// An answer to a user in that bucket of a layer, with so many channels whose utility is no finite number.
+    pub fn in_bucket(&self, layer: &str, bucket: &str, not_finite: usize) {
+        let label = || BucketLabel { layer: layer.into(), bucket: bucket.into() };
+        self.in_buckets.get_or_create(&label()).inc();
+        if not_finite > 0 {
+            self.not_finite.get_or_create(&label()).inc_by(not_finite as u64);
+        }
+    }
+
+    /// How an answer came to be could not be logged.
+    pub fn not_logged(&self) {
+        self.not_logged.inc();
     }
 
     /// What the cache of the bundle in service holds and has done.
@@ -319,8 +358,11 @@ mod tests {
         telemetry.took(&stages);
         let of = Acknowledgement { admitted: 3, duplicate: 0, late: 0, log_position: 3 };
         telemetry.ingested(&of, Duration::from_millis(1));
-        telemetry.bundle("a");
-        telemetry.bundle("b");
+        telemetry.bundles(["a"].into_iter());
+        telemetry.bundles(["b", "c"].into_iter());
+        telemetry.in_bucket("ranker", "eta", 0);
+        telemetry.in_bucket("ranker", "eta", 2);
+        telemetry.not_logged();
         let text = telemetry.text(4, Some(1.5), &[("applied", 7)]);
         for line in [
             "eliverec_answers_total{call=\"/v1/rank\",status=\"200\"} 1",
@@ -328,6 +370,10 @@ mod tests {
             "eliverec_stage_seconds_count{stage=\"rank\"} 1",
             "eliverec_events_total{fate=\"admitted\"} 3",
             "eliverec_bundle{version=\"b\"} 1",
+            "eliverec_bundle{version=\"c\"} 1",
+            "eliverec_experiment_answers_total{layer=\"ranker\",bucket=\"eta\"} 2",
+            "eliverec_experiment_not_finite_total{layer=\"ranker\",bucket=\"eta\"} 2",
+            "eliverec_experiment_answers_not_logged_total 1",
             "eliverec_waiting 4",
             "eliverec_newest_event_age_seconds 1.5",
             "eliverec_log_position{of=\"applied\"} 7",

@@ -12,7 +12,7 @@ use crate::record::Record;
 use crate::store::{FeatureStore, User};
 
 /// Raise it with every change of what followers read, beside the version of the folds.
-pub const FOLLOWED_VERSION: u32 = 2;
+pub const FOLLOWED_VERSION: u32 = 3;
 
 /// A group that is on disk and applied.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,7 +115,7 @@ impl Group {
             .iter()
             .filter_map(|(_, record)| match record {
                 Record::Event(event) => user_of(event),
-                Record::Upsert(_) | Record::Drawn(_) => None,
+                Record::Upsert(_) | Record::Drawn(_) | Record::Answered(_) => None,
             })
             .collect();
         let mut users: Vec<_> = forgotten.into_iter().map(|user| (user, None)).collect();

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::group::{Group, Publisher};
 use crate::known::{Fate, Known};
 use crate::log::Log;
-use crate::record::{Drawn, Record, Upsert, own_event_id};
+use crate::record::{Answered, Record, Upsert, own_event_id};
 use crate::store::FeatureStore;
 
 /// What became of a batch that was taken in.
@@ -39,10 +39,10 @@ pub struct Acknowledged {
 #[derive(Debug)]
 pub(crate) enum Batch {
     Events(Vec<Event>),
-    /// Impressions of one request, whose ids are the log's to give, and channels among them that were drawn.
+    /// Impressions of one request, whose ids are the log's to give, and how its answer came to be; one of the two may be missing.
     Answer {
         shown: Vec<Event>,
-        drawn: Vec<(u64, f64)>,
+        answered: Option<Answered>,
     },
     Upserts(Vec<Upsert>),
 }
@@ -51,7 +51,7 @@ impl Batch {
     fn len(&self) -> usize {
         match self {
             Self::Events(events) => events.len(),
-            Self::Answer { shown, drawn } => shown.len() + usize::from(!drawn.is_empty()),
+            Self::Answer { shown, answered } => shown.len() + usize::from(answered.is_some()),
             Self::Upserts(upserts) => upserts.len(),
         }
     }
@@ -293,21 +293,20 @@ impl Taking<'_> {
                     self.event(index, event, &mut of)?;
                 }
             }
-            Batch::Answer { shown, drawn } => {
-                self.make_room(shown.len() + 1, known_ids)?;
-                let request_id = shown.first().and_then(|event| event.request_id);
-                if let Some(request_id) = request_id
-                    && !self.known.answer(request_id, self.stamp_ms)
-                {
-                    return Err(Error::Answered { request_id });
+            Batch::Answer { shown, answered } => {
+                if let Some(request_id) = shown.first().and_then(|event| event.request_id) {
+                    self.make_room(shown.len() + 1, known_ids)?;
+                    if !self.known.answer(request_id, self.stamp_ms) {
+                        return Err(Error::Answered { request_id });
+                    }
                 }
                 for (index, event) in shown.into_iter().enumerate() {
                     let event = Event { event_id: own_event_id(self.next), ..event };
                     self.event(index, event, &mut of)?;
                 }
-                if let Some(request_id) = request_id.filter(|_| !drawn.is_empty()) {
-                    let (channels, available_at_ms) = (drawn, self.stamp_ms);
-                    self.push(Record::Drawn(Drawn { request_id, channels, available_at_ms }));
+                if let Some(answered) = answered {
+                    let available_at_ms = self.stamp_ms;
+                    self.push(Record::Answered(Answered { available_at_ms, ..answered }));
                 }
             }
             Batch::Upserts(upserts) => {

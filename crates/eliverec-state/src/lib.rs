@@ -2,6 +2,7 @@
 //!
 //! - [`State`]: opened from a directory, fed with events and rows, asked for features, saved; `shared`: what it has in common with the
 //!   thread that writes.
+//! - `answers`: what was shown and how it came to be, for the log.
 //! - `ingest`: one thread writes what many callers bring, group by group: log, store, acknowledgement.
 //! - `clock`: the one order of stamps and requests. `known`: copies. `left`: days that stand elsewhere.
 //! - `store`, `shards`, `survey`: the folds of `eliverec-features` and the tables, sharded.
@@ -30,6 +31,7 @@
 //! [`Opened`] tells it; a log that is damaged is refused by name. After a kill, redb goes back to the last commit that is whole, so damage to
 //! the very last commit cannot be told from one that was never finished, unless a snapshot knows of it.
 
+mod answers;
 mod asking;
 mod clock;
 mod config;
@@ -59,7 +61,7 @@ pub use error::Error;
 pub use followed::drawn;
 pub use group::{Closed, FOLLOWED_VERSION, Group, Publisher};
 pub use ingest::Acknowledged;
-pub use record::{Drawn, OWN_EVENT_IDS, Record, Table, Upsert};
+pub use record::{Answered, Drawn, OWN_EVENT_IDS, Record, Table, Upsert};
 pub use replica::{Replica, Users};
 pub use state::{LoggedDay, Opened, Row, Sizes, State};
 pub use store::{Features, Stand};

@@ -51,14 +51,34 @@ pub(crate) const fn own_event_id(sequence: u64) -> u64 {
     OWN_EVENT_IDS.start + sequence % (OWN_EVENT_IDS.end - OWN_EVENT_IDS.start)
 }
 
-/// With what probability retrieval drew channels of an answer that was shown: what estimates from logged answers divide by. No fold
-/// knows of it.
+/// With what probability retrieval drew channels of an answer that was shown. Logs of layout 2 have it where [`Answered`] is now, in
+/// the same place behind the answer's impressions; nothing writes it any more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drawn {
     /// Of the answer.
     pub request_id: u64,
     /// Channels of the answer that were drawn, each with its probability.
     pub channels: Vec<(u64, f64)>,
+    /// The stamp of its group, milliseconds since 1970 UTC; written by the log.
+    pub available_at_ms: i64,
+}
+
+/// How an answer came to be: what reports of experiments group by, and what estimates from logged answers divide by. No fold knows
+/// of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    /// Of the answer.
+    pub request_id: u64,
+    /// Who asked.
+    pub user_id: u64,
+    /// The moment of the request, milliseconds since 1970 UTC.
+    pub at_ms: i64,
+    /// The version of the bundle that scored.
+    pub bundle: String,
+    /// Names of layers of experiments, each with the bucket that the user is in.
+    pub buckets: Vec<(String, String)>,
+    /// Channels of the answer that retrieval drew, each with its probability.
+    pub drawn: Vec<(u64, f64)>,
     /// The stamp of its group, milliseconds since 1970 UTC; written by the log.
     pub available_at_ms: i64,
 }
@@ -70,8 +90,10 @@ pub enum Record {
     Event(Event),
     /// A row changed.
     Upsert(Upsert),
-    /// Channels of an answer were drawn.
+    /// Channels of an answer were drawn, in a log of layout 2.
     Drawn(Drawn),
+    /// A request was answered.
+    Answered(Answered),
 }
 
 impl Record {
@@ -81,6 +103,7 @@ impl Record {
             Self::Event(event) => event.available_at_ms,
             Self::Upsert(upsert) => upsert.available_at_ms,
             Self::Drawn(drawn) => drawn.available_at_ms,
+            Self::Answered(answered) => answered.available_at_ms,
         }
     }
 
@@ -119,6 +142,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_record_of_layout_2_is_read() {
+        // Its kind, the request, one channel, its probability, the stamp.
+        let mut payload = vec![2, 3, 1, 5];
+        payload.extend(0.25_f64.to_le_bytes());
+        payload.push(16);
+        let mut bytes = checksum(12, &payload).to_le_bytes().to_vec();
+        bytes.extend(payload);
+        let drawn = Drawn { request_id: 3, channels: vec![(5, 0.25)], available_at_ms: 8 };
+        assert_eq!(Record::decode(12, &bytes), Ok(Record::Drawn(drawn)));
+    }
+
+    #[test]
     fn a_record_comes_back_and_any_other_byte_is_seen() {
         let event = Event {
             user_id: Some(u64::MAX),
@@ -131,7 +166,18 @@ mod tests {
         let upsert = Upsert { table: Table::Products, id: 4, values, available_at_ms: 8 };
         let channels = vec![(5, 0.25), (u64::MAX, 1.0)];
         let drawn = Drawn { request_id: 3, channels, available_at_ms: 8 };
-        for record in [Record::Event(event), Record::Upsert(upsert), Record::Drawn(drawn)] {
+        let answered = Answered {
+            request_id: 3,
+            user_id: 2,
+            at_ms: 7,
+            bundle: "b".into(),
+            buckets: vec![("layer".into(), "bucket".into())],
+            drawn: drawn.channels.clone(),
+            available_at_ms: 8,
+        };
+        let answered = Record::Answered(answered);
+        for record in [Record::Event(event), Record::Upsert(upsert), Record::Drawn(drawn), answered]
+        {
             let bytes = record.encode(12).unwrap();
             assert_eq!(Record::decode(12, &bytes), Ok(record));
             assert!(Record::decode(13, &bytes).is_err());

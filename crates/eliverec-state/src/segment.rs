@@ -20,7 +20,7 @@ const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records")
 const ABOUT: TableDefinition<'_, u64, &str> = TableDefinition::new("about");
 
 /// The layout that this crate writes. Raise it with every change of a record.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The oldest layout that it reads: since then kinds of records were added.
 const OLDEST: u32 = 1;
 

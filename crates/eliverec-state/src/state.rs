@@ -181,25 +181,8 @@ impl State {
         self.take(Batch::Events(events), now_ms)
     }
 
-    /// Takes in what a request was shown, as [`State::ingest`] takes events: impressions of that one request, at its moment. The log
-    /// gives them ids of their own ([`crate::OWN_EVENT_IDS`]). Channels that were `drawn`, each with its probability, are logged behind them
-    /// ([`crate::Drawn`]).
-    ///
-    /// # Errors
-    /// A request that was answered in the last minutes ([`Error::Answered`]), after which nothing is taken in; otherwise as
-    /// [`State::ingest`].
-    pub fn log_answer(
-        &self,
-        shown: Vec<Event>,
-        drawn: Vec<(u64, f64)>,
-        now_ms: i64,
-    ) -> Result<Acknowledged, Error> {
-        let shown = self.checked(shown, now_ms)?;
-        self.take(Batch::Answer { shown, drawn }, now_ms)
-    }
-
     /// The events as of `now_ms`, if all of them keep the contract.
-    fn checked(&self, mut events: Vec<Event>, now_ms: i64) -> Result<Vec<Event>, Error> {
+    pub(crate) fn checked(&self, mut events: Vec<Event>, now_ms: i64) -> Result<Vec<Event>, Error> {
         check_moment(now_ms)?;
         for (index, event) in events.iter_mut().enumerate() {
             event.available_at_ms = now_ms;
@@ -230,7 +213,7 @@ impl State {
         self.take(Batch::Upserts(rows.into_iter().map(upsert).collect()), now_ms)
     }
 
-    fn take(&self, batch: Batch, now_ms: i64) -> Result<Acknowledged, Error> {
+    pub(crate) fn take(&self, batch: Batch, now_ms: i64) -> Result<Acknowledged, Error> {
         let most = self.shared.config.waiting_records;
         let reply: Receiver<_> = self.shared.queue.push(now_ms, batch, most)?;
         let gone = || {

@@ -151,7 +151,7 @@ impl FeatureStore {
         let events = || {
             let of_group = records.iter().filter_map(|(sequence, record)| match record {
                 Record::Event(event) => Some((*sequence, event)),
-                Record::Upsert(_) | Record::Drawn(_) => None,
+                Record::Upsert(_) | Record::Drawn(_) | Record::Answered(_) => None,
             });
             of_group.filter(|(_, event)| !is_late(event, self.config.allowed_lateness_ms))
         };
@@ -159,7 +159,7 @@ impl FeatureStore {
             .iter()
             .filter_map(|(sequence, record)| match record {
                 Record::Upsert(upsert) => Some((*sequence, upsert)),
-                Record::Event(_) | Record::Drawn(_) => None,
+                Record::Event(_) | Record::Drawn(_) | Record::Answered(_) => None,
             })
             .collect();
         let mut users = self.users.write_of(events().filter_map(|(_, event)| user_of(event)));

@@ -22,6 +22,7 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
             .or_else(|| Some(cause.downcast_ref::<eliverec_http::Error>()?.is_bad_input()))
             .or_else(|| Some(cause.downcast_ref::<eliverec_samples::Error>()?.is_bad_input()))
             .or_else(|| Some(cause.downcast_ref::<eliverec_archive::Error>()?.is_bad_input()))
+            .or_else(|| Some(cause.downcast_ref::<eliverec_experiments::Error>()?.is_bad_input()))
             .or_else(|| Some(is_of_report(cause.downcast_ref()?)))
             .or_else(|| Some(cause.downcast_ref::<eliverec_tables::Error>()?.is_bad_input()))
             .or_else(|| is_bad_input(cause))

@@ -10,11 +10,13 @@ use serde_json::Value;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("eliverec-archive", &["eliverec-core", "eliverec-state", "eliverec-tables"]),
     ("eliverec-core", &[]),
+    ("eliverec-experiments", &["eliverec-core", "eliverec-retrieval"]),
     ("eliverec-features", &["eliverec-core"]),
     (
         "eliverec-http",
         &[
             "eliverec-core",
+            "eliverec-experiments",
             "eliverec-features",
             "eliverec-models",
             "eliverec-retrieval",
@@ -93,6 +95,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "eliverec-archive",
             "eliverec-core",
+            "eliverec-experiments",
             "eliverec-features",
             "eliverec-http",
             "eliverec-metrics",

@@ -11,8 +11,9 @@ from typing import Any, Optional
 from . import _native
 from ._native import Error, Scorer, Table, read_feeds
 from .client import Client, Problem
+from .experiments import bucket, slot
 
-__all__ = ["Client", "Error", "Problem", "Scorer", "Table", "metrics", "read_feeds"]
+__all__ = ["Client", "Error", "Problem", "Scorer", "Table", "bucket", "metrics", "read_feeds", "slot"]
 
 
 def metrics(scores: Any, labels: Any, users: Any, feeds: Any) -> dict[str, Optional[float]]:

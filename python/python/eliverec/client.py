@@ -120,6 +120,10 @@ class Client:
         """Which bundle is in service, and which a roll-back would bring back."""
         return self._call("GET", "/v1/admin/bundles")
 
+    def experiments(self) -> dict[str, Any]:
+        """The experiments in service; ``eliverec.bucket`` says of each of their ``layers`` in which bucket a user is."""
+        return self._call("GET", "/v1/admin/experiments")
+
     def _ask(self, path: str, body: dict[str, Any], request_id: Optional[Id]) -> dict[str, Any]:
         if request_id is not None:
             body["request_id"] = request_id

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod events;
+pub(crate) mod experiments;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod rank;

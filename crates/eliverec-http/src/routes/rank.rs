@@ -1,6 +1,6 @@
 //! Recommendations, and scores of the caller's own candidates.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -75,13 +75,16 @@ pub(crate) struct RankRequest {
     tasks: bool,
 }
 
-/// Channels, the likeliest watch first.
+/// Channels, the likeliest watch first, or the highest utility, if a bucket of experiments has one.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RankAnswer {
     /// Of the request, as the caller gave it.
     request_id: Id,
     /// The bundle that scored.
     model: String,
+    /// By layer of experiments the bucket that the user is in.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    buckets: BTreeMap<String, String>,
     /// The moment whose features were used, milliseconds since 1970 UTC.
     at: i64,
     /// The event of the log before which the request stands.
@@ -102,6 +105,9 @@ pub(crate) struct RankedChannel {
     #[serde(skip_serializing_if = "Predicted::is_empty")]
     #[schema(value_type = Object)]
     tasks: Predicted,
+    /// By what the channel stands where it stands, if a bucket of experiments has a utility; null if it is no finite number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    utility: Option<f64>,
     /// Which sources of retrieval gave it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sources: Vec<GivenBy>,
@@ -148,10 +154,15 @@ pub(crate) async fn recommend(
     let who = (request.request_id.as_ref(), &request.user_id);
     let (request_id, asked) = asked(&service, who, &request.context, (request.at, request.tasks))?;
     let of = asked.clone();
-    let answer =
-        compute(&service, move |service| service.engine.recommend(&asked, k, &service.telemetry));
+    let answer = compute(&service, move |service| {
+        let answer = service.engine.recommend(&asked, k, &service.telemetry)?;
+        if !is_shown(service, &answer) {
+            service.note(&asked, &answer);
+        }
+        Ok(answer)
+    });
     let mut answer = answer.await?;
-    if service.engine.impressions() == Impressions::Answers && !answer.channels.is_empty() {
+    if is_shown(&service, &answer) {
         answer = log(&service, of, answer).await?;
     }
     let answer = keep(&service, arrived, request_id.value(), answer);
@@ -189,7 +200,11 @@ pub(crate) async fn rank(
     let mut channels: Vec<(usize, u64)> = given.iter().map(|(id, (i, _))| (*i, *id)).collect();
     channels.sort_unstable();
     let channels: Vec<u64> = channels.into_iter().map(|(_, id)| id).collect();
-    let answer = compute(&service, move |service| service.engine.rank(&asked, &channels));
+    let answer = compute(&service, move |service| {
+        let answer = service.engine.rank(&asked, &channels)?;
+        service.note(&asked, &answer);
+        Ok(answer)
+    });
     let answer = keep(&service, arrived, request_id.value(), answer.await?);
     let names = answer.channels.iter().map(|of| {
         given.remove(&of.channel_id).map_or(Id::Number(of.channel_id), |(_, given)| given)
@@ -211,8 +226,8 @@ fn asked(
     let request = request.cloned().unwrap_or_else(|| Id::Number(drawn()));
     let at_ms = service.clock.request_ms(at)?;
     let wanted = if tasks { Wanted::All } else { Wanted::Watch };
-    let request_id = request.value();
-    Ok((request, Asked { request_id, user_id, at_ms, context, wanted }))
+    let (request_id, subject) = (request.value(), user.subject());
+    Ok((request, Asked { request_id, user_id, subject, at_ms, context, wanted }))
 }
 
 /// A request's id that a caller's numbers, which may be of 53 bits, hold.
@@ -231,6 +246,11 @@ async fn compute(
     answer.stages.took(Stage::Wait, admitted.waited);
     drop(admitted);
     Ok(answer)
+}
+
+/// Whether an answer to a recommendation counts as shown.
+fn is_shown(service: &Service, answer: &Answer) -> bool {
+    service.engine.impressions() == Impressions::Answers && !answer.channels.is_empty()
 }
 
 /// Puts what is about to be answered into the log as shown. No worker waits for the disk meanwhile.
@@ -252,6 +272,9 @@ async fn log(service: &Arc<Service>, asked: Asked, answer: Answer) -> Result<Ans
 fn keep(service: &Service, arrived: Instant, request_id: u64, mut answer: Answer) -> Arc<Answer> {
     answer.stages.took(Stage::Total, arrived.elapsed());
     service.telemetry.took(&answer.stages);
+    for (layer, bucket) in &answer.buckets {
+        service.telemetry.in_bucket(layer, bucket, answer.not_finite);
+    }
     let answer = Arc::new(answer);
     service.ledger.keep(request_id, Arc::clone(&answer));
     answer
@@ -264,12 +287,14 @@ fn told(request_id: Id, answer: &Answer, names: Vec<Id>) -> Timed {
             channel_id,
             p_watch: scored.p_watch,
             tasks,
+            utility: scored.utility,
             sources: scored.sources.iter().copied().map(GivenBy::from).collect(),
         }
     });
     let told = RankAnswer {
         request_id,
         model: answer.model.to_string(),
+        buckets: answer.buckets(),
         at: answer.at_ms,
         log_position: answer.log_position,
         channels: channels.collect(),

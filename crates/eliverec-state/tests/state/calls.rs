@@ -6,7 +6,7 @@ use eliverec_core::dimensions::Value;
 use eliverec_core::event::Scalar;
 use eliverec_core::{Event, EventKind};
 use eliverec_state::{
-    Error, Group, OWN_EVENT_IDS, Publisher, Record, Row, State, StateConfig, Table,
+    Answered, Error, Group, OWN_EVENT_IDS, Publisher, Record, Row, State, StateConfig, Table,
 };
 
 use crate::log::{BATCH, BEGIN_MS, batch, config, dimensions, event, moment, row, schema, wanted};
@@ -155,15 +155,20 @@ fn an_answer_is_logged_once_under_ids_of_the_log() {
     let answer = || vec![shown(3), shown(4)];
     let state = open(folder.path(), config()).unwrap();
     state.ingest(vec![event(0)], BEGIN_MS).unwrap();
-    let drawn = vec![(4, 0.25)];
-    let logged = state.log_answer(answer(), drawn.clone(), BEGIN_MS).unwrap();
-    // Behind its impressions stands what was drawn, which is no event.
+    let answered = Answered {
+        request_id: 77,
+        user_id: 1,
+        at_ms: BEGIN_MS,
+        bundle: "b".into(),
+        buckets: vec![("layer".into(), "bucket".into())],
+        drawn: vec![(4, 0.25)],
+        available_at_ms: 0,
+    };
+    let logged = state.log_answer(answer(), Some(answered.clone()), BEGIN_MS).unwrap();
+    // Behind its impressions stands how it came to be, which is no event.
     assert_eq!((logged.sequence, logged.applied), (4, 2));
     let again = |state: &State, now_ms| {
-        matches!(
-            state.log_answer(answer(), Vec::new(), now_ms),
-            Err(Error::Answered { request_id: 77 })
-        )
+        matches!(state.log_answer(answer(), None, now_ms), Err(Error::Answered { request_id: 77 }))
     };
     assert!(again(&state, BEGIN_MS));
     // Of the log, and of a snapshot.
@@ -177,8 +182,16 @@ fn an_answer_is_logged_once_under_ids_of_the_log() {
     let records = check(&state, BEGIN_MS);
     let ids: Vec<u64> = counts(&records).into_keys().collect();
     assert_eq!(ids, [1, OWN_EVENT_IDS.start + 2, OWN_EVENT_IDS.start + 3]);
-    let Some((4, Record::Drawn(logged))) = records.last() else { panic!("{records:?}") };
-    assert_eq!((logged.request_id, &logged.channels), (77, &drawn));
+    let Some((4, Record::Answered(logged))) = records.last() else { panic!("{records:?}") };
+    assert_eq!(*logged, Answered { available_at_ms: logged.available_at_ms, ..answered.clone() });
+    // One that nobody waits for stands before what comes later.
+    state.note_answer(answered, BEGIN_MS + 61_000).unwrap();
+    let later = state.ingest(vec![event(1)], BEGIN_MS + 61_000).unwrap();
+    let records = check(&state, BEGIN_MS + 61_000);
+    assert_eq!(later.sequence, 6);
+    assert!(
+        matches!(&records[4], (5, Record::Answered(logged)) if logged.available_at_ms >= BEGIN_MS + 61_000)
+    );
 }
 
 /// Ends the thread that calls it.

@@ -46,7 +46,7 @@ pub(crate) fn expected(records: &[(u64, Record)], at_ms: i64) -> Vec<RequestFeat
                 table.upsert(upsert.id, upsert.available_at_ms, &upsert.values).unwrap();
                 None
             }
-            Record::Drawn(_) => None,
+            Record::Drawn(_) | Record::Answered(_) => None,
         })
         .collect();
     let mut driver = OnlineDriver::new(config().features, &Arc::new(tables), &wanted()).unwrap();

@@ -121,8 +121,8 @@ impl Keeper {
             tracing::warn!(%day, "the folder of a day was gone, and is written again from the log");
         }
         for (day, events) in archived.days {
-            let (rows, drawn) = (archived.rows, archived.drawn);
-            tracing::info!(%day, events, rows, drawn, "a day has become a folder");
+            let (rows, answers) = (archived.rows, archived.answers);
+            tracing::info!(%day, events, rows, answers, "a day has become a folder");
         }
         if let Some(keep) = *keep {
             let removed = eliverec_archive::keep_newest(logs, keep);

@@ -7,14 +7,15 @@ mod housekeeping;
 pub(crate) mod shared;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
 use eliverec_http::clock::Clock;
-use eliverec_http::{Engine, EngineConfig, Service, Tokens, server};
+use eliverec_http::{Code, Engine, EngineConfig, Problem, Service, Tokens, server};
+use eliverec_tables::events::layout::EXPERIMENTS_FILE;
 
 use super::{now_ms, print, read_text, tell};
 use config::ServeConfig;
@@ -33,6 +34,7 @@ requests (--follow, without --state). Both need a program built with `--features
 Examples:
   eliverec serve --bundle demo/bundle --state work/state
   eliverec serve --bundle demo/bundle --state work/state --listen 0.0.0.0:8088 --tokens tokens.toml --watch
+  eliverec serve --bundle demo/bundle --state work/state --experiments experiments.toml
   eliverec serve --bundle demo/bundle --state work/state --redis redis://127.0.0.1:6379
   eliverec serve --bundle demo/bundle --follow redis://127.0.0.1:6379 --listen 127.0.0.1:8089
   curl -s localhost:8088/v1/recommend -H 'content-type: application/json' -d '{\"user_id\": 1, \"context\": {\"hour\": 20}, \"k\": 5}'")]
@@ -76,6 +78,9 @@ pub(crate) struct Arguments {
     /// TOML file of limits, retrieval and state (docs/serving.md)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// TOML file of experiments: layers of buckets with bundles, quotas and utilities (docs/experiments.md)
+    #[arg(long, value_name = "FILE", conflicts_with = "follow")]
+    experiments: Option<PathBuf>,
     /// Whose clock counts: callers' moments act out another time, for simulations and tests
     #[arg(long, value_name = "WHOSE", default_value = "machine")]
     clock: WhoseClock,
@@ -117,15 +122,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         .with_writer(std::io::stderr)
         .init();
 
+    let in_state = || arguments.state.as_deref().map(|state| state.join("days"));
+    let logs = arguments.logs.clone().or_else(in_state);
     let engine_config = EngineConfig {
         bundle: arguments.bundle.clone(),
         retrieval: config.retrieval.clone(),
         cache_bytes: config.cache_mib << 20,
         impressions: config.impressions,
+        journal: logs.as_ref().map(|logs| logs.join(EXPERIMENTS_FILE)),
     };
     let prefix = arguments.prefix.as_str();
-    let in_state = || arguments.state.as_deref().map(|state| state.join("days"));
-    let logs = arguments.logs.clone().or_else(in_state);
     if let Some(logs) = &logs {
         // Before anything is made anywhere.
         eliverec_archive::check(logs)?;
@@ -152,6 +158,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         WhoseClock::Callers => Clock::callers(),
     };
     let service = Arc::new(Service::new(config.limits, tokens, clock, engine));
+    if service.engine.state().is_some() {
+        begin_experiments(&service, arguments.experiments.as_deref())?;
+    }
     let watched = arguments.watch.then(|| arguments.bundle.clone());
     let sharing = match &arguments.redis {
         Some(url) => shared::share(url, prefix, config.state.shared_records, &service)?,
@@ -208,6 +217,18 @@ fn begin_days(engine: &Engine, logs: PathBuf, keep: Option<usize>) -> anyhow::Re
         }
     }
     Ok(Days { logs, keep, held })
+}
+
+/// Puts the experiments of a file in service, or none, which ends those that ran before.
+fn begin_experiments(service: &Service, file: Option<&Path>) -> anyhow::Result<()> {
+    let refused = |problem: Problem| match problem.code {
+        Code::ExperimentsRefused => {
+            let (field, reason) = ("--experiments", problem.detail);
+            eliverec_http::Error::Setting { field, reason }.into()
+        }
+        _ => anyhow::anyhow!(problem.detail),
+    };
+    service.experiment(file).map(drop).map_err(refused)
 }
 
 /// Tells how the state was opened.

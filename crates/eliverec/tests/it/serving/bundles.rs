@@ -116,7 +116,7 @@ const BEFORE: u64 = 2;
 const TOLERANCE_KIB: u64 = 48 << 10;
 
 /// Files of bundles that the process has mapped; 0 where no file says it.
-fn mapped_files(server: &Server) -> usize {
+pub(super) fn mapped_files(server: &Server) -> usize {
     let maps = fs_err::read_to_string(format!("/proc/{}/maps", server.id())).unwrap_or_default();
     maps.lines().filter(|line| line.contains(".safetensors") || line.contains(".rows")).count()
 }

@@ -1,10 +1,14 @@
 //! Answers that count as shown: they are in the log before they are given, and feeds are made of them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Float64Type, UInt64Type};
 use eliverec_core::schema::Group;
 use eliverec_run::explained::{fields, plain_ids};
 use eliverec_tables::{FeedDirectory, Split};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
 use super::parity::{of_explanation, of_feed};
@@ -28,6 +32,28 @@ fn drawn_of(answer: &Value) -> Option<Value> {
     };
     let drawn: Vec<Value> = answer["channels"].as_array().unwrap().iter().filter_map(of).collect();
     (!drawn.is_empty()).then(|| drawn.into())
+}
+
+/// The same of the answers in a day's folder, by request.
+fn logged_drawn(folder: &Path) -> BTreeMap<u64, Value> {
+    let file = fs_err::File::open(folder.join("_answers.parquet")).unwrap().into_parts().0;
+    let mut found = BTreeMap::new();
+    for rows in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
+        let rows = rows.unwrap();
+        let column = |name: &str| rows.column_by_name(name).unwrap();
+        let requests = column("request_id").as_primitive::<UInt64Type>();
+        let (channels, chances) =
+            (column("channel_id").as_list::<i32>(), column("propensity").as_list::<i32>());
+        for (row, request) in requests.values().iter().enumerate() {
+            let (channels, chances) = (channels.value(row), chances.value(row));
+            let channels = channels.as_primitive::<UInt64Type>().values().iter();
+            let chances = chances.as_primitive::<Float64Type>().values().iter();
+            let one = |(id, chance)| json!({"channel_id": id, "propensity": chance});
+            assert!(column("layer").is_null(row), "there are no experiments");
+            found.insert(*request, channels.zip(chances).map(one).collect());
+        }
+    }
+    found
 }
 
 #[test]
@@ -87,12 +113,7 @@ fn feeds_are_made_of_what_was_answered() {
     server.end();
 
     // With what probability some were drawn is in the folder; it makes no feed.
-    let logged = fs_err::read_to_string(folder.join("_drawn.jsonl")).unwrap();
-    let logged = logged.lines().map(|line| {
-        let line: Value = serde_json::from_str(line).unwrap();
-        (line["request_id"].as_u64().unwrap(), line["channels"].clone())
-    });
-    assert_eq!(logged.collect::<BTreeMap<_, _>>(), drawn);
+    assert_eq!(logged_drawn(&folder), drawn);
     assert!(!drawn.is_empty());
 
     sandbox.succeed("samples --logs state/days --out again --below-threshold negative");

@@ -7,6 +7,8 @@ mod bundles;
 mod damage;
 mod days;
 mod directories;
+mod experiments;
+mod experiments_changed;
 mod full_disk;
 mod ids;
 mod impressions;
