@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use crate::id::Id;
 use crate::problem::{Code, Problem};
 use crate::served::Served;
-use crate::telemetry::Stages;
+use crate::stage::Stages;
 
 /// Channels with scores.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct Answer {
     pub(crate) served: Weak<Served>,
     /// By candidate of the feed.
     pub(crate) p_watch: Vec<f32>,
+    /// By channel of the answer: which candidate of the feed it is.
+    pub(crate) rows: Vec<usize>,
     /// What it took.
     pub(crate) stages: Stages,
 }
@@ -56,14 +58,14 @@ pub struct Scored {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct GivenBy {
     /// Its name.
-    source: &'static str,
+    pub source: &'static str,
     /// Place in its list, from 0.
-    rank: u32,
+    pub rank: u32,
     /// What it orders by.
-    score: f32,
+    pub score: f32,
     /// How likely it was to be drawn, of a source that draws.
     #[serde(skip_serializing_if = "Option::is_none")]
-    propensity: Option<f64>,
+    pub propensity: Option<f64>,
 }
 
 impl From<Given> for GivenBy {
@@ -98,29 +100,29 @@ impl Bundles {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Explanation {
     /// The request, as it was asked for.
-    request_id: Id,
+    pub request_id: Id,
     /// Who asked.
-    user_id: u64,
+    pub user_id: u64,
     /// The bundle that scored.
-    model: String,
+    pub model: String,
     /// The moment whose features were used, milliseconds since 1970 UTC.
-    at: i64,
+    pub at: i64,
     /// The record of the log after which the request stands.
-    log_position: u64,
+    pub log_position: u64,
     /// The largest difference between a probability as answered and as computed again, by the model's own forward.
-    largest_difference: f32,
+    pub largest_difference: f32,
     /// Features of the user and of the request's context.
     #[schema(value_type = Object)]
-    user: BTreeMap<String, String>,
+    pub user: BTreeMap<String, String>,
     /// By domain, `live` and `product`: the events that the model saw, oldest first, each with its share of the consistent intent.
     #[schema(value_type = Object)]
-    histories: BTreeMap<&'static str, Vec<explained::Event>>,
+    pub histories: BTreeMap<&'static str, Vec<explained::Event>>,
     /// All channels that were scored, in the order in which retrieval found them: features, probability, attention to the events.
     #[schema(value_type = Vec<Object>)]
-    candidates: Vec<explained::Candidate>,
+    pub candidates: Vec<explained::Candidate>,
     /// By channel answered, what found it.
     #[schema(value_type = Object)]
-    sources: BTreeMap<String, Vec<GivenBy>>,
+    pub sources: BTreeMap<String, Vec<GivenBy>>,
 }
 
 impl Answer {
@@ -140,25 +142,27 @@ impl Answer {
             let scores = served.scorer.score(&model.scoring(), batch, wanted, |_| ());
             (scores.tasks, scores.p_watch)
         };
-        let mut scored: Vec<Scored> = channels
+        let mut scored: Vec<(usize, Scored)> = channels
             .into_iter()
             .enumerate()
             .map(|(i, (channel_id, sources))| {
                 let tasks = tasks.iter().flatten().map(|task| task[i]).collect();
-                Scored { channel_id, p_watch: p_watch[i], tasks, sources }
+                (i, Scored { channel_id, p_watch: p_watch[i], tasks, sources })
             })
             .collect();
-        scored.sort_by(|a, b| b.p_watch.total_cmp(&a.p_watch));
+        scored.sort_by(|(_, a), (_, b)| b.p_watch.total_cmp(&a.p_watch));
         scored.truncate(k);
+        let (rows, channels) = scored.into_iter().unzip();
         Ok(Self {
             model: Arc::clone(&served.version),
             at_ms: stand.ts_ms,
             log_position: stand.position,
             tasks: Arc::clone(&served.tasks),
-            channels: scored,
+            channels,
             feed,
             served: Arc::downgrade(served),
             p_watch,
+            rows,
             stages: Stages::default(),
         })
     }

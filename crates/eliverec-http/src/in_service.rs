@@ -43,6 +43,12 @@ impl InService {
         Arc::clone(&self.now.load().active)
     }
 
+    /// The bundle that answers, and the one before.
+    pub(crate) fn both(&self) -> (Arc<Served>, Option<Arc<Served>>) {
+        let now = self.now.load();
+        (Arc::clone(&now.active), now.previous.clone())
+    }
+
     /// How callers write ids, as far as it is known.
     pub(crate) fn ids(&self) -> Arc<IdKinds> {
         Arc::clone(&self.now.load().ids)

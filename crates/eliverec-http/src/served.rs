@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
+use eliverec_core::matching::Matcher;
 use eliverec_core::{Batch, BatchBuilder, Dimensions, Feed};
 use eliverec_features::FeedBuilder;
 use eliverec_retrieval::fields::Fields;
@@ -38,6 +39,8 @@ pub(crate) struct Served {
     pub(crate) scorer: CandidateScorer,
     pub(crate) builder: FeedBuilder,
     pub(crate) retrieval: Retrieval,
+    /// The match features of its schema.
+    pub(crate) matchers: Vec<Matcher>,
     /// Sources that the bundle has no index for, and why.
     pub(crate) left_out: BTreeMap<&'static str, String>,
     fields: Fields,
@@ -149,6 +152,7 @@ impl Served {
             scorer,
             builder,
             retrieval,
+            matchers: schema.matchers(),
             left_out,
             fields,
             live: ArcSwapOption::empty(),

@@ -5,4 +5,5 @@ pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod rank;
+pub(crate) mod reports;
 pub(crate) mod tables;

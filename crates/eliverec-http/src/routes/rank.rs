@@ -252,6 +252,7 @@ async fn log(service: &Arc<Service>, asked: Asked, answer: Answer) -> Result<Ans
 fn keep(service: &Service, arrived: Instant, request_id: u64, mut answer: Answer) -> Arc<Answer> {
     answer.stages.took(Stage::Total, arrived.elapsed());
     service.telemetry.took(&answer.stages);
+    service.drift.add(&answer);
     let answer = Arc::new(answer);
     service.ledger.keep(request_id, Arc::clone(&answer));
     answer
