@@ -9,6 +9,10 @@ use serde_json::Value;
 /// Crate, and the crates of ours and heavy engines that it may depend on directly.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("eliverec-archive", &["eliverec-core", "eliverec-state", "eliverec-tables"]),
+    (
+        "eliverec-console",
+        &["eliverec-core", "eliverec-http", "eliverec-metrics", "eliverec-run", "axum"],
+    ),
     ("eliverec-core", &[]),
     ("eliverec-features", &["eliverec-core"]),
     (
@@ -92,6 +96,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "eliverec",
         &[
             "eliverec-archive",
+            "eliverec-console",
             "eliverec-core",
             "eliverec-features",
             "eliverec-http",
