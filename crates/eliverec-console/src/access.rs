@@ -127,7 +127,8 @@ fn is_loopback(headers: &HeaderMap) -> bool {
         _ => host,
     };
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|of| of.to_canonical().is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|of| of.to_canonical().is_loopback())
 }
 
 /// What a page may load and who may show it: scripts and styles of the service itself, none within a page, nobody's frame.
@@ -177,16 +178,15 @@ pub(crate) async fn signed_in(
 ) -> Response {
     let Some(visitor) = console.visitor(request.headers()) else {
         // A part of a page cannot show the form.
-        let is_part = request.headers().contains_key("hx-request")
-            || request.uri().path().ends_with(".json");
+        let is_part =
+            request.headers().contains_key("hx-request") || request.uri().path().ends_with(".json");
         if is_part || request.method() != Method::GET {
             let problem = Problem::new(Code::Unauthenticated, "sign in again");
             return (problem.code.status(), problem.detail).into_response();
         }
         let to = request.uri().path_and_query().map_or("/console", |of| of.as_str());
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("to", to)
-            .finish();
+        let query =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("to", to).finish();
         return Redirect::to(&format!("/console/sign-in?{query}")).into_response();
     };
     request.extensions_mut().insert(visitor);

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::FormRejection;
-use axum::extract::{Query, State};
+use axum::Extension;
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::{Extension, Form};
+use eliverec_http::Problem;
 use eliverec_http::reports::BundleReport;
-use eliverec_http::{Code, Problem};
 use eliverec_metrics::report::metric;
 use eliverec_metrics::{Metric, Report};
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::access::{Console, Visitor};
+use crate::given::{Asked, Sent};
 use crate::layout::{self, BUNDLES, pairs, scrolling};
 use crate::written::moment;
 
@@ -50,7 +50,7 @@ enum Done {
 pub(crate) async fn page(
     State(console): State<Arc<Console>>,
     Extension(visitor): Extension<Visitor>,
-    Query(told): Query<Told>,
+    Asked(told): Asked<Told>,
 ) -> Response {
     let done = told.done.map(|done| match done {
         Done::Activated => "It was verified and answers from now on:",
@@ -172,7 +172,10 @@ fn card(bundle: &BundleReport) -> Markup {
     ];
     facts.extend(bundle.other_feeds.clone().map(|other| ("other than it was trained on", other)));
     if let Some(metrics) = &bundle.metrics {
-        facts.push(("measured on", format!("{} requests of the split {}", metrics.feeds, metrics.split)));
+        facts.push((
+            "measured on",
+            format!("{} requests of the split {}", metrics.feeds, metrics.split),
+        ));
         let change = metrics.auc_change().map(|change| format!("{change:+.1e}"));
         facts.extend(change.map(|change| ("AUC by fewer bits", change)));
     }
@@ -205,12 +208,8 @@ pub(crate) struct Activation {
 pub(crate) async fn activate(
     State(console): State<Arc<Console>>,
     Extension(visitor): Extension<Visitor>,
-    given: Result<Form<Activation>, FormRejection>,
+    Sent(Activation { path }): Sent<Activation>,
 ) -> Response {
-    let Ok(Form(Activation { path })) = given else {
-        let problem = Problem::new(Code::Malformed, "the form could not be read; send it again");
-        return layout::refused(Some(&visitor), &problem);
-    };
     match console.service.put_in_service(path.trim().into()).await {
         Ok(_) => Redirect::to("/console/bundles?done=activated").into_response(),
         Err(problem) => shown(&console, &visitor, None, Some(&problem)),

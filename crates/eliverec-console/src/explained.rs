@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use eliverec_http::answer::{Explanation, GivenBy};
 use eliverec_run::explained::{Candidate, Event};
@@ -13,6 +13,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::access::{Console, Visitor};
+use crate::given::Asked;
 use crate::lanes::{Looks, Mark, Palette, lane, oldest};
 use crate::layout::{self, BUNDLES, REQUESTS, pairs, scrolling};
 use crate::written::{age, moment, number, percent};
@@ -37,7 +38,7 @@ const DOMAINS: [(&str, &str, &str); 2] = [
 pub(crate) async fn page(
     State(console): State<Arc<Console>>,
     Extension(visitor): Extension<Visitor>,
-    Query(which): Query<Which>,
+    Asked(which): Asked<Which>,
 ) -> Response {
     let explanation = match console.service.explain(which.id.trim(), None).await {
         Ok(explanation) => explanation,

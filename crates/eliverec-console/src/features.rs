@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use eliverec_core::schema::Group;
 use eliverec_http::drift::{DriftReport, Moved};
@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::access::{Console, Visitor};
 use crate::explained::histories;
+use crate::given::Asked;
 use crate::layout::{self, FEATURES, pairs, scrolling};
 use crate::requests::name;
 use crate::written::{age, moment, number};
@@ -31,7 +32,7 @@ pub(crate) struct Whose {
 pub(crate) async fn page(
     State(console): State<Arc<Console>>,
     Extension(visitor): Extension<Visitor>,
-    Query(whose): Query<Whose>,
+    Asked(whose): Asked<Whose>,
 ) -> Response {
     let service = &console.service;
     let found = match known(service, &whose).await {

@@ -31,7 +31,12 @@ const PAGES: [&Page; 5] = [&TRAFFIC, &REQUESTS, &BUNDLES, &FEATURES, &RETRIEVAL]
 const HTMX: &str = r#"{"includeIndicatorStyles":false,"allowEval":false,"historyEnabled":false}"#;
 
 /// A whole page; `here` is the one that it belongs to.
-pub(crate) fn page(visitor: Option<&Visitor>, here: &Page, title: &str, body: Markup) -> Html<String> {
+pub(crate) fn page(
+    visitor: Option<&Visitor>,
+    here: &Page,
+    title: &str,
+    body: Markup,
+) -> Html<String> {
     let page = html! {
         (DOCTYPE)
         html lang="en" {

@@ -3,13 +3,14 @@
 //! - [`access`]: who may see and change what: signing in, other sites kept out.
 //! - [`layout`]: what all pages have around them, the list of pages; [`written`]: moments and numbers as people read them.
 //! - [`traffic`], [`requests`], [`explained`], [`bundles`], [`features`], [`retrieval`]: a page each; [`lanes`]: histories over time.
-//! - [`assets`]: scripts and styles, which come from the program itself.
+//! - [`given`]: addresses and forms, read; [`assets`]: scripts and styles, which come from the program itself.
 
 mod access;
 mod assets;
 mod bundles;
 mod explained;
 mod features;
+mod given;
 mod lanes;
 mod layout;
 mod requests;

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Form;
-use axum::extract::rejection::FormRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use eliverec_http::{Code, Problem, Scope};
@@ -13,6 +11,7 @@ use maud::html;
 use serde::Deserialize;
 
 use crate::access::{Console, clear_cookie, set_cookie};
+use crate::given::{Asked, Sent};
 use crate::layout::{self, TRAFFIC};
 
 /// Where to go then.
@@ -25,7 +24,8 @@ pub(crate) struct Then {
 impl Then {
     /// A page of the console, whatever was given.
     fn address(&self) -> &str {
-        let is_page = self.to.starts_with("/console") && self.to.bytes().all(|of| of.is_ascii_graphic());
+        let is_page =
+            self.to.starts_with("/console") && self.to.bytes().all(|of| of.is_ascii_graphic());
         if is_page { &self.to } else { TRAFFIC.path }
     }
 }
@@ -39,7 +39,7 @@ pub(crate) struct Given {
 }
 
 /// The form.
-pub(crate) async fn page(Query(then): Query<Then>) -> Html<String> {
+pub(crate) async fn page(Asked(then): Asked<Then>) -> Html<String> {
     form(&then, None)
 }
 
@@ -62,12 +62,8 @@ fn form(then: &Then, refused: Option<&Problem>) -> Html<String> {
 pub(crate) async fn enter(
     State(console): State<Arc<Console>>,
     headers: HeaderMap,
-    given: Result<Form<Given>, FormRejection>,
+    Sent(Given { token, then }): Sent<Given>,
 ) -> Response {
-    let Ok(Form(Given { token, then })) = given else {
-        let problem = Problem::new(Code::Malformed, "the form could not be read; send it again");
-        return layout::refused(None, &problem);
-    };
     if console.service.tokens.is_empty() {
         return Redirect::to(then.address()).into_response();
     }

@@ -31,7 +31,11 @@ pub(crate) fn number(x: f64) -> String {
 
 /// A share as percent.
 pub(crate) fn percent(share: f64) -> String {
-    if share > 0.0 && share < 0.1 { format!("{:.1} %", share * 1e2) } else { format!("{:.0} %", share * 1e2) }
+    if share > 0.0 && share < 0.1 {
+        format!("{:.1} %", share * 1e2)
+    } else {
+        format!("{:.0} %", share * 1e2)
+    }
 }
 
 #[cfg(test)]

@@ -140,8 +140,7 @@ pub fn each_dense(
         each(match_key(&of.name), &mut chosen(&counts, rows).map(Matcher::transform));
     }
     for group in Group::ALL {
-        let is_of_candidates =
-            matches!(group, Group::Candidate | Group::Target | Group::Dynamic);
+        let is_of_candidates = matches!(group, Group::Candidate | Group::Target | Group::Dynamic);
         let rows = rows.filter(|_| is_of_candidates);
         for (field, column) in schema.fields(group).iter().zip(feed.columns(group)) {
             if let (Kind::Dense { transform }, Column::Numbers(numbers)) = (&field.kind, column) {

@@ -127,9 +127,7 @@ impl Taken {
     fn merge(&mut self, other: &Self) {
         self.answers += other.answers;
         self.left_out += other.left_out;
-        for (to, of) in
-            [(&mut self.features, &other.features), (&mut self.scores, &other.scores)]
-        {
+        for (to, of) in [(&mut self.features, &other.features), (&mut self.scores, &other.scores)] {
             for (name, running) in of {
                 to.entry(name.clone()).or_default().merge(running);
             }
@@ -169,13 +167,12 @@ impl Drift {
         });
         let bundle = &served.bundle;
         let dense = &bundle.model.normalization.dense;
-        let features = dense.iter().map(|(name, trained)| {
-            Moved::of(name, *trained, sum.features.get(name))
-        });
+        let features =
+            dense.iter().map(|(name, trained)| Moved::of(name, *trained, sum.features.get(name)));
         let outputs = std::iter::once(P_WATCH).chain(served.tasks.iter().map(String::as_str));
-        let scores = outputs.zip(&bundle.golden_scores).map(|(name, golden)| {
-            Moved::of(name, *golden, sum.scores.get(name))
-        });
+        let scores = outputs
+            .zip(&bundle.golden_scores)
+            .map(|(name, golden)| Moved::of(name, *golden, sum.scores.get(name)));
         DriftReport {
             model: served.version.to_string(),
             answers: sum.answers,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use eliverec_core::schema::Group;
 use eliverec_core::{Feed, Schema};
-use eliverec_features::registry::{FEATURES, Fold};
 use eliverec_features::Snapshot;
+use eliverec_features::registry::{FEATURES, Fold};
 use eliverec_models::fast::Wanted;
 use eliverec_run::explained::{self, plain_ids};
 use serde::Serialize;

@@ -80,7 +80,8 @@ mod tests {
         for at in [0, 4, 7, 12, 14] {
             ring.change(seconds(at), |count| *count += 1);
         }
-        let all = |at| ring.read(seconds(at), |buckets| buckets.iter().copied().collect::<Vec<_>>());
+        let all =
+            |at| ring.read(seconds(at), |buckets| buckets.iter().copied().collect::<Vec<_>>());
         assert_eq!(all(14), [(0, 2), (1, 1), (2, 2)]);
         assert_eq!(all(15), [(1, 1), (2, 2)]);
         // A thread that was late counts with the newest.

@@ -124,7 +124,8 @@ pub struct LastMinute {
 impl Traffic {
     /// An answer of a call.
     pub(crate) fn answered(&self, call: &str, status: u16) {
-        let call = CALLS.into_iter().find(|of| *of == call).filter(|_| (200..300).contains(&status));
+        let call =
+            CALLS.into_iter().find(|of| *of == call).filter(|_| (200..300).contains(&status));
         if let Some(call) = call {
             self.change(|bucket| *bucket.answers.entry(call).or_default() += 1);
         }

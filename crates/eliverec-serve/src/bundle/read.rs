@@ -79,9 +79,7 @@ impl Bundle {
         let metrics = metrics.map_err(|e| refused(METRICS_FILE, format!("does not parse: {e}")))?;
         let golden =
             Golden::from_bytes(&model.schema, model.has_tasks(), files.needed(GOLDEN_FILE)?)
-                .and_then(|golden| {
-                    golden.check(&model, manifest.golden.tolerance).map(|()| golden)
-                })
+                .and_then(|golden| golden.check(&model, manifest.golden.tolerance).map(|()| golden))
                 .map_err(|reason| refused(GOLDEN_FILE, reason))?;
         let (dimensions, path) = (dimensions.map(Arc::new), path.into());
         let golden_scores = golden.moments();
