@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use eliverec_http::{Code, Holder, Problem, Scope, Service};
 
 use crate::layout;
+use crate::visitor::Visitor;
 
 /// What the pages of one service share.
 #[derive(Debug)]
@@ -35,15 +36,6 @@ impl Console {
         let may_change = holder.scopes.contains(&Scope::Admin);
         Some(Visitor { name: Some(holder.name), may_change })
     }
-}
-
-/// Who looks at a page.
-#[derive(Clone, Debug)]
-pub(crate) struct Visitor {
-    /// The token's name; `None` where there are no tokens.
-    pub(crate) name: Option<String>,
-    /// Whether bundles may be changed.
-    pub(crate) may_change: bool,
 }
 
 /// The name of the cookie.

@@ -12,9 +12,10 @@ use eliverec_metrics::{Metric, Report};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use crate::access::{Console, Visitor};
+use crate::access::Console;
 use crate::given::{Asked, Sent};
 use crate::layout::{self, BUNDLES, pairs, scrolling};
+use crate::visitor::Visitor;
 use crate::written::moment;
 
 /// Metrics that are compared, and which way is better.

@@ -12,10 +12,11 @@ use eliverec_run::explained::{Candidate, Event};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use crate::access::{Console, Visitor};
+use crate::access::Console;
 use crate::given::Asked;
 use crate::lanes::{Looks, Mark, Palette, lane, oldest};
 use crate::layout::{self, BUNDLES, REQUESTS, pairs, scrolling};
+use crate::visitor::Visitor;
 use crate::written::{age, moment, number, percent};
 
 /// Which request, and which of its channels is looked at: the first if none is named.

@@ -12,11 +12,12 @@ use eliverec_http::{Problem, Service};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use crate::access::{Console, Visitor};
+use crate::access::Console;
 use crate::explained::histories;
 use crate::given::Asked;
 use crate::layout::{self, FEATURES, pairs, scrolling};
 use crate::requests::name;
+use crate::visitor::Visitor;
 use crate::written::{age, moment, number};
 
 /// Whose state is looked at.
@@ -153,12 +154,11 @@ fn moved(title: &str, all: &[Moved]) -> Markup {
 
 /// A shift as a bar from the middle, to 2 standard deviations.
 fn arrow(shift: Option<f32>) -> Markup {
-    let half = 40.0;
-    let length = shift.map_or(0.0, |shift| shift.clamp(-2.0, 2.0) / 2.0 * half);
+    let end = 40.0 + 20.0 * shift.unwrap_or_default().clamp(-2.0, 2.0);
     html! {
-        svg.shift width=(2.0 * half) height="12" aria-hidden="true" {
-            line.base x1=(half) x2=(half) y1="0" y2="12" {}
-            line.moved x1=(half) x2=(format!("{:.1}", half + length)) y1="6" y2="6" {}
+        svg.shift width="80" height="12" aria-hidden="true" {
+            line.base x1="40" x2="40" y1="0" y2="12" {}
+            line.moved x1="40" x2=(format!("{end:.1}")) y1="6" y2="6" {}
         }
     }
 }

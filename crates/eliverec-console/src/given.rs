@@ -8,8 +8,8 @@ use axum::{Form, RequestExt};
 use eliverec_http::{Code, Problem};
 use serde::de::DeserializeOwned;
 
-use crate::access::Visitor;
 use crate::layout;
+use crate::visitor::Visitor;
 
 /// The parameters behind `?`.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use axum::response::{Html, IntoResponse, Response};
 use eliverec_http::{Code, Problem};
 use maud::{DOCTYPE, Markup, html};
 
-use crate::access::Visitor;
 use crate::assets;
+use crate::visitor::Visitor;
 
 /// A page that others lead to.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The console: pages of a service for people, made on the server. They show what the calls of the service say, by the same functions.
 //!
-//! - [`access`]: who may see and change what: signing in, other sites kept out.
+//! - [`access`]: who may see and change what: signing in, other sites kept out; [`visitor`].
 //! - [`layout`]: what all pages have around them, the list of pages; [`written`]: moments and numbers as people read them.
 //! - [`traffic`], [`requests`], [`explained`], [`bundles`], [`features`], [`retrieval`]: a page each; [`lanes`]: histories over time.
 //! - [`given`]: addresses and forms, read; [`assets`]: scripts and styles, which come from the program itself.
@@ -17,6 +17,7 @@ mod requests;
 mod retrieval;
 mod sign_in;
 mod traffic;
+mod visitor;
 mod written;
 
 use std::sync::Arc;

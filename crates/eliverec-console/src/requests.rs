@@ -9,8 +9,9 @@ use eliverec_http::reports::RecentRequest;
 use eliverec_http::wire::Id;
 use maud::{Markup, html};
 
-use crate::access::{Console, Visitor};
+use crate::access::Console;
 use crate::layout::{self, REQUESTS, scrolling};
+use crate::visitor::Visitor;
 use crate::written::{age, number};
 
 /// Requests on the page.

@@ -8,8 +8,9 @@ use axum::response::Html;
 use eliverec_http::overlap::{SourceReport, SourcesReport};
 use maud::{Markup, html};
 
-use crate::access::{Console, Visitor};
+use crate::access::Console;
 use crate::layout::{self, RETRIEVAL, scrolling};
+use crate::visitor::Visitor;
 use crate::written::{number, percent};
 
 /// The page.

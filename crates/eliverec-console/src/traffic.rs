@@ -8,8 +8,9 @@ use axum::{Extension, Json};
 use eliverec_http::traffic::TrafficReport;
 use maud::{Markup, html};
 
-use crate::access::{Console, Visitor};
+use crate::access::Console;
 use crate::layout::{self, BUNDLES, REQUESTS, TRAFFIC};
+use crate::visitor::Visitor;
 use crate::written::{age, number};
 
 /// The numbers that curves are drawn of: what `GET /v1/traffic` says.
