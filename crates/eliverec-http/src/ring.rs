@@ -19,16 +19,6 @@ impl<T: Default> Ring<T> {
         Self { began: Instant::now(), width, most, buckets: Mutex::default() }
     }
 
-    /// How long a bucket is.
-    pub(crate) const fn width(&self) -> Duration {
-        self.width
-    }
-
-    /// How many buckets there is room for.
-    pub(crate) const fn most(&self) -> usize {
-        self.most
-    }
-
     /// Since the ring began.
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()

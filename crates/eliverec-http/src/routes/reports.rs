@@ -17,7 +17,6 @@ use crate::problem::{Problem, ProblemBody};
 use crate::reports::{BundleReport, RecentRequest};
 use crate::service::Service;
 use crate::traffic::TrafficReport;
-use crate::wire::Id;
 
 /// How many requests are told if nobody says.
 const REQUESTS: usize = 50;
