@@ -23,11 +23,11 @@
     return {
       width,
       height: 200,
-      scales: { x: { time: false, range: [-SECONDS, 0] }, y: { range: (chart, least, most) => [0, most > 0 ? most * 1.1 : 1] } },
+      scales: { x: { time: false, range: [-SECONDS, SECONDS / 60] }, y: { range: (chart, least, most) => [0, most > 0 ? most * 1.1 : 1] } },
       axes: [{ ...axis, values: (chart, all) => all.map(ago), incrs: [60, 180, 300] }, { ...axis, size: 60 }],
       cursor: { show: false },
       legend: { live: false },
-      series: [{ label: "time" }, ...names.map((label, i) => ({ label, stroke: colour(`--c${i % 8}`), width: 2, points: { size: 4 } }))],
+      series: [{ label: "time" }, ...names.map((label, i) => ({ label, stroke: colour(`--c${i % 8}`), width: 2, points: { size: 5, show: (chart, place) => chart.data[place].filter((x) => x !== null).length <= 30 } }))],
     };
   };
 

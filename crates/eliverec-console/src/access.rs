@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -37,6 +38,9 @@ impl Console {
         Some(Visitor { name: Some(holder.name), may_change })
     }
 }
+
+/// What the curves of the first page are drawn of.
+pub(crate) const TRAFFIC_REPORT: &str = "/console/traffic.json";
 
 /// The name of the cookie.
 const COOKIE: &str = "eliverec_console";
@@ -97,8 +101,8 @@ pub(crate) fn clear_cookie() -> String {
 
 fn cookie(headers: &HeaderMap) -> Option<String> {
     let all = headers.get_all(header::COOKIE).into_iter().filter_map(|of| of.to_str().ok());
-    let pairs = all.flat_map(|of| of.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.into_iter().find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
+    let mut pairs = all.flat_map(|of| of.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
 }
 
 /// Whether the request comes from a page of this very service: browsers say so, and scripts of other sites cannot.
@@ -171,12 +175,12 @@ pub(crate) async fn signed_in(
     let Some(visitor) = console.visitor(request.headers()) else {
         // A part of a page cannot show the form.
         let is_part =
-            request.headers().contains_key("hx-request") || request.uri().path().ends_with(".json");
+            request.headers().contains_key("hx-request") || request.uri().path() == TRAFFIC_REPORT;
         if is_part || request.method() != Method::GET {
             let problem = Problem::new(Code::Unauthenticated, "sign in again");
             return (problem.code.status(), problem.detail).into_response();
         }
-        let to = request.uri().path_and_query().map_or("/console", |of| of.as_str());
+        let to = request.uri().path_and_query().map_or("/console", PathAndQuery::as_str);
         let query =
             url::form_urlencoded::Serializer::new(String::new()).append_pair("to", to).finish();
         return Redirect::to(&format!("/console/sign-in?{query}")).into_response();

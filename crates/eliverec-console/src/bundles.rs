@@ -101,8 +101,9 @@ fn verdict(active: Option<&BundleReport>, previous: Option<&BundleReport>) -> Ma
     let text = match difference(active, previous) {
         Ok((first, change, on)) => html! {
             "Offline, on the same " (on) ": " (first.title) " of " code { (active.version) } " is "
-            strong { (format!("{:.4}", change.abs())) (if change >= 0.0 { " higher" } else { " lower" }) }
-            " than that of " code { (previous.version) } ". That is one number on logged requests, without an interval. "
+            @if rounded(change) == 0.0 { strong { "the same" } " to four digits as" }
+            @else { strong { (format!("{:.4}", change.abs())) (if change > 0.0 { " higher" } else { " lower" }) } " than" }
+            " that of " code { (previous.version) } ". That is one number on logged requests, without an interval. "
             "What users do with either, only an experiment tells."
         },
         Err(reason) => html! { "Offline metrics of the two do not compare: " (reason) "." },
@@ -154,9 +155,17 @@ fn metrics(bundles: &[BundleReport]) -> Markup {
     } }
 }
 
+/// A metric as it is printed: what cannot be seen makes no difference.
+fn rounded(x: f64) -> f64 {
+    (x * 1e4).round()
+}
+
 /// Whether a value is better than all others.
 fn is_best(values: &[Option<f64>], i: usize, better: Better) -> bool {
-    let is_better = |a: f64, b: f64| if better == Better::Higher { a > b } else { a < b };
+    let is_better = |a: f64, b: f64| {
+        let [a, b] = [a, b].map(rounded);
+        if better == Better::Higher { a > b } else { a < b }
+    };
     let others = || values.iter().enumerate().filter(|(j, _)| *j != i);
     let Some(own) = values[i] else { return false };
     others().count() > 0 && others().all(|(_, of)| of.is_some_and(|of| is_better(own, of)))
@@ -177,7 +186,7 @@ fn card(bundle: &BundleReport) -> Markup {
             "measured on",
             format!("{} requests of the split {}", metrics.feeds, metrics.split),
         ));
-        let change = metrics.auc_change().map(|change| format!("{change:+.1e}"));
+        let change = metrics.auc_change().map(|change| format!("{change:+.5}"));
         facts.extend(change.map(|change| ("AUC by fewer bits", change)));
     }
     let title = if bundle.role == "active" { "In service" } else { "Before" };
@@ -238,7 +247,7 @@ mod tests {
         assert!(is_best(&[high, low], 0, Better::Higher));
         assert!(!is_best(&[high, low], 1, Better::Higher));
         assert!(is_best(&[high, low], 1, Better::Lower));
-        assert!(!is_best(&[high, high], 0, Better::Higher), "a tie");
+        assert!(!is_best(&[high, Some(0.599_99)], 0, Better::Higher), "a tie as printed");
         assert!(!is_best(&[high], 0, Better::Higher), "nothing to compare with");
         assert!(!is_best(&[high, None], 0, Better::Higher));
     }

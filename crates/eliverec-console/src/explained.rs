@@ -89,7 +89,6 @@ impl<'a> View<'a> {
             self.ranked.iter().position(|of| channel_of(&of.fields) == channel)
         });
         let place = place.unwrap_or(0);
-        let mut palette = Palette::default();
         html! {
             p {
                 "Bundle " a href=(BUNDLES.path) { code { (model) } } " answered user "
@@ -97,10 +96,13 @@ impl<'a> View<'a> {
                 (sources.len()) " of " (self.ranked.len()) " channels that it scored."
             }
             @if let Some(chosen) = self.ranked.get(place) {
+                // The channel's own category has the first colour.
+                @let own = self.category(0, &chosen.fields);
+                @let palette = palette(own, &self.explanation.histories, self.categories);
                 section #why { (self.why(chosen, place)) }
-                section #looks { (self.looks(chosen, &mut palette)) }
+                section #looks { (self.looks(chosen, &palette)) }
                 h2 { "All channels" }
-                (scrolling("Channels", self.table(id, place, &mut palette)))
+                (scrolling("Channels", self.table(id, place, &palette)))
                 (self.left_out())
                 details { summary { "What was known of this channel" }
                     (pairs(chosen.fields.iter().map(|(name, value)| (name.as_str(), value.clone())))) }
@@ -162,20 +164,8 @@ impl<'a> View<'a> {
     }
 
     /// Both histories, with what the model looked at for a channel.
-    fn looks(&self, chosen: &Candidate, palette: &mut Palette) -> Markup {
-        // The channel's own category has the first colour.
-        palette.class(self.category(0, &chosen.fields));
-        let marks = DOMAINS.map(|(domain, ..)| {
-            let events = self.explanation.histories.get(domain).into_iter().flatten();
-            let group = usize::from(domain == "product");
-            let mark = |event: &Event| Mark {
-                age_s: event.age_s,
-                colour: palette.class(self.category(group, &event.fields)),
-                intent: event.intent,
-                words: lines(&event.fields),
-            };
-            events.map(mark).collect::<Vec<_>>()
-        });
+    fn looks(&self, chosen: &Candidate, palette: &Palette) -> Markup {
+        let marks = marks(&self.explanation.histories, palette, self.categories);
         let oldest_s = oldest(&[&marks[0], &marks[1]]);
         html! {
             h2 { "What the model looked at" }
@@ -191,11 +181,11 @@ impl<'a> View<'a> {
         }
     }
 
-    fn table(&self, id: &str, place: usize, palette: &mut Palette) -> Markup {
+    fn table(&self, id: &str, place: usize, palette: &Palette) -> Markup {
         let answered = self.explanation.sources.len();
         let shown = self.ranked.iter().take(answered + MORE).enumerate();
         html! { table {
-            thead { tr { th { "place" } th { "channel" } th { "p(watch)" } th { "found by" } th { "answered" } } }
+            thead { tr { th { "place" } th { "channel" } th { "p(watch)" } th.text { "found by" } th { "answered" } } }
             tbody { @for (i, of) in shown {
                 @let channel = channel_of(&of.fields);
                 @let sources = self.sources(channel);
@@ -206,7 +196,7 @@ impl<'a> View<'a> {
                         a href=(address(id, channel)) { (channel) }
                     }
                     td { (number(f64::from(of.probability))) }
-                    td { @if let Some(given) = sources { (found_by(given)) } }
+                    td.text { @if let Some(given) = sources { (found_by(given)) } }
                     td { (if sources.is_some() { "yes" } else { "no" }) }
                 }
             } }
@@ -238,33 +228,54 @@ fn found_by(given: &[GivenBy]) -> String {
 
 /// The id that an event is about.
 fn id_of(event: &Event) -> &str {
-    let ids = ["channel_id", "product_id"].into_iter();
-    ids.filter_map(|name| event.fields.get(name)).next().map_or("", String::as_str)
+    let mut ids = ["channel_id", "product_id"].into_iter();
+    ids.find_map(|name| event.fields.get(name)).map_or("", String::as_str)
 }
 
 fn lines(fields: &BTreeMap<String, String>) -> String {
     fields.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join("\n")
 }
 
-/// A user's histories now, as lanes without attention.
-pub(crate) fn histories(
-    histories: &BTreeMap<&'static str, Vec<Event>>,
-    categories: Option<&[String; 2]>,
-) -> Markup {
-    let mut palette = Palette::default();
-    let marks = DOMAINS.map(|(domain, ..)| {
-        let group = usize::from(domain == "product");
-        let mark = |event: &Event| {
-            let category = categories.and_then(|names| event.fields.get(&names[group]));
-            Mark {
-                age_s: event.age_s,
-                colour: palette.class(category.map(String::as_str)),
-                intent: None,
-                words: lines(&event.fields),
-            }
-        };
-        histories.get(domain).into_iter().flatten().map(mark).collect::<Vec<_>>()
+/// By domain.
+type Histories = BTreeMap<&'static str, Vec<Event>>;
+
+/// The field of a domain's events that says what they are about.
+fn category_field<'a>(domain: &str, categories: Option<&'a [String; 2]>) -> Option<&'a String> {
+    categories.map(|names| &names[usize::from(domain == "product")])
+}
+
+/// The colours of what the events of both histories are about.
+fn palette(own: Option<&str>, histories: &Histories, categories: Option<&[String; 2]>) -> Palette {
+    let all = histories.iter().flat_map(|(domain, events)| {
+        let field = category_field(domain, categories);
+        events.iter().filter_map(move |event| event.fields.get(field?).map(String::as_str))
     });
+    Palette::new(own, all)
+}
+
+/// The events of both histories as marks of their lanes.
+fn marks(
+    histories: &Histories,
+    palette: &Palette,
+    categories: Option<&[String; 2]>,
+) -> [Vec<Mark>; 2] {
+    DOMAINS.map(|(domain, ..)| {
+        let field = category_field(domain, categories);
+        let mark = |event: &Event| Mark {
+            age_s: event.age_s,
+            colour: palette
+                .class(field.and_then(|field| event.fields.get(field)).map(String::as_str)),
+            intent: event.intent,
+            words: lines(&event.fields),
+        };
+        histories.get(domain).into_iter().flatten().map(mark).collect()
+    })
+}
+
+/// A user's histories now, as lanes without attention.
+pub(crate) fn histories(histories: &Histories, categories: Option<&[String; 2]>) -> Markup {
+    let palette = palette(None, histories, categories);
+    let marks = marks(histories, &palette, categories);
     let oldest_s = oldest(&[&marks[0], &marks[1]]);
     html! {
         @if categories.is_some() && !marks.iter().all(Vec::is_empty) { (palette.legend("Category")) }

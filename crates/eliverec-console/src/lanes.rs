@@ -7,36 +7,46 @@ use maud::{Markup, html};
 
 use crate::written::age;
 
-/// Colours that there are; categories beyond them share the last.
+/// Colours that there are; categories beyond them are grey.
 const COLOURS: usize = 8;
 
-/// A colour for each category, in the order in which they are met.
+/// The categories that have a colour, in the order of the colours.
 #[derive(Debug, Default)]
-pub(crate) struct Palette(BTreeMap<String, usize>);
+pub(crate) struct Palette {
+    known: Vec<String>,
+    has_others: bool,
+}
 
 impl Palette {
-    /// The class of a category's colour; of what has none, grey.
-    pub(crate) fn class(&mut self, category: Option<&str>) -> String {
-        let Some(category) = category else { return "none".into() };
-        let next = self.0.len();
-        let place = *self.0.entry(category.into()).or_insert(next);
-        Self::of(place)
+    /// Colours for the most frequent of some categories, `own` before all.
+    pub(crate) fn new<'a>(own: Option<&'a str>, all: impl Iterator<Item = &'a str>) -> Self {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        all.for_each(|category| *counts.entry(category).or_default() += 1);
+        if let Some(own) = own {
+            counts.insert(own, usize::MAX);
+        }
+        let mut sorted: Vec<(&str, usize)> = counts.into_iter().collect();
+        sorted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let has_others = sorted.len() > COLOURS;
+        sorted.truncate(COLOURS);
+        Self { known: sorted.into_iter().map(|(name, _)| name.to_owned()).collect(), has_others }
     }
 
-    fn of(place: usize) -> String {
-        if place < COLOURS { format!("c{place}") } else { "none".into() }
+    /// The class of a category's colour.
+    pub(crate) fn class(&self, category: Option<&str>) -> String {
+        let place = category.and_then(|name| self.known.iter().position(|known| known == name));
+        place.map_or_else(|| "none".into(), |place| format!("c{place}"))
     }
 
     /// Which colour is which category.
     pub(crate) fn legend(&self, what: &str) -> Markup {
-        let mut known: Vec<(&String, usize)> =
-            self.0.iter().map(|(name, place)| (name, *place)).filter(|of| of.1 < COLOURS).collect();
-        known.sort_by_key(|(_, place)| *place);
         html! {
             p.legend {
                 (what) ": "
-                @for (name, place) in known { span { span class={ "swatch " (Self::of(place)) } {} (name) } " " }
-                @if self.0.len() > COLOURS { span { span.swatch.none {} "others" } }
+                @for (place, name) in self.known.iter().enumerate() {
+                    span { span class={ "swatch c" (place) } {} (name) } " "
+                }
+                @if self.has_others { span { span.swatch.none {} "others" } }
             }
         }
     }
@@ -172,14 +182,15 @@ mod tests {
     }
 
     #[test]
-    fn categories_keep_their_colours() {
-        let mut palette = Palette::default();
-        let classes: Vec<String> =
-            ["7", "3", "7"].map(|category| palette.class(Some(category))).into();
-        assert_eq!(classes, ["c0", "c1", "c0"]);
+    fn the_most_frequent_categories_have_colours() {
+        let palette = Palette::new(Some("9"), ["7", "3", "7"].into_iter());
+        let class = |category| palette.class(Some(category));
+        assert_eq!(["9", "7", "3", "5"].map(class), ["c0", "c1", "c2", "none"]);
         assert_eq!(palette.class(None), "none");
-        (10..20).for_each(|n| drop(palette.class(Some(&n.to_string()))));
-        assert_eq!(palette.class(Some("19")), "none");
+        assert!(!palette.legend("Category").into_string().contains("others"));
+        let many: Vec<String> = (10..20).map(|n| n.to_string()).collect();
+        let palette = Palette::new(None, many.iter().map(String::as_str));
+        assert_eq!([palette.class(Some("17")), palette.class(Some("18"))], ["c7", "none"]);
         assert!(palette.legend("Category").into_string().contains("others"));
     }
 }

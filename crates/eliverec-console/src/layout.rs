@@ -106,5 +106,5 @@ pub(crate) fn scrolling(name: &str, inside: Markup) -> Markup {
 
 /// Names and values, one under the other.
 pub(crate) fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Markup {
-    html! { dl { @for (name, value) in pairs { div { dt { (name) } dd { (value) } } } } }
+    html! { dl { @for (name, value) in pairs { div { dt { (name) } dd { (if value.is_empty() { "–" } else { value.as_str() }) } } } } }
 }

@@ -1,9 +1,9 @@
 //! The console: pages of a service for people, made on the server. They show what the calls of the service say, by the same functions.
 //!
-//! - [`access`]: who may see and change what: signing in, other sites kept out; [`visitor`].
-//! - [`layout`]: what all pages have around them, the list of pages; [`written`]: moments and numbers as people read them.
-//! - [`traffic`], [`requests`], [`explained`], [`bundles`], [`features`], [`retrieval`]: a page each; [`lanes`]: histories over time.
-//! - [`given`]: addresses and forms, read; [`assets`]: scripts and styles, which come from the program itself.
+//! - `access`: who may see and change what: signing in, other sites kept out; `visitor`.
+//! - `layout`: what all pages have around them, the list of pages; `written`: moments and numbers as people read them.
+//! - `traffic`, `requests`, `explained`, `bundles`, `features`, `retrieval`: a page each; `lanes`: histories over time.
+//! - `given`: addresses and forms, read; `assets`: scripts and styles, which come from the program itself.
 
 mod access;
 mod assets;
@@ -35,7 +35,7 @@ pub fn pages(service: Arc<Service>) -> Router<Arc<Service>> {
     let console = Arc::new(Console::new(service));
     let read = Router::new()
         .route("/console", get(traffic::page))
-        .route("/console/traffic.json", get(traffic::report))
+        .route(access::TRAFFIC_REPORT, get(traffic::report))
         .route("/console/requests", get(requests::page))
         .route("/console/request", get(explained::page))
         .route("/console/bundles", get(bundles::page))

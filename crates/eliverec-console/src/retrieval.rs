@@ -40,7 +40,7 @@ pub(crate) async fn page(
 fn sources(report: &SourcesReport) -> Markup {
     let requests = report.requests.max(1) as f64;
     html! { table #sources {
-        thead { tr { th { "source" } th { "quota" } th { "gave" } th { "each request" } th { "gave first" } th { "alone" } } }
+        thead { tr { th { "source" } th { "quota" } th { "gave" } th { "per request" } th { "gave first" } th { "alone" } } }
         tbody { @for of in &report.sources { tr.unused[of.left_out.is_some()] {
             td { (of.source) @if let Some(reason) = &of.left_out { span.under { "left out: " (reason) } } }
             td { (of.quota) }

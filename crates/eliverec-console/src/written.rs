@@ -18,10 +18,10 @@ pub(crate) fn age(seconds: f64) -> String {
     }
 }
 
-/// A number with about three digits that count.
+/// A whole number, or one with about three digits that count.
 pub(crate) fn number(x: f64) -> String {
     match x.abs() {
-        0.0 => "0".into(),
+        whole if whole.fract() == 0.0 && whole < 1e9 => format!("{x:.0}"),
         small if small < 0.001 => format!("{x:.1e}"),
         small if small < 1.0 => format!("{x:.4}"),
         small if small < 100.0 => format!("{x:.2}"),
@@ -47,8 +47,8 @@ mod tests {
         assert_eq!(moment(86_400_000 + 3_723_000), "1970-01-02 01:02:03 UTC");
         let ages = [0.0, 119.0, 120.0, 7_199.0, 7_200.0, 172_800.0].map(age);
         assert_eq!(ages, ["0 s", "119 s", "2 min", "120 min", "2 h", "2 d"]);
-        let numbers = [0.0, 0.000_25, -0.5, 1.0, 250.4].map(number);
-        assert_eq!(numbers, ["0", "2.5e-4", "-0.5000", "1.00", "250"]);
+        let numbers = [0.0, 0.000_25, -0.5, 2.0, 2.5, 250.4].map(number);
+        assert_eq!(numbers, ["0", "2.5e-4", "-0.5000", "2", "2.50", "250"]);
         assert_eq!([0.0, 0.004, 0.25, 1.0].map(percent), ["0 %", "0.4 %", "25 %", "100 %"]);
     }
 }

@@ -114,11 +114,11 @@ impl Taken {
         for scored in &answer.channels {
             let tasks = answer.tasks.iter().map(String::as_str).zip(&scored.tasks);
             for (name, score) in std::iter::once((P_WATCH, &scored.p_watch)).chain(tasks) {
-                if !self.scores.contains_key(name) {
-                    self.scores.insert(name.into(), Running::default());
-                }
+                let score = f64::from(*score);
                 if let Some(running) = self.scores.get_mut(name) {
-                    running.add(f64::from(*score));
+                    running.add(score);
+                } else {
+                    self.scores.entry(name.into()).or_default().add(score);
                 }
             }
         }

@@ -54,7 +54,7 @@ fn live(server: &Client) {
     }
     for i in 0..40_i64 {
         // Ever closer to the end.
-        let at = BEGIN_MS + 14 * DAY_MS - 14 * DAY_MS / (i + 1) + i;
+        let at = BEGIN_MS + 14 * DAY_MS - (14.0 * DAY_MS as f64 * 0.8_f64.powi(i as i32)) as i64;
         let channel = i * i % 23 + 1;
         let (user, stay) = (json!({"user_id": USER, "channel_id": channel}), 20 + i);
         event(at, "watch", user.clone());
@@ -261,8 +261,16 @@ fn pages_fit_a_phone_and_a_desk_by_day_and_by_night() {
     let folder = std::env::var_os("ELIVEREC_SCREENSHOTS").map(PathBuf::from);
     sign_in(&mut browser, &server, OPERATOR);
     let second = json!({"path": sandbox.path("second")});
-    let id = of_call(&server, "/v1/requests")[1]["request_id"].to_string();
+    let requests = of_call(&server, "/v1/requests");
+    let recommended = |of: &&Value| of["user_id"] == USER && of["answered"] == 6;
+    let request = requests.as_array().unwrap().iter().find(recommended).unwrap();
+    let id = request["request_id"].to_string();
     assert_eq!(server.post("/v1/admin/bundles", &second).0, 200);
+    let at = BEGIN_MS + 15 * DAY_MS;
+    for user in 0..20 {
+        let ask = json!({"user_id": user, "k": 6, "at": at, "context": context()});
+        server.posted("/v1/recommend", &ask);
+    }
     for (name, path) in [
         ("traffic", "/console"),
         ("requests", "/console/requests"),
