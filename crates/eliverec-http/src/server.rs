@@ -20,7 +20,7 @@ use crate::connections;
 use crate::document;
 use crate::error::Error;
 use crate::problem::{Code, Problem};
-use crate::routes::{admin, events, experiments, explain, health, rank, tables};
+use crate::routes::{admin, events, experiments, explain, health, rank, reports, tables};
 use crate::service::Service;
 
 /// How long requests that have begun may take when the service ends.
@@ -39,7 +39,14 @@ fn calls(service: &Arc<Service>) -> (Router<Arc<Service>>, utoipa::openapi::Open
     let read = OpenApiRouter::new()
         .routes(routes!(rank::recommend))
         .routes(routes!(rank::rank))
-        .routes(routes!(explain::explain));
+        .routes(routes!(explain::explain))
+        .routes(routes!(reports::traffic))
+        .routes(routes!(reports::requests))
+        .routes(routes!(reports::bundles))
+        .routes(routes!(reports::features))
+        .routes(routes!(reports::sources))
+        .routes(routes!(reports::user))
+        .routes(routes!(reports::channel));
     let ingest = OpenApiRouter::new()
         .routes(routes!(events::events))
         .routes(routes!(tables::put_rows))
@@ -58,8 +65,8 @@ fn calls(service: &Arc<Service>) -> (Router<Arc<Service>>, utoipa::openapi::Open
         .split_for_parts()
 }
 
-/// The whole service as a router.
-pub fn router(service: Arc<Service>) -> Router {
+/// The whole service as a router, with `pages` for people beside the calls.
+pub fn router(service: Arc<Service>, pages: Router<Arc<Service>>) -> Router {
     let (calls, mut document) = calls(&service);
     document::batches(&mut document);
     // The document of a router does not change.
@@ -67,6 +74,7 @@ pub fn router(service: Arc<Service>) -> Router {
     let request_id = HeaderName::from_static("x-request-id");
     let body_bytes = service.settings.body_bytes;
     calls
+        .merge(pages)
         .route(
             "/openapi.json",
             axum::routing::get(move || async move { axum::Json((*document).clone()) }),
@@ -146,18 +154,19 @@ async fn observe(
     response
 }
 
-/// Answers until `ended` is there; requests that have begun are answered, then the log is closed.
+/// Answers calls, and with `pages` for people, until `ended` is there; requests that have begun are answered, then the log is closed.
 ///
 /// # Errors
 /// An address that others can reach without tokens, and a network that fails.
 pub async fn serve(
     listener: TcpListener,
     service: Arc<Service>,
+    pages: Router<Arc<Service>>,
     ended: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
     let address = listener.local_addr().map_err(Error::Network)?;
     service.tokens.check_address(address)?;
-    let router = router(Arc::clone(&service));
+    let router = router(Arc::clone(&service), pages);
     // A caller who never ends a request does not keep the service from ending.
     if !connections::answer(listener, router, ended, DRAIN).await {
         tracing::warn!(

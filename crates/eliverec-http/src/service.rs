@@ -11,12 +11,14 @@ use crate::admission::Gate;
 use crate::answer::{Answer, Bundles};
 use crate::asked::Asked;
 use crate::clock::Clock;
+use crate::drift::Drift;
 use crate::engine::Engine;
 use crate::ledger::Ledger;
 use crate::problem::{Code, Problem};
 use crate::running::RunningExperiments;
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
+use crate::wire::Id;
 
 /// A service: what answers, and who may ask how much.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub struct Service {
     pub ledger: Ledger<Arc<Answer>>,
     /// What is counted.
     pub telemetry: Telemetry,
+    /// What was served lately, beside what the bundles were trained on.
+    pub(crate) drift: Drift,
 }
 
 impl Service {
@@ -52,6 +56,7 @@ impl Service {
             clock,
             engine,
             telemetry: Telemetry::default(),
+            drift: Drift::default(),
         };
         service.tell(&service.engine.bundles());
         service
@@ -122,8 +127,20 @@ impl Service {
         }
     }
 
+    /// The id of a user, product or channel that a part of an address says.
+    ///
+    /// # Errors
+    /// One of another kind than ids have here.
+    pub fn id_of(&self, group: Group, part: &str) -> Result<Id, Problem> {
+        let id = Id::of_address(part, self.engine.ids().of_group(group));
+        id.map_err(|detail| Problem::invalid("id", detail))
+    }
+
     /// Runs what needs a core, or waits for a disk, beside the threads that speak HTTP.
-    pub(crate) async fn compute<T: Send + 'static>(
+    ///
+    /// # Errors
+    /// Work that panics.
+    pub async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {

@@ -1,6 +1,5 @@
 //! What a service tells of itself, for Prometheus. One registry per service, so that several can live in one process.
 
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,9 +7,7 @@ use eliverec_retrieval::{Candidate, SourceName};
 use eliverec_serve::CacheCounts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
-};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
@@ -18,76 +15,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::acknowledgement::Acknowledgement;
-
-/// A part of the way of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// For a free worker.
-    Wait,
-    /// For what the process that is followed tells of the user.
-    Fetch,
-    /// The features of user and candidates.
-    Features,
-    /// Which channels to score, the user's intents included.
-    Retrieval,
-    /// Their scores.
-    Rank,
-    /// From a batch's arrival to its acknowledgement.
-    Ingest,
-    /// From a request's arrival to its answer.
-    Total,
-}
-
-impl Stage {
-    /// All stages.
-    pub const ALL: [Self; 7] = [
-        Self::Wait,
-        Self::Fetch,
-        Self::Features,
-        Self::Retrieval,
-        Self::Rank,
-        Self::Ingest,
-        Self::Total,
-    ];
-
-    /// Its name in the metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Wait => "wait",
-            Self::Fetch => "fetch",
-            Self::Features => "features",
-            Self::Retrieval => "retrieval",
-            Self::Rank => "rank",
-            Self::Ingest => "ingest",
-            Self::Total => "total",
-        }
-    }
-}
-
-/// What the stages of one request took.
-#[derive(Clone, Debug, Default)]
-pub struct Stages(Vec<(Stage, Duration)>);
-
-impl Stages {
-    /// So long one of them took.
-    pub fn took(&mut self, stage: Stage, time: Duration) {
-        self.0.push((stage, time));
-    }
-
-    /// As the header `server-timing` has it (W3C Server Timing), milliseconds.
-    pub fn header(&self) -> String {
-        let one = |(stage, took): &(Stage, Duration)| {
-            format!("{};dur={:.3}", stage.name(), took.as_secs_f64() * 1e3)
-        };
-        self.0.iter().map(one).collect::<Vec<_>>().join(", ")
-    }
-}
-
-impl EncodeLabelValue for Stage {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
-        encoder.write_str(self.name())
-    }
-}
+use crate::overlap::Overlap;
+pub use crate::stage::{Stage, Stages};
+use crate::traffic::Traffic;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StageLabel {
@@ -156,6 +86,10 @@ impl Collector for Freshness {
 #[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
+    /// The last minutes of what is counted here.
+    pub(crate) traffic: Traffic,
+    /// Which sources gave the candidates of the last hour.
+    pub(crate) overlap: Overlap,
     answered: Family<Answered, Counter>,
     refused: Family<Refused, Counter>,
     stages: Family<StageLabel, Histogram>,
@@ -217,6 +151,8 @@ impl Default for Telemetry {
         registry.register("encoded_users", help, cache.clone());
         Self {
             registry,
+            traffic: Traffic::default(),
+            overlap: Overlap::default(),
             answered,
             refused,
             stages,
@@ -239,16 +175,19 @@ impl Telemetry {
     /// An answer of a call.
     pub fn answered(&self, call: &str, status: u16) {
         self.answered.get_or_create(&Answered { call: call.into(), status }).inc();
+        self.traffic.answered(call, status);
     }
 
     /// A refusal.
     pub fn refused(&self, code: &'static str) {
         self.refused.get_or_create(&Refused { code }).inc();
+        self.traffic.refused(code);
     }
 
     /// What the stages of a request took.
     pub fn took(&self, stages: &Stages) {
         stages.0.iter().for_each(|(stage, time)| self.observe(*stage, *time));
+        self.traffic.took(stages);
     }
 
     fn observe(&self, stage: Stage, time: Duration) {
@@ -258,6 +197,7 @@ impl Telemetry {
     /// Events of a batch, which took so long from its arrival to its acknowledgement.
     pub fn ingested(&self, acknowledged: &Acknowledgement, time: Duration) {
         self.observe(Stage::Ingest, time);
+        self.traffic.took(&Stages(vec![(Stage::Ingest, time)]));
         for (fate, count) in [
             ("admitted", acknowledged.admitted),
             ("duplicate", acknowledged.duplicate),
@@ -269,6 +209,7 @@ impl Telemetry {
 
     /// Channels that retrieval found.
     pub fn candidates(&self, found: &[Candidate]) {
+        self.overlap.add(found);
         for source in SourceName::ALL {
             let first = |found: &&Candidate| {
                 found.given_by.first().is_some_and(|given| given.source == source)

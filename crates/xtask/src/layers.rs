@@ -9,6 +9,10 @@ use serde_json::Value;
 /// Crate, and the crates of ours and heavy engines that it may depend on directly.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("eliverec-archive", &["eliverec-core", "eliverec-state", "eliverec-tables"]),
+    (
+        "eliverec-console",
+        &["eliverec-core", "eliverec-http", "eliverec-metrics", "eliverec-run", "axum"],
+    ),
     ("eliverec-core", &[]),
     ("eliverec-experiments", &["eliverec-core", "eliverec-retrieval"]),
     ("eliverec-features", &["eliverec-core"]),
@@ -94,6 +98,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "eliverec",
         &[
             "eliverec-archive",
+            "eliverec-console",
             "eliverec-core",
             "eliverec-experiments",
             "eliverec-features",

@@ -30,10 +30,7 @@ pub(crate) async fn ready(State(service): State<Arc<Service>>) -> Result<&'stati
 /// Counters and histograms in the text form of Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "operation", responses((status = 200, body = str)))]
 pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
-    let age_s = service
-        .engine
-        .newest_event_ms()
-        .map(|newest| service.clock.now_ms().saturating_sub(newest) as f64 / 1000.0);
+    let age_s = service.newest_event_age_s();
     let positions = service.engine.positions();
     service.telemetry.cache(service.engine.cache_counts());
     let text = service.telemetry.text(service.ranking.waiting(), age_s, &positions);

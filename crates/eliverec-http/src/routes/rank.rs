@@ -275,6 +275,7 @@ fn keep(service: &Service, arrived: Instant, request_id: u64, mut answer: Answer
     for (layer, bucket) in &answer.buckets {
         service.telemetry.in_bucket(layer, bucket, answer.not_finite);
     }
+    service.drift.add(&answer);
     let answer = Arc::new(answer);
     service.ledger.keep(request_id, Arc::clone(&answer));
     answer

@@ -12,6 +12,7 @@
 
 use eliverec_core::batch::BatchBuilder;
 use eliverec_core::columns::{Histories, Parts};
+use eliverec_core::normalize::{Moments, Running};
 use eliverec_core::offsets::Offsets;
 use eliverec_core::schema::Group;
 use eliverec_core::task::{P_WATCH, Task};
@@ -89,6 +90,16 @@ impl Golden {
             }
         }
         Ok(())
+    }
+
+    /// Mean and spread of each output over the candidates of the requests, in the order of the outputs.
+    pub fn moments(&self) -> Vec<Moments> {
+        let of = |(_, values): &(String, Vec<f32>)| {
+            let mut running = Running::default();
+            values.iter().for_each(|value| running.add(f64::from(*value)));
+            running.moments()
+        };
+        self.scores.iter().map(of).collect()
     }
 
     /// The content of the file.
