@@ -126,7 +126,8 @@ pub struct Explanation {
     pub at: i64,
     /// The record of the log after which the request stands.
     pub log_position: u64,
-    /// The largest difference between a probability as answered and as computed again, by the model's own forward.
+    /// The largest difference between what was answered, tasks included, and what is computed again by the model's own forward: of
+    /// probabilities, and of durations as a share of them.
     pub largest_difference: f32,
     /// Features of the user and of the request's context.
     #[schema(value_type = Object)]
@@ -137,6 +138,8 @@ pub struct Explanation {
     /// All channels that were scored, in the order in which retrieval found them: features, probability, attention to the events.
     #[schema(value_type = Vec<Object>)]
     pub candidates: Vec<explained::Candidate>,
+    /// By task, what is predicted for each of these channels, computed again; empty if the model has none or they were not asked for.
+    pub tasks: BTreeMap<String, Vec<f32>>,
     /// By channel answered, what found it.
     #[schema(value_type = Object)]
     pub sources: BTreeMap<String, Vec<GivenBy>>,
@@ -175,9 +178,12 @@ impl Answer {
             .collect();
         // Without a utility all are equal in it; those that are not finite are, too, and stand behind.
         let by = |of: &Scored| of.utility.filter(|of| of.is_finite()).unwrap_or(f64::NEG_INFINITY);
-        let not_finite = scored.iter().filter(|(_, of)| of.utility.is_some_and(|of| !of.is_finite()));
+        let not_finite =
+            scored.iter().filter(|(_, of)| of.utility.is_some_and(|of| !of.is_finite()));
         let not_finite = not_finite.count();
-        scored.sort_by(|(_, a), (_, b)| by(b).total_cmp(&by(a)).then(b.p_watch.total_cmp(&a.p_watch)));
+        scored.sort_by(|(_, a), (_, b)| {
+            by(b).total_cmp(&by(a)).then(b.p_watch.total_cmp(&a.p_watch))
+        });
         scored.truncate(k);
         let (rows, channels) = scored.into_iter().unzip();
         Ok(Self {
@@ -214,14 +220,24 @@ impl Answer {
         let model = &served.bundle.model;
         let scoring = model.scoring();
         let ids = explained::plain_ids(&model.schema, &self.feed);
-        let (explained, again) = if self.p_watch.is_empty() {
-            (Explained { histories: BTreeMap::new(), candidates: Vec::new() }, Vec::new())
+        let (explained, again, mut tasks) = if self.p_watch.is_empty() {
+            let nothing = Explained { histories: BTreeMap::new(), candidates: Vec::new() };
+            (nothing, Vec::new(), Vec::new())
         } else {
             let prepared = Prepared::of(&model.schema, served.batch(&self.feed)?);
             let (explained, scores, _) = Explained::of(&scoring, &self.feed, &prepared, &ids);
-            (explained, scores.p_watch)
+            (explained, scores.p_watch, scores.tasks.unwrap_or_default())
         };
         let differences = self.p_watch.iter().zip(&again).map(|(a, b)| (a - b).abs());
+        let answered = self.rows.iter().zip(&self.channels);
+        let of_tasks = answered.flat_map(|(row, scored)| {
+            let pairs = scored.tasks.iter().zip(&tasks).map(move |(a, again)| (*a, again[*row]));
+            pairs.map(|(a, b)| (a - b).abs() / b.abs().max(1.0))
+        });
+        let largest_difference = differences.chain(of_tasks).fold(0.0, f32::max);
+        if self.channels.iter().all(|scored| scored.tasks.is_empty()) {
+            tasks.clear();
+        }
         let mut user = explained::fields(&model.schema, (&self.feed, &ids), Group::User, 0);
         user.extend(explained::fields(&model.schema, (&self.feed, &ids), Group::Context, 0));
         let sources = self.channels.iter().map(|scored| {
@@ -235,10 +251,11 @@ impl Answer {
             buckets: self.buckets(),
             at: self.at_ms,
             log_position: self.log_position,
-            largest_difference: differences.fold(0.0, f32::max),
+            largest_difference,
             user,
             histories: explained.histories,
             candidates: explained.candidates,
+            tasks: self.tasks.iter().cloned().zip(tasks).collect(),
             sources: sources.collect(),
         })
     }

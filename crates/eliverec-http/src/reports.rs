@@ -163,9 +163,7 @@ impl Service {
             Problem::new(Code::NotFound, detail)
         })?;
         let admitted = self.ranking.enter().await?;
-        let explanation = self.compute(move || answer.explain(id)).await??;
-        drop(admitted);
-        Ok(explanation)
+        self.compute_admitted(admitted, move || answer.explain(id)).await?
     }
 
     /// Puts the bundle at `path` in service on a thread beside requests, as [`Service::activate`].

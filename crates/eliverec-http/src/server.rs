@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, Response, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -21,7 +22,7 @@ use crate::document;
 use crate::error::Error;
 use crate::problem::{Code, Problem};
 use crate::routes::{admin, events, experiments, explain, health, rank, reports, tables};
-use crate::service::Service;
+use crate::service::{Service, kib};
 
 /// How long requests that have begun may take when the service ends.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -106,7 +107,8 @@ async fn authorize(
     Ok(next.run(request).await)
 }
 
-/// Refuses an address that is too long, and a body that says itself that it is, before any of it has come.
+/// Refuses an address that is too long, a body that says itself that it is, and one for which there is no memory, before any of it has
+/// come.
 async fn refuse_long(
     State(service): State<Arc<Service>>,
     request: Request,
@@ -118,12 +120,19 @@ async fn refuse_long(
         return Err(Problem::new(Code::UriTooLong, detail));
     }
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|of| of.to_str().ok());
+    let length = length.and_then(|of| of.parse::<u64>().ok());
     let most = service.settings.body_bytes;
-    if let Some(bytes) = length.and_then(|of| of.parse::<u64>().ok()).filter(|of| *of > most as u64)
-    {
+    if let Some(bytes) = length.filter(|of| *of > most as u64) {
         let detail = format!("the body has {bytes} bytes; this service takes at most {most}");
         return Err(Problem::new(Code::TooLarge, detail));
     }
+    // One that does not say how long it is may be as long as any.
+    let bytes = request.body().size_hint().upper().unwrap_or(most as u64);
+    let held = Arc::clone(&service.bodies).try_acquire_many_owned(kib(bytes));
+    let _held = held.map_err(|_| {
+        let detail = "the bodies of requests take all the memory that they may; try again";
+        Problem::new(Code::Overloaded, detail).retry_after(1)
+    })?;
     Ok(next.run(request).await)
 }
 
@@ -168,7 +177,8 @@ pub async fn serve(
     service.tokens.check_address(address)?;
     let router = router(Arc::clone(&service), pages);
     // A caller who never ends a request does not keep the service from ending.
-    if !connections::answer(listener, router, ended, DRAIN).await {
+    let most = service.settings.connections;
+    if !connections::answer(listener, router, most, ended, DRAIN).await {
         tracing::warn!(
             "connections were still open {} s after the end was asked for",
             DRAIN.as_secs()

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use eliverec_core::dimensions::{TABLE_GROUPS, id_column};
 use eliverec_core::schema::Group;
 
+use tokio::sync::Semaphore;
+
 use crate::access::Tokens;
-use crate::admission::Gate;
+use crate::admission::{Admitted, Gate};
 use crate::answer::{Answer, Bundles};
 use crate::asked::Asked;
 use crate::clock::Clock;
@@ -35,12 +37,19 @@ pub struct Service {
     pub ranking: Gate,
     /// Before the log.
     pub ingesting: Gate,
+    /// KiB of bodies that may be in memory at once.
+    pub(crate) bodies: Arc<Semaphore>,
     /// The newest answers.
     pub ledger: Ledger<Arc<Answer>>,
     /// What is counted.
     pub telemetry: Telemetry,
     /// What was served lately, beside what the bundles were trained on.
     pub(crate) drift: Drift,
+}
+
+/// Bytes in KiB, the last one begun.
+pub(crate) fn kib(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
 impl Service {
@@ -50,6 +59,7 @@ impl Service {
         let service = Self {
             ranking: Gate::new(settings.workers(), settings.waiting, deadline),
             ingesting: Gate::new(settings.ingesting, 1, deadline),
+            bodies: Arc::new(Semaphore::new(kib(settings.buffered_bytes as u64) as usize)),
             ledger: Ledger::new(settings.explained),
             settings,
             tokens,
@@ -134,6 +144,23 @@ impl Service {
     pub fn id_of(&self, group: Group, part: &str) -> Result<Id, Problem> {
         let id = Id::of_address(part, self.engine.ids().of_group(group));
         id.map_err(|detail| Problem::invalid("id", detail))
+    }
+
+    /// Runs what was admitted, as [`Service::compute`]: its leave ends with the work, whether somebody still waits for it or not.
+    ///
+    /// # Errors
+    /// Work that panics.
+    pub async fn compute_admitted<T: Send + 'static>(
+        &self,
+        admitted: Admitted,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let admitted_work = move || {
+            let done = work();
+            drop(admitted);
+            done
+        };
+        self.compute(admitted_work).await
     }
 
     /// Runs what needs a core, or waits for a disk, beside the threads that speak HTTP.

@@ -1,5 +1,6 @@
 //! What a service tells of itself, for Prometheus. One registry per service, so that several can live in one process.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::acknowledgement::Acknowledgement;
+use crate::admission::Gate;
 use crate::overlap::Overlap;
 pub use crate::stage::{Stage, Stages};
 use crate::traffic::Traffic;
@@ -43,6 +45,11 @@ struct FateLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabel {
     source: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabel {
+    queue: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -99,7 +106,8 @@ pub struct Telemetry {
     in_buckets: Family<BucketLabel, Counter>,
     not_finite: Family<BucketLabel, Counter>,
     not_logged: Counter,
-    waiting: Gauge,
+    waiting: Family<QueueLabel, Gauge>,
+    queue_age: Family<QueueLabel, Gauge<f64, AtomicU64>>,
     positions: Family<PositionLabel, Gauge>,
     freshness: Arc<Freshness>,
     resident: Gauge,
@@ -136,8 +144,12 @@ impl Default for Telemetry {
         let not_logged = Counter::default();
         let help = "Answers of experiments that the log did not take";
         registry.register("experiment_answers_not_logged", help, not_logged.clone());
-        let waiting = Gauge::default();
-        registry.register("waiting", "Requests that wait for a worker", waiting.clone());
+        let waiting = Family::default();
+        let help = "Requests that wait for a worker, batches that wait for the log";
+        registry.register("waiting", help, waiting.clone());
+        let queue_age = Family::default();
+        let help = "How long the first of those that wait has waited";
+        registry.register("queue_age_seconds", help, queue_age.clone());
         let positions = Family::default();
         let help = "Last record of the log that features know (applied), that others can follow (shared), or that is told (told)";
         registry.register("log_position", help, positions.clone());
@@ -163,6 +175,7 @@ impl Default for Telemetry {
             not_finite,
             not_logged,
             waiting,
+            queue_age,
             positions,
             freshness,
             resident,
@@ -258,10 +271,10 @@ impl Telemetry {
         }
     }
 
-    /// Everything in the text form of Prometheus; `waiting` requests, the age of the newest event and positions in the log as of now.
+    /// Everything in the text form of Prometheus; who waits where and how long the first has, the age of the newest event and positions in the log as of now.
     pub fn text(
         &self,
-        waiting: usize,
+        queues: &[(&'static str, &Gate)],
         newest_event_age_s: Option<f64>,
         positions: &[(&'static str, u64)],
     ) -> String {
@@ -269,7 +282,12 @@ impl Telemetry {
             let position = i64::try_from(*position).unwrap_or(i64::MAX);
             self.positions.get_or_create(&PositionLabel { of }).set(position);
         }
-        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        for (queue, gate) in queues {
+            let label = QueueLabel { queue };
+            let waiting = i64::try_from(gate.waiting()).unwrap_or(i64::MAX);
+            self.waiting.get_or_create(&label).set(waiting);
+            self.queue_age.get_or_create(&label).set(gate.age().as_secs_f64());
+        }
         let mut freshness = self.freshness.0.lock().unwrap_or_else(PoisonError::into_inner);
         *freshness = newest_event_age_s;
         drop(freshness);
@@ -304,7 +322,8 @@ mod tests {
         telemetry.in_bucket("ranker", "eta", 0);
         telemetry.in_bucket("ranker", "eta", 2);
         telemetry.not_logged();
-        let text = telemetry.text(4, Some(1.5), &[("applied", 7)]);
+        let gate = Gate::new(1, 1, Duration::from_millis(1));
+        let text = telemetry.text(&[("ranking", &gate)], Some(1.5), &[("applied", 7)]);
         for line in [
             "eliverec_answers_total{call=\"/v1/rank\",status=\"200\"} 1",
             "eliverec_refusals_total{code=\"overloaded\"} 1",
@@ -315,7 +334,8 @@ mod tests {
             "eliverec_experiment_answers_total{layer=\"ranker\",bucket=\"eta\"} 2",
             "eliverec_experiment_not_finite_total{layer=\"ranker\",bucket=\"eta\"} 2",
             "eliverec_experiment_answers_not_logged_total 1",
-            "eliverec_waiting 4",
+            "eliverec_waiting{queue=\"ranking\"} 0",
+            "eliverec_queue_age_seconds{queue=\"ranking\"} 0.0",
             "eliverec_newest_event_age_seconds 1.5",
             "eliverec_log_position{of=\"applied\"} 7",
         ] {
@@ -323,7 +343,7 @@ mod tests {
         }
         assert!(!text.contains("version=\"a\""), "the bundle that left is still told");
         let age = "eliverec_newest_event_age_seconds ";
-        assert!(telemetry.text(0, Some(-2.5), &[]).contains(&format!("{age}0")));
-        assert!(!telemetry.text(0, None, &[]).contains(age), "nobody knows it");
+        assert!(telemetry.text(&[], Some(-2.5), &[]).contains(&format!("{age}0")));
+        assert!(!telemetry.text(&[], None, &[]).contains(age), "nobody knows it");
     }
 }

@@ -32,8 +32,9 @@ pub(crate) async fn ready(State(service): State<Arc<Service>>) -> Result<&'stati
 pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
     let age_s = service.newest_event_age_s();
     let positions = service.engine.positions();
+    let queues = [("ranking", &service.ranking), ("ingesting", &service.ingesting)];
     service.telemetry.cache(service.engine.cache_counts());
-    let text = service.telemetry.text(service.ranking.waiting(), age_s, &positions);
+    let text = service.telemetry.text(&queues, age_s, &positions);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text)
 }

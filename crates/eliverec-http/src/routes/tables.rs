@@ -105,7 +105,7 @@ async fn upsert(
     let admitted = service.ingesting.enter().await?;
     let working = Arc::clone(service);
     let acknowledged = service
-        .compute(move || {
+        .compute_admitted(admitted, move || {
             if group == Group::Channel {
                 working.engine.learn_channels(ids.iter(), &[])?;
             }
@@ -113,6 +113,5 @@ async fn upsert(
             working.engine.upsert(group, rows, now_ms)
         })
         .await??;
-    drop(admitted);
     Ok(Json(acknowledged))
 }

@@ -168,7 +168,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     };
     let housekeeping = Housekeeping::begin(Arc::clone(&service), days, watched, config.snapshot_s)?;
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let threads = config.limits.threads();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(threads).build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let asked_to_end = server::asked_to_end();
