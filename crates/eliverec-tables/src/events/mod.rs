@@ -14,6 +14,7 @@
 //! A row that is no event is an error that names it ([`EventReader::strict`]), or is counted and set aside
 //! ([`EventReader::lenient`]); a file that cannot be read at all is always an error.
 
+pub mod answers;
 pub mod arrival_order;
 pub mod check;
 pub mod decode;
@@ -40,6 +41,7 @@ use eliverec_core::dimensions::TABLE_GROUPS;
 use eliverec_core::schema::Group;
 use eliverec_core::{Dimensions, IdKinds, Schema};
 
+pub use answers::{Answer, Answers};
 pub use arrival_order::ArrivalOrder;
 pub use decode::{EventBatch, Fault, Reason};
 pub use dimensions::{read_dimensions, write_dimensions};
@@ -55,6 +57,7 @@ use crate::id_types::{self, IdTypes};
 use crate::layout::SCHEMA_FILE;
 use crate::listing::{Entry, PartKind, beside, is_hidden, walk};
 use dimensions::file_name;
+use answers::EXPERIMENTS_FILE;
 use layout::{EVENTS_FOLDER, IDS_FILE, TRUTH_FILE, day_of_folder};
 use rejected::REJECTED_FOLDER;
 use source::ParquetSource;
@@ -271,7 +274,7 @@ fn part(name: &str) -> Option<PartKind> {
     match name {
         EVENTS_FOLDER => Some(PartKind::Folder),
         REJECTED_FOLDER => Some(PartKind::SetAside),
-        SCHEMA_FILE | IDS_FILE | TRUTH_FILE => Some(PartKind::File),
+        SCHEMA_FILE | IDS_FILE | TRUTH_FILE | EXPERIMENTS_FILE => Some(PartKind::File),
         _ => TABLE_GROUPS.iter().any(is_table).then_some(PartKind::File),
     }
 }
