@@ -162,6 +162,11 @@ pub const METRICS: &[Metric] = &[
     },
 ];
 
+/// The metric of that name.
+pub fn metric(name: &str) -> Option<&'static Metric> {
+    METRICS.iter().find(|metric| metric.name == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ use eliverec_core::{Event, EventKind};
 
 use crate::assignment::{Assignment, Request};
 use crate::channels::Channels;
+use crate::error::Error;
 use crate::metrics::{HIDDEN_DAYS, Metric, SUMS, SUMS_BEFORE, Sum};
 use crate::ratio::Part;
 
@@ -28,6 +29,20 @@ pub struct Rules {
     pub attribution_window_ms: i64,
     /// Days before the first day whose events tell how active users were, and what CUPED takes off; 0 for none.
     pub days_before: u32,
+}
+
+impl Rules {
+    /// Checks that they can be meant.
+    ///
+    /// # Errors
+    /// The option and what it may be.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.stay_threshold_s.is_finite() && self.stay_threshold_s >= 0.0 {
+            return Ok(());
+        }
+        let asked = format!("--stay-threshold {}", self.stay_threshold_s);
+        Err(Error::Asked { asked, reason: "is no number of seconds of at least 0".into() })
+    }
 }
 
 /// Milliseconds of a day.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 /// Crate, and the crates of ours and heavy engines that it may depend on directly.
 const ALLOWED: &[(&str, &[&str])] = &[
+    ("eliverec-ab", &["eliverec-core", "eliverec-metrics"]),
     ("eliverec-archive", &["eliverec-core", "eliverec-state", "eliverec-tables"]),
     ("eliverec-core", &[]),
     ("eliverec-features", &["eliverec-core"]),
@@ -51,7 +52,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "arrow-pyarrow",
         ],
     ),
-    ("eliverec-report", &["eliverec-core", "eliverec-metrics"]),
+    ("eliverec-report", &["eliverec-ab", "eliverec-core", "eliverec-metrics"]),
     ("eliverec-retrieval", &["eliverec-core", "eliverec-features"]),
     (
         "eliverec-run",
@@ -91,6 +92,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "eliverec",
         &[
+            "eliverec-ab",
             "eliverec-archive",
             "eliverec-core",
             "eliverec-features",

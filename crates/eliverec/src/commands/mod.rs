@@ -1,5 +1,6 @@
 //! One file per command: its arguments, what it does, what it prints.
 
+pub(crate) mod ab;
 pub(crate) mod bench;
 pub(crate) mod bundle;
 pub(crate) mod check;
