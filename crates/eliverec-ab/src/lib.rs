@@ -10,11 +10,12 @@
 //!   any; several comparisons.
 //! - [`channels`]: channels that nobody was shown, and found; [`exposure`]: how impressions are spread.
 //! - [`power`]: what an experiment needs.
-//! - [`report`]: all of it together.
+//! - [`comparison`]: tables of metrics; [`report`]: all of it together.
 //! - [`off_policy`]: estimates of one policy from another's log.
 
 pub mod assignment;
 pub mod channels;
+pub mod comparison;
 pub mod difference;
 pub mod error;
 pub mod exposure;

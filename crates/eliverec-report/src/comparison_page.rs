@@ -1,7 +1,8 @@
 //! The report of an online experiment as one HTML page: the tables of the text, the differences as they came day by day, and how
 //! exposure is spread.
 
-use eliverec_ab::report::{Report, Table};
+use eliverec_ab::comparison::Table;
+use eliverec_ab::report::Report;
 use maud::{Markup, html};
 
 use crate::Error;

@@ -3,11 +3,12 @@
 
 use std::fmt::Write as _;
 
+use eliverec_ab::comparison::{Row, Table};
 use eliverec_ab::difference::{Difference, EXPECTED_DIFFERENCE, MISS};
 use eliverec_ab::metrics::metric;
 use eliverec_ab::mismatch::REFUSED_BELOW;
 use eliverec_ab::off_policy::{FEWEST_EFFECTIVE, Figure, OffPolicy};
-use eliverec_ab::report::{Report, Row, Table};
+use eliverec_ab::report::Report;
 use eliverec_metrics::table::Format;
 
 use crate::text::grid;

@@ -93,7 +93,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
 }
 
 /// Reads the log, answers first.
-fn compare(arguments: &Arguments) -> anyhow::Result<(Report, Read)> {
+pub(crate) fn compare(arguments: &Arguments) -> anyhow::Result<(Report, Read)> {
     let asked = Asked {
         control: arguments.control.as_deref(),
         goal: Goal { effect: arguments.effect, power: arguments.power },
