@@ -45,7 +45,8 @@ impl Spread {
 pub fn rarefied(counts: impl Iterator<Item = u64>, all: u64, drawn: u64) -> f64 {
     // ln of all! / (all - drawn)!, and the same without a channel's impressions.
     let ways = |n: u64| ln_gamma(n as f64 + 1.0) - ln_gamma((n - drawn) as f64 + 1.0);
-    let whole = if drawn <= all { ways(all) } else { return counts.filter(|x| *x > 0).count() as f64 };
+    let whole =
+        if drawn <= all { ways(all) } else { return counts.filter(|x| *x > 0).count() as f64 };
     counts
         .filter(|x| *x > 0)
         .map(|x| if all - x < drawn { 1.0 } else { 1.0 - (ways(all - x) - whole).exp() })

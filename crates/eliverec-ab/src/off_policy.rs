@@ -59,8 +59,7 @@ impl Policy {
         let mut constant = true;
         for row in rows {
             *shown.entry(row.position).or_default() += 1.0;
-            let pair =
-                pairs.entry((row.position, row.action)).or_insert((0.0, row.propensity));
+            let pair = pairs.entry((row.position, row.action)).or_insert((0.0, row.propensity));
             constant &= pair.1 == row.propensity;
             pair.0 += 1.0;
         }
@@ -164,8 +163,10 @@ impl OffPolicy {
         let squares: f64 = weights.iter().map(|w| w * w).sum();
         let weighted: Vec<f64> = rows.iter().zip(&weights).map(|(row, w)| w * row.reward).collect();
         let normalised = if sum > 0.0 { weighted.iter().sum::<f64>() / sum } else { 0.0 };
-        let moved = rows.iter().zip(&weights).map(|(row, w)| (w * (row.reward - normalised)).powi(2));
-        let value = |i: usize| values[i % FOLDS].get(&rows[i].position).copied().unwrap_or_default();
+        let moved =
+            rows.iter().zip(&weights).map(|(row, w)| (w * (row.reward - normalised)).powi(2));
+        let value =
+            |i: usize| values[i % FOLDS].get(&rows[i].position).copied().unwrap_or_default();
         let left: Vec<f64> = (0..rows.len())
             .map(|i| weights[i] * (rows[i].reward - models[i % FOLDS].reward(rows[i].action)))
             .collect();
@@ -316,6 +317,7 @@ mod tests {
     /// places, is off where the two policies choose differently by place.
     #[test]
     fn intervals_hold_what_the_target_earns() {
+        const TRIALS: u64 = 300;
         let target = Policy::of(&rows(50_000, 1.25, &mut Random::new(9)));
         assert!(target.is_logged);
         let truth = probabilities(1.25)
@@ -323,7 +325,6 @@ mod tests {
             .zip(0_u32..)
             .map(|(share, action)| share * (0..3).map(|p| reward(action, p)).sum::<f64>() / 3.0)
             .sum::<f64>();
-        const TRIALS: u64 = 300;
         let mut held = [0_u32; 3];
         for trial in 0..TRIALS {
             let logged = rows(1_500, 0.9, &mut Random::new(numbered(4, trial)));
@@ -336,7 +337,10 @@ mod tests {
         }
         for held in held {
             let share = f64::from(held) / TRIALS as f64;
-            assert!((share - 0.95).abs() < 3.0 * (0.95_f64 * 0.05 / TRIALS as f64).sqrt() + 0.01, "{share}");
+            assert!(
+                (share - 0.95).abs() < 3.0 * (0.95_f64 * 0.05 / TRIALS as f64).sqrt() + 0.01,
+                "{share}"
+            );
         }
     }
 

@@ -40,9 +40,8 @@ impl Goal {
     /// # Errors
     /// The option and what it may be.
     pub fn check(&self) -> Result<(), crate::Error> {
-        let wrong = |asked: String, reason: &str| {
-            Err(crate::Error::Asked { asked, reason: reason.into() })
-        };
+        let wrong =
+            |asked: String, reason: &str| Err(crate::Error::Asked { asked, reason: reason.into() });
         if !(self.effect > 0.0 && self.effect <= 1.0) {
             return wrong(
                 format!("--effect {}", self.effect),
@@ -141,9 +140,13 @@ mod tests {
         let now = 4.0 * GOAL.standard_error().powi(2);
         let need = |variances: &[(f64, f64)]| GOAL.need("ctr", "b", 1_000, variances).unwrap();
         let halves = need(&[(1.0, 4.0 * now), (2.0, 2.0 * now), (4.0, now)]);
-        assert!((halves.days.unwrap() - 16.0).abs() < 1e-9 && (halves.users - 4_000.0).abs() < 1e-9);
+        assert!(
+            (halves.days.unwrap() - 16.0).abs() < 1e-9 && (halves.users - 4_000.0).abs() < 1e-9
+        );
         let slower = need(&[(1.0, 2.0 * now), (4.0, now)]);
-        assert!((slower.falls_by - 0.5).abs() < 1e-12 && (slower.days.unwrap() - 64.0).abs() < 1e-9);
+        assert!(
+            (slower.falls_by - 0.5).abs() < 1e-12 && (slower.days.unwrap() - 64.0).abs() < 1e-9
+        );
         assert_eq!(need(&[(1.0, now), (4.0, now)]).days, None);
         assert!((need(&[(4.0, now)]).days.unwrap() - 16.0).abs() < 1e-9);
         assert_eq!(GOAL.need("ctr", "b", 1, &[]), None);
@@ -152,7 +155,11 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused() {
         assert!(GOAL.check().is_ok());
-        for goal in [Goal { effect: 0.0, ..GOAL }, Goal { power: 1.0, ..GOAL }, Goal { effect: f64::NAN, ..GOAL }] {
+        for goal in [
+            Goal { effect: 0.0, ..GOAL },
+            Goal { power: 1.0, ..GOAL },
+            Goal { effect: f64::NAN, ..GOAL },
+        ] {
             assert!(goal.check().unwrap_err().to_string().starts_with("--"));
         }
     }

@@ -34,7 +34,8 @@ pub struct Estimate {
 pub fn estimates(buckets: &[Vec<Part>]) -> Vec<Option<Estimate>> {
     let values = buckets.iter().map(|parts| {
         let ratio = Line::of(parts, |part| (part.numerator, part.denominator))?;
-        let squares = parts.iter().map(|part| ratio.moves(part.numerator, part.denominator).powi(2));
+        let squares =
+            parts.iter().map(|part| ratio.moves(part.numerator, part.denominator).powi(2));
         Some(estimate(parts.len(), ratio.value, squares.sum()))
     });
     values.collect()
@@ -44,12 +45,6 @@ pub fn estimates(buckets: &[Vec<Part>]) -> Vec<Option<Estimate>> {
 pub fn adjusted(buckets: &[Vec<Part>]) -> (Vec<Option<Estimate>>, f64) {
     let all: Vec<Part> = buckets.iter().flatten().copied().collect();
     let Some(before) = Line::of(&all, |part| part.before) else { return (estimates(buckets), 0.0) };
-    // z and w of each user, and their means in the bucket.
-    struct Moved {
-        value: f64,
-        moves: Vec<(f64, f64)>,
-        mean: f64,
-    }
     let of_bucket = |parts: &Vec<Part>| {
         let ratio = Line::of(parts, |part| (part.numerator, part.denominator))?;
         let moves = parts.iter().map(|part| {
@@ -79,6 +74,13 @@ pub fn adjusted(buckets: &[Vec<Part>]) -> (Vec<Option<Estimate>>, f64) {
         Some(estimate(moves.len(), value - theta * mean, squares))
     });
     (estimates.collect(), cross * cross / (square * total))
+}
+
+/// A bucket's ratio, z and w of each of its users, and the mean of w.
+struct Moved {
+    value: f64,
+    moves: Vec<(f64, f64)>,
+    mean: f64,
 }
 
 fn estimate(users: usize, value: f64, squares: f64) -> Estimate {
@@ -131,11 +133,8 @@ pub(crate) mod tests {
     #[test]
     fn figures_are_those_of_numpy() {
         let sums = [(3.0, 10.0), (0.0, 4.0), (5.0, 9.0), (1.0, 1.0), (2.0, 20.0)];
-        let parts = sums.map(|(numerator, denominator)| Part {
-            numerator,
-            denominator,
-            ..Part::default()
-        });
+        let parts =
+            sums.map(|(numerator, denominator)| Part { numerator, denominator, ..Part::default() });
         let found = estimates(&[parts.to_vec()])[0].unwrap();
         assert!((found.value - GOLDEN.0).abs() < 1e-15, "{found:?}");
         assert!((found.variance.unwrap() / GOLDEN.1 - 1.0).abs() < 1e-12, "{found:?}");
@@ -182,18 +181,20 @@ pub(crate) mod tests {
     /// Over many splits of users into halves the adjusted differences spread less, as their variance says, around the same mean.
     #[test]
     fn adjusted_estimates_spread_as_they_say() {
+        const SPLITS: usize = 300;
         let mut random = Random::new(11);
         let all = users(3_000, 0.0, &mut random);
         let (mut plain, mut cuped, mut said, mut share) = (vec![], vec![], 0.0, 0.0);
-        const SPLITS: usize = 300;
         for _ in 0..SPLITS {
             let mut halves = [vec![], vec![]];
             all.iter().for_each(|part| halves[random.below(2)].push(*part));
-            let difference = |found: &[Option<Estimate>]| found[1].unwrap().value - found[0].unwrap().value;
+            let difference =
+                |found: &[Option<Estimate>]| found[1].unwrap().value - found[0].unwrap().value;
             plain.push(difference(&estimates(&halves)));
             let (found, taken) = adjusted(&halves);
             cuped.push(difference(&found));
-            said += found.iter().flatten().map(|e| e.variance.unwrap()).sum::<f64>() / SPLITS as f64;
+            said +=
+                found.iter().flatten().map(|e| e.variance.unwrap()).sum::<f64>() / SPLITS as f64;
             share += taken / SPLITS as f64;
         }
         let spread = |values: &[f64]| eliverec_metrics::table::mean_and_deviation(values).1;

@@ -205,7 +205,9 @@ impl Builder {
         watches.sort_by(f64::total_cmp);
         let median = watches.get(watches.len().saturating_sub(1) / 2).copied().unwrap_or_default();
         let rule = |sign: &str| {
-            format!("users with {sign} {median:.0} watches, the median over all buckets, in the {days} days before")
+            format!(
+                "users with {sign} {median:.0} watches, the median over all buckets, in the {days} days before"
+            )
         };
         let is_low = |user: u32| self.tally.watches_before(user) <= median;
         vec![
@@ -218,9 +220,12 @@ impl Builder {
     fn needs(&self) -> Vec<Need> {
         let mut needs = Vec::new();
         for metric in self.metrics() {
-            for place in (0..self.tally.assignment().shares().buckets.len()).filter(|p| *p != self.control) {
+            for place in
+                (0..self.tally.assignment().shares().buckets.len()).filter(|p| *p != self.control)
+            {
                 let bucket = self.bucket(place);
-                let of = |running: &&Running| running.metric == metric.name && running.bucket == bucket;
+                let of =
+                    |running: &&Running| running.metric == metric.name && running.bucket == bucket;
                 let variances: Vec<(f64, f64)> = self
                     .running
                     .iter()
@@ -283,7 +288,10 @@ impl Builder {
                 told.push(format!("{count} {sentence}"));
             }
         };
-        tell(population.in_several, "users were in several buckets, by overrides or changed shares, and are left out");
+        tell(
+            population.in_several,
+            "users were in several buckets, by overrides or changed shares, and are left out",
+        );
         tell(population.outside, "users were in no bucket");
         tell(
             self.mismatch.untested,

@@ -64,8 +64,7 @@ impl Shares {
     pub fn parse(text: &str, file: &str, layer: Option<&str>) -> Result<Self, Error> {
         let mut lines = Vec::new();
         for (number, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
-            let wrong =
-                |reason| Error::Experiments { file: file.into(), line: number + 1, reason };
+            let wrong = |reason| Error::Experiments { file: file.into(), line: number + 1, reason };
             let line: Line = serde_json::from_str(text).map_err(|e| {
                 wrong(format!(
                     "{e}; expected {{\"at\": ms, \"experiments\": {{\"layers\": [...]}}}}"
@@ -123,14 +122,16 @@ fn chosen(lines: &[Line], file: &str, asked: Option<&str>) -> Result<String, Err
             names.push(&layer.name);
         }
     }
-    let refuse =
-        |asked: String, reason: String| Err(Error::Asked { asked, reason: format!("{file} {reason}") });
+    let refuse = |asked: String, reason: String| {
+        Err(Error::Asked { asked, reason: format!("{file} {reason}") })
+    };
     match (asked, names.as_slice()) {
         (None, []) => refuse("--layer".into(), "has no layer: no experiment was in force".into()),
         (None, [name]) => Ok((*name).into()),
-        (None, names) => {
-            refuse("--layer".into(), format!("has several layers; choose one of {}", names.join(", ")))
-        }
+        (None, names) => refuse(
+            "--layer".into(),
+            format!("has several layers; choose one of {}", names.join(", ")),
+        ),
         (Some(asked), names) if names.contains(&asked) => Ok(asked.into()),
         (Some(asked), names) => refuse(
             format!("--layer {asked}"),
@@ -187,11 +188,8 @@ mod tests {
         let shares = Shares::parse(&text, "f", Some("a")).unwrap();
         assert_eq!(shares.buckets, ["new", "old", "gone"]);
         let found: Vec<_> = shares.periods.iter().map(|p| (p.from_ms, p.shares.clone())).collect();
-        let expected = [
-            (10, vec![0.0, 0.9, 0.1]),
-            (30, vec![0.5, 0.5, 0.0]),
-            (40, vec![0.0, 0.0, 0.0]),
-        ];
+        let expected =
+            [(10, vec![0.0, 0.9, 0.1]), (30, vec![0.5, 0.5, 0.0]), (40, vec![0.0, 0.0, 0.0])];
         assert_eq!(found, expected);
         assert_eq!([5, 10, 29, 30, 99].map(|at| shares.period(at)), [0, 0, 0, 1, 2]);
         assert_eq!(shares.bucket("gone"), Some(2));

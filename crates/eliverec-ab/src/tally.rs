@@ -170,7 +170,9 @@ impl Tally {
     /// What was done with a channel that was shown.
     fn deed(&mut self, event: &Event, channel: Option<u32>) {
         let (Some(user), Some(channel)) = (self.user(event), channel) else { return };
-        let Some((_, flag, _)) = DEEDS.iter().find(|(kind, ..)| *kind == event.kind) else { return };
+        let Some((_, flag, _)) = DEEDS.iter().find(|(kind, ..)| *kind == event.kind) else {
+            return;
+        };
         let (began_ms, stay_s) = began(event);
         if event.kind == EventKind::Leave && stay_s < self.rules.stay_threshold_s {
             return;

@@ -17,7 +17,8 @@ const EXPERIMENTS: &str = r#"{"at": 0, "experiments": {"layers": [{"name": "rank
 
 /// A log of which two days are compared, and the first moment of these.
 fn world() -> (Vec<Event>, i64) {
-    let config = WorldConfig { users: 1_500, days: DAYS, history_days: 1, ..WorldConfig::default() };
+    let config =
+        WorldConfig { users: 1_500, days: DAYS, history_days: 1, ..WorldConfig::default() };
     let mut log = Collected::default();
     let mut world = World::new(&config).unwrap();
     let Ok(_) = world.run(&mut LoggingPolicy::new(config.seed), &mut log, &mut |_| ());
@@ -52,8 +53,7 @@ fn report(events: &[Event], begin_ms: i64, salt: u64, lost: impl Fn(u64) -> bool
             assignment.take(row).unwrap();
         }
     }
-    let rules =
-        Rules { stay_threshold_s: 3.0, attribution_window_ms: 1_800_000, days_before: 1 };
+    let rules = Rules { stay_threshold_s: 3.0, attribution_window_ms: 1_800_000, days_before: 1 };
     let tally = Tally::new(assignment, rules, begin_ms - 2 * DAY_MS);
     let mut builder = Builder::new(tally, &Asked { control: None, goal: GOAL }).unwrap();
     let mut day = 1;

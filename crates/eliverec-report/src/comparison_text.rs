@@ -40,7 +40,11 @@ pub fn report(report: &Report, format: Format) -> String {
         let body = format!("{}\n{HIDDEN_NOTE}", grid(&HIDDEN_HEAD, hidden_cells(report), format));
         section(HIDDEN_TITLE, &body);
     }
-    let body = format!("{}\n{}", grid(&EXPOSURE_HEAD, exposure_cells(report), format), exposure_note(report));
+    let body = format!(
+        "{}\n{}",
+        grid(&EXPOSURE_HEAD, exposure_cells(report), format),
+        exposure_note(report)
+    );
     section(EXPOSURE_TITLE, &body);
     let body = format!("{}\n{NEEDS_NOTE}", grid(&NEEDS_HEAD, needs_cells(report), format));
     section(&needs_title(report), &body);
@@ -139,7 +143,9 @@ pub fn method(report: &Report) -> String {
         let taken = report.tables.first().into_iter().flat_map(|table| &table.rows);
         let taken = taken.filter_map(|row| {
             let title = metric(row.metric)?.title;
-            row.taken_off.filter(|share| *share > 0.0).map(|share| format!("{title} {:.0} %", 100.0 * share))
+            row.taken_off
+                .filter(|share| *share > 0.0)
+                .map(|share| format!("{title} {:.0} %", 100.0 * share))
         });
         let _ = write!(
             text,
@@ -171,7 +177,9 @@ pub const HIDDEN_NOTE: &str = "Channels on offer that nobody was shown in so man
 pub fn hidden_cells(report: &Report) -> Vec<Vec<String>> {
     let rows = report.hidden.iter().flat_map(|hidden| {
         hidden.buckets.iter().map(|found| {
-            let share = |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.2} %", 100.0 * share));
+            let share = |share: Option<f64>| {
+                share.map_or("-".into(), |share| format!("{:.2} %", 100.0 * share))
+            };
             vec![
                 hidden.days.to_string(),
                 hidden.channels.to_string(),

@@ -47,7 +47,11 @@ pub(crate) fn scrolling(name: &str, inside: Markup) -> Markup {
 }
 
 /// Rows below a head.
-pub(crate) fn table<T: AsRef<str>>(name: &str, head: &[T], rows: impl Iterator<Item = Vec<String>>) -> Markup {
+pub(crate) fn table<T: AsRef<str>>(
+    name: &str,
+    head: &[T],
+    rows: impl Iterator<Item = Vec<String>>,
+) -> Markup {
     scrolling(
         name,
         html! { table {

@@ -20,8 +20,7 @@ fn tally(days_before: u32) -> Tally {
         let row = Answered { request_id, user_id, at_ms, layer, bucket: Some(bucket) };
         assignment.take(row).unwrap();
     }
-    let rules =
-        Rules { stay_threshold_s: 3.0, attribution_window_ms: 1_800_000, days_before };
+    let rules = Rules { stay_threshold_s: 3.0, attribution_window_ms: 1_800_000, days_before };
     Tally::new(assignment, rules, BEGIN - 20 * DAY_MS)
 }
 

@@ -21,9 +21,9 @@ fn answer(logs: &Path, bucket: impl Fn(u64) -> Option<&'static str>) -> Vec<Day>
     let days: Vec<Day> = log.days().collect();
     for day in &days {
         let events = log.read(*day..=*day).unwrap().without_context().strict();
-        let first = events.map(Result::unwrap).filter(|event| {
-            event.kind == EventKind::Impression && event.position == Some(0)
-        });
+        let first = events
+            .map(Result::unwrap)
+            .filter(|event| event.kind == EventKind::Impression && event.position == Some(0));
         let answers: Vec<Answer> = first
             .filter_map(|event| {
                 Some(Answer {
@@ -76,7 +76,10 @@ fn buckets_of_a_simulated_log_are_compared() {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     let markdown = fs_err::read_to_string(sandbox.path("ab.md")).unwrap();
-    assert!(markdown.starts_with("# Experiment: layer ranking") && markdown.contains("\n## All users\n"));
+    assert!(
+        markdown.starts_with("# Experiment: layer ranking")
+            && markdown.contains("\n## All users\n")
+    );
     let page = fs_err::read_to_string(sandbox.path("ab.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.matches("<svg").count() >= 2);
     assert!(!page.contains("http"), "the page opens offline");
@@ -91,7 +94,10 @@ fn buckets_of_a_simulated_log_are_compared() {
     let comparisons = row["comparisons"].as_array().unwrap();
     assert!(comparisons[0]["difference"]["interval"].is_array(), "{row}");
     // A bucket without users is there, and nothing is said of it.
-    assert_eq!((comparisons[1]["bucket"].as_str(), &comparisons[1]["difference"]), (Some("empty"), &Value::Null));
+    assert_eq!(
+        (comparisons[1]["bucket"].as_str(), &comparisons[1]["difference"]),
+        (Some("empty"), &Value::Null)
+    );
     let parts = found["read"]["parts"].as_array().unwrap();
     assert!(parts.iter().any(|part| part["name"] == "answers" && part["files"] == 2), "{parts:?}");
     let skipped = found["read"]["skipped"].as_array().unwrap();
@@ -106,7 +112,9 @@ fn users_who_are_missing_refuse_the_table() {
     assert_eq!(output.status.code(), Some(1));
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(found["mismatch"]["p"].as_f64().unwrap() < 0.001);
-    assert!(found["refused"].as_str().unwrap().contains("users are not in the buckets by their shares"));
+    assert!(
+        found["refused"].as_str().unwrap().contains("users are not in the buckets by their shares")
+    );
     assert_eq!(found["tables"], serde_json::json!([]));
     let text = String::from_utf8(sandbox.run("ab report --logs logs").stdout).unwrap();
     assert!(text.contains("\nRefused\n") && !text.contains("All users"), "{text}");
@@ -116,14 +124,26 @@ fn users_who_are_missing_refuse_the_table() {
 fn what_a_log_lacks_is_refused_by_name() {
     let (sandbox, logs) = simulated();
     let message = sandbox.fail("ab report --logs logs", 2);
-    assert!(message.contains("logs/experiments.jsonl: is not there; a service with experiments"), "{message}");
+    assert!(
+        message.contains("logs/experiments.jsonl: is not there; a service with experiments"),
+        "{message}"
+    );
     write_experiments(&Store::local(&logs).unwrap(), EXPERIMENTS).unwrap();
     let message = sandbox.fail("ab report --logs logs", 2);
-    assert!(message.contains("/_answers.parquet: is not there, nor are those of the other days"), "{message}");
+    assert!(
+        message.contains("/_answers.parquet: is not there, nor are those of the other days"),
+        "{message}"
+    );
     let days = answer(&logs, half);
     for (words, expected) in [
-        ("--layer other", "--layer other: logs/experiments.jsonl has no such layer; it has ranking"),
-        ("--control other", "--control other: the layer ranking has no such bucket; it has eta, elive, empty"),
+        (
+            "--layer other",
+            "--layer other: logs/experiments.jsonl has no such layer; it has ranking",
+        ),
+        (
+            "--control other",
+            "--control other: the layer ranking has no such bucket; it has eta, elive, empty",
+        ),
         ("--pre 300", "--pre 300: the log begins on"),
         ("--effect 0", "--effect 0: is a relative difference above 0"),
         ("--power 1", "--power 1: is a probability"),
@@ -192,7 +212,10 @@ fn a_policy_is_estimated_from_the_others_log() {
         let found = estimate(logged, target, campaign);
         let names = ["inverse_propensity", "self_normalised", "direct", "doubly_robust"];
         for (name, golden) in names.iter().zip(golden) {
-            assert!((value(&found, name) - golden).abs() < 1e-9, "{campaign} {logged}: {name} {found}");
+            assert!(
+                (value(&found, name) - golden).abs() < 1e-9,
+                "{campaign} {logged}: {name} {found}"
+            );
         }
         for name in ["inverse_propensity", "self_normalised", "doubly_robust"] {
             assert_eq!(found["agrees"][name], true, "{campaign} {logged}: {name} {found}");

@@ -119,7 +119,8 @@ pub(crate) fn compare(arguments: &Arguments) -> anyhow::Result<(Report, Read)> {
     if let Some(missing) = days.without_next(&log) {
         report.told.push(missing);
     }
-    let is_answers = |path: &PathBuf| days.compared.iter().any(|day| *path == answers_path(&store, *day));
+    let is_answers =
+        |path: &PathBuf| days.compared.iter().any(|day| *path == answers_path(&store, *day));
     let skipped = log.skipped().filter(|path| !is_answers(path)).collect();
     let mut read = Read::of(vec![events, answers], skipped);
     read.left_out.clone_from(&report.left_out);
@@ -181,7 +182,9 @@ impl Days {
         let begins = log.days().next().unwrap_or(first);
         let before = |days: u32| first.plus(-(days as i32)).unwrap_or(first);
         if arguments.pre > 0 && before(arguments.pre) < begins {
-            let reason = format!("the log begins on {begins}, and {first} is the first day that is compared");
+            let reason = format!(
+                "the log begins on {begins}, and {first} is the first day that is compared"
+            );
             return refuse(format!("--pre {}", arguments.pre), reason);
         }
         let longest = HIDDEN_DAYS.into_iter().max().unwrap_or(0).max(arguments.pre);

@@ -85,7 +85,9 @@ fn answer(store: &Store) -> anyhow::Result<()> {
         for event in log.read(day..=day)?.without_context().strict() {
             let event = event?;
             let is_first = event.kind == EventKind::Impression && event.position == Some(0);
-            if let (true, Some(request_id), Some(user_id)) = (is_first, event.request_id, event.user_id) {
+            if let (true, Some(request_id), Some(user_id)) =
+                (is_first, event.request_id, event.user_id)
+            {
                 let bucket = if mix(user_id) & 1 == 0 { "a" } else { "b" };
                 answers.push(Answer {
                     request_id,
