@@ -247,7 +247,8 @@ impl Tally {
         }
         for (kind, deed, sum) in DEEDS {
             // What comes with this flag: itself, or all that waited for the impression.
-            let is_new = deed == flag && known & SHOWN != 0 || flag == SHOWN && known & deed != 0;
+            let is_new =
+                (deed == flag && known & SHOWN != 0) || (flag == SHOWN && known & deed != 0);
             if !is_new {
                 continue;
             }

@@ -84,8 +84,8 @@ fn splits_of_one_log_differ_no_more_often_than_said() {
         for row in &table.rows {
             let difference = row.comparisons[0].difference.unwrap();
             *planned.entry(row.metric).or_default() += u32::from(difference.p < 0.05);
-            let looks = found.running.iter().filter(|running| running.metric == row.metric);
-            let any = looks.filter(|running| running.difference.always_p < 0.05).count() > 0;
+            let mut looks = found.running.iter().filter(|running| running.metric == row.metric);
+            let any = looks.any(|running| running.difference.always_p < 0.05);
             *always.entry(row.metric).or_default() += u32::from(any);
         }
         let is_told = |p: Option<f64>| p.is_some_and(|p| p < 0.05);

@@ -186,7 +186,7 @@ impl AnswerRows {
     }
 
     /// The rows in their order.
-    pub fn iter(&self) -> impl Iterator<Item = AnswerRow<'_>> {
+    pub fn rows(&self) -> impl Iterator<Item = AnswerRow<'_>> {
         (0..self.request_ids.len()).map(|i| AnswerRow {
             request_id: self.request_ids[i],
             user_id: self.user_ids[i],
@@ -306,7 +306,7 @@ mod tests {
         let mut read = Answers::open(&store, day()).unwrap().unwrap();
         let mut found = Vec::new();
         while let Some(rows) = read.next_rows().unwrap() {
-            found.extend(rows.iter().map(|row| Answer {
+            found.extend(rows.rows().map(|row| Answer {
                 request_id: row.request_id,
                 user_id: row.user_id,
                 at_ms: row.at_ms,

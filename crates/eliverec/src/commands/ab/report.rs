@@ -222,7 +222,7 @@ fn assign(
         let Some(mut answers) = Answers::open(store, *day)? else { continue };
         part.files += 1;
         while let Some(rows) = answers.next_rows()? {
-            for row in rows.iter() {
+            for row in rows.rows() {
                 part.rows += 1;
                 assignment.take(Answered {
                     request_id: row.request_id,
