@@ -21,7 +21,7 @@ pub struct Answered<'a> {
     pub user_id: u64,
     /// When, milliseconds since 1970 UTC.
     pub at_ms: i64,
-    /// The layer; rows of others are passed over.
+    /// The layer; `None` of a user in no bucket of any.
     pub layer: Option<&'a str>,
     /// The bucket; `None` outside of all buckets.
     pub bucket: Option<&'a str>,
@@ -50,7 +50,7 @@ struct Placed {
 /// How many users stand where.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Population {
-    /// Users with an answer in the layer.
+    /// Users with an answer while the layer was in force.
     pub users: u64,
     /// Users of each bucket who were in no other: those who are compared.
     pub in_bucket: Vec<u64>,
@@ -87,17 +87,20 @@ impl Assignment {
         }
     }
 
-    /// Takes in a row. Rows of other layers and of other days are passed over.
+    /// Takes in a row. Those of other days are passed over; one of another layer says that the user was answered, and, if no row of
+    /// the same request is of this layer, that it was outside of all its buckets.
     ///
     /// # Errors
     /// [`Error::UnknownBucket`].
     pub fn take(&mut self, row: Answered<'_>) -> Result<(), Error> {
-        if row.layer != Some(self.shares.layer.as_str()) || !self.days_ms.contains(&row.at_ms) {
+        let is_of_layer = row.layer == Some(self.shares.layer.as_str());
+        if !self.days_ms.contains(&row.at_ms) || (!is_of_layer && !self.shares.is_open(row.at_ms)) {
             self.left_out += 1;
             return Ok(());
         }
-        let bucket = row.bucket.map(|name| self.bucket(&row, name)).transpose()?;
-        self.answers += 1;
+        let bucket = row.bucket.filter(|_| is_of_layer);
+        let bucket = bucket.map(|name| self.bucket(&row, name)).transpose()?;
+        self.answers += u64::from(is_of_layer);
         let next = self.placed.len() as u32;
         let user = *self.users.entry(row.user_id).or_insert(next);
         if user == next {
@@ -110,7 +113,8 @@ impl Assignment {
             });
         }
         let placed = &mut self.placed[user as usize];
-        if row.at_ms < placed.first_ms {
+        // Of the rows of one answer the one of this layer tells.
+        if row.at_ms < placed.first_ms || (is_of_layer && row.at_ms == placed.first_ms) {
             (placed.first, placed.first_ms) = (bucket, row.at_ms);
         }
         if let Some(bucket) = bucket {
@@ -146,7 +150,7 @@ impl Assignment {
         self.answers
     }
 
-    /// Rows of other layers or other days.
+    /// Rows of other days, or from before the layer was in force.
     pub const fn rows_left_out(&self) -> u64 {
         self.left_out
     }
@@ -237,17 +241,23 @@ mod tests {
             row(6, 4, 20, None),
             row(7, 4, 60, Some("b")),
             row(8, 5, 5, Some("a")),
+            // Outside, as a row without a layer says, and as that of another layer does.
             Answered { layer: None, ..row(9, 6, 20, None) },
+            Answered { layer: Some("other"), ..row(10, 6, 30, Some("x")) },
+            row(10, 6, 30, Some("b")),
+            // One answer, in two layers.
+            Answered { layer: Some("other"), ..row(11, 7, 30, Some("x")) },
+            row(11, 7, 30, Some("b")),
         ] {
             found.take(answered).unwrap();
         }
-        let population = Population { users: 4, in_bucket: vec![1, 1], in_several: 1, outside: 1 };
+        let population = Population { users: 6, in_bucket: vec![1, 3], in_several: 1, outside: 1 };
         assert_eq!(found.population(), population);
-        assert_eq!(found.first_answers(), [vec![2, 0], vec![0, 0]]);
-        assert_eq!((found.answers(), found.rows_left_out()), (7, 2));
+        assert_eq!(found.first_answers(), [vec![2, 1], vec![0, 0]]);
+        assert_eq!((found.answers(), found.rows_left_out()), (9, 1));
         assert_eq!(found.first_ms(found.user(1).unwrap()), 40);
         assert!(found.request(6).is_none() && found.request(7).is_some());
-        let error = found.take(row(10, 7, 20, Some("c"))).unwrap_err().to_string();
-        assert!(error.starts_with("request 10: its answer names the bucket c"), "{error}");
+        let error = found.take(row(12, 7, 20, Some("c"))).unwrap_err().to_string();
+        assert!(error.starts_with("request 12: its answer names the bucket c"), "{error}");
     }
 }

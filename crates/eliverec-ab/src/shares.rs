@@ -109,6 +109,14 @@ impl Shares {
         self.buckets.iter().position(|bucket| bucket == name)
     }
 
+    /// Whether any bucket of the layer had users at a moment.
+    pub(crate) fn is_open(&self, at_ms: i64) -> bool {
+        let period = self.periods.get(self.period(at_ms));
+        period.is_some_and(|period| {
+            period.from_ms <= at_ms && period.shares.iter().any(|share| *share > 0.0)
+        })
+    }
+
     /// The place of the period that a moment lies in.
     pub fn period(&self, at_ms: i64) -> usize {
         self.periods.partition_point(|period| period.from_ms <= at_ms).saturating_sub(1)
@@ -192,6 +200,7 @@ mod tests {
             [(10, vec![0.0, 0.9, 0.1]), (30, vec![0.5, 0.5, 0.0]), (40, vec![0.0, 0.0, 0.0])];
         assert_eq!(found, expected);
         assert_eq!([5, 10, 29, 30, 99].map(|at| shares.period(at)), [0, 0, 0, 1, 2]);
+        assert_eq!([5, 10, 39, 40].map(|at| shares.is_open(at)), [false, true, true, false]);
         assert_eq!(shares.bucket("gone"), Some(2));
     }
 

@@ -125,7 +125,7 @@ pub(crate) fn compare(arguments: &Arguments) -> anyhow::Result<(Report, Read)> {
     let mut read = Read::of(vec![events, answers], skipped);
     read.left_out.clone_from(&report.left_out);
     if rows_left_out > 0 {
-        read.left_out.insert("answers of other layers or days".into(), rows_left_out);
+        read.left_out.insert("answers of other days, or before the layer".into(), rows_left_out);
     }
     Ok((report, read))
 }
