@@ -317,7 +317,7 @@ mod tests {
     /// places, is off where the two policies choose differently by place.
     #[test]
     fn intervals_hold_what_the_target_earns() {
-        const TRIALS: u64 = 300;
+        const TRIALS: u64 = 150;
         let target = Policy::of(&rows(50_000, 1.25, &mut Random::new(9)));
         assert!(target.is_logged);
         let truth = probabilities(1.25)
@@ -327,7 +327,7 @@ mod tests {
             .sum::<f64>();
         let mut held = [0_u32; 3];
         for trial in 0..TRIALS {
-            let logged = rows(1_500, 0.9, &mut Random::new(numbered(4, trial)));
+            let logged = rows(1_000, 0.9, &mut Random::new(numbered(4, trial)));
             let found = OffPolicy::estimate(&logged, &target).unwrap();
             let figures = [found.inverse_propensity, found.self_normalised, found.doubly_robust];
             for (held, figure) in held.iter_mut().zip(figures) {
