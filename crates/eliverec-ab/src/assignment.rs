@@ -21,10 +21,8 @@ pub struct Answered<'a> {
     pub user_id: u64,
     /// When, milliseconds since 1970 UTC.
     pub at_ms: i64,
-    /// The layer; `None` of a user in no bucket of any.
-    pub layer: Option<&'a str>,
-    /// The bucket; `None` outside of all buckets.
-    pub bucket: Option<&'a str>,
+    /// A layer and the user's bucket in it; `None` outside of all buckets.
+    pub bucket: Option<(&'a str, &'a str)>,
 }
 
 /// A request that a bucket answered.
@@ -93,13 +91,13 @@ impl Assignment {
     /// # Errors
     /// [`Error::UnknownBucket`].
     pub fn take(&mut self, row: Answered<'_>) -> Result<(), Error> {
-        let is_of_layer = row.layer == Some(self.shares.layer.as_str());
+        let own = row.bucket.filter(|(layer, _)| *layer == self.shares.layer);
+        let is_of_layer = own.is_some();
         if !self.days_ms.contains(&row.at_ms) || (!is_of_layer && !self.shares.is_open(row.at_ms)) {
             self.left_out += 1;
             return Ok(());
         }
-        let bucket = row.bucket.filter(|_| is_of_layer);
-        let bucket = bucket.map(|name| self.bucket(&row, name)).transpose()?;
+        let bucket = own.map(|(_, name)| self.bucket(&row, name)).transpose()?;
         self.answers += u64::from(is_of_layer);
         let next = self.placed.len() as u32;
         let user = *self.users.entry(row.user_id).or_insert(next);
@@ -216,7 +214,11 @@ mod tests {
     use crate::shares::Period;
 
     fn row(request_id: u64, user_id: u64, at_ms: i64, bucket: Option<&str>) -> Answered<'_> {
-        Answered { request_id, user_id, at_ms, layer: Some("ranking"), bucket }
+        Answered { request_id, user_id, at_ms, bucket: bucket.map(|name| ("ranking", name)) }
+    }
+
+    fn other(request_id: u64, user_id: u64, at_ms: i64) -> Answered<'static> {
+        Answered { request_id, user_id, at_ms, bucket: Some(("other", "x")) }
     }
 
     #[test]
@@ -242,11 +244,11 @@ mod tests {
             row(7, 4, 60, Some("b")),
             row(8, 5, 5, Some("a")),
             // Outside, as a row without a layer says, and as that of another layer does.
-            Answered { layer: None, ..row(9, 6, 20, None) },
-            Answered { layer: Some("other"), ..row(10, 6, 30, Some("x")) },
+            row(9, 6, 20, None),
+            other(10, 6, 30),
             row(10, 6, 30, Some("b")),
             // One answer, in two layers.
-            Answered { layer: Some("other"), ..row(11, 7, 30, Some("x")) },
+            other(11, 7, 30),
             row(11, 7, 30, Some("b")),
         ] {
             found.take(answered).unwrap();
@@ -254,7 +256,7 @@ mod tests {
         let population = Population { users: 6, in_bucket: vec![1, 3], in_several: 1, outside: 1 };
         assert_eq!(found.population(), population);
         assert_eq!(found.first_answers(), [vec![2, 1], vec![0, 0]]);
-        assert_eq!((found.answers(), found.rows_left_out()), (9, 1));
+        assert_eq!((found.answers(), found.rows_left_out()), (7, 1));
         assert_eq!(found.first_ms(found.user(1).unwrap()), 40);
         assert!(found.request(6).is_none() && found.request(7).is_some());
         let error = found.take(row(12, 7, 20, Some("c"))).unwrap_err().to_string();

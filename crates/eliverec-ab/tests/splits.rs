@@ -48,8 +48,8 @@ fn report(events: &[Event], begin_ms: i64, salt: u64, lost: impl Fn(u64) -> bool
             && !lost(user_id)
         {
             let bucket = if mix(user_id ^ mix(salt)) & 1 == 0 { "a" } else { "b" };
-            let (at_ms, layer) = (event.ts_ms, Some("ranking"));
-            let row = Answered { request_id, user_id, at_ms, layer, bucket: Some(bucket) };
+            let (at_ms, bucket) = (event.ts_ms, Some(("ranking", bucket)));
+            let row = Answered { request_id, user_id, at_ms, bucket };
             assignment.take(row).unwrap();
         }
     }

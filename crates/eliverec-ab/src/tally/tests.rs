@@ -16,8 +16,7 @@ fn tally(days_before: u32) -> Tally {
     let mut assignment = Assignment::new(shares, BEGIN..BEGIN + 2 * DAY_MS);
     for (request_id, user_id, bucket) in [(1, 1, "a"), (2, 2, "b"), (3, 1, "a")] {
         let at_ms = BEGIN + request_id as i64 * 3_600_000;
-        let layer = Some("l");
-        let row = Answered { request_id, user_id, at_ms, layer, bucket: Some(bucket) };
+        let row = Answered { request_id, user_id, at_ms, bucket: Some(("l", bucket)) };
         assignment.take(row).unwrap();
     }
     let rules = Rules { stay_threshold_s: 3.0, attribution_window_ms: 1_800_000, days_before };

@@ -99,6 +99,9 @@ pub const IDS_FILE: &str = "ids.toml";
 /// What `eliverec simulate` writes beside a log: what drove its events.
 pub const TRUTH_FILE: &str = "truth.parquet";
 
+/// Which experiments a service ran when, a line of JSON each; no reader of events needs it.
+pub const EXPERIMENTS_FILE: &str = "experiments.jsonl";
+
 /// The folder of a day.
 pub(crate) fn day_folder(day: Day) -> String {
     format!("{EVENTS_FOLDER}/{PARTITION}={day}")

@@ -15,6 +15,7 @@
 //! ([`EventReader::lenient`]); a file that cannot be read at all is always an error.
 
 pub mod answers;
+pub mod answers_read;
 pub mod arrival_order;
 pub mod check;
 pub mod decode;
@@ -41,7 +42,8 @@ use eliverec_core::dimensions::TABLE_GROUPS;
 use eliverec_core::schema::Group;
 use eliverec_core::{Dimensions, IdKinds, Schema};
 
-pub use answers::{Answer, Answers};
+pub use answers::{ANSWERS_FILE, AnswerRow, AnswersWriter};
+pub use answers_read::Answers;
 pub use arrival_order::ArrivalOrder;
 pub use decode::{EventBatch, Fault, Reason};
 pub use dimensions::{read_dimensions, write_dimensions};
@@ -56,9 +58,8 @@ use crate::error::Error;
 use crate::id_types::{self, IdTypes};
 use crate::layout::SCHEMA_FILE;
 use crate::listing::{Entry, PartKind, beside, is_hidden, walk};
-use answers::EXPERIMENTS_FILE;
 use dimensions::file_name;
-use layout::{EVENTS_FOLDER, IDS_FILE, TRUTH_FILE, day_of_folder};
+use layout::{EVENTS_FOLDER, EXPERIMENTS_FILE, IDS_FILE, TRUTH_FILE, day_of_folder};
 use rejected::REJECTED_FOLDER;
 use source::ParquetSource;
 use store::StoredFile;

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use eliverec_core::id::mix;
 use eliverec_core::{Day, EventKind};
-use eliverec_tables::events::answers::{write_answers, write_experiments};
-use eliverec_tables::events::{Answer, EventLog, Store};
+use eliverec_tables::events::{AnswerRow, AnswersWriter, EventLog, Store};
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
@@ -13,31 +12,37 @@ use crate::sandbox::Sandbox;
 const EXPERIMENTS: &str = r#"{"at": 0, "experiments": {"layers": [{"name": "ranking", "salt": "s", "buckets": [{"name": "eta", "share": 0.5}, {"name": "elive", "share": 0.5}, {"name": "empty", "share": 0}]}]}}
 "#;
 
+/// The bucket of users who are in none.
+const OUTSIDE: &str = "outside";
+
 /// Writes answers beside a simulated log: the bucket of a user, `None` for one whose answers are lost.
 fn answer(logs: &Path, bucket: impl Fn(u64) -> Option<&'static str>) -> Vec<Day> {
-    let store = Store::local(logs).unwrap();
-    write_experiments(&store, EXPERIMENTS).unwrap();
-    let log = EventLog::open(&store).unwrap();
+    fs_err::write(logs.join("experiments.jsonl"), EXPERIMENTS).unwrap();
+    let log = EventLog::open(&Store::local(logs).unwrap()).unwrap();
     let days: Vec<Day> = log.days().collect();
     for day in &days {
-        let events = log.read(*day..=*day).unwrap().without_context().strict();
-        let first = events
-            .map(Result::unwrap)
-            .filter(|event| event.kind == EventKind::Impression && event.position == Some(0));
-        let answers: Vec<Answer> = first
-            .filter_map(|event| {
-                Some(Answer {
-                    request_id: event.request_id?,
-                    user_id: event.user_id?,
+        let mut answers = AnswersWriter::new(&logs.join(format!("events/date={day}")));
+        for event in log.read(*day..=*day).unwrap().without_context().strict() {
+            let event = event.unwrap();
+            let is_first = event.kind == EventKind::Impression && event.position == Some(0);
+            let (Some(request_id), Some(user_id), true) =
+                (event.request_id, event.user_id, is_first)
+            else {
+                continue;
+            };
+            if let Some(bucket) = bucket(user_id) {
+                let row = AnswerRow {
+                    request_id,
+                    user_id,
                     at_ms: event.ts_ms,
-                    layer: Some("ranking".into()),
-                    bucket: Some(bucket(event.user_id?)?.into()),
-                    bundle: "sha".into(),
-                    drawn: vec![(1, 0.5)],
-                })
-            })
-            .collect();
-        write_answers(&store, *day, answers.into_iter()).unwrap();
+                    bucket: (bucket != OUTSIDE).then_some(("ranking", bucket)),
+                    bundle: "sha",
+                    drawn: &[(1, 0.5)],
+                };
+                answers.push(row).unwrap();
+            }
+        }
+        answers.finish().unwrap();
     }
     days
 }
@@ -128,7 +133,7 @@ fn what_a_log_lacks_is_refused_by_name() {
         message.contains("logs/experiments.jsonl: is not there; a service with experiments"),
         "{message}"
     );
-    write_experiments(&Store::local(&logs).unwrap(), EXPERIMENTS).unwrap();
+    fs_err::write(logs.join("experiments.jsonl"), EXPERIMENTS).unwrap();
     let message = sandbox.fail("ab report --logs logs", 2);
     assert!(
         message.contains("/_answers.parquet: is not there, nor are those of the other days"),
@@ -166,9 +171,13 @@ fn what_a_log_lacks_is_refused_by_name() {
 #[test]
 fn one_user_is_told_and_compared_with_nobody() {
     let (sandbox, logs) = simulated();
-    answer(&logs, |user| (user == 5).then_some("elive"));
+    let log = EventLog::open(&Store::local(&logs).unwrap()).unwrap();
+    let mut events = log.read(..).unwrap().strict().map(Result::unwrap);
+    let shown = events.find(|event| event.position == Some(0)).unwrap().user_id.unwrap();
+    answer(&logs, |user| Some(if user == shown { "elive" } else { OUTSIDE }));
     let text = sandbox.succeed("ab report --logs logs");
-    assert!(text.contains("1 users: eta 0, elive 1, empty 0."), "{text}");
+    assert!(text.contains(" users: eta 0, elive 1, empty 0."), "{text}");
+    assert!(text.contains("users were in no bucket"), "{text}");
     assert!(text.contains("Sample ratio: not tested, too few users."), "{text}");
 }
 

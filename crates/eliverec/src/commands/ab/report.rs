@@ -13,7 +13,8 @@ use eliverec_report::{comparison_page, comparison_text};
 use eliverec_run::durable;
 use eliverec_samples::SampleConfig;
 use eliverec_tables::check::{Checked, Part, Read};
-use eliverec_tables::events::answers::{Answers, EXPERIMENTS_FILE, answers_path, read_experiments};
+use eliverec_tables::events::answers_read::{Answers, answers_path, read_experiments};
+use eliverec_tables::events::layout::EXPERIMENTS_FILE;
 use eliverec_tables::events::{EventLog, Store};
 
 use crate::commands::{reading, tell};
@@ -228,7 +229,6 @@ fn assign(
                     request_id: row.request_id,
                     user_id: row.user_id,
                     at_ms: row.at_ms,
-                    layer: row.layer,
                     bucket: row.bucket,
                 })?;
             }

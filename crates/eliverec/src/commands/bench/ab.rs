@@ -1,13 +1,14 @@
 //! `eliverec bench ab`: how fast the buckets of a large log are compared.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Parser;
 use eliverec_core::EventKind;
 use eliverec_core::id::mix;
-use eliverec_tables::events::answers::{write_answers, write_experiments};
-use eliverec_tables::events::{Answer, EventLog, Store};
+use eliverec_run::durable;
+use eliverec_tables::events::layout::EXPERIMENTS_FILE;
+use eliverec_tables::events::{AnswerRow, AnswersWriter, EventLog, Store};
 use serde_json::json;
 
 use super::{clear, log, peak_memory_mib};
@@ -45,7 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     tell(&format!("writing a log of {} impressions", arguments.impressions));
     let store = Store::local(&logs)?;
     let written = log::write(&store, arguments.impressions, 0.0)?;
-    answer(&store)?;
+    answer(&logs, &store)?;
     let words = ["--logs".into(), logs.clone().into_os_string(), "--pre".into(), "1".into()];
     let from = EventLog::open(&store)?.days().nth(1).map(|day| day.to_string().into());
     let words = words.into_iter().chain(from.into_iter().flat_map(|day| ["--from".into(), day]));
@@ -77,30 +78,28 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
 }
 
 /// Writes who answered each request of a log: half of the users each bucket, by their hash.
-fn answer(store: &Store) -> anyhow::Result<()> {
-    write_experiments(store, EXPERIMENTS)?;
+fn answer(logs: &Path, store: &Store) -> anyhow::Result<()> {
+    durable::write(&logs.join(EXPERIMENTS_FILE), EXPERIMENTS.as_bytes())?;
     let log = EventLog::open(store)?;
     for day in log.days() {
-        let mut answers = Vec::new();
+        let mut answers = AnswersWriter::new(&logs.join(format!("events/date={day}")));
         for event in log.read(day..=day)?.without_context().strict() {
             let event = event?;
             let is_first = event.kind == EventKind::Impression && event.position == Some(0);
-            if let (true, Some(request_id), Some(user_id)) =
-                (is_first, event.request_id, event.user_id)
-            {
+            let ids = event.request_id.zip(event.user_id).filter(|_| is_first);
+            if let Some((request_id, user_id)) = ids {
                 let bucket = if mix(user_id) & 1 == 0 { "a" } else { "b" };
-                answers.push(Answer {
+                answers.push(AnswerRow {
                     request_id,
                     user_id,
                     at_ms: event.ts_ms,
-                    layer: Some("ranking".into()),
-                    bucket: Some(bucket.into()),
-                    bundle: "bench".into(),
-                    drawn: Vec::new(),
-                });
+                    bucket: Some(("ranking", bucket)),
+                    bundle: "bench",
+                    drawn: &[],
+                })?;
             }
         }
-        write_answers(store, day, answers.into_iter())?;
+        answers.finish()?;
     }
     Ok(())
 }
