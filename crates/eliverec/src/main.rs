@@ -32,7 +32,8 @@ Examples:
 
 Exit codes:
   0    done
-  1    failed: a number that is none, a damaged run, bundle, result or state, a full disk
+  1    failed: a number that is none, a damaged run, bundle, result or state, an experiment whose users are not in its buckets by
+       their shares, a full disk
   2    wrong input or usage: the message names file, row and field, or the key
   130  interrupted (Ctrl-C); training has written a checkpoint, --resume goes on";
 
@@ -56,6 +57,7 @@ enum Command {
     Experiment(commands::experiment::Arguments),
     Tune(commands::tune::Arguments),
     Report(commands::report::Arguments),
+    Ab(commands::ab::Arguments),
     Disentangling(commands::disentangling::Arguments),
     Retrieval(commands::retrieval::Arguments),
     Bench(commands::bench::Arguments),
@@ -95,6 +97,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Experiment(arguments) => commands::experiment::run(&arguments),
         Command::Tune(arguments) => commands::tune::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
+        Command::Ab(arguments) => commands::ab::run(&arguments),
         Command::Disentangling(arguments) => commands::disentangling::run(&arguments),
         Command::Retrieval(arguments) => commands::retrieval::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),

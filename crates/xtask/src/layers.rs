@@ -8,6 +8,7 @@ use serde_json::Value;
 
 /// Crate, and the crates of ours and heavy engines that it may depend on directly.
 const ALLOWED: &[(&str, &[&str])] = &[
+    ("eliverec-ab", &["eliverec-core", "eliverec-metrics"]),
     ("eliverec-archive", &["eliverec-core", "eliverec-state", "eliverec-tables"]),
     (
         "eliverec-console",
@@ -57,7 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "arrow-pyarrow",
         ],
     ),
-    ("eliverec-report", &["eliverec-core", "eliverec-metrics"]),
+    ("eliverec-report", &["eliverec-ab", "eliverec-core", "eliverec-metrics"]),
     ("eliverec-retrieval", &["eliverec-core", "eliverec-features"]),
     (
         "eliverec-run",
@@ -97,6 +98,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "eliverec",
         &[
+            "eliverec-ab",
             "eliverec-archive",
             "eliverec-console",
             "eliverec-core",
