@@ -78,18 +78,18 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measure(trainer: Trainer, batches: list[Batch], repeats: int, steps: int) -> list[float]:
-    """Impressions per second of each repeat, after a warm-up over all batches."""
-    for batch in batches:
-        trainer.step(batch)
+def measure(
+    trainer: Trainer, batches: list[Batch], repeats: int, steps: int
+) -> tuple[list[float], list[float]]:
+    """Impressions per second of each repeat, after a warm-up over all batches, and the losses of all steps."""
+    found = [trainer.step(batch) for batch in batches]
     turn = endless(batches)
     impressions = steps * batches[0].watched.numel()
 
     def run() -> None:
-        for _ in range(steps):
-            trainer.step(next(turn))
+        found.extend(trainer.step(next(turn)) for _ in range(steps))
 
-    return [impressions / seconds(run) for _ in range(repeats)]
+    return [impressions / seconds(run) for _ in range(repeats)], found
 
 
 def endless(batches: list[Batch]) -> Iterator[Batch]:
@@ -144,7 +144,7 @@ def main() -> int:
     trainer = Trainer(options.model, Sizes(), options.layout, options.compile)
     before = calibration()
     wall, cpu = time.perf_counter(), time.process_time()
-    rates = measure(trainer, batches, options.repeats, options.steps)
+    rates, losses = measure(trainer, batches, options.repeats, options.steps)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     after = calibration()
 
@@ -166,6 +166,7 @@ def main() -> int:
         "torch": torch.__version__,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "gemm_gflop_per_s": {"before": before, "after": after},
+        "loss": {"first": losses[0], "last": losses[-1]},
     }
     if options.json:
         print(json.dumps(result))

@@ -2,7 +2,7 @@
 
 `torch.nn.GRU` computes another recurrence: it multiplies the reset gate to the product with the state, DIEN and its models to
 the state before the product. Composed of autograd's own operations, a step would keep and add up more than it needs; here the
-gradient of each matrix is one product per step, in place.
+gradient of each matrix is one product per step, in place. `torch.compile` leaves them as they are: it would unroll every step.
 """
 
 import torch
@@ -112,11 +112,13 @@ def projected(events: Tensor, w: Tensors, shift: Tensor | None = None) -> Tensor
     return steps @ w["input"] + (shift + biases)
 
 
+@torch.compiler.disable
 def gru_states(x: Tensor, w: Tensors) -> Tensor:
     """The states after every event, `[b, l, d]`, of `projected`'s `[l, b, 3 d]`."""
     return Recurrence.apply(x, w["gates"], w["candidate"], None).transpose(0, 1)
 
 
+@torch.compiler.disable
 def augru_last(x: Tensor, w: Tensors, attention: Tensor) -> Tensor:
     """The last state of every impression, `[b, c, d]`, weighed by `attention` `[b, c, l]`."""
     b, c, _ = attention.shape
