@@ -5,10 +5,10 @@
     python reference/bench.py --check
     reference/bench_all.sh target/release/eliverec python
 
-d = 128, 8 heads, feed-forward width 512, tower 200-80-1, 50 events in both domains, 8 candidates per feed, 256 feeds; the models have
-the options, terms of the loss and own tables that `eliverec bench train model.name=NAME` gives them. `grouped` encodes a feed's
-histories once, as eliverec does; `impression`, for elive, repeats everything for every impression, the usual flat layout. Both
-compute the same loss and the same gradients (`--compare` shows it); `--check` compares every control with the equations.
+d = 128, 8 heads, feed-forward width 512, tower 200-80-1, 50 events in both domains, 8 candidates per feed, 256 feeds; the models
+have the options, terms of the loss and own tables that `eliverec bench train model.name=NAME` gives them. `grouped` encodes a
+feed's histories once, as eliverec does; `impression`, for elive, repeats everything for every impression, the usual flat layout.
+Both compute the same loss and the same gradients (`--compare` shows it); `--check` compares every control with the equations.
 
 They are meant to be hard to beat: every history is full, so nothing is padded or masked; what a feed's candidates have in common is
 computed once, layers that see pairs are taken apart, attention and Adagrad are PyTorch's fused ones, recurrences have their own

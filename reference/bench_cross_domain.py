@@ -75,7 +75,7 @@ def item_interest(target: Tensor, items: Tensor, user: Tensor, w: Tensors) -> Te
 
 
 def dasl(model: Dasl, inputs: Inputs, w: Tensors) -> Encoded:
-    """A domain's recurrence runs for both tasks at once, as rows; products' last state is that of the newest click, unseen by its task."""
+    """A domain's recurrence runs for both users' vectors at once, as rows; the newest click's state is left out where it is asked for."""
     found = encoded(inputs)
     clicks_w = scope(w, "dasl.clicks")
     live_user, product_user = users = (inputs.context @ w["dasl.user"], inputs.context @ clicks_w["user"])
