@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Tunes every model on a set of feeds, each with the same budget (tune/space.toml), and makes Table II with what was chosen, three seeds.
 #   experiments/tables.sh ELIVEREC WORK SET FEEDS [KEY=VALUE ...]
-# FEEDS is the directory of the set, SET its name under experiments/tuned; on a set without products models are tuned and compared on
+# Paths are from the project folder. FEEDS is the directory of the set, SET its name under experiments/tuned; on a set without products models are tuned and compared on
 # channels alone. What was finished before is not repeated. JOBS runs at a time (1).
 set -euo pipefail
 eliverec=$1 work=$2 set=$3 feeds=$4
 settings=("${@:5}")
 jobs=${JOBS:-1}
-here=$(cd "$(dirname "$0")" && pwd)
+cd "$(dirname "$0")/.."
+here=experiments
 domain=both rows=()
 cross=(minet dasl conet dtcdr ddtcdr)
 if [ "$set" = driver ]; then
