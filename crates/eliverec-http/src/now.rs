@@ -126,7 +126,8 @@ impl Engine {
 
 /// A request without a context: what is asked for has none in it.
 const fn of_nobody(user_id: u64, at_ms: i64) -> Asked {
-    Asked { request_id: 0, user_id, at_ms, context: Vec::new(), wanted: Wanted::Watch }
+    let subject = String::new();
+    Asked { request_id: 0, user_id, subject, at_ms, context: Vec::new(), wanted: Wanted::Watch }
 }
 
 /// All events of a history.
