@@ -103,7 +103,8 @@ pub(crate) fn lane(title: &str, marks: &[Mark], looks: &[Looks<'_>], oldest_s: f
         figcaption { (title) ": " (marks.len()) " events" }
         svg width="100%" height=(height) role="img" aria-label=(title) {
             @for (row, (kind, weights)) in looks.iter().enumerate() {
-                @let even = weights.iter().sum::<f32>() / weights.len().max(1) as f32;
+                @let sum: f32 = weights.iter().map(|weight| weight.max(0.0)).sum();
+                @let even = (sum / weights.len().max(1) as f32).max(f32::MIN_POSITIVE);
                 text.label x="0" y=(top(row) - 4) { (kind.replace('_', " ")) }
                 line.base x1="0" x2="100%" y1=(top(row) + BAR) y2=(top(row) + BAR) {}
                 @for (i, mark) in marks.iter().enumerate() {
