@@ -137,7 +137,7 @@ impl<'a> View<'a> {
                     @if let Some((event, share)) = self.most_looked_at(chosen, domain) {
                         li {
                             "Of the " (domain) " history the model looked most at " (what) " " (id_of(event)) ", "
-                            (age(f64::from(event.age_s))) " before (" (percent(f64::from(share))) " of its attention there)"
+                            (age(f64::from(event.age_s))) " before (" (percent(f64::from(share))) " of its attention there; an even share is " (percent(1.0 / self.events(domain).len().max(1) as f64)) ")"
                             @if self.is_same_category(chosen, domain, event) { ", of the same category" } "."
                         }
                     }
@@ -148,14 +148,17 @@ impl<'a> View<'a> {
 
     /// The event of a history that got the largest share of the attention of a kind, and that share.
     fn most_looked_at(&self, chosen: &Candidate, domain: &str) -> Option<(&'a Event, f32)> {
-        let events = self.explanation.histories.get(domain)?;
         let kinds = chosen.attention.get(domain)?.values();
         let shares = kinds.flat_map(|weights| {
             let sum: f32 = weights.iter().map(|weight| weight.max(0.0)).sum();
             weights.iter().enumerate().map(move |(i, weight)| (i, weight / sum))
         });
         let (i, share) = shares.filter(|of| of.1.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1))?;
-        Some((events.get(i)?, share))
+        Some((self.events(domain).get(i)?, share))
+    }
+
+    fn events(&self, domain: &str) -> &'a [Event] {
+        self.explanation.histories.get(domain).map_or(&[], Vec::as_slice)
     }
 
     fn is_same_category(&self, chosen: &Candidate, domain: &str, event: &Event) -> bool {
@@ -176,7 +179,7 @@ impl<'a> View<'a> {
                 (lane(title, marks, &looks, oldest_s))
             }
             p.note {
-                "Each mark is an event, older ones further left; the wider it is, the more of the attention it got for this channel, beside the widest of its row."
+                "Each mark is an event, older ones further left; the wider it is, the more of the attention it got for this channel: four pixels are an even share, sixteen four times that or more."
             }
         }
     }

@@ -136,7 +136,12 @@ fn drifted(drift: &DriftReport) -> Markup {
 
 fn moved(title: &str, all: &[Moved]) -> Markup {
     let of = |moments: eliverec_core::normalize::Moments| {
-        format!("{} ± {}", number(f64::from(moments.mean)), number(f64::from(moments.sd)))
+        let mean = number(f64::from(moments.mean));
+        // By convention, so that nothing is divided by 0.
+        if moments.sd == 1.0 {
+            return format!("{mean}, constant");
+        }
+        format!("{mean} ± {}", number(f64::from(moments.sd)))
     };
     html! { table.drift {
         caption { (title) }

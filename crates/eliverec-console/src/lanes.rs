@@ -70,6 +70,9 @@ pub(crate) type Looks<'a> = (&'a str, &'a [f32]);
 
 const ROW: usize = 46;
 const BAR: usize = 24;
+/// Pixels of an even share of the attention.
+const EVEN: f32 = 4.0;
+/// Pixels of four times that, and of more.
 const WIDEST: f32 = 16.0;
 
 /// The oldest age on the axis of some lanes, seconds.
@@ -100,12 +103,13 @@ pub(crate) fn lane(title: &str, marks: &[Mark], looks: &[Looks<'_>], oldest_s: f
         figcaption { (title) ": " (marks.len()) " events" }
         svg width="100%" height=(height) role="img" aria-label=(title) {
             @for (row, (kind, weights)) in looks.iter().enumerate() {
-                @let most = weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+                @let sum: f32 = weights.iter().map(|weight| weight.max(0.0)).sum();
+                @let even = (sum / weights.len().max(1) as f32).max(f32::MIN_POSITIVE);
                 text.label x="0" y=(top(row) - 4) { (kind.replace('_', " ")) }
                 line.base x1="0" x2="100%" y1=(top(row) + BAR) y2=(top(row) + BAR) {}
                 @for (i, mark) in marks.iter().enumerate() {
                     @let weight = weights.get(i).copied();
-                    @let width = weight.map_or(3.0, |weight| 1.0 + (WIDEST - 1.0) * (weight / most).max(0.0));
+                    @let width = weight.map_or(EVEN, |weight| (EVEN * weight / even).clamp(1.0, WIDEST));
                     line class={ "bar " (mark.colour) } x1=(x(mark.age_s)) x2=(x(mark.age_s)) y1=(top(row)) y2=(top(row) + BAR)
                         stroke-width=(format!("{width:.1}")) {
                         title { (words(mark, weight)) }
@@ -173,12 +177,12 @@ mod tests {
     fn attention_is_width() {
         let marks = [mark(30.0, Some(0.25)), mark(60.0, Some(0.75))];
         let lane = lane("Watches", &marks, &[("attention", &[0.2, 0.8])], 3_600.0).into_string();
-        assert!(lane.contains("stroke-width=\"16.0\""), "{lane}");
-        assert!(lane.contains("stroke-width=\"4.8\""), "{lane}");
+        assert!(lane.contains("stroke-width=\"6.4\""), "{lane}");
+        assert!(lane.contains("stroke-width=\"1.6\""), "{lane}");
         assert_eq!(lane.matches("<circle").count(), 2);
         assert!(lane.contains("attention: 0.8000"));
         let plain = super::lane("Watches", &[mark(30.0, None)], &[], 3_600.0).into_string();
-        assert!(plain.contains("stroke-width=\"3.0\"") && !plain.contains("<circle"));
+        assert!(plain.contains("stroke-width=\"4.0\"") && !plain.contains("<circle"));
     }
 
     #[test]

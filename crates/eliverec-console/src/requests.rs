@@ -47,7 +47,7 @@ pub(crate) async fn page(
 fn table(recent: &[RecentRequest], now_ms: i64) -> Markup {
     html! { table {
         thead { tr {
-            th { "request" } th { "before" } th { "bundle" } th { "user" } th { "channels" }
+            th { "request" } th { "ago" } th { "bundle" } th { "user" } th { "channels" }
             th { "first" } th { "p(watch)" } th { "ms" }
         } }
         tbody { @for of in recent { tr {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Html;
 use axum::{Extension, Json};
+use eliverec_http::stage::Stage;
 use eliverec_http::traffic::TrafficReport;
 use maud::{Markup, html};
 
@@ -74,7 +75,8 @@ fn now(report: &TrafficReport) -> Markup {
                 caption { "Milliseconds by stage" }
                 thead { tr { th { "stage" } th { "median" } th { "99 of 100 within" } } }
                 tbody {
-                    @for (stage, [median, most]) in &minute.stages_ms {
+                    // In the order of the way, which is not that of their names.
+                    @for (stage, [median, most]) in Stage::ALL.iter().filter_map(|of| minute.stages_ms.get_key_value(of.name())) {
                         tr { td { (stage) } td { (written(*median)) } td { (written(*most)) } }
                     }
                     @if minute.stages_ms.is_empty() { tr { td colspan="3" { "nothing was timed" } } }
