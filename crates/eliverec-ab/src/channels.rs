@@ -20,8 +20,8 @@ pub(crate) struct Channels {
     buckets: usize,
     /// The first moment of the experiment's first day.
     begin_ms: i64,
-    /// For which of [`HIDDEN_DAYS`] the log reaches back.
-    known: [bool; HIDDEN_DAYS.len()],
+    /// The first impression before: what was shown earlier the log does not say.
+    first_shown_ms: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -73,9 +73,9 @@ pub struct Found {
 }
 
 impl Channels {
-    pub(crate) fn new(buckets: usize, begin_ms: i64, log_begins_ms: i64) -> Self {
-        let known = HIDDEN_DAYS.map(|days| log_begins_ms <= begin_ms - i64::from(days) * DAY_MS);
-        Self { places: HashMap::default(), all: Vec::new(), buckets, begin_ms, known }
+    pub(crate) fn new(buckets: usize, begin_ms: i64) -> Self {
+        let (places, all, first_shown_ms) = (HashMap::default(), Vec::new(), None);
+        Self { places, all, buckets, begin_ms, first_shown_ms }
     }
 
     /// The number of a channel, which is new if it was not seen before.
@@ -98,6 +98,7 @@ impl Channels {
     pub(crate) fn was_shown(&mut self, channel: u32, at_ms: i64) {
         let last = &mut self.all[channel as usize].last_shown_ms;
         *last = (*last).max(Some(at_ms));
+        self.first_shown_ms = Some(self.first_shown_ms.map_or(at_ms, |first| first.min(at_ms)));
     }
 
     /// A bucket showed it.
@@ -116,15 +117,19 @@ impl Channels {
     }
 
     fn hidden_of(&self, channel: &Channel) -> [bool; HIDDEN_DAYS.len()] {
+        let known = self.known();
         std::array::from_fn(|i| {
             let since_ms = self.begin_ms - i64::from(HIDDEN_DAYS[i]) * DAY_MS;
-            self.known[i] && channel.last_shown_ms.is_none_or(|last| last < since_ms)
+            known[i] && channel.last_shown_ms.is_none_or(|last| last < since_ms)
         })
     }
 
-    /// For which of [`HIDDEN_DAYS`] the log says which channels were hidden.
-    pub(crate) const fn known(&self) -> [bool; HIDDEN_DAYS.len()] {
-        self.known
+    /// For which of [`HIDDEN_DAYS`] the log says which channels were hidden: something was shown on the first of these days, or earlier.
+    pub(crate) fn known(&self) -> [bool; HIDDEN_DAYS.len()] {
+        HIDDEN_DAYS.map(|days| {
+            let end_of_first_ms = self.begin_ms - (i64::from(days) - 1) * DAY_MS;
+            self.first_shown_ms.is_some_and(|first| first < end_of_first_ms)
+        })
     }
 
     fn on_offer(&self) -> impl Iterator<Item = &Channel> + Clone {
@@ -176,7 +181,8 @@ impl Channels {
                 buckets: buckets.iter().enumerate().map(found).collect(),
             }
         };
-        let known = HIDDEN_DAYS.iter().enumerate().filter(|(i, _)| self.known[*i]);
+        let is_known = self.known();
+        let known = HIDDEN_DAYS.iter().enumerate().filter(|(i, _)| is_known[*i]);
         known.map(of_days).collect()
     }
 }

@@ -195,7 +195,8 @@ impl OffPolicy {
             effective_rows: if squares > 0.0 { sum * sum / squares } else { 0.0 },
             largest_weight: weights.iter().copied().fold(0.0, f64::max),
             mean_weight: sum / n,
-            unseen: unseen.probabilities.values().sum::<f64>() / places.max(1.0),
+            // Not `sum`, which is -0 of nothing.
+            unseen: unseen.probabilities.values().fold(0.0, |sum, p| sum + p) / places.max(1.0),
         })
     }
 

@@ -101,15 +101,15 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Nothing yet, of a log whose first day begins at `log_begins_ms`.
-    pub fn new(assignment: Assignment, rules: Rules, log_begins_ms: i64) -> Self {
+    /// Nothing yet.
+    pub fn new(assignment: Assignment, rules: Rules) -> Self {
         let during_ms = assignment.days_ms();
         let before_ms = during_ms.start - i64::from(rules.days_before) * DAY_MS..during_ms.start;
         let none = Sums { during: [0.0; SUMS], before: [0.0; SUMS_BEFORE] };
         let buckets = assignment.shares().buckets.len();
         Self {
             users: vec![none; assignment.users()],
-            channels: Channels::new(buckets, during_ms.start, log_begins_ms),
+            channels: Channels::new(buckets, during_ms.start),
             assignment,
             rules,
             during_ms,

@@ -54,7 +54,7 @@ fn report(events: &[Event], begin_ms: i64, salt: u64, lost: impl Fn(u64) -> bool
         }
     }
     let rules = Rules { stay_threshold_s: 3.0, attribution_window_ms: 1_800_000, days_before: 1 };
-    let tally = Tally::new(assignment, rules, begin_ms - 2 * DAY_MS);
+    let tally = Tally::new(assignment, rules);
     let mut builder = Builder::new(tally, &Asked { control: None, goal: GOAL }).unwrap();
     let mut day = 1;
     for event in events {

@@ -24,8 +24,11 @@ pub fn report(report: &Report, format: Format) -> String {
             Format::Text => writeln!(text, "\n{title}\n\n{body}"),
         };
     };
-    let told = list(&report.told, format);
-    section(&title(report), &format!("{}\n{}\n{told}", summary(report), sample_ratio(report)));
+    let mut body = format!("{}\n\n{}\n", summary(report), sample_ratio(report));
+    if !report.told.is_empty() {
+        let _ = write!(body, "\n{}", list(&report.told, format));
+    }
+    section(&title(report), body.trim_end());
     if let Some(reason) = &report.refused {
         section("Refused", reason);
         return text;
@@ -48,7 +51,7 @@ pub fn report(report: &Report, format: Format) -> String {
     section(EXPOSURE_TITLE, &body);
     let body = format!("{}\n{NEEDS_NOTE}", grid(&NEEDS_HEAD, needs_cells(report), format));
     section(&needs_title(report), &body);
-    section("Definitions", &list(&definitions(report), format));
+    section("Definitions", list(&definitions(report), format).trim_end());
     text
 }
 
@@ -217,6 +220,9 @@ pub fn exposure_note(report: &Report) -> String {
     )
 }
 
+/// Nobody runs an experiment for longer, and no fall of a variance is known so far ahead.
+const MOST_DAYS: f64 = 1_000.0;
+
 /// The heading of what an experiment takes.
 pub fn needs_title(report: &Report) -> String {
     let goal = report.goal;
@@ -235,7 +241,11 @@ pub const NEEDS_NOTE: &str = "Error now: standard error of the relative differen
 
 /// Its cells.
 pub fn needs_cells(report: &Report) -> Vec<Vec<String>> {
-    let days = |days: Option<f64>| days.map_or("-".into(), |days| format!("{days:.1}"));
+    let days = |days: Option<f64>| match days {
+        None => "-".into(),
+        Some(days) if days > MOST_DAYS => format!("> {MOST_DAYS:.0}"),
+        Some(days) => format!("{days:.1}"),
+    };
     let rows = report.needs.iter().map(|need| {
         vec![
             metric(need.metric).map_or(need.metric, |metric| metric.title).into(),

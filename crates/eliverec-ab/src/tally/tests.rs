@@ -7,6 +7,7 @@ use crate::shares::{Period, Shares};
 
 const BEGIN: i64 = 40 * DAY_MS;
 
+/// Two users in two buckets, of a log that shows something 20 days before.
 fn tally(days_before: u32) -> Tally {
     let shares = Shares {
         layer: "l".into(),
@@ -20,7 +21,13 @@ fn tally(days_before: u32) -> Tally {
         assignment.take(row).unwrap();
     }
     let rules = Rules { stay_threshold_s: 3.0, attribution_window_ms: 1_800_000, days_before };
-    Tally::new(assignment, rules, BEGIN - 20 * DAY_MS)
+    let mut tally = Tally::new(assignment, rules);
+    let ts_ms = BEGIN - 20 * DAY_MS;
+    let shown = event(1_000, 0, EventKind::Impression);
+    let other =
+        Event { user_id: Some(9), channel_id: Some(8), ts_ms, available_at_ms: ts_ms, ..shown };
+    tally.take(&Event { request_id: Some(88), ..other });
+    tally
 }
 
 /// An event `minutes` after the first request, of user 1 in channel 7.

@@ -15,14 +15,15 @@ const EXPERIMENTS: &str = r#"{"at": 0, "experiments": {"layers": [{"name": "rank
 /// The bucket of users who are in none.
 const OUTSIDE: &str = "outside";
 
-/// Writes answers beside a simulated log: the bucket of a user, `None` for one whose answers are lost.
+/// Writes answers beside a simulated log: the bucket of a user, `None` for one whose answers are lost. The days with
+/// answers.
 fn answer(logs: &Path, bucket: impl Fn(u64) -> Option<&'static str>) -> Vec<Day> {
     fs_err::write(logs.join("experiments.jsonl"), EXPERIMENTS).unwrap();
     let log = EventLog::open(&Store::local(logs).unwrap()).unwrap();
-    let days: Vec<Day> = log.days().collect();
-    for day in &days {
+    let mut days = Vec::new();
+    for day in log.days() {
         let mut answers = AnswersWriter::new(&logs.join(format!("events/date={day}")));
-        for event in log.read(*day..=*day).unwrap().without_context().strict() {
+        for event in log.read(day..=day).unwrap().without_context().strict() {
             let event = event.unwrap();
             let is_first = event.kind == EventKind::Impression && event.position == Some(0);
             let (Some(request_id), Some(user_id), true) =
@@ -42,7 +43,9 @@ fn answer(logs: &Path, bucket: impl Fn(u64) -> Option<&'static str>) -> Vec<Day>
                 answers.push(row).unwrap();
             }
         }
-        answers.finish().unwrap();
+        if answers.finish().unwrap() {
+            days.push(day);
+        }
     }
     days
 }

@@ -112,9 +112,8 @@ pub(crate) fn compare(arguments: &Arguments) -> anyhow::Result<(Report, Read)> {
     let days = Days::of(arguments, &log)?;
     let mut answers = Part { name: "answers".into(), ..Part::default() };
     let assignment = assign(shares, &days, &store, &mut answers)?;
-    let log_begins_ms = log.days().next().map_or(days.first.start_ms(), Day::start_ms);
     let rows_left_out = assignment.rows_left_out();
-    let mut builder = Builder::new(Tally::new(assignment, rules, log_begins_ms), &asked)?;
+    let mut builder = Builder::new(Tally::new(assignment, rules), &asked)?;
     let events = take_events(&mut builder, &days, &log)?;
     let mut report = builder.finish();
     if let Some(missing) = days.without_next(&log) {
