@@ -11,7 +11,8 @@ use eliverec_tables::events::layout::EXPERIMENTS_FILE;
 use eliverec_tables::events::{AnswerRow, AnswersWriter, EventLog, Store};
 use serde_json::json;
 
-use super::{clear, log, peak_memory_mib};
+use super::footprint::{clear, peak_memory_mib};
+use super::log;
 use crate::commands::ab::report;
 use crate::commands::{print, print_json, tell};
 

@@ -1,15 +1,13 @@
 //! `eliverec bench`: how fast this machine trains, makes samples, scores requests, serves them and compares buckets.
 
 mod ab;
+mod footprint;
 mod log;
 mod ranker;
 mod samples;
 mod serve;
 mod train;
 
-use std::path::Path;
-
-use anyhow::Context;
 use clap::Subcommand;
 
 /// Measure speed
@@ -45,19 +43,4 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         What::Serve(arguments) => serve::run(arguments),
         What::Ab(arguments) => ab::run(arguments),
     }
-}
-
-/// Removes what a benchmark wrote.
-fn clear(path: &Path) -> anyhow::Result<()> {
-    match fs_err::remove_dir_all(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).context("bench"),
-        _ => Ok(()),
-    }
-}
-
-/// From the system's own account, where there is one.
-fn peak_memory_mib() -> Option<u64> {
-    let status = fs_err::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib >> 10)
 }

@@ -8,7 +8,8 @@ use eliverec_samples::{SampleConfig, SampleProgress, samples};
 use eliverec_tables::events::{EventLog, Store};
 use serde::Serialize;
 
-use super::{clear, log, peak_memory_mib};
+use super::footprint::{clear, peak_memory_mib};
+use super::log;
 use crate::commands::{print, print_json, tell};
 
 /// Time the way from synthetic logs to feeds: 50-event histories, channel windows, one hot channel
