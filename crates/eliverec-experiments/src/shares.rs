@@ -86,6 +86,9 @@ pub fn set(
         Some(layer) => names.iter().position(|name| *name == layer),
         None => Some(0).filter(|_| names.len() == 1),
     };
+    if names.is_empty() {
+        return Err(wrong("has no layer; begin one with [[layer]]".into()));
+    }
     let place = place.ok_or_else(|| {
         let asked = layer.map_or("no layer is named".into(), |of| format!("has no layer {of:?}"));
         wrong(format!("{asked}; it has {}", names.join(", ")))

@@ -37,6 +37,12 @@ fn write_of_one_class(sandbox: &Sandbox, name: &str, watched: bool) {
 
 /// The command, its exit code, and with what its last line begins.
 const TABLE: &[(&str, i32, &str)] = &[
+    ("ab off-policy --logged nowhere --target empty", 2, "nowhere: is no folder"),
+    ("ab report --logs empty", 2, "empty: is empty; expected schema.toml"),
+    ("ab report --logs logs", 2, "logs/experiments.jsonl: is not there; a service"),
+    ("ab shares empty", 2, "empty: cannot be read (is a directory)"),
+    ("ab shares file", 2, "file: has no layer"),
+    ("ab shares nowhere", 2, "nowhere: cannot be read (entity not found)"),
     ("bench ranker --run empty --feeds feeds", 2, "empty: holds no run"),
     ("bench samples --work file", 2, "bench: "),
     ("bench train --config nowhere", 2, "nowhere: cannot be read"),

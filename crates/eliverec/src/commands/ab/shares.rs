@@ -1,9 +1,10 @@
 //! `eliverec ab shares`: other shares for buckets, so that as few users as possible move.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use eliverec_core::regular;
 use eliverec_experiments::shares::{Change, set};
+use eliverec_run::{Error, durable};
 use serde::Serialize;
 
 use crate::commands::{plain_table, print, print_json};
@@ -50,11 +51,14 @@ struct Told<'a> {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let Arguments { file, layer, shares, json } = arguments;
-    let text = eliverec_core::regular::read(file)?;
-    let text = String::from_utf8_lossy(&text);
+    let text = regular::read_to_string(file).map_err(|e| Error::Config {
+        place: file.display().to_string(),
+        reason: format!("cannot be read ({}); give an experiments file", e.kind()),
+    })?;
     let (changed, buckets) = set(&text, file, layer.as_deref(), shares)?;
     if !shares.is_empty() {
-        replace(file, &changed)?;
+        // What a link points to is meant.
+        durable::write(&fs_err::canonicalize(file)?, changed.as_bytes())?;
     }
     if *json {
         print_json(&Told { file, buckets: &buckets })?;
@@ -67,22 +71,4 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     }
     print(&table.trim_fmt())?;
     Ok(crate::OK)
-}
-
-/// Writes the text in place of the file, whole or not at all.
-fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
-    // What a link points to is meant.
-    let file = fs_err::canonicalize(file)?;
-    let folder = file.parent().unwrap_or(Path::new("."));
-    let name = file.file_name().unwrap_or_default().display();
-    let partial = folder.join(format!(".{name}.partial"));
-    let mut written = fs_err::File::create(&partial)?;
-    written.write_all(text.as_bytes())?;
-    written.sync_all()?;
-    fs_err::rename(&partial, &file)?;
-    if cfg!(unix) {
-        // Only Unix can open a directory as a file.
-        fs_err::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
