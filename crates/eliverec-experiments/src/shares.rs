@@ -87,7 +87,7 @@ pub fn set(
         None => Some(0).filter(|_| names.len() == 1),
     };
     if names.is_empty() {
-        return Err(wrong("has no layer; begin one with [[layer]]".into()));
+        return Err(wrong("has no layer; begin one with [[layers]]".into()));
     }
     let place = place.ok_or_else(|| {
         let asked = layer.map_or("no layer is named".into(), |of| format!("has no layer {of:?}"));
