@@ -220,8 +220,8 @@ fn users_are_answered_by_their_buckets_and_the_log_says_so() {
     assert_eq!(lines()[1]["experiments"], json!({"layers": []}));
     assert!(server.get("/v1/admin/experiments").1["file"].is_null());
     drop(server);
-    // What makes feeds passes both files over.
-    let read = sandbox.succeed("samples --logs state/days --out again --json");
+    // What reads events passes both files over.
+    let read = sandbox.succeed("check state/days --json");
     assert!(!read.contains("experiments.jsonl"), "{read}");
 }
 

@@ -13,8 +13,8 @@ use crate::sandbox::text;
 fn what_is_refused_changes_nothing_and_shares_move_nobody_else() {
     let sandbox = world(60);
     sandbox.succeed(SECOND);
-    sandbox.succeed("train --config config.toml --feeds world --out plain training.max_steps=1");
-    let export = SECOND.replace("--run run", "--run plain");
+    sandbox.succeed("train --config config.toml --feeds world --out untasked training.max_steps=1");
+    let export = SECOND.replace("--run run", "--run untasked");
     sandbox.succeed(&export.replace("second", "plain"));
     fs_err::write(sandbox.path("experiments.toml"), file()).unwrap();
     let server = begin(&sandbox, "");
