@@ -6,7 +6,7 @@ mod shares;
 
 use clap::Subcommand;
 
-/// Online experiments: who is in which bucket, buckets compared, a policy estimated from another's log
+/// Experiments on users: shares, reports, another policy's rate
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
