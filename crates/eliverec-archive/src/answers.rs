@@ -12,14 +12,14 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(crate) struct Answers {
     writer: AnswersWriter,
-    answers: u64,
+    count: u64,
     /// The request of the impression before, who asked, and when.
     shown: Option<(u64, u64, i64)>,
 }
 
 impl Answers {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self { writer: AnswersWriter::new(folder), answers: 0, shown: None }
+        Self { writer: AnswersWriter::new(folder), count: 0, shown: None }
     }
 
     /// The next event of the log.
@@ -45,7 +45,7 @@ impl Answers {
         for (layer, bucket) in &answered.buckets {
             self.writer.push(AnswerRow { bucket: Some((layer, bucket)), ..row })?;
         }
-        self.answers += 1;
+        self.count += 1;
         Ok(())
     }
 
@@ -72,7 +72,7 @@ impl Answers {
     /// The number of answers, whose rows are on disk.
     pub(crate) fn finish(self) -> Result<u64, Error> {
         self.writer.finish()?;
-        Ok(self.answers)
+        Ok(self.count)
     }
 }
 

@@ -103,7 +103,7 @@ impl Schedule {
         &self.kept.checked
     }
 
-    /// Runs what is left, `workers` at a time: the longest first, so that none is left to be waited for alone.
+    /// Runs what is left, `workers` at a time: where several are at it the longest first, so that none is left to be waited for alone.
     pub(super) fn run(&self, workers: usize, stop: &AtomicBool) -> Ended<Job> {
         let mut rows: BTreeMap<&str, f64> = BTreeMap::new();
         for job in &self.left {
@@ -117,18 +117,22 @@ impl Schedule {
         let time = |seconds| HumanDuration(Duration::from_secs_f64(seconds));
         let mut left: Vec<(Job, f64)> = Vec::new();
         left.extend(self.left.iter().map(|job| (job.clone(), seconds(job).max(1e-3))));
-        left.sort_by(|a, b| b.1.total_cmp(&a.1));
-        if let (Some((first, most)), Some((last, least))) = (left.first(), left.last()) {
+        let by_time = |a: &&(Job, f64), b: &&(Job, f64)| a.1.total_cmp(&b.1);
+        let ends = (left.iter().min_by(by_time), left.iter().max_by(by_time));
+        if let (Some((shortest, least)), Some((longest, most))) = ends {
             let sum: f64 = left.iter().map(|(_, seconds)| seconds).sum();
             tell(&format!(
                 "{} runs are left, {workers} at a time: at most about {} by their first updates, from {} ({}) to {} ({}) a run",
                 left.len(),
                 time((sum / workers as f64).max(*most)),
                 time(*least),
-                last.row,
+                shortest.row,
                 time(*most),
-                first.row,
+                longest.row,
             ));
+        }
+        if workers > 1 {
+            left.sort_by(|a, b| b.1.total_cmp(&a.1));
         }
         let all = (self.all, "error");
         queue::run(left, all, workers, stop, |job| self.one(job, stop))
