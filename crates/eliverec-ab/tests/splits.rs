@@ -110,7 +110,7 @@ fn splits_of_one_log_differ_no_more_often_than_said() {
 fn a_planted_mismatch_is_refused_and_says_why() {
     let (events, begin_ms) = world();
     // Every fourth user of bucket b loses the answers.
-    let lost = |user: u64| mix(user ^ mix(7)) & 1 == 1 && mix(user) % 4 == 0;
+    let lost = |user: u64| mix(user ^ mix(7)) & 1 == 1 && mix(user).is_multiple_of(4);
     let found = report(&events, begin_ms, 7, lost);
     assert!(found.mismatch.p.unwrap() < 0.001, "{:?}", found.mismatch);
     assert!(found.refused.unwrap().starts_with("users are not in the buckets by their shares (a "));

@@ -158,9 +158,10 @@ mod tests {
             request_id: i,
             user_id: i % 7,
             at_ms: 1_717_113_600_000 + i as i64,
-            bucket: (i % 3 > 0).then_some(("ranking", if i % 2 > 0 { "a" } else { "b" })),
+            bucket: (!i.is_multiple_of(3))
+                .then_some(("ranking", if i.is_multiple_of(2) { "b" } else { "a" })),
             bundle: "sha",
-            drawn: if i % 5 > 0 { &[(1, 0.25), (2, 0.5)] } else { &[] },
+            drawn: if i.is_multiple_of(5) { &[] } else { &[(1, 0.25), (2, 0.5)] },
         };
         let mut writer = AnswersWriter::new(&of_day);
         (0..10_000).for_each(|i| writer.push(row(i)).unwrap());
