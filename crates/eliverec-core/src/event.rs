@@ -268,7 +268,7 @@ mod tests {
         let cases = [
             (Event { user_id: None, ..leave() }, "user_id: null, but leave needs it"),
             (Event { value: None, ..leave() }, "value: null, but leave needs the stay in seconds"),
-            (Event { value: Some(-1.0), ..leave() }, "value: -1 is not a number of at least 0"),
+            (Event { value: Some(-1.0), ..leave() }, "value: -1.0 is not a number of at least 0"),
             (
                 Event { value: Some(f64::NAN), ..leave() },
                 "value: NaN is not a number of at least 0",

@@ -61,10 +61,7 @@ mod tests {
         let mut compared = 0;
         for data in folders(&root.join("results")) {
             for results in folders(&data) {
-                let folder = match name(&results).as_str() {
-                    "tuned" => format!("experiments/tuned/{}", name(&data)),
-                    other => format!("experiments/{other}"),
-                };
+                let folder = format!("experiments/{}", name(&results));
                 let found = eliverec_report::Results::read(&results).unwrap();
                 for result in found.iter().flat_map(eliverec_report::Results::runs) {
                     let file = format!("{folder}/{}.toml", result.row);
