@@ -27,7 +27,9 @@ mod served;
 pub mod server;
 pub mod service;
 pub mod settings;
+pub mod steady;
 pub mod telemetry;
+pub mod upkeep;
 pub mod wire;
 
 pub use access::{Scope, Tokens};

@@ -18,6 +18,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::acknowledgement::Acknowledgement;
+use crate::upkeep::Upkeep;
 
 /// A part of the way of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,6 +171,8 @@ pub struct Telemetry {
     freshness: Arc<Freshness>,
     resident: Gauge,
     cache: Family<CacheLabel, Gauge>,
+    /// Work beside requests.
+    pub upkeep: Upkeep,
 }
 
 impl Default for Telemetry {
@@ -215,6 +218,7 @@ impl Default for Telemetry {
         let cache = Family::default();
         let help = "Encoded sides of users of the bundle in service: found, not found, evicted, kept, bytes";
         registry.register("encoded_users", help, cache.clone());
+        let upkeep = Upkeep::new(&mut registry);
         Self {
             registry,
             answered,
@@ -231,6 +235,7 @@ impl Default for Telemetry {
             freshness,
             resident,
             cache,
+            upkeep,
         }
     }
 }

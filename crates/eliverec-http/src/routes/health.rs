@@ -36,6 +36,7 @@ pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoRes
         .map(|newest| service.clock.now_ms().saturating_sub(newest) as f64 / 1000.0);
     let positions = service.engine.positions();
     service.telemetry.cache(service.engine.cache_counts());
+    service.telemetry.upkeep.read(&service.clock);
     let text = service.telemetry.text(service.ranking.waiting(), age_s, &positions);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text)

@@ -75,7 +75,10 @@ fn what_may_be_known_and_wait_is_bounded() {
     assert!(matches!(state.ingest(many, moment(0)), Err(Error::Batch { given: 26, most: 25 })));
     state.ingest((0..20).map(event).collect(), moment(0)).unwrap();
     let more = || (20..40).map(event).collect();
-    assert!(matches!(state.ingest(more(), moment(1)), Err(Error::KnownFull { known: 20 })));
+    assert!(matches!(
+        state.ingest(more(), moment(1)),
+        Err(Error::KnownFull { known: 20, room_in_s: 900 })
+    ));
     // When the first are too old to come twice, there is room again.
     let later_ms = moment(0) + 1_800_000;
     let later = (20..40).map(|number| Event { ts_ms: later_ms, ..event(number) }).collect();
