@@ -20,12 +20,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use eliverec_retrieval::RetrievalConfig;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::assignment::{SLOTS, slot};
 use crate::error::Error;
 use crate::formula::Formula;
 use crate::slots::Slots;
+use crate::written::{BucketText, LayerText, read};
 
 /// Bytes of the name of a layer or bucket, and of a salt.
 const NAME_BYTES: usize = 64;
@@ -78,69 +79,8 @@ pub struct Bucket {
     pub utility: Option<Formula>,
 }
 
-/// The file as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct FileText {
-    layers: Vec<LayerText>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LayerText {
-    name: String,
-    salt: String,
-    #[serde(default)]
-    aa: bool,
-    buckets: Vec<BucketText>,
-    #[serde(default)]
-    overrides: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BucketText {
-    name: String,
-    slots: Vec<String>,
-    bundle: Option<PathBuf>,
-    retrieval: Option<toml::Table>,
-    utility: Option<String>,
-}
-
 /// What one layer may change, and no other beside it.
 const THINGS: [&str; 3] = ["bundle", "retrieval", "utility"];
-
-impl BucketText {
-    /// By thing, whether it is changed.
-    const fn changes(&self) -> [bool; 3] {
-        [self.bundle.is_some(), self.retrieval.is_some(), self.utility.is_some()]
-    }
-}
-
-/// Slots by the bucket's name, by the layer's.
-pub(crate) type SlotsOfLayers = Vec<(String, Vec<(String, Slots)>)>;
-
-fn read(text: &str, path: &Path) -> Result<FileText, Error> {
-    toml::from_str(text)
-        .map_err(|e| Error::File { path: path.into(), reason: e.to_string().trim().to_owned() })
-}
-
-/// The slots alone, for whoever changes them.
-pub(crate) fn slots_of_layers(text: &str, path: &Path) -> Result<SlotsOfLayers, Error> {
-    let of_bucket = |layer: &str, bucket: BucketText| {
-        let slots = Slots::parse(&bucket.slots).map_err(|reason| Error::File {
-            path: path.into(),
-            reason: format!("layer {layer:?}, bucket {:?}: slots: {reason}", bucket.name),
-        })?;
-        Ok((bucket.name, slots))
-    };
-    let of_layer = |LayerText { name, buckets, .. }: LayerText| {
-        let buckets = buckets.into_iter().map(|bucket| of_bucket(&name, bucket));
-        let buckets = buckets.collect::<Result<Vec<_>, Error>>()?;
-        Ok((name, buckets))
-    };
-    read(text, path)?.layers.into_iter().map(of_layer).collect()
-}
 
 impl Experiments {
     /// Reads and checks the text of the file at `path`. What a bucket's `retrieval` leaves out is as in `base`, the service's.
@@ -243,7 +183,8 @@ impl Bucket {
         let BucketText { name, slots, bundle, retrieval, utility } = bucket;
         let at = format!(", bucket {name:?}");
         check_name(&name).map_err(|reason| format!("{at}: name: {reason}"))?;
-        let slots = Slots::parse(&slots).map_err(|reason| format!("{at}: slots: {reason}"))?;
+        let slots =
+            Slots::parse(slots.get_ref()).map_err(|reason| format!("{at}: slots: {reason}"))?;
         let quotas = retrieval.as_ref().map(|of| overlaid(base, of)).transpose();
         let quotas = quotas.map_err(|reason| format!("{at}: retrieval: {reason}"))?;
         let utility = utility.as_deref().map(Formula::parse).transpose();

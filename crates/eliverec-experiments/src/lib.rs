@@ -14,6 +14,7 @@ pub mod formula;
 pub mod journal;
 pub mod shares;
 pub mod slots;
+mod written;
 
 pub use assignment::{SLOTS, slot};
 pub use error::Error;

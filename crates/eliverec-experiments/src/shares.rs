@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use toml_edit::{Array, DocumentMut, Item, value};
 
 use crate::assignment::SLOTS;
 use crate::error::Error;
-use crate::file;
 use crate::slots::Slots;
+use crate::written::{WrittenSlots, slots_of_layers};
 
 /// What became of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -69,8 +68,8 @@ pub fn moved(buckets: &[Slots], targets: &BTreeMap<usize, usize>) -> Result<Vec<
     Ok(after)
 }
 
-/// The text of a file of experiments with other shares for buckets of a layer, all else as it is there, and what became of the layer's buckets; `layer` may
-/// be left out where there is one.
+/// The text of a file of experiments with other shares for buckets of a layer, all else as it is there, and what became of the layer's
+/// buckets; `layer` may be left out where there is one.
 ///
 /// # Errors
 /// A text that is no file of experiments, layers and buckets that it has not, shares that are none, and as [`moved`].
@@ -81,7 +80,7 @@ pub fn set(
     shares: &[(String, f64)],
 ) -> Result<(String, Vec<Change>), Error> {
     let wrong = |reason: String| Error::File { path: path.into(), reason };
-    let layers = file::slots_of_layers(text, path)?;
+    let layers = slots_of_layers(text, path)?;
     let names: Vec<&str> = layers.iter().map(|(name, _)| name.as_str()).collect();
     let place = match layer {
         Some(layer) => names.iter().position(|name| *name == layer),
@@ -94,8 +93,8 @@ pub fn set(
     let (name, buckets) = &layers[place];
     let mut targets = BTreeMap::new();
     for (bucket, share) in shares {
-        let known = buckets.iter().position(|(name, _)| name == bucket).ok_or_else(|| {
-            let known: Vec<&str> = buckets.iter().map(|(name, _)| name.as_str()).collect();
+        let known = buckets.iter().position(|of| of.bucket == *bucket).ok_or_else(|| {
+            let known: Vec<&str> = buckets.iter().map(|of| of.bucket.as_str()).collect();
             wrong(format!("layer {name:?} has no bucket {bucket:?}; it has {}", known.join(", ")))
         })?;
         let target = slots_of(*share);
@@ -104,44 +103,23 @@ pub fn set(
             return Err(wrong(format!("the share of bucket {bucket:?} is given twice")));
         }
     }
-    let before: Vec<Slots> = buckets.iter().map(|(_, slots)| slots.clone()).collect();
+    let before: Vec<Slots> = buckets.iter().map(|of| of.slots.clone()).collect();
     let after =
         moved(&before, &targets).map_err(|reason| wrong(format!("layer {name:?}: {reason}")))?;
-    let mut document: DocumentMut =
-        text.parse().map_err(|e: toml_edit::TomlError| wrong(e.to_string().trim().to_owned()))?;
-    let mut changes = Vec::new();
-    for (i, ((bucket, before), after)) in buckets.iter().zip(&after).enumerate() {
-        let (before, now) = (before.len(), after.len());
-        changes.push(Change { bucket: bucket.clone(), before, after: now });
-        if before == now {
-            continue;
-        }
-        let ranges = after.ranges().into_iter().collect::<Array>();
-        let of = element(document.get_mut("layers"), place).and_then(|of| of.get_mut("buckets"));
-        let Some(of) = element(of, i).and_then(|of| of.get_mut("slots")) else {
-            return Err(wrong(format!("layer {name:?}, bucket {bucket:?}: slots: is missing")));
-        };
-        let comment = of.as_value().map(|of| of.decor().clone());
-        *of = value(ranges);
-        if let (Some(comment), Some(of)) = (comment, of.as_value_mut()) {
-            *of.decor_mut() = comment;
-        }
+    let changes = buckets.iter().zip(&after).map(|(WrittenSlots { bucket, slots, .. }, after)| {
+        Change { bucket: bucket.clone(), before: slots.len(), after: after.len() }
+    });
+    // From behind, so that places before stay what they are.
+    let mut others: Vec<(&WrittenSlots, &Slots)> =
+        buckets.iter().zip(&after).filter(|(before, after)| before.slots != **after).collect();
+    others.sort_by_key(|(before, _)| std::cmp::Reverse(before.place.start));
+    let mut text = text.to_owned();
+    for (before, after) in others {
+        let ranges = after.ranges().into_iter().map(|range| format!("\"{range}\""));
+        let ranges = format!("[{}]", ranges.collect::<Vec<_>>().join(", "));
+        text.replace_range(before.place.clone(), &ranges);
     }
-    Ok((document.to_string(), changes))
-}
-
-/// An element of an array, of tables or of values, as its fields.
-fn element(item: Option<&mut Item>, place: usize) -> Option<&mut dyn toml_edit::TableLike> {
-    match item? {
-        Item::ArrayOfTables(tables) => {
-            tables.get_mut(place).map(|of| of as &mut dyn toml_edit::TableLike)
-        }
-        Item::Value(of) => {
-            let table = of.as_array_mut()?.get_mut(place)?.as_inline_table_mut()?;
-            Some(table as &mut dyn toml_edit::TableLike)
-        }
-        _ => None,
-    }
+    Ok((text, changes.collect()))
 }
 
 #[cfg(test)]
