@@ -29,7 +29,7 @@ pub(crate) struct PieceThread {
 
 impl PieceThread {
     /// Begins, at the priority of the calling thread.
-    pub(crate) fn begin(shared: &Arc<Shared>) -> std::io::Result<Self> {
+    pub(crate) fn begin(contended: &Arc<Contended>) -> std::io::Result<Self> {
         let (pieces, come) = channel::<Piece>();
         let contended = Arc::clone(contended);
         let thread = std::thread::Builder::new().name("eliverec-pieces".into());

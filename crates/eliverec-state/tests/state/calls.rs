@@ -187,6 +187,9 @@ fn an_answer_is_logged_once_under_ids_of_the_log() {
     assert_eq!(ids, [1, OWN_EVENT_IDS.start + 2, OWN_EVENT_IDS.start + 3]);
     let Some((4, Record::Answered(logged))) = records.last() else { panic!("{records:?}") };
     assert_eq!(*logged, Answered { available_at_ms: logged.available_at_ms, ..answered.clone() });
+    // The look at the log was days later, and only a start begins where the log ends.
+    drop(state);
+    let state = open(folder.path(), config()).unwrap();
     // One that nobody waits for stands before what comes later.
     state.note_answer(answered, BEGIN_MS + 61_000).unwrap();
     let later = state.ingest(vec![event(1)], BEGIN_MS + 61_000).unwrap();
