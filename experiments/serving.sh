@@ -22,9 +22,9 @@ shown() { # COMMAND...
   taskset -c 1 "$eliverec" "$@"
 }
 url=
-serve() { # STATE: on core 0
+serve() { # STATE [OPTION ...]: on core 0
   : >"$work/out"
-  taskset -c 0 "$eliverec" serve --bundle "$work/float32" --state "$work/$1" --listen 127.0.0.1:0 >"$work/out" 2>"$work/err" &
+  taskset -c 0 "$eliverec" serve --bundle "$work/float32" --state "$work/$1" "${@:2}" --listen 127.0.0.1:0 >"$work/out" 2>"$work/err" &
   server=$!
   until url=$(grep -o 'http://.*' "$work/out"); do
     kill -0 $server
@@ -72,6 +72,14 @@ load 10 --call events --connections 16 --batch 1
 load 10 --call events --connections 1 --batch 1
 echo '```'
 stop
+title "No history kept: every user's side is encoded for every request"
+echo 'cache_mib = 0' >"$work/none-kept.toml"
+serve state --config "$work/none-kept.toml"
+load 10
+load 10 --watch-only
+load 10 --load 0.5
+stop
+echo '```'
 title "A start with 100,000 users of full histories"
 rm -rf "$work/large"
 serve large

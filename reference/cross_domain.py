@@ -6,9 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+import models
 import ops
 from models import (
-    TOWER_WIDTHS,
     Encoded,
     Model,
     Shapes,
@@ -252,11 +252,11 @@ class Conet(Joint):
             shapes |= block_shapes(f"conet.{domain}.block", d)
         shapes |= {"conet.user.weight": (3 * d, d), "conet.user.bias": (d,)}
         rows = 2 * d
-        shapes["conet.state"] = (d, TOWER_WIDTHS[0])
-        for i, columns in enumerate(TOWER_WIDTHS[:-1]):
+        shapes["conet.state"] = (d, models.TOWER_WIDTHS[0])
+        for i, columns in enumerate(models.TOWER_WIDTHS[:-1]):
             root = f"conet.layers.{i}"
             shapes[f"{root}.cross"] = (rows, columns)
-            for net in ("live", "product") if self.product_weight or i + 2 < len(TOWER_WIDTHS) else ("live",):
+            for net in ("live", "product") if self.product_weight or i + 2 < len(models.TOWER_WIDTHS) else ("live",):
                 shapes |= {f"{root}.{net}.dense.weight": (rows, columns)}
                 shapes |= {f"{root}.{net}.{n}": (columns,) for n in ("dense.bias", "slope")}
             rows = columns
@@ -286,7 +286,7 @@ class Conet(Joint):
             logits = (of_product @ w["product_logit.weight"] + w["product_logit.bias"]).squeeze(-1)
             encoded.add("next_click", self.product_weight, clicks.term(logits))
         if self.sparsity:
-            crosses = [w[f"layers.{i}.cross"].flatten() for i in range(len(TOWER_WIDTHS) - 1)]
+            crosses = [w[f"layers.{i}.cross"].flatten() for i in range(len(models.TOWER_WIDTHS) - 1)]
             encoded.add("sparsity", self.sparsity, torch.cat(crosses).abs().mean())
         return encoded
 
@@ -302,7 +302,7 @@ class Conet(Joint):
     ) -> tuple[Tensor, Tensor]:
         """Both nets' last hidden layers, `[r, w]` each; `state` is what only an impression gives to the first layer."""
         a, b = torch.cat([user, channel], -1), torch.cat([user, product], -1)
-        for i in range(len(TOWER_WIDTHS) - 1):
+        for i in range(len(models.TOWER_WIDTHS) - 1):
             layer = scope(w, f"layers.{i}")
             live = a @ layer["live.dense.weight"] + layer["live.dense.bias"] + b @ layer["cross"] + state
             if "product.slope" in layer:

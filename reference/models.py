@@ -21,6 +21,7 @@ Tensors = dict[str, Tensor]
 LAMBDA_CORRELATION = 0.1
 LAMBDA_CONTRAST = 0.3
 TOWER_WIDTHS = (10, 6, 1)
+"""Units of the tower's layers, the logit last. The benchmark's controls set their own."""
 
 
 @dataclass

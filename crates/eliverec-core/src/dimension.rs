@@ -235,9 +235,14 @@ impl Dimension {
 
     /// Drops all rows but the newest of each id, once they are half of all: what is asked for earlier moments is then unknown.
     pub fn forget_older(&mut self) {
-        if self.ids.len() < 2 * self.rows.len().max(64) {
-            return;
+        if self.ids.len() >= 2 * self.rows.len().max(64) {
+            *self = self.newest();
         }
+    }
+
+    /// The newest row of each id, without those of earlier moments.
+    #[must_use]
+    pub fn newest(&self) -> Self {
         let mut columns = Column::empty_group(&self.fields);
         let (mut ids, mut known_from_ms) = (Vec::new(), Vec::new());
         for row in 0..self.ids.len() {
@@ -249,9 +254,15 @@ impl Dimension {
                 known_from_ms.push(self.known_from_ms[row]);
             }
         }
-        self.rows = ids.iter().enumerate().map(|(row, id)| (*id, row as u32)).collect();
-        self.older = vec![NONE; ids.len()];
-        (self.ids, self.known_from_ms, self.columns) = (ids, known_from_ms, columns);
+        Self {
+            group: self.group,
+            fields: self.fields.clone(),
+            rows: ids.iter().enumerate().map(|(row, id)| (*id, row as u32)).collect(),
+            older: vec![NONE; ids.len()],
+            ids,
+            known_from_ms,
+            columns,
+        }
     }
 
     /// A table of one of the groups user, product and channel, row by row: an id and its values in the order of

@@ -193,11 +193,11 @@ impl Event {
                 return wrong("value", "null, but leave needs the stay in seconds".into());
             }
             Some(value) if !value.is_finite() || value < 0.0 => {
-                return wrong("value", format!("{value} is not a number of at least 0"));
+                return wrong("value", format!("{value:?} is not a number of at least 0"));
             }
             // Features are of single precision.
             Some(value) if value > f64::from(f32::MAX) => {
-                return wrong("value", format!("{value} is larger than {}", f32::MAX));
+                return wrong("value", format!("{value:?} is larger than {:?}", f32::MAX));
             }
             _ => {}
         }

@@ -91,21 +91,11 @@ impl<'a> Normalizer<'a> {
     /// Takes in one feed of the training set, which must fit the schema. Without labels it tells nothing of the stay.
     pub fn add(&mut self, feed: &Feed) {
         let schema = self.schema;
-        for (of, matcher) in schema.matches.iter().zip(&self.matchers) {
-            let running = self.dense.entry(match_key(&of.name)).or_default();
-            let counts = matcher.counts(feed).into_iter();
-            counts.for_each(|count| running.add(f64::from(Matcher::transform(count))));
-        }
-        for group in Group::ALL {
-            for (field, column) in schema.fields(group).iter().zip(feed.columns(group)) {
-                if let (Kind::Dense { transform }, Column::Numbers(numbers)) = (&field.kind, column)
-                {
-                    let running = self.dense.entry(key(group, &field.name)).or_default();
-                    let known = numbers.iter().filter(|x| !is_no_number(**x));
-                    known.for_each(|x| running.add(f64::from(transform.apply(*x))));
-                }
-            }
-        }
+        let dense = &mut self.dense;
+        each_dense(schema, &self.matchers, feed, None, |name, values| {
+            let running = dense.entry(name).or_default();
+            values.for_each(|x| running.add(f64::from(x)));
+        });
         if let Some(labels) = &feed.candidates.labels {
             for (task, durations) in schema.task.iter().zip(&labels.tasks) {
                 if task.kind != TaskKind::Duration {
@@ -130,22 +120,73 @@ impl<'a> Normalizer<'a> {
     }
 }
 
-#[derive(Debug, Default)]
-struct Running {
+/// Hands the dense quantities of a feed to `each`: their names as in [`Normalization::dense`], and their values as they are
+/// standardised: transformed, without those of entities that have none. Of the candidates those in `rows` count, or all.
+pub fn each_dense(
+    schema: &Schema,
+    matchers: &[Matcher],
+    feed: &Feed,
+    rows: Option<&[usize]>,
+    mut each: impl FnMut(String, &mut dyn Iterator<Item = f32>),
+) {
+    /// Hands on the chosen ones of some numbers.
+    fn chosen<'a>(numbers: &'a [f32], rows: Option<&'a [usize]>) -> impl Iterator<Item = f32> + 'a {
+        let all = if rows.is_none() { numbers } else { &[] };
+        let some = rows.into_iter().flatten().filter_map(|row| numbers.get(*row));
+        all.iter().chain(some).copied()
+    }
+    for (of, matcher) in schema.matches.iter().zip(matchers) {
+        let counts = matcher.counts(feed);
+        each(match_key(&of.name), &mut chosen(&counts, rows).map(Matcher::transform));
+    }
+    for group in Group::ALL {
+        let is_of_candidates = matches!(group, Group::Candidate | Group::Target | Group::Dynamic);
+        let rows = rows.filter(|_| is_of_candidates);
+        for (field, column) in schema.fields(group).iter().zip(feed.columns(group)) {
+            if let (Kind::Dense { transform }, Column::Numbers(numbers)) = (&field.kind, column) {
+                let known = chosen(numbers, rows).filter(|x| !is_no_number(*x));
+                each(key(group, &field.name), &mut known.map(|x| transform.apply(x)));
+            }
+        }
+    }
+}
+
+/// Mean and spread of numbers that come one by one (Welford).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Running {
     count: u64,
     mean: f64,
     squares: f64,
 }
 
 impl Running {
-    fn add(&mut self, x: f64) {
+    /// Takes in a number.
+    pub fn add(&mut self, x: f64) {
         self.count += 1;
         let from_old = x - self.mean;
         self.mean += from_old / self.count as f64;
         self.squares += from_old * (x - self.mean);
     }
 
-    fn moments(&self) -> Moments {
+    /// Takes in what another has taken in (Chan, Golub and LeVeque).
+    pub fn merge(&mut self, other: &Self) {
+        let count = self.count + other.count;
+        if count == 0 {
+            return;
+        }
+        let (between, of_other) = (other.mean - self.mean, other.count as f64 / count as f64);
+        self.squares += other.squares + between * between * self.count as f64 * of_other;
+        self.mean += between * of_other;
+        self.count = count;
+    }
+
+    /// How many numbers it has taken in.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Their moments.
+    pub fn moments(&self) -> Moments {
         let sd = (self.squares / self.count.max(1) as f64).sqrt();
         Moments { mean: self.mean as f32, sd: if sd > 1e-6 { sd as f32 } else { 1.0 } }
     }
@@ -173,6 +214,42 @@ mod tests {
         let variance = all.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / all.len() as f64;
         assert!((f64::from(moments.mean) - mean).abs() < 1e-5);
         assert!((f64::from(moments.sd) - variance.sqrt()).abs() < 1e-5);
+    }
+
+    #[test]
+    fn parts_together_have_the_moments_of_the_whole() {
+        let numbers = [3.0, -1.5, 8.25, 0.0, 4.0, 4.0, -7.0];
+        let of = |numbers: &[f64]| {
+            let mut running = Running::default();
+            numbers.iter().for_each(|x| running.add(*x));
+            running
+        };
+        for end in 0..=numbers.len() {
+            let (mut whole, rest) = (of(&numbers[..end]), of(&numbers[end..]));
+            whole.merge(&rest);
+            assert_eq!(whole.count(), numbers.len() as u64);
+            let (found, expected) = (whole.moments(), of(&numbers).moments());
+            assert!((found.mean - expected.mean).abs() < 1e-6);
+            assert!((found.sd - expected.sd).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn of_candidates_the_chosen_count() {
+        let (schema, feeds) = (toy::schema(), toy::feeds(1, 2));
+        let matchers = schema.matchers();
+        let of = |rows: Option<&[usize]>| {
+            let mut all = BTreeMap::new();
+            each_dense(&schema, &matchers, &feeds[0], rows, |name, values| {
+                all.insert(name, values.collect::<Vec<_>>());
+            });
+            all
+        };
+        let (all, last) = (of(None), of(Some(&[feeds[0].impressions() - 1])));
+        let name = key(Group::Target, "clicks_60m");
+        assert_eq!(all[&name].len(), feeds[0].impressions());
+        assert_eq!(last[&name], all[&name][all[&name].len() - 1..]);
+        assert!(all.keys().eq(last.keys()));
     }
 
     #[test]

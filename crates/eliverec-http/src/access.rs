@@ -49,6 +49,15 @@ struct File {
     token: Vec<Token>,
 }
 
+/// Who has a token, and what it allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// As in the file of tokens.
+    pub name: String,
+    /// What is allowed.
+    pub scopes: Vec<Scope>,
+}
+
 /// The tokens of a service; without any, everything is allowed, to callers on the same machine.
 #[derive(Clone, Default)]
 pub struct Tokens(Vec<Token>);
@@ -129,14 +138,7 @@ impl Tokens {
         if !scheme.eq_ignore_ascii_case(b"bearer ") {
             return Err(none());
         }
-        let mut found = None;
-        for (i, known) in self.0.iter().enumerate() {
-            let equal: Choice = known.secret.as_bytes().ct_eq(token);
-            if bool::from(equal) {
-                found = Some(i);
-            }
-        }
-        let Some(known) = found.map(|i| &self.0[i]) else {
+        let Some(known) = self.find(token) else {
             return Err(Problem::new(Code::Unauthenticated, "nobody has this token"));
         };
         if !known.scopes.contains(&scope) {
@@ -145,6 +147,23 @@ impl Tokens {
             return Err(Problem::new(Code::Forbidden, detail));
         }
         Ok(Some(&known.name))
+    }
+
+    /// Who has a token; `None` if nobody has. Compared as [`Tokens::authorize`] does.
+    pub fn holder(&self, token: &[u8]) -> Option<Holder> {
+        let known = self.find(token)?;
+        Some(Holder { name: known.name.clone(), scopes: known.scopes.clone() })
+    }
+
+    fn find(&self, token: &[u8]) -> Option<&Token> {
+        let mut found = None;
+        for (i, known) in self.0.iter().enumerate() {
+            let equal: Choice = known.secret.as_bytes().ct_eq(token);
+            if bool::from(equal) {
+                found = Some(i);
+            }
+        }
+        found.map(|i| &self.0[i])
     }
 }
 
@@ -183,6 +202,9 @@ mod tests {
         assert_eq!(code("Bearer 0123456789abcde", Scope::Read), Err(Code::Unauthenticated));
         assert_eq!(code("Basic 0123456789abcdef", Scope::Read), Err(Code::Unauthenticated));
         assert_eq!(code("B", Scope::Read), Err(Code::Unauthenticated));
+        let shop = tokens.holder(b"0123456789abcdef").unwrap();
+        assert_eq!((shop.name.as_str(), shop.scopes), ("shop", vec![Scope::Read, Scope::Ingest]));
+        assert_eq!(tokens.holder(b""), None);
         let none = tokens.authorize(&HeaderMap::new(), Scope::Read).unwrap_err();
         assert_eq!(none.code, Code::Unauthenticated);
     }

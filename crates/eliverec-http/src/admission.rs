@@ -1,9 +1,11 @@
 //! How many requests are computed at once, how many may wait, and who is sent away before a queue grows.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::{Code, Problem};
 
@@ -11,40 +13,48 @@ use crate::problem::{Code, Problem};
 #[derive(Debug)]
 pub struct Gate {
     workers: usize,
-    permits: Semaphore,
-    waiting: AtomicUsize,
+    permits: Arc<Semaphore>,
+    queue: Mutex<Queue>,
     most_waiting: usize,
     deadline: Duration,
     /// What a worker took for a request lately: a moving mean of nanoseconds.
-    mean_ns: AtomicU64,
+    mean_ns: Arc<AtomicU64>,
 }
 
-/// Leave to compute, given back when dropped.
+/// Who waits, by when they came.
+#[derive(Debug, Default)]
+struct Queue {
+    next: u64,
+    since: BTreeMap<u64, Instant>,
+}
+
+/// Leave to compute, given back when dropped. It goes with the work: a caller who hangs up ends no work that has begun, and frees no
+/// worker.
 #[derive(Debug)]
-pub struct Admitted<'a> {
-    gate: &'a Gate,
+pub struct Admitted {
+    mean_ns: Arc<AtomicU64>,
     began: Instant,
     /// How long the request has waited.
     pub waited: Duration,
-    _permit: SemaphorePermit<'a>,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Admitted<'_> {
+impl Drop for Admitted {
     fn drop(&mut self) {
         let took = self.began.elapsed().as_nanos() as u64;
         // A lost update between two requests moves a mean of many by nothing that matters.
-        let mean = self.gate.mean_ns.load(Ordering::Relaxed);
+        let mean = self.mean_ns.load(Ordering::Relaxed);
         let mean = if mean == 0 { took } else { mean - mean / 16 + took / 16 };
-        self.gate.mean_ns.store(mean, Ordering::Relaxed);
+        self.mean_ns.store(mean, Ordering::Relaxed);
     }
 }
 
-/// Counts a request that waits, however its wait ends.
-struct Waiting<'a>(&'a AtomicUsize);
+/// A request that waits, however its wait ends.
+struct Waiting<'a>(&'a Gate, u64);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.queue().since.remove(&self.1);
     }
 }
 
@@ -53,11 +63,11 @@ impl Gate {
     pub fn new(workers: usize, waiting: usize, deadline: Duration) -> Self {
         Self {
             workers,
-            permits: Semaphore::new(workers),
-            waiting: AtomicUsize::new(0),
+            permits: Arc::new(Semaphore::new(workers)),
+            queue: Mutex::default(),
             most_waiting: waiting.saturating_mul(workers),
             deadline,
-            mean_ns: AtomicU64::new(0),
+            mean_ns: Arc::default(),
         }
     }
 
@@ -65,20 +75,34 @@ impl Gate {
     ///
     /// # Errors
     /// [`Code::Overloaded`] at once where too many wait or the wait would pass the deadline, [`Code::Deadline`] where it did.
-    pub async fn enter(&self) -> Result<Admitted<'_>, Problem> {
+    pub async fn enter(&self) -> Result<Admitted, Problem> {
         let arrived = Instant::now();
-        let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let waiting = Waiting(&self.waiting);
+        let (ahead, waiting) = self.wait(arrived);
         self.has_room_behind(ahead)?;
         let late = || {
             let detail = format!("no worker was free within {} ms", self.deadline.as_millis());
             Problem::new(Code::Deadline, detail).retry_after(1)
         };
-        let permit = tokio::time::timeout(self.deadline, self.permits.acquire());
+        let permit = Arc::clone(&self.permits).acquire_owned();
+        let permit = tokio::time::timeout(self.deadline, permit);
         let permit = permit.await.map_err(|_| late())?.map_err(|_| late())?;
         drop(waiting);
-        let waited = arrived.elapsed();
-        Ok(Admitted { gate: self, began: Instant::now(), waited, _permit: permit })
+        let (mean_ns, waited) = (Arc::clone(&self.mean_ns), arrived.elapsed());
+        Ok(Admitted { mean_ns, began: Instant::now(), waited, _permit: permit })
+    }
+
+    /// How many waited before, and a place behind them.
+    fn wait(&self, arrived: Instant) -> (usize, Waiting<'_>) {
+        let mut queue = self.queue();
+        let (ahead, place) = (queue.since.len(), queue.next);
+        queue.next += 1;
+        queue.since.insert(place, arrived);
+        (ahead, Waiting(self, place))
+    }
+
+    /// No panic leaves it wrong.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a request that comes now could wait.
@@ -102,7 +126,13 @@ impl Gate {
 
     /// Requests that wait.
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.queue().since.len()
+    }
+
+    /// How long the first of them has waited; zero if none waits.
+    pub fn age(&self) -> Duration {
+        let first = self.queue().since.values().next().copied();
+        first.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
@@ -124,13 +154,14 @@ mod tests {
             );
         }
         assert_eq!(gate.waiting(), 2);
+        assert!(gate.age() > Duration::ZERO);
         let refused = gate.enter().await.unwrap_err();
         assert_eq!((refused.code, refused.retry_after_s), (Code::Overloaded, Some(1)));
         assert_eq!(gate.waiting(), 2, "who is refused does not wait");
         drop(first);
         drop(second.await.unwrap());
         drop(third.await.unwrap());
-        assert_eq!(gate.waiting(), 0);
+        assert_eq!((gate.waiting(), gate.age()), (0, Duration::ZERO));
         assert!(gate.enter().await.is_ok());
     }
 

@@ -15,7 +15,7 @@ use crate::id::Id;
 use crate::problem::{Code, Problem};
 use crate::running::{Buckets, Plan};
 use crate::served::Served;
-use crate::telemetry::Stages;
+use crate::stage::Stages;
 
 /// Channels with scores.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub struct Answer {
     pub(crate) served: Weak<Served>,
     /// By candidate of the feed.
     pub(crate) p_watch: Vec<f32>,
+    /// By channel of the answer: which candidate of the feed it is.
+    pub(crate) rows: Vec<usize>,
     /// What it took.
     pub(crate) stages: Stages,
 }
@@ -63,14 +65,14 @@ pub struct Scored {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct GivenBy {
     /// Its name.
-    source: &'static str,
+    pub source: &'static str,
     /// Place in its list, from 0.
-    rank: u32,
+    pub rank: u32,
     /// What it orders by.
-    score: f32,
+    pub score: f32,
     /// How likely it was to be drawn, of a source that draws.
     #[serde(skip_serializing_if = "Option::is_none")]
-    propensity: Option<f64>,
+    pub propensity: Option<f64>,
 }
 
 impl From<Given> for GivenBy {
@@ -112,32 +114,35 @@ impl Bundles {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Explanation {
     /// The request, as it was asked for.
-    request_id: Id,
+    pub request_id: Id,
     /// Who asked.
-    user_id: u64,
+    pub user_id: u64,
     /// The bundle that scored.
-    model: String,
+    pub model: String,
     /// By layer of experiments the bucket that the user was in.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    buckets: BTreeMap<String, String>,
+    pub buckets: BTreeMap<String, String>,
     /// The moment whose features were used, milliseconds since 1970 UTC.
-    at: i64,
+    pub at: i64,
     /// The record of the log after which the request stands.
-    log_position: u64,
-    /// The largest difference between a probability as answered and as computed again, by the model's own forward.
-    largest_difference: f32,
+    pub log_position: u64,
+    /// The largest difference between what was answered, tasks included, and what is computed again by the model's own forward: of
+    /// probabilities, and of durations as a share of them.
+    pub largest_difference: f32,
     /// Features of the user and of the request's context.
     #[schema(value_type = Object)]
-    user: BTreeMap<String, String>,
+    pub user: BTreeMap<String, String>,
     /// By domain, `live` and `product`: the events that the model saw, oldest first, each with its share of the consistent intent.
     #[schema(value_type = Object)]
-    histories: BTreeMap<&'static str, Vec<explained::Event>>,
+    pub histories: BTreeMap<&'static str, Vec<explained::Event>>,
     /// All channels that were scored, in the order in which retrieval found them: features, probability, attention to the events.
     #[schema(value_type = Vec<Object>)]
-    candidates: Vec<explained::Candidate>,
+    pub candidates: Vec<explained::Candidate>,
+    /// By task, what is predicted for each of these channels, computed again; empty if the model has none or they were not asked for.
+    pub tasks: BTreeMap<String, Vec<f32>>,
     /// By channel answered, what found it.
     #[schema(value_type = Object)]
-    sources: BTreeMap<String, Vec<GivenBy>>,
+    pub sources: BTreeMap<String, Vec<GivenBy>>,
 }
 
 impl Answer {
@@ -160,7 +165,7 @@ impl Answer {
             let scores = served.scorer.score(&model.scoring(), batch, scored, |_| ());
             (scores.tasks, scores.p_watch)
         };
-        let mut channels: Vec<Scored> = channels
+        let mut scored: Vec<(usize, Scored)> = channels
             .into_iter()
             .enumerate()
             .map(|(i, (channel_id, sources))| {
@@ -168,15 +173,19 @@ impl Answer {
                 let tasks: Vec<f32> = tasks.map(|task| task[i]).collect();
                 let utility = plan.utility.as_ref().map(|of| of.of(p_watch, |task| tasks[task]));
                 let tasks = if wanted == Wanted::All { tasks } else { Vec::new() };
-                Scored { channel_id, p_watch, tasks, utility, sources }
+                (i, Scored { channel_id, p_watch, tasks, utility, sources })
             })
             .collect();
         // Without a utility all are equal in it; those that are not finite are, too, and stand behind.
         let by = |of: &Scored| of.utility.filter(|of| of.is_finite()).unwrap_or(f64::NEG_INFINITY);
-        let not_finite = channels.iter().filter(|of| of.utility.is_some_and(|of| !of.is_finite()));
+        let not_finite =
+            scored.iter().filter(|(_, of)| of.utility.is_some_and(|of| !of.is_finite()));
         let not_finite = not_finite.count();
-        channels.sort_by(|a, b| by(b).total_cmp(&by(a)).then(b.p_watch.total_cmp(&a.p_watch)));
-        channels.truncate(k);
+        scored.sort_by(|(_, a), (_, b)| {
+            by(b).total_cmp(&by(a)).then(b.p_watch.total_cmp(&a.p_watch))
+        });
+        scored.truncate(k);
+        let (rows, channels) = scored.into_iter().unzip();
         Ok(Self {
             model: Arc::clone(&served.version),
             at_ms: stand.ts_ms,
@@ -187,6 +196,7 @@ impl Answer {
             feed,
             served: Arc::downgrade(served),
             p_watch,
+            rows,
             stages: Stages::default(),
             buckets: plan.buckets,
         })
@@ -210,14 +220,24 @@ impl Answer {
         let model = &served.bundle.model;
         let scoring = model.scoring();
         let ids = explained::plain_ids(&model.schema, &self.feed);
-        let (explained, again) = if self.p_watch.is_empty() {
-            (Explained { histories: BTreeMap::new(), candidates: Vec::new() }, Vec::new())
+        let (explained, again, mut tasks) = if self.p_watch.is_empty() {
+            let nothing = Explained { histories: BTreeMap::new(), candidates: Vec::new() };
+            (nothing, Vec::new(), Vec::new())
         } else {
             let prepared = Prepared::of(&model.schema, served.batch(&self.feed)?);
             let (explained, scores, _) = Explained::of(&scoring, &self.feed, &prepared, &ids);
-            (explained, scores.p_watch)
+            (explained, scores.p_watch, scores.tasks.unwrap_or_default())
         };
         let differences = self.p_watch.iter().zip(&again).map(|(a, b)| (a - b).abs());
+        let answered = self.rows.iter().zip(&self.channels);
+        let of_tasks = answered.flat_map(|(row, scored)| {
+            let pairs = scored.tasks.iter().zip(&tasks).map(move |(a, again)| (*a, again[*row]));
+            pairs.map(|(a, b)| (a - b).abs() / b.abs().max(1.0))
+        });
+        let largest_difference = differences.chain(of_tasks).fold(0.0, f32::max);
+        if self.channels.iter().all(|scored| scored.tasks.is_empty()) {
+            tasks.clear();
+        }
         let mut user = explained::fields(&model.schema, (&self.feed, &ids), Group::User, 0);
         user.extend(explained::fields(&model.schema, (&self.feed, &ids), Group::Context, 0));
         let sources = self.channels.iter().map(|scored| {
@@ -231,10 +251,11 @@ impl Answer {
             buckets: self.buckets(),
             at: self.at_ms,
             log_position: self.log_position,
-            largest_difference: differences.fold(0.0, f32::max),
+            largest_difference,
             user,
             histories: explained.histories,
             candidates: explained.candidates,
+            tasks: self.tasks.iter().cloned().zip(tasks).collect(),
             sources: sources.collect(),
         })
     }

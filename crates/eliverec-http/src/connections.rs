@@ -20,10 +20,12 @@ const HEAD: Duration = Duration::from_secs(30);
 /// Where the process has no room for another connection, it looks again so much later.
 const ROOM: Duration = Duration::from_secs(1);
 
-/// Answers until `ended` is there, and then what has begun, for at most `drain`; whether all of it was answered.
+/// Answers until `ended` is there, and then what has begun, for at most `drain`; whether all of it was answered. At most `most`
+/// connections are open at once; those who come then wait until one ends.
 pub(crate) async fn answer(
     listener: TcpListener,
     router: Router,
+    most: usize,
     ended: impl Future<Output = ()>,
     drain: Duration,
 ) -> bool {
@@ -34,7 +36,7 @@ pub(crate) async fn answer(
         let accepted = tokio::select! {
             () = &mut ended => break,
             Some(_) = connections.join_next() => continue,
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept(), if connections.len() < most => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
@@ -94,8 +96,14 @@ mod tests {
         let end = Arc::new(Notify::new());
         let ended = Arc::clone(&end);
         tokio::spawn(async move {
-            answer(listener, router, async move { ended.notified().await }, Duration::from_secs(5))
-                .await
+            answer(
+                listener,
+                router,
+                3,
+                async move { ended.notified().await },
+                Duration::from_secs(5),
+            )
+            .await
         });
         (end, address)
     }

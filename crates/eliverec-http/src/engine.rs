@@ -45,10 +45,10 @@ pub struct EngineConfig {
 /// What answers: what is known of all users and channels, and the bundle in service.
 #[derive(Debug)]
 pub struct Engine {
-    held: Held,
+    pub(crate) held: Held,
     /// By group of [`eliverec_core::dimensions::TABLE_GROUPS`].
     tables: Vec<(Group, Vec<Field>)>,
-    in_service: InService,
+    pub(crate) in_service: InService,
     impressions: Impressions,
     journal: Option<PathBuf>,
 }

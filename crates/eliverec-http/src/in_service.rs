@@ -87,6 +87,13 @@ impl InService {
         self.now.load().running.told()
     }
 
+    /// The bundle that answers, and the one before.
+    pub(crate) fn both(&self) -> (Arc<Served>, Option<Arc<Served>>) {
+        let now = self.now.load();
+        let served = |of: &Arc<Loaded>| Arc::clone(&of.served);
+        (served(&now.active), now.previous.as_ref().map(served))
+    }
+
     /// How callers write ids, as far as it is known.
     pub(crate) fn ids(&self) -> Arc<IdKinds> {
         Arc::clone(&self.now.load().ids)

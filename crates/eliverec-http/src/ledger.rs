@@ -40,6 +40,13 @@ impl<T> Ledger<T> {
         }
     }
 
+    /// The newest answers with their requests, at most `most`, the newest first.
+    pub fn newest(&self, most: usize) -> Vec<(u64, Arc<T>)> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = kept.order.iter().rev().take(most);
+        newest.filter_map(|id| Some((*id, Arc::clone(kept.by_request.get(id)?)))).collect()
+    }
+
     /// The answer of a request, if it is among the newest.
     pub fn find(&self, request_id: u64) -> Option<Arc<T>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,6 +67,9 @@ mod tests {
         assert_eq!(ledger.find(1), None);
         assert_eq!(ledger.find(2).as_deref(), Some(&"b"));
         assert_eq!(ledger.find(3).as_deref(), Some(&"d"));
+        let newest: Vec<u64> = ledger.newest(9).into_iter().map(|(request, _)| request).collect();
+        assert_eq!(newest, [3, 2]);
+        assert_eq!(ledger.newest(1).len(), 1);
         let none = Ledger::new(0);
         none.keep(1, "a");
         assert_eq!(none.find(1), None);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use eliverec_core::matching::Matcher;
 use eliverec_core::{Batch, BatchBuilder, Dimensions, Feed};
 use eliverec_features::FeedBuilder;
 use eliverec_retrieval::fields::Fields;
@@ -31,6 +32,8 @@ pub(crate) struct Served {
     pub(crate) scorer: CandidateScorer,
     pub(crate) builder: FeedBuilder,
     pub(crate) indexes: Indexes,
+    /// The match features of its schema.
+    pub(crate) matchers: Vec<Matcher>,
     /// Sources that the bundle has no index for, and why.
     pub(crate) left_out: BTreeMap<&'static str, String>,
     pub(crate) fields: Fields,
@@ -99,6 +102,7 @@ impl Served {
             scorer,
             builder,
             indexes,
+            matchers: schema.matchers(),
             left_out,
             fields,
             bundle,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, Response, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -20,8 +21,8 @@ use crate::connections;
 use crate::document;
 use crate::error::Error;
 use crate::problem::{Code, Problem};
-use crate::routes::{admin, events, experiments, explain, health, rank, tables};
-use crate::service::Service;
+use crate::routes::{admin, events, experiments, explain, health, rank, reports, tables};
+use crate::service::{Service, kib};
 
 /// How long requests that have begun may take when the service ends.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -39,7 +40,14 @@ fn calls(service: &Arc<Service>) -> (Router<Arc<Service>>, utoipa::openapi::Open
     let read = OpenApiRouter::new()
         .routes(routes!(rank::recommend))
         .routes(routes!(rank::rank))
-        .routes(routes!(explain::explain));
+        .routes(routes!(explain::explain))
+        .routes(routes!(reports::traffic))
+        .routes(routes!(reports::requests))
+        .routes(routes!(reports::bundles))
+        .routes(routes!(reports::features))
+        .routes(routes!(reports::sources))
+        .routes(routes!(reports::user))
+        .routes(routes!(reports::channel));
     let ingest = OpenApiRouter::new()
         .routes(routes!(events::events))
         .routes(routes!(tables::put_rows))
@@ -58,8 +66,8 @@ fn calls(service: &Arc<Service>) -> (Router<Arc<Service>>, utoipa::openapi::Open
         .split_for_parts()
 }
 
-/// The whole service as a router.
-pub fn router(service: Arc<Service>) -> Router {
+/// The whole service as a router, with `pages` for people beside the calls.
+pub fn router(service: Arc<Service>, pages: Router<Arc<Service>>) -> Router {
     let (calls, mut document) = calls(&service);
     document::batches(&mut document);
     // The document of a router does not change.
@@ -67,6 +75,7 @@ pub fn router(service: Arc<Service>) -> Router {
     let request_id = HeaderName::from_static("x-request-id");
     let body_bytes = service.settings.body_bytes;
     calls
+        .merge(pages)
         .route(
             "/openapi.json",
             axum::routing::get(move || async move { axum::Json((*document).clone()) }),
@@ -98,7 +107,8 @@ async fn authorize(
     Ok(next.run(request).await)
 }
 
-/// Refuses an address that is too long, and a body that says itself that it is, before any of it has come.
+/// Refuses an address that is too long, a body that says itself that it is, and one for which there is no memory, before any of it has
+/// come.
 async fn refuse_long(
     State(service): State<Arc<Service>>,
     request: Request,
@@ -110,12 +120,19 @@ async fn refuse_long(
         return Err(Problem::new(Code::UriTooLong, detail));
     }
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|of| of.to_str().ok());
+    let length = length.and_then(|of| of.parse::<u64>().ok());
     let most = service.settings.body_bytes;
-    if let Some(bytes) = length.and_then(|of| of.parse::<u64>().ok()).filter(|of| *of > most as u64)
-    {
+    if let Some(bytes) = length.filter(|of| *of > most as u64) {
         let detail = format!("the body has {bytes} bytes; this service takes at most {most}");
         return Err(Problem::new(Code::TooLarge, detail));
     }
+    // One that does not say how long it is may be as long as any.
+    let bytes = request.body().size_hint().upper().unwrap_or(most as u64);
+    let held = Arc::clone(&service.bodies).try_acquire_many_owned(kib(bytes));
+    let _held = held.map_err(|_| {
+        let detail = "the bodies of requests take all the memory that they may; try again";
+        Problem::new(Code::Overloaded, detail).retry_after(1)
+    })?;
     Ok(next.run(request).await)
 }
 
@@ -146,20 +163,22 @@ async fn observe(
     response
 }
 
-/// Answers until `ended` is there; requests that have begun are answered, then the log is closed.
+/// Answers calls, and with `pages` for people, until `ended` is there; requests that have begun are answered, then the log is closed.
 ///
 /// # Errors
 /// An address that others can reach without tokens, and a network that fails.
 pub async fn serve(
     listener: TcpListener,
     service: Arc<Service>,
+    pages: Router<Arc<Service>>,
     ended: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
     let address = listener.local_addr().map_err(Error::Network)?;
     service.tokens.check_address(address)?;
-    let router = router(Arc::clone(&service));
+    let router = router(Arc::clone(&service), pages);
     // A caller who never ends a request does not keep the service from ending.
-    if !connections::answer(listener, router, ended, DRAIN).await {
+    let most = service.settings.connections;
+    if !connections::answer(listener, router, most, ended, DRAIN).await {
         tracing::warn!(
             "connections were still open {} s after the end was asked for",
             DRAIN.as_secs()

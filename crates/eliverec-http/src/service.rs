@@ -6,17 +6,21 @@ use std::sync::Arc;
 use eliverec_core::dimensions::{TABLE_GROUPS, id_column};
 use eliverec_core::schema::Group;
 
+use tokio::sync::Semaphore;
+
 use crate::access::Tokens;
-use crate::admission::Gate;
+use crate::admission::{Admitted, Gate};
 use crate::answer::{Answer, Bundles};
 use crate::asked::Asked;
 use crate::clock::Clock;
+use crate::drift::Drift;
 use crate::engine::Engine;
 use crate::ledger::Ledger;
 use crate::problem::{Code, Problem};
 use crate::running::RunningExperiments;
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
+use crate::wire::Id;
 
 /// A service: what answers, and who may ask how much.
 #[derive(Debug)]
@@ -33,10 +37,19 @@ pub struct Service {
     pub ranking: Gate,
     /// Before the log.
     pub ingesting: Gate,
+    /// KiB of bodies that may be in memory at once.
+    pub(crate) bodies: Arc<Semaphore>,
     /// The newest answers.
     pub ledger: Ledger<Arc<Answer>>,
     /// What is counted.
     pub telemetry: Telemetry,
+    /// What was served lately, beside what the bundles were trained on.
+    pub(crate) drift: Drift,
+}
+
+/// Bytes in KiB, the last one begun.
+pub(crate) fn kib(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
 impl Service {
@@ -46,12 +59,14 @@ impl Service {
         let service = Self {
             ranking: Gate::new(settings.workers(), settings.waiting, deadline),
             ingesting: Gate::new(settings.ingesting, 1, deadline),
+            bodies: Arc::new(Semaphore::new(kib(settings.buffered_bytes as u64) as usize)),
             ledger: Ledger::new(settings.explained),
             settings,
             tokens,
             clock,
             engine,
             telemetry: Telemetry::default(),
+            drift: Drift::default(),
         };
         service.tell(&service.engine.bundles());
         service
@@ -122,8 +137,37 @@ impl Service {
         }
     }
 
+    /// The id of a user, product or channel that a part of an address says.
+    ///
+    /// # Errors
+    /// One of another kind than ids have here.
+    pub fn id_of(&self, group: Group, part: &str) -> Result<Id, Problem> {
+        let id = Id::of_address(part, self.engine.ids().of_group(group));
+        id.map_err(|detail| Problem::invalid("id", detail))
+    }
+
+    /// Runs what was admitted, as [`Service::compute`]: its leave ends with the work, whether somebody still waits for it or not.
+    ///
+    /// # Errors
+    /// Work that panics.
+    pub async fn compute_admitted<T: Send + 'static>(
+        &self,
+        admitted: Admitted,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let admitted_work = move || {
+            let done = work();
+            drop(admitted);
+            done
+        };
+        self.compute(admitted_work).await
+    }
+
     /// Runs what needs a core, or waits for a disk, beside the threads that speak HTTP.
-    pub(crate) async fn compute<T: Send + 'static>(
+    ///
+    /// # Errors
+    /// Work that panics.
+    pub async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {

@@ -13,11 +13,17 @@ use crate::error::Error;
 pub struct Settings {
     /// Bytes of a body.
     pub body_bytes: usize,
+    /// Bytes of the bodies of all requests that are being answered.
+    pub buffered_bytes: usize,
+    /// Connections that are open at once; others wait to be taken.
+    pub connections: usize,
     /// Events or table rows of a batch.
     pub batch: usize,
     /// Channels of a call to rank, and candidates of a recommendation.
     pub candidates: usize,
-    /// Milliseconds from a request's arrival to its answer; a request that would wait longer is refused at once.
+    /// Milliseconds from a request for channels or scores to its answer: one that would wait longer for a worker is refused at once, and
+    /// what takes longer for another reason, such as a disk, is refused then. Events have it for their wait before the log; once they
+    /// are on their way into it, their answer is waited for.
     pub deadline_ms: u64,
     /// Requests that are computed at the same time; 0 for one per core.
     pub workers: usize,
@@ -28,6 +34,9 @@ pub struct Settings {
     /// Requests whose explanation is kept.
     pub explained: usize,
 }
+
+/// Threads for bundles, states of users and channels that are looked at, and pages.
+const RARE: usize = 32;
 
 /// Checks that the value of each key is one that can work: from the least to the most.
 ///
@@ -61,6 +70,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             body_bytes: 4 << 20,
+            buffered_bytes: 256 << 20,
+            connections: 10_000,
             batch: 10_000,
             candidates: 2_000,
             deadline_ms: 250,
@@ -80,12 +91,14 @@ impl Settings {
     pub fn check(&self) -> Result<(), Error> {
         let keys = [
             ("body_bytes", self.body_bytes as u64, 1..=1 << 30),
+            ("buffered_bytes", self.buffered_bytes as u64, self.body_bytes as u64..=1 << 40),
+            ("connections", self.connections as u64, 1..=1_000_000),
             ("batch", self.batch as u64, 1..=1_000_000),
             ("candidates", self.candidates as u64, 1..=100_000),
             ("deadline_ms", self.deadline_ms, 1..=60_000),
             ("workers", self.workers as u64, 0..=1_024),
             ("waiting", self.waiting as u64, 1..=10_000),
-            ("ingesting", self.ingesting as u64, 1..=100_000),
+            ("ingesting", self.ingesting as u64, 1..=10_000),
             ("explained", self.explained as u64, 0..=1_000_000),
         ];
         within(keys)
@@ -94,6 +107,12 @@ impl Settings {
     /// Milliseconds from arrival to answer.
     pub const fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)
+    }
+
+    /// Threads that work may hold at the same time: ranking, the log, and a few for what is rare. Work of one kind never waits for a
+    /// thread that another holds.
+    pub fn threads(&self) -> usize {
+        self.workers() + self.ingesting + RARE
     }
 
     /// Requests that are computed at the same time.
@@ -119,6 +138,11 @@ mod tests {
                 "body_bytes: is 18446744073709551615; write 1 to 1073741824",
             ),
             (Settings { batch: 0, ..Settings::default() }, "batch: is 0; write 1 to 1000000"),
+            (
+                Settings { buffered_bytes: 1 << 20, ..Settings::default() },
+                "buffered_bytes: is 1048576; write 4194304 to",
+            ),
+            (Settings { connections: 0, ..Settings::default() }, "connections: "),
             (Settings { candidates: most, ..Settings::default() }, "candidates: "),
             (Settings { deadline_ms: 60_001, ..Settings::default() }, "deadline_ms: "),
             (

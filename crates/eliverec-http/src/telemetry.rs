@@ -1,6 +1,6 @@
 //! What a service tells of itself, for Prometheus. One registry per service, so that several can live in one process.
 
-use std::fmt::Write as _;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,9 +8,7 @@ use eliverec_retrieval::{Candidate, SourceName};
 use eliverec_serve::CacheCounts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
-};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
@@ -18,77 +16,11 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::acknowledgement::Acknowledgement;
+use crate::admission::Gate;
+use crate::overlap::Overlap;
+pub use crate::stage::{Stage, Stages};
+use crate::traffic::Traffic;
 use crate::upkeep::Upkeep;
-
-/// A part of the way of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// For a free worker.
-    Wait,
-    /// For what the process that is followed tells of the user.
-    Fetch,
-    /// The features of user and candidates.
-    Features,
-    /// Which channels to score, the user's intents included.
-    Retrieval,
-    /// Their scores.
-    Rank,
-    /// From a batch's arrival to its acknowledgement.
-    Ingest,
-    /// From a request's arrival to its answer.
-    Total,
-}
-
-impl Stage {
-    /// All stages.
-    pub const ALL: [Self; 7] = [
-        Self::Wait,
-        Self::Fetch,
-        Self::Features,
-        Self::Retrieval,
-        Self::Rank,
-        Self::Ingest,
-        Self::Total,
-    ];
-
-    /// Its name in the metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Wait => "wait",
-            Self::Fetch => "fetch",
-            Self::Features => "features",
-            Self::Retrieval => "retrieval",
-            Self::Rank => "rank",
-            Self::Ingest => "ingest",
-            Self::Total => "total",
-        }
-    }
-}
-
-/// What the stages of one request took.
-#[derive(Clone, Debug, Default)]
-pub struct Stages(Vec<(Stage, Duration)>);
-
-impl Stages {
-    /// So long one of them took.
-    pub fn took(&mut self, stage: Stage, time: Duration) {
-        self.0.push((stage, time));
-    }
-
-    /// As the header `server-timing` has it (W3C Server Timing), milliseconds.
-    pub fn header(&self) -> String {
-        let one = |(stage, took): &(Stage, Duration)| {
-            format!("{};dur={:.3}", stage.name(), took.as_secs_f64() * 1e3)
-        };
-        self.0.iter().map(one).collect::<Vec<_>>().join(", ")
-    }
-}
-
-impl EncodeLabelValue for Stage {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
-        encoder.write_str(self.name())
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StageLabel {
@@ -114,6 +46,11 @@ struct FateLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabel {
     source: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabel {
+    queue: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -157,6 +94,10 @@ impl Collector for Freshness {
 #[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
+    /// The last minutes of what is counted here.
+    pub(crate) traffic: Traffic,
+    /// Which sources gave the candidates of the last hour.
+    pub(crate) overlap: Overlap,
     answered: Family<Answered, Counter>,
     refused: Family<Refused, Counter>,
     stages: Family<StageLabel, Histogram>,
@@ -166,7 +107,8 @@ pub struct Telemetry {
     in_buckets: Family<BucketLabel, Counter>,
     not_finite: Family<BucketLabel, Counter>,
     not_logged: Counter,
-    waiting: Gauge,
+    waiting: Family<QueueLabel, Gauge>,
+    queue_age: Family<QueueLabel, Gauge<f64, AtomicU64>>,
     positions: Family<PositionLabel, Gauge>,
     freshness: Arc<Freshness>,
     resident: Gauge,
@@ -205,8 +147,12 @@ impl Default for Telemetry {
         let not_logged = Counter::default();
         let help = "Answers of experiments that the log did not take";
         registry.register("experiment_answers_not_logged", help, not_logged.clone());
-        let waiting = Gauge::default();
-        registry.register("waiting", "Requests that wait for a worker", waiting.clone());
+        let waiting = Family::default();
+        let help = "Requests that wait for a worker, batches that wait for the log";
+        registry.register("waiting", help, waiting.clone());
+        let queue_age = Family::default();
+        let help = "How long the first of those that wait has waited";
+        registry.register("queue_age_seconds", help, queue_age.clone());
         let positions = Family::default();
         let help = "Last record of the log that features know (applied), that others can follow (shared), or that is told (told)";
         registry.register("log_position", help, positions.clone());
@@ -221,6 +167,8 @@ impl Default for Telemetry {
         let upkeep = Upkeep::new(&mut registry);
         Self {
             registry,
+            traffic: Traffic::default(),
+            overlap: Overlap::default(),
             answered,
             refused,
             stages,
@@ -231,6 +179,7 @@ impl Default for Telemetry {
             not_finite,
             not_logged,
             waiting,
+            queue_age,
             positions,
             freshness,
             resident,
@@ -244,16 +193,19 @@ impl Telemetry {
     /// An answer of a call.
     pub fn answered(&self, call: &str, status: u16) {
         self.answered.get_or_create(&Answered { call: call.into(), status }).inc();
+        self.traffic.answered(call, status);
     }
 
     /// A refusal.
     pub fn refused(&self, code: &'static str) {
         self.refused.get_or_create(&Refused { code }).inc();
+        self.traffic.refused(code);
     }
 
     /// What the stages of a request took.
     pub fn took(&self, stages: &Stages) {
         stages.0.iter().for_each(|(stage, time)| self.observe(*stage, *time));
+        self.traffic.took(stages);
     }
 
     fn observe(&self, stage: Stage, time: Duration) {
@@ -263,6 +215,7 @@ impl Telemetry {
     /// Events of a batch, which took so long from its arrival to its acknowledgement.
     pub fn ingested(&self, acknowledged: &Acknowledgement, time: Duration) {
         self.observe(Stage::Ingest, time);
+        self.traffic.took(&Stages(vec![(Stage::Ingest, time)]));
         for (fate, count) in [
             ("admitted", acknowledged.admitted),
             ("duplicate", acknowledged.duplicate),
@@ -274,6 +227,7 @@ impl Telemetry {
 
     /// Channels that retrieval found.
     pub fn candidates(&self, found: &[Candidate]) {
+        self.overlap.add(found);
         for source in SourceName::ALL {
             let first = |found: &&Candidate| {
                 found.given_by.first().is_some_and(|given| given.source == source)
@@ -322,10 +276,10 @@ impl Telemetry {
         }
     }
 
-    /// Everything in the text form of Prometheus; `waiting` requests, the age of the newest event and positions in the log as of now.
+    /// Everything in the text form of Prometheus; who waits where and how long the first has, the age of the newest event and positions in the log as of now.
     pub fn text(
         &self,
-        waiting: usize,
+        queues: &[(&'static str, &Gate)],
         newest_event_age_s: Option<f64>,
         positions: &[(&'static str, u64)],
     ) -> String {
@@ -333,7 +287,12 @@ impl Telemetry {
             let position = i64::try_from(*position).unwrap_or(i64::MAX);
             self.positions.get_or_create(&PositionLabel { of }).set(position);
         }
-        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        for (queue, gate) in queues {
+            let label = QueueLabel { queue };
+            let waiting = i64::try_from(gate.waiting()).unwrap_or(i64::MAX);
+            self.waiting.get_or_create(&label).set(waiting);
+            self.queue_age.get_or_create(&label).set(gate.age().as_secs_f64());
+        }
         let mut freshness = self.freshness.0.lock().unwrap_or_else(PoisonError::into_inner);
         *freshness = newest_event_age_s;
         drop(freshness);
@@ -368,7 +327,8 @@ mod tests {
         telemetry.in_bucket("ranker", "eta", 0);
         telemetry.in_bucket("ranker", "eta", 2);
         telemetry.not_logged();
-        let text = telemetry.text(4, Some(1.5), &[("applied", 7)]);
+        let gate = Gate::new(1, 1, Duration::from_millis(1));
+        let text = telemetry.text(&[("ranking", &gate)], Some(1.5), &[("applied", 7)]);
         for line in [
             "eliverec_answers_total{call=\"/v1/rank\",status=\"200\"} 1",
             "eliverec_refusals_total{code=\"overloaded\"} 1",
@@ -379,7 +339,8 @@ mod tests {
             "eliverec_experiment_answers_total{layer=\"ranker\",bucket=\"eta\"} 2",
             "eliverec_experiment_not_finite_total{layer=\"ranker\",bucket=\"eta\"} 2",
             "eliverec_experiment_answers_not_logged_total 1",
-            "eliverec_waiting 4",
+            "eliverec_waiting{queue=\"ranking\"} 0",
+            "eliverec_queue_age_seconds{queue=\"ranking\"} 0.0",
             "eliverec_newest_event_age_seconds 1.5",
             "eliverec_log_position{of=\"applied\"} 7",
         ] {
@@ -387,7 +348,7 @@ mod tests {
         }
         assert!(!text.contains("version=\"a\""), "the bundle that left is still told");
         let age = "eliverec_newest_event_age_seconds ";
-        assert!(telemetry.text(0, Some(-2.5), &[]).contains(&format!("{age}0")));
-        assert!(!telemetry.text(0, None, &[]).contains(age), "nobody knows it");
+        assert!(telemetry.text(&[], Some(-2.5), &[]).contains(&format!("{age}0")));
+        assert!(!telemetry.text(&[], None, &[]).contains(age), "nobody knows it");
     }
 }

@@ -68,7 +68,11 @@ impl Upkeep {
         let day_age = seconds("oldest_waiting_day_age", help);
         let help = "How far the machine's clock is ahead of the time that is believed, 0 while it is believed";
         let clock_ahead = seconds("clock_ahead", help);
-        let failures = Family::default();
+        let failures = Family::<DutyLabel, Gauge>::default();
+        for duty in [Duty::Snapshots, Duty::Days, Duty::Bundles] {
+            // A line that appears with the first failure alone is easily missed.
+            failures.get_or_create(&DutyLabel { duty: duty.name() }).set(0);
+        }
         let help = "How often work beside requests failed since it went well";
         registry.register("upkeep_failures", help, failures.clone());
         Self {
@@ -134,6 +138,7 @@ mod tests {
             "oldest_waiting_day_age_seconds 60.0",
             "snapshot_age_seconds 0.0",
             "clock_ahead_seconds 0.0",
+            "upkeep_failures{duty=\"snapshots\"} 0",
             "upkeep_failures{duty=\"days\"} 3",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

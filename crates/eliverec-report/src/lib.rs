@@ -5,9 +5,13 @@
 //! - [`verdict`]: which rows differ, over users and seeds; which of the paper's orderings hold.
 //! - [`named`]: figures that carry their names.
 //! - [`text`]: terminal and Markdown; [`plot`]: SVG; [`page`]: HTML.
+//! - [`comparison_text`], [`comparison_page`]: the same of an online experiment, and of estimates from another policy's log.
 
+pub mod comparison_page;
+pub mod comparison_text;
 pub mod error;
 pub mod experiment;
+mod html;
 pub mod named;
 pub mod page;
 pub mod paper;

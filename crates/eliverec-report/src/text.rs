@@ -147,7 +147,7 @@ fn of_paper(orderings: &[Ordering]) -> String {
 }
 
 /// A head and rows as a table of the format.
-fn grid(head: &[&str], rows: Vec<Vec<String>>, format: Format) -> String {
+pub(crate) fn grid(head: &[&str], rows: Vec<Vec<String>>, format: Format) -> String {
     let head = head.iter().map(|name| (*name).to_string()).collect();
     let cells: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     aligned(&cells, format)

@@ -119,7 +119,7 @@ impl Explained {
 }
 
 /// The newest `kept` events of a history, with the mean of their rows of `intention` `[kept, d]` or `[kept, 1]`.
-fn events(
+pub fn events(
     schema: &Schema,
     (feed, ids): (&Feed, &WriteIds<'_>),
     group: Group,

@@ -165,6 +165,7 @@ impl FeedDays {
         self.again = verdict.again;
         self.findings = verdict.findings;
         (self.log_from, self.tables) = (files.first(), files.known_tables());
+        let is_empty = files.first().is_none();
         let before_days = known.map(|before| before.days.clone()).unwrap_or_default();
         let days = before_days.into_iter().filter(|(day, _)| verdict.valid.contains(day));
         let mut days: BTreeMap<_, _> = days.collect();
@@ -176,8 +177,9 @@ impl FeedDays {
             _ => files,
         };
         self.made_of = MadeOf { days, files, settings: Some(settings.clone()) };
-        // Before the first of them is made again, so that a killed run leaves no day that seems to be what it is not.
-        if before.as_ref() != Some(&self.made_of) {
+        // Before the first of them is made again, so that a killed run leaves no day that seems to be what it is not. A log
+        // without days is refused later: what is known of the feeds stays known.
+        if !is_empty && before.as_ref() != Some(&self.made_of) {
             self.made_of.write(&path)?;
         }
         if !self.settings_known {

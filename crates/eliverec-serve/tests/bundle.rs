@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use eliverec_core::dimensions::Value;
 use eliverec_core::event::Scalar;
+use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
 use eliverec_core::seed::{Random, stream};
 use eliverec_core::{Dimension, Dimensions, FeedColumns, IdKinds, toy};
@@ -75,7 +76,10 @@ impl Fixture {
         }
         writer.write_golden(golden, "validation")?;
         writer.write_features(&FeatureConfig { bag_products: 77, ..FeatureConfig::default() })?;
-        writer.write_dimensions(&dimensions())?;
+        // As of a log in which a row has changed.
+        let mut tables = dimensions();
+        tables.users.upsert(3, 1_000, &[Value::Id(9)]).unwrap();
+        writer.write_dimensions(&tables)?;
         let both = [&scorer.scoring(), &writer.model().scoring()];
         let compared = compare(both, &self.feeds, Split::Test, |_| ()).unwrap();
         let [run, bundle] = compared.reports.unwrap().map(Some);
@@ -137,7 +141,12 @@ fn every_registered_model_scores_as_its_run_where_run_and_feeds_are_gone() {
             assert_eq!(manifest.model, *name);
             assert_eq!(manifest.golden.requests, 12);
             assert_eq!(bundle.features.unwrap().bag_products, 77);
-            assert_eq!(bundle.dimensions, Some(Arc::new(dimensions())));
+            let tables = bundle.dimensions.as_ref().unwrap();
+            let Dimensions { products, channels, .. } = dimensions();
+            assert_eq!((&tables.products, &tables.channels), (&products, &channels));
+            let row = tables.users.row(3).unwrap();
+            let Column::Ids(values) = &tables.users.columns()[0] else { panic!("ids") };
+            assert_eq!((values[row], tables.users.ids().len()), (9, 40));
             assert_eq!(bundle.file("retrieval/neighbours.bin"), Some(&b"another engine's"[..]));
             let metrics = bundle.metrics.as_ref().unwrap();
             assert!(metrics.changes.values().all(|change| change.max == 0.0), "{name}");

@@ -42,7 +42,7 @@ fn type_name(kind: &DataType) -> String {
     }
 }
 
-fn refuse_nulls(array: &dyn Array, reason: &str) -> Result<(), Wrong> {
+pub(crate) fn refuse_nulls(array: &dyn Array, reason: &str) -> Result<(), Wrong> {
     let Some(nulls) = array.logical_nulls() else { return Ok(()) };
     match (0..array.len()).find(|i| nulls.is_null(*i)) {
         Some(i) => Err(Wrong::at(i, reason)),

@@ -9,7 +9,7 @@
 //!   [`explain`]: one request in detail;
 //!   [`figures`]: what a model says of itself at evaluations; [`disentangling`]: what intents found, where the truth is known.
 //! - [`retrieval`]: what retrieval's indexes are made of, and how much of what was watched its sources find.
-//! - [`progress`]: what a person sees; [`bench`]: how fast it learns.
+//! - [`progress`]: what a person sees; [`bench`]: how fast it learns; [`expected`]: how long a run will take.
 //!
 //! What a run is, and how a batch is scored, stands in `eliverec-run`.
 
@@ -20,6 +20,7 @@ pub mod compare;
 pub mod disentangling;
 pub mod error;
 pub mod evaluate;
+pub mod expected;
 pub mod explain;
 mod explain_tensors;
 mod feeds_read;

@@ -32,7 +32,8 @@ Examples:
 
 Exit codes:
   0    done
-  1    failed: a number that is none, a damaged run, bundle, result or state, a full disk
+  1    failed: a number that is none, a damaged run, bundle, result or state, an experiment whose users are not in its buckets by
+       their shares, a full disk
   2    wrong input or usage: the message names file, row and field, or the key
   130  interrupted (Ctrl-C); training has written a checkpoint, --resume goes on";
 

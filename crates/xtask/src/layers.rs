@@ -8,7 +8,12 @@ use serde_json::Value;
 
 /// Crate, and the crates of ours and heavy engines that it may depend on directly.
 const ALLOWED: &[(&str, &[&str])] = &[
+    ("eliverec-ab", &["eliverec-core", "eliverec-metrics"]),
     ("eliverec-archive", &["eliverec-core", "eliverec-state", "eliverec-tables"]),
+    (
+        "eliverec-console",
+        &["eliverec-core", "eliverec-http", "eliverec-metrics", "eliverec-run", "axum"],
+    ),
     ("eliverec-core", &[]),
     ("eliverec-experiments", &["eliverec-core", "eliverec-retrieval"]),
     ("eliverec-features", &["eliverec-core"]),
@@ -53,7 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "arrow-pyarrow",
         ],
     ),
-    ("eliverec-report", &["eliverec-core", "eliverec-metrics"]),
+    ("eliverec-report", &["eliverec-ab", "eliverec-core", "eliverec-metrics"]),
     ("eliverec-retrieval", &["eliverec-core", "eliverec-features"]),
     (
         "eliverec-run",
@@ -93,7 +98,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "eliverec",
         &[
+            "eliverec-ab",
             "eliverec-archive",
+            "eliverec-console",
             "eliverec-core",
             "eliverec-experiments",
             "eliverec-features",

@@ -36,9 +36,7 @@ pub(crate) async fn activate(
     State(service): State<Arc<Service>>,
     Body(activation): Body<Activation>,
 ) -> Result<Json<Bundles>, Problem> {
-    let working = Arc::clone(&service);
-    let activated = service.compute(move || working.activate(activation.path.as_ref())).await??;
-    Ok(Json(activated))
+    Ok(Json(service.put_in_service(activation.path.into()).await?))
 }
 
 /// Puts the bundle before this one in service again.

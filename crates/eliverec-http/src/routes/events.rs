@@ -52,7 +52,7 @@ pub(crate) async fn events(
     let admitted = service.ingesting.enter().await?;
     let working = Arc::clone(&service);
     let acknowledged = service
-        .compute(move || {
+        .compute_admitted(admitted, move || {
             // Nothing moves the clock that was refused.
             if let Some(first) = first {
                 working.clock.arrived(first, last).map_err(|problem| problem.at_row(0))?;
@@ -63,7 +63,6 @@ pub(crate) async fn events(
             working.engine.ingest(events, now_ms)
         })
         .await??;
-    drop(admitted);
     service.telemetry.ingested(&acknowledged, arrived.elapsed());
     Ok(Json(acknowledged))
 }

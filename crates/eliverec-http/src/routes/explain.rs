@@ -10,9 +10,8 @@ use utoipa::IntoParams;
 
 use crate::answer::Explanation;
 use crate::extract::Query;
-use crate::problem::{Code, Problem, ProblemBody};
+use crate::problem::{Problem, ProblemBody};
 use crate::service::Service;
-use crate::wire::Id;
 
 /// Which answer.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -42,19 +41,5 @@ pub(crate) async fn explain(
     State(service): State<Arc<Service>>,
     Query(which): Query<Which>,
 ) -> Result<Json<Explanation>, Problem> {
-    let id = Id::of_address(&which.request_id, which.kind);
-    let id = id.map_err(|detail| Problem::invalid("request_id", detail))?;
-    let answer = service.ledger.find(id.value()).ok_or_else(|| {
-        let kept = service.settings.explained;
-        let as_what = if matches!(id, Id::Text(_)) { "a text" } else { "an integer" };
-        let detail = format!(
-            "no answer of request {:?}, read as {as_what}, is kept; the newest {kept} are, and &kind=text or &kind=integer says how to read it",
-            which.request_id
-        );
-        Problem::new(Code::NotFound, detail)
-    })?;
-    let admitted = service.ranking.enter().await?;
-    let explanation = service.compute(move || answer.explain(id)).await??;
-    drop(admitted);
-    Ok(Json(explanation))
+    Ok(Json(service.explain(&which.request_id, which.kind).await?))
 }

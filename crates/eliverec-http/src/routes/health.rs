@@ -30,14 +30,12 @@ pub(crate) async fn ready(State(service): State<Arc<Service>>) -> Result<&'stati
 /// Counters and histograms in the text form of Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "operation", responses((status = 200, body = str)))]
 pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
-    let age_s = service
-        .engine
-        .newest_event_ms()
-        .map(|newest| service.clock.now_ms().saturating_sub(newest) as f64 / 1000.0);
+    let age_s = service.newest_event_age_s();
     let positions = service.engine.positions();
+    let queues = [("ranking", &service.ranking), ("ingesting", &service.ingesting)];
     service.telemetry.cache(service.engine.cache_counts());
     service.telemetry.upkeep.read(&service.clock);
-    let text = service.telemetry.text(service.ranking.waiting(), age_s, &positions);
+    let text = service.telemetry.text(&queues, age_s, &positions);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text)
 }

@@ -6,4 +6,5 @@ pub(crate) mod experiments;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod rank;
+pub(crate) mod reports;
 pub(crate) mod tables;

@@ -1,6 +1,7 @@
 //! Recommendations, and scores of the caller's own candidates.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use utoipa::ToSchema;
 use crate::answer::{Answer, GivenBy};
 use crate::asked::Asked;
 use crate::extract::Admissible;
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::{Code, Problem, ProblemBody};
 use crate::service::Service;
 use crate::settings::Impressions;
 use crate::telemetry::Stage;
@@ -154,7 +155,7 @@ pub(crate) async fn recommend(
     let who = (request.request_id.as_ref(), &request.user_id);
     let (request_id, asked) = asked(&service, who, &request.context, (request.at, request.tasks))?;
     let of = asked.clone();
-    let answer = compute(&service, move |service| {
+    let answer = compute(&service, arrived, move |service| {
         let answer = service.engine.recommend(&asked, k, &service.telemetry)?;
         if !is_shown(service, &answer) {
             service.note(&asked, &answer);
@@ -163,7 +164,7 @@ pub(crate) async fn recommend(
     });
     let mut answer = answer.await?;
     if is_shown(&service, &answer) {
-        answer = log(&service, of, answer).await?;
+        answer = log(&service, arrived, of, answer).await?;
     }
     let answer = keep(&service, arrived, request_id.value(), answer);
     let names = answer.channels.iter().map(|of| service.engine.name_of(of.channel_id)).collect();
@@ -200,7 +201,7 @@ pub(crate) async fn rank(
     let mut channels: Vec<(usize, u64)> = given.iter().map(|(id, (i, _))| (*i, *id)).collect();
     channels.sort_unstable();
     let channels: Vec<u64> = channels.into_iter().map(|(_, id)| id).collect();
-    let answer = compute(&service, move |service| {
+    let answer = compute(&service, arrived, move |service| {
         let answer = service.engine.rank(&asked, &channels)?;
         service.note(&asked, &answer);
         Ok(answer)
@@ -235,16 +236,31 @@ fn drawn() -> u64 {
     rand::random::<u64>() >> 11
 }
 
+/// What comes of work by the deadline of a request that arrived then; the work itself goes on.
+async fn in_time<T>(
+    service: &Service,
+    arrived: Instant,
+    work: impl Future<Output = T>,
+) -> Result<T, Problem> {
+    let deadline = service.settings.deadline();
+    let left = deadline.saturating_sub(arrived.elapsed());
+    tokio::time::timeout(left, work).await.map_err(|_| {
+        let detail = format!("there was no answer within {} ms", deadline.as_millis());
+        Problem::new(Code::Deadline, detail).retry_after(1)
+    })
+}
+
 /// Computes an answer on a thread of its own when a worker is free.
 async fn compute(
     service: &Arc<Service>,
+    arrived: Instant,
     work: impl FnOnce(&Service) -> Result<Answer, Problem> + Send + 'static,
 ) -> Result<Answer, Problem> {
     let admitted = service.ranking.enter().await?;
-    let working = Arc::clone(service);
-    let mut answer = service.compute(move || work(&working)).await??;
-    answer.stages.took(Stage::Wait, admitted.waited);
-    drop(admitted);
+    let (working, waited) = (Arc::clone(service), admitted.waited);
+    let answer = service.compute_admitted(admitted, move || work(&working));
+    let mut answer = in_time(service, arrived, answer).await???;
+    answer.stages.took(Stage::Wait, waited);
     Ok(answer)
 }
 
@@ -254,16 +270,20 @@ fn is_shown(service: &Service, answer: &Answer) -> bool {
 }
 
 /// Puts what is about to be answered into the log as shown. No worker waits for the disk meanwhile.
-async fn log(service: &Arc<Service>, asked: Asked, answer: Answer) -> Result<Answer, Problem> {
+async fn log(
+    service: &Arc<Service>,
+    asked_at: Instant,
+    asked: Asked,
+    answer: Answer,
+) -> Result<Answer, Problem> {
     let arrived = Instant::now();
     let admitted = service.ingesting.enter().await?;
     let working = Arc::clone(service);
-    let logged = service.compute(move || {
+    let logged = service.compute_admitted(admitted, move || {
         let now_ms = working.clock.now_ms();
         working.engine.log_answer(&asked, &answer, now_ms).map(|logged| (logged, answer))
     });
-    let (logged, answer) = logged.await??;
-    drop(admitted);
+    let (logged, answer) = in_time(service, asked_at, logged).await???;
     service.telemetry.ingested(&logged, arrived.elapsed());
     Ok(answer)
 }
@@ -275,6 +295,7 @@ fn keep(service: &Service, arrived: Instant, request_id: u64, mut answer: Answer
     for (layer, bucket) in &answer.buckets {
         service.telemetry.in_bucket(layer, bucket, answer.not_finite);
     }
+    service.drift.add(&answer);
     let answer = Arc::new(answer);
     service.ledger.keep(request_id, Arc::clone(&answer));
     answer

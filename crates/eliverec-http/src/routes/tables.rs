@@ -66,8 +66,7 @@ pub(crate) async fn put_row(
     let group = group_of(&table)?;
     let ids = service.engine.ids();
     let shape = Shape { fields: service.engine.table_fields(group), ids: &ids };
-    let id = Id::of_address(&id, ids.of_group(group));
-    let id = id.map_err(|detail| Problem::invalid("id", detail))?;
+    let id = service.id_of(group, &id)?;
     let row = Row { id: id.value(), values: values(shape, &given, &table)? };
     upsert(&service, group, vec![id], vec![row]).await
 }
@@ -106,7 +105,7 @@ async fn upsert(
     let admitted = service.ingesting.enter().await?;
     let working = Arc::clone(service);
     let acknowledged = service
-        .compute(move || {
+        .compute_admitted(admitted, move || {
             if group == Group::Channel {
                 working.engine.learn_channels(ids.iter(), &[])?;
             }
@@ -114,6 +113,5 @@ async fn upsert(
             working.engine.upsert(group, rows, now_ms)
         })
         .await??;
-    drop(admitted);
     Ok(Json(acknowledged))
 }

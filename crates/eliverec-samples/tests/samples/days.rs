@@ -81,6 +81,23 @@ fn days_can_be_added() {
     assert!(files(&site.feeds()) == files(&whole));
 }
 
+/// A log that has lost its days is refused, and what is known of the feeds stays known.
+#[test]
+fn a_log_without_days_changes_nothing() {
+    let site = Site::new(&events(SHAPE, 4));
+    site.run(&config());
+    let whole = files(&site.feeds());
+    let (days, away) = (site.logs().join("events"), site.other("away"));
+    fs_err::rename(&days, &away).unwrap();
+    fs_err::create_dir(&days).unwrap();
+    samples(&site.logs(), &site.feeds(), &config(), |_| ()).unwrap_err();
+    assert!(files(&site.feeds()) == whole);
+    fs_err::remove_dir(&days).unwrap();
+    fs_err::rename(&away, &days).unwrap();
+    let again = site.run(&config());
+    assert!(again.days.iter().all(|day| day.made == Made::Before), "{again}");
+}
+
 /// Whichever files a killed run left, the next makes the others.
 #[test]
 fn a_missing_day_is_made_again() {

@@ -12,14 +12,17 @@
 
 use eliverec_core::batch::BatchBuilder;
 use eliverec_core::columns::{Histories, Parts};
+use eliverec_core::normalize::{Moments, Running};
 use eliverec_core::offsets::Offsets;
 use eliverec_core::schema::Group;
 use eliverec_core::task::{P_WATCH, Task};
-use eliverec_core::{FeedColumns, Schema};
+use eliverec_core::{Batch, FeedColumns, Schema};
+use eliverec_models::fast::Wanted;
 use eliverec_run::{Prepared, Scores};
 
 use super::columns::{ColumnReader, ColumnWriter};
 use super::model::ServedModel;
+use crate::candidate_scorer::{CandidateScorer, Path};
 
 /// By how much a score may differ, in units of 1 or of its own magnitude if that is larger. On the machine that exported, nothing
 /// differs; sums in another order, as another processor's registers ask for, stay far below this.
@@ -51,18 +54,31 @@ impl Golden {
         Ok(Self { feeds, scores })
     }
 
-    /// Scores the requests again; otherwise the first score that is further from what it must be than `tolerance`.
+    /// Scores the requests again, by the model's own forward and by the path that requests go, if that is another; otherwise the first
+    /// score that is further from what it must be than `tolerance`.
     ///
     /// # Errors
     /// The request, its candidate, both scores.
     pub fn check(&self, model: &ServedModel, tolerance: f32) -> Result<(), String> {
-        let found = score(model, &self.feeds);
+        let scoring = model.scoring();
+        self.compare(&score(model, &self.feeds), tolerance)?;
+        let served = CandidateScorer::new(&scoring, 0);
+        if served.path() != Path::Fast {
+            return Ok(());
+        }
+        let by_request = |batch| served.score(&scoring, batch, Wanted::All, |_| ());
+        let found = score_by(model, &self.feeds, by_request);
+        let by_path = |reason| format!("on the path that requests go, {reason}");
+        self.compare(&found, tolerance).map_err(by_path)
+    }
+
+    fn compare(&self, found: &[(String, Vec<f32>)], tolerance: f32) -> Result<(), String> {
         if found.len() != self.scores.len() {
             let reason =
                 format!("has {} outputs, the model has {}", self.scores.len(), found.len());
             return Err(reason);
         }
-        for ((name, expected), (_, found)) in self.scores.iter().zip(&found) {
+        for ((name, expected), (_, found)) in self.scores.iter().zip(found) {
             let fits = |(e, f): (&f32, &f32)| (e - f).abs() <= tolerance * e.abs().max(1.0);
             if let Some(i) = expected.iter().zip(found).position(|pair| !fits(pair)) {
                 let parts = self.feeds.parts();
@@ -74,6 +90,16 @@ impl Golden {
             }
         }
         Ok(())
+    }
+
+    /// Mean and spread of each output over the candidates of the requests, in the order of the outputs.
+    pub fn moments(&self) -> Vec<Moments> {
+        let of = |(_, values): &(String, Vec<f32>)| {
+            let mut running = Running::default();
+            values.iter().for_each(|value| running.add(f64::from(*value)));
+            running.moments()
+        };
+        self.scores.iter().map(of).collect()
     }
 
     /// The content of the file.
@@ -150,8 +176,18 @@ fn output_names(schema: &Schema, heads: bool) -> Vec<String> {
     std::iter::once(P_WATCH.to_owned()).chain(tasks).collect()
 }
 
+/// By the model's own forward.
 fn score(model: &ServedModel, feeds: &FeedColumns) -> Vec<(String, Vec<f32>)> {
-    let (schema, scoring) = (&model.schema, model.scoring());
+    let scoring = model.scoring();
+    score_by(model, feeds, |batch| scoring.score(&Prepared::of(&model.schema, batch)))
+}
+
+fn score_by(
+    model: &ServedModel,
+    feeds: &FeedColumns,
+    by_request: impl Fn(Batch) -> Scores,
+) -> Vec<(String, Vec<f32>)> {
+    let schema = &model.schema;
     let lengths = model.config.settings().lengths();
     let names = output_names(schema, model.has_tasks());
     let mut outputs: Vec<_> = names.into_iter().map(|name| (name, Vec::new())).collect();
@@ -159,7 +195,7 @@ fn score(model: &ServedModel, feeds: &FeedColumns) -> Vec<(String, Vec<f32>)> {
         let mut builder = BatchBuilder::new(schema, &model.normalization, lengths);
         builder.append(feeds, feed).expect("the first feed of a batch may have labels or none");
         let batch = builder.finish().expect("a feed was added");
-        let Scores { p_watch, tasks } = scoring.score(&Prepared::of(schema, batch));
+        let Scores { p_watch, tasks } = by_request(batch);
         let values = std::iter::once(p_watch).chain(tasks.into_iter().flatten());
         outputs.iter_mut().zip(values).for_each(|((_, all), values)| all.extend(values));
     }

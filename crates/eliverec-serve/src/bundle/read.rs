@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eliverec_core::Dimensions;
+use eliverec_core::normalize::Moments;
 use eliverec_features::FeatureConfig;
 
 use super::files::BundleFiles;
@@ -32,6 +33,8 @@ pub struct Bundle {
     pub dimensions: Option<Arc<Dimensions>>,
     /// What was measured when it was made.
     pub metrics: Option<OfflineMetrics>,
+    /// Of each output, p(watch) first, over the candidates of the golden requests.
+    pub golden_scores: Vec<Moments>,
     files: BundleFiles,
 }
 
@@ -74,11 +77,13 @@ impl Bundle {
             .map_err(|(name, reason)| refused(&name, reason))?;
         let metrics = files.get(METRICS_FILE).map(serde_json::from_slice).transpose();
         let metrics = metrics.map_err(|e| refused(METRICS_FILE, format!("does not parse: {e}")))?;
-        Golden::from_bytes(&model.schema, model.has_tasks(), files.needed(GOLDEN_FILE)?)
-            .and_then(|golden| golden.check(&model, manifest.golden.tolerance))
-            .map_err(|reason| refused(GOLDEN_FILE, reason))?;
-        let dimensions = dimensions.map(Arc::new);
-        Ok(Self { path: path.into(), manifest, model, features, dimensions, metrics, files })
+        let golden =
+            Golden::from_bytes(&model.schema, model.has_tasks(), files.needed(GOLDEN_FILE)?)
+                .and_then(|golden| golden.check(&model, manifest.golden.tolerance).map(|()| golden))
+                .map_err(|reason| refused(GOLDEN_FILE, reason))?;
+        let (dimensions, path) = (dimensions.map(Arc::new), path.into());
+        let golden_scores = golden.moments();
+        Ok(Self { path, manifest, model, features, dimensions, metrics, golden_scores, files })
     }
 
     /// The bytes of a file that the manifest lists, but for the rows: those of whoever added files of their own.

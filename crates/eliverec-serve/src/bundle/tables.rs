@@ -11,10 +11,11 @@ pub(crate) fn file_name(group: Group) -> String {
     format!("tables/{}s.safetensors", group.name())
 }
 
-/// The file of each table, with its content.
+/// The file of each table, with its content: of each id the newest row, since a bundle knows no earlier moments.
 pub(crate) fn to_files(dimensions: &Dimensions) -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let Dimensions { users, products, channels } = dimensions;
     let file = |table: &Dimension| {
+        let table = table.newest();
         let mut columns = ColumnWriter::default();
         columns.numbers(&id_column(table.group()), table.ids());
         for (field, column) in table.fields().iter().zip(table.columns()) {

@@ -15,6 +15,7 @@
 //! ([`EventReader::lenient`]); a file that cannot be read at all is always an error.
 
 pub mod answers;
+pub mod answers_read;
 pub mod arrival_order;
 pub mod check;
 pub mod decode;
@@ -42,6 +43,7 @@ use eliverec_core::schema::Group;
 use eliverec_core::{Dimensions, IdKinds, Schema};
 
 pub use answers::{ANSWERS_FILE, AnswerRow, AnswersWriter};
+pub use answers_read::Answers;
 pub use arrival_order::ArrivalOrder;
 pub use decode::{EventBatch, Fault, Reason};
 pub use dimensions::{read_dimensions, write_dimensions};

@@ -84,6 +84,15 @@ impl EventReader {
         self
     }
 
+    /// Reads impressions without their context, for whoever has no use for it.
+    #[must_use]
+    pub fn without_context(mut self) -> Self {
+        let schema = Arc::make_mut(&mut self.schema);
+        let context = std::mem::take(&mut schema.context);
+        self.columns.retain(|name| context.iter().all(|field| field.name != *name));
+        self
+    }
+
     /// The events alone, where the first row that is none is an error.
     pub fn strict(self) -> Events {
         Events { rows: self, rejected: None, counts: ReadCounts::default() }

@@ -12,6 +12,7 @@ use eliverec_core::{Dimensions, Feed, Schema};
 use crate::{Error, FeedWriter, Split};
 
 mod amazon;
+mod bandit;
 mod calendar;
 mod candidates;
 mod driver;
@@ -24,6 +25,7 @@ mod source;
 mod timeline;
 mod trivago;
 
+pub use bandit::{BanditRow, read_bandit};
 pub use output::{Imported, ImportedLog, Options};
 use output::{LogOutput, Output};
 use source::Folder;

@@ -91,7 +91,13 @@ fn each_wrong_row_is_named_or_set_aside() {
         ("request_id", impression, null(impression), Reason::Missing, "but impression needs it"),
         ("value", leave, null(leave), Reason::Missing, "null, but leave needs the stay in seconds"),
         ("value", leave, number(leave, f64::NAN), Reason::BadValue, "NaN is not a number"),
-        ("value", leave, number(leave, -1.0), Reason::BadValue, "-1 is not a number of at least 0"),
+        (
+            "value",
+            leave,
+            number(leave, -1.0),
+            Reason::BadValue,
+            "-1.0 is not a number of at least 0",
+        ),
         (
             "ts",
             leave,

@@ -19,15 +19,22 @@ struct Server {
 }
 
 impl Server {
-    /// `None` if there is no such program.
+    /// `None` if there is no such program, and nobody has named one.
     fn start() -> Option<Self> {
-        let program = std::env::var("MOTO_SERVER").unwrap_or_else(|_| "moto_server".into());
-        let mut process = Command::new(program)
+        let named = std::env::var("MOTO_SERVER");
+        let program = named.clone().unwrap_or_else(|_| "moto_server".into());
+        let process = Command::new(program)
             .args(["--host", "127.0.0.1", "--port", "0"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .spawn()
-            .ok()?;
+            .spawn();
+        let mut process = match process {
+            Ok(process) => process,
+            Err(error) => {
+                assert!(named.is_err(), "MOTO_SERVER: {error}");
+                return None;
+            }
+        };
         // It says where it listens once it does.
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let address = lines.find_map(|line| {
@@ -63,7 +70,8 @@ impl Drop for Server {
 #[test]
 fn logs_at_a_real_server() {
     let Some(server) = Server::start() else {
-        eprintln!("skipped: there is no moto_server; `pip install 'moto[server]'` has it");
+        let skipped = "skipped: there is no moto_server; `pip install 'moto[server]'` has it\n";
+        std::io::stderr().write_all(skipped.as_bytes()).unwrap();
         return;
     };
     server.make_bucket("logs");

@@ -1,7 +1,6 @@
 //! The importers: on small tables written here, whose feeds are known by hand, and on the real sets where they are
 //! present (`ELIVEREC_DATA`, or `shared/data` beside the project; otherwise those tests skip with a message).
 #![expect(clippy::unwrap_used, reason = "tests")]
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 #![expect(clippy::format_push_string, reason = "tables of a few rows")]
 
 mod errors;

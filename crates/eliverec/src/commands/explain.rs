@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use eliverec_core::error::printable;
 use eliverec_run::RunDirectory;
 use eliverec_run::checkpoint::read_commit;
 use eliverec_run::explained::{Candidate, Event};
@@ -148,7 +149,8 @@ impl Arguments {
             let mut row = vec![i.to_string()];
             row.extend(shown.iter().map(|name| value(&candidate.fields, name)));
             row.push(format!("{:.4}", candidate.probability));
-            row.push(if candidate.watched == Some(true) { "yes".into() } else { String::new() });
+            let watched = candidate.watched.map(|is_so| if is_so { "yes" } else { "no" });
+            row.push(watched.unwrap_or_default().into());
             table.add_row(row);
         }
         table.trim_fmt()
@@ -188,7 +190,8 @@ impl Arguments {
 }
 
 fn value(fields: &BTreeMap<String, String>, name: &str) -> String {
-    fields.get(name).cloned().unwrap_or_default()
+    // Ids may be any text; a line of the table stays one.
+    fields.get(name).map(|value| printable(value).replace('\n', "\\n")).unwrap_or_default()
 }
 
 fn age(seconds: f32) -> String {

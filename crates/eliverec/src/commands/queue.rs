@@ -25,18 +25,21 @@ pub(super) enum Ended<J> {
 
 /// Shared by the workers.
 struct Progressing<J> {
-    waiting: VecDeque<J>,
+    /// With what each costs, in any unit.
+    waiting: VecDeque<(J, f64)>,
     finished: usize,
-    seconds: Vec<f64>,
+    /// Seconds that finished runs took, and what they cost.
+    seconds: f64,
+    cost: f64,
     failures: Vec<(J, anyhow::Error)>,
     /// Why runs failed, and the first that did so.
     told: HashMap<String, String>,
 }
 
-/// Makes the runs that are `left` of `all`, `workers` at a time. `make` makes one and returns `false` if `stop` interrupted it. Why one
+/// Makes the runs that are `left` of `all`, each with what it costs in any unit, `workers` at a time. `make` makes one and returns `false` if `stop` interrupted it. Why one
 /// failed is told once, after the word `failed`, however many fail alike.
 pub(super) fn run<J: Display + Send>(
-    left: Vec<J>,
+    left: Vec<(J, f64)>,
     (all, failed): (usize, &str),
     workers: usize,
     stop: &AtomicBool,
@@ -49,7 +52,8 @@ pub(super) fn run<J: Display + Send>(
     let progressing = Mutex::new(Progressing {
         waiting: left.into(),
         finished,
-        seconds: Vec::new(),
+        seconds: 0.0,
+        cost: 0.0,
         failures: Vec::new(),
         told: HashMap::new(),
     });
@@ -77,7 +81,7 @@ fn work<J: Display>(
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        let Some(job) = locked().waiting.pop_front() else { return };
+        let Some((job, cost)) = locked().waiting.pop_front() else { return };
         tell(&format!("{job}: begun"));
         let begun = Instant::now();
         let ended = make(&job);
@@ -86,11 +90,11 @@ fn work<J: Display>(
             Ok(false) => return,
             Ok(true) => {
                 progressing.finished += 1;
-                progressing.seconds.push(begun.elapsed().as_secs_f64());
-                let mean =
-                    progressing.seconds.iter().sum::<f64>() / progressing.seconds.len() as f64;
-                let rounds = (progressing.waiting.len() as f64 / workers as f64).ceil();
-                let left = HumanDuration(Duration::from_secs_f64(mean * rounds));
+                progressing.seconds += begun.elapsed().as_secs_f64();
+                progressing.cost += cost;
+                let waiting: f64 = progressing.waiting.iter().map(|(_, cost)| cost).sum();
+                let left = waiting / workers as f64 * progressing.seconds / progressing.cost;
+                let left = HumanDuration(Duration::from_secs_f64(left));
                 tell(&format!(
                     "{job}: finished in {}; {} of {all} runs, {left} left",
                     HumanDuration(begun.elapsed()),

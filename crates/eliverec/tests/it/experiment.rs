@@ -164,6 +164,46 @@ fn a_kill_costs_no_finished_run() {
     assert!(sandbox.succeed("report results").contains("plain"));
 }
 
+/// What a search chose stands in the configs of its model's rows, below what is asked for on the command line; other models' rows stay.
+#[test]
+fn what_a_search_chose_is_put_into_the_rows_of_its_model() {
+    let sandbox = sandbox("");
+    let other = CONFIG.replace("epochs = 40", "epochs = 1").replace("elive", "linear");
+    let other = other.replace("heads = 2\nblocks = 1\n", "");
+    fs_err::write(sandbox.path("folder/linear.toml"), other).unwrap();
+    fs_err::create_dir(sandbox.path("tuned")).unwrap();
+    let tuned = "# of a search\n\nmodel.alignment_weight = 0.7\ntraining.learning_rate = 0.02\n";
+    fs_err::write(sandbox.path("tuned/elive.toml"), tuned).unwrap();
+    let words = "experiment folder --feeds feeds --out results --seeds 1 --tuned tuned";
+    let output =
+        sandbox.run(&format!("{words} --row plain --row linear training.learning_rate=0.03"));
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("tuned: has nothing for linear; their rows stay as they are"), "{told}");
+    assert!(told.contains("2 runs are left, 1 at a time: at most about"), "{told}");
+    assert!(results(&sandbox).find("tasks", 1).is_none());
+    let config = result(&sandbox, "plain", 1).config;
+    assert!(config.contains("alignment_weight = 0.7\n"), "{config}");
+    assert!(config.contains("\nlearning_rate = 0.03\n"), "{config}");
+
+    let unknown = sandbox.fail(&format!("{words} --row nobody"), 2);
+    assert!(
+        unknown.contains("has no row \"nobody\"; its rows are linear, plain, tasks"),
+        "{unknown}"
+    );
+    let nowhere = sandbox.fail(&words.replace("--tuned tuned", "--tuned nowhere"), 2);
+    assert!(nowhere.starts_with("error: nowhere: is no folder"), "{nowhere}");
+    for (text, part) in [
+        ("model.name = \"eta\"\n", "tuned/elive.toml: names a model"),
+        ("model = ", "tuned/elive.toml: "),
+        ("model.nothing = 1\n", "folder/plain.toml: override \"model.nothing=1\""),
+    ] {
+        fs_err::write(sandbox.path("tuned/elive.toml"), text).unwrap();
+        let told = sandbox.fail(&format!("{words} --row plain"), 2);
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
 #[test]
 fn wrong_folders_and_results_are_named() {
     let sandbox = sandbox("nonsense = 1\n");

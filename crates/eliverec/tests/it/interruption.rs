@@ -53,15 +53,28 @@ fn checkpoints(run: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// Trains once undisturbed and once through so many kills, and compares everything that is left.
-fn kills_change_no_bit(kills: usize, settings: &str) {
+/// Whether a checkpoint is being written: one is newer than the commit.
+fn is_saving(run: &Path) -> bool {
+    let commit = fs_err::read(run.join("checkpoint.json")).unwrap_or_default();
+    let commit: Value = serde_json::from_slice(&commit).unwrap_or_default();
+    let current = commit["current"].as_str().unwrap_or_default();
+    let mut names = fs_err::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
+    names.any(|entry| format!("checkpoints/{}", entry.file_name().display()).as_str() > current)
+}
+
+/// Trains once undisturbed and once through so many kills, the moment of each given by `at`, and compares everything that is left.
+fn kills_change_no_bit(
+    kills: usize,
+    settings: &str,
+    mut at: impl FnMut(&Sandbox, &str, &mut Random) -> Child,
+) {
     let train = format!("{TRAIN} {settings}");
     let unbroken = Sandbox::new();
     unbroken.succeed(&train);
     let killed = Sandbox::new();
     let mut random = Random::new(stream(11, "kills"));
     for kill in 0..kills {
-        let mut child = start(&killed, &train, random.below(11));
+        let mut child = at(&killed, &train, &mut random);
         child.kill().unwrap();
         let status = child.wait().unwrap();
         assert!(!status.success(), "kill {kill} came after the end; make the run longer");
@@ -76,9 +89,32 @@ fn kills_change_no_bit(kills: usize, settings: &str) {
     assert_eq!(killed.succeed(evaluate), unbroken.succeed(evaluate));
 }
 
+/// Anywhere between two lines of its log.
+fn anywhere(sandbox: &Sandbox, train: &str, random: &mut Random) -> Child {
+    start(sandbox, train, random.below(11))
+}
+
 #[test]
 fn twenty_kills_change_no_bit() {
-    kills_change_no_bit(20, "");
+    kills_change_no_bit(20, "", anywhere);
+}
+
+#[test]
+fn kills_inside_a_save_change_no_bit() {
+    let mut inside = 0;
+    kills_change_no_bit(20, "training.checkpoint_every_steps=2", |sandbox, train, random| {
+        let run = sandbox.path("run");
+        let mut child = start(sandbox, train, 2 + random.below(4));
+        // A save is over in a moment: not every one that is seen is still going on when the kill arrives.
+        while !is_saving(&run) && child.try_wait().unwrap().is_none() {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        inside += usize::from(is_saving(&run));
+        child
+    });
+    assert!(inside >= 5, "{inside} of 20 kills came before the commit");
 }
 
 /// With the tasks inside the channel, their weights, and whatever else an update can do.
@@ -88,7 +124,7 @@ fn kills_change_no_bit_with_everything_on() {
         model.separate_specific=true tower.field_norm=layer tower.intra_dynamic=true store.id_dropout=0.1 \
         store.max_rows=30 store.max_age_steps=20 training.clip_norm=5 training.warmup_steps=20";
     for scope in ["representation", "parameters"] {
-        kills_change_no_bit(8, &format!("{EVERYTHING} tasks.gradient_scope={scope}"));
+        kills_change_no_bit(8, &format!("{EVERYTHING} tasks.gradient_scope={scope}"), anywhere);
     }
 }
 

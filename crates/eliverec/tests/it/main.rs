@@ -5,6 +5,7 @@
 #[path = "../../../eliverec-tables/tests/feed_files/mod.rs"]
 mod feed_files;
 
+mod ab;
 mod as_written;
 mod bad_inputs;
 mod bench_ranker;

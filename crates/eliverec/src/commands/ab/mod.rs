@@ -1,15 +1,20 @@
-//! `eliverec ab`: experiments on users.
+//! `eliverec ab`: online experiments on users.
 
+mod off_policy;
+pub(crate) mod report;
 mod shares;
 
 use clap::Subcommand;
 
-/// Experiments on users: who is in which bucket
+/// Online experiments: who is in which bucket, buckets compared, a policy estimated from another's log
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   eliverec ab shares experiments.toml
-  eliverec ab shares experiments.toml --set elive=0.2")]
+  eliverec ab shares experiments.toml --set elive=0.2
+  eliverec ab report --logs work/state/days
+  eliverec ab report --logs work/state/days --layer ranking --control eta --pre 14 --html ab.html
+  eliverec ab off-policy --logged ../shared/data/open-bandit-sample/random/men --target ../shared/data/open-bandit-sample/bts/men")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     what: What,
@@ -17,11 +22,15 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    Report(report::Arguments),
+    OffPolicy(off_policy::Arguments),
     Shares(shares::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     match &arguments.what {
+        What::Report(arguments) => report::run(arguments),
+        What::OffPolicy(arguments) => off_policy::run(arguments),
         What::Shares(arguments) => shares::run(arguments),
     }
 }

@@ -1,15 +1,14 @@
 //! `eliverec bench samples`: how fast logs become feeds, and how that grows with the log.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Context;
 use eliverec_samples::{SampleConfig, SampleProgress, samples};
 use eliverec_tables::events::{EventLog, Store};
 use serde::Serialize;
 
-use super::log;
+use super::{clear, log, peak_memory_mib};
 use crate::commands::{print, print_json, tell};
 
 /// Time the way from synthetic logs to feeds: 50-event histories, channel windows, one hot channel
@@ -134,20 +133,6 @@ fn time(impressions: u64, arguments: &Arguments, config: &SampleConfig) -> anyho
         spilled_mib: spilled.get() >> 20,
         peak_memory_mib: peak_memory_mib(),
     })
-}
-
-fn clear(path: &Path) -> anyhow::Result<()> {
-    match fs_err::remove_dir_all(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).context("bench"),
-        _ => Ok(()),
-    }
-}
-
-/// From the system's own account, where there is one.
-fn peak_memory_mib() -> Option<u64> {
-    let status = fs_err::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib >> 10)
 }
 
 fn text(report: &Report) -> String {

@@ -3,6 +3,7 @@
 mod folder;
 mod outcome;
 mod schedule;
+mod tuned;
 
 use std::path::PathBuf;
 
@@ -10,7 +11,7 @@ use eliverec_tables::FeedDirectory;
 use eliverec_tables::check::Checked;
 use serde_json::json;
 
-use self::folder::Folder;
+use self::folder::{Folder, Wanted};
 use self::schedule::Schedule;
 use super::causes::Causes;
 use super::queue::Ended;
@@ -26,6 +27,7 @@ refused.
 
 Examples:
   eliverec experiment experiments/table3 --feeds work/world --out results/world/table3
+  eliverec experiment experiments/table2 --feeds work/ebnerd --out work/table2 --tuned experiments/tuned/ebnerd
   eliverec experiment experiments/fig6 --feeds work/ebnerd --out work/fig6 --seeds 1 --jobs 2 training.epochs=2
   eliverec report results/world/table3")]
 pub(crate) struct Arguments {
@@ -44,6 +46,12 @@ pub(crate) struct Arguments {
     /// Runs at a time; with more than one each has one thread
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
+    /// Make this row alone; may be given several times
+    #[arg(long = "row", value_name = "ROW")]
+    rows: Vec<String>,
+    /// Folder of what `tune --write` chose: the keys of MODEL.toml there replace those of every row of that model
+    #[arg(long, value_name = "DIR")]
+    tuned: Option<PathBuf>,
     /// Log of the simulated world that the feeds were made from: tells how well intents find its truth
     #[arg(long, value_name = "LOGS")]
     logs: Option<PathBuf>,
@@ -64,7 +72,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     if arguments.jobs > 1 {
         overrides.push("training.threads=1".into());
     }
-    let folder = Folder::read(&arguments.folder, &overrides, arguments.seeds)?;
+    let Arguments { seeds, ref rows, ref tuned, .. } = *arguments;
+    let wanted = Wanted { overrides: &overrides, seeds, rows, tuned: tuned.as_deref() };
+    let folder = Folder::read(&arguments.folder, wanted)?;
+    if let Some(tuned) = tuned
+        && !folder.untuned.is_empty()
+    {
+        let models = folder.untuned.iter().copied().collect::<Vec<_>>().join(", ");
+        tell(&format!(
+            "{}: has nothing for {models}; their rows stay as they are",
+            tuned.display()
+        ));
+    }
     if !folder.passed_over.is_empty() {
         tell(&format!(
             "{}: passed over {} that are no configs, or whose names begin with . or _: {}",

@@ -1,14 +1,17 @@
 //! Which runs are left, and running them: some at a time, each from where it was.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use eliverec_report::results::{RESULTS_FILE, Results, RunResult};
 use eliverec_tables::check::Checked;
 use eliverec_tables::{FeedDirectory, Split};
+use eliverec_train::expected::expected;
 use eliverec_train::{Progress, TrainingEnd, TrainingOrder, train};
+use indicatif::HumanDuration;
 
 use super::folder::{Folder, Job};
 use super::outcome::Keeper;
@@ -100,10 +103,35 @@ impl Schedule {
         &self.kept.checked
     }
 
-    /// Runs what is left, `workers` at a time.
+    /// Runs what is left, `workers` at a time: the longest first, so that none is left to be waited for alone.
     pub(super) fn run(&self, workers: usize, stop: &AtomicBool) -> Ended<Job> {
+        let mut rows: BTreeMap<&str, f64> = BTreeMap::new();
+        for job in &self.left {
+            if !rows.contains_key(job.row.as_str()) && !stop.load(Ordering::Relaxed) {
+                // A row that cannot run says why when its turn comes.
+                let expected = expected(&job.config, &self.keeper.feeds).unwrap_or_default();
+                rows.insert(&job.row, expected.as_secs_f64());
+            }
+        }
+        let seconds = |job: &Job| rows.get(job.row.as_str()).copied().unwrap_or_default();
+        let time = |seconds| HumanDuration(Duration::from_secs_f64(seconds));
+        let mut left: Vec<(Job, f64)> = Vec::new();
+        left.extend(self.left.iter().map(|job| (job.clone(), seconds(job).max(1e-3))));
+        left.sort_by(|a, b| b.1.total_cmp(&a.1));
+        if let (Some((first, most)), Some((last, least))) = (left.first(), left.last()) {
+            let sum: f64 = left.iter().map(|(_, seconds)| seconds).sum();
+            tell(&format!(
+                "{} runs are left, {workers} at a time: at most about {} by their first updates, from {} ({}) to {} ({}) a run",
+                left.len(),
+                time((sum / workers as f64).max(*most)),
+                time(*least),
+                last.row,
+                time(*most),
+                first.row,
+            ));
+        }
         let all = (self.all, "error");
-        queue::run(self.left.clone(), all, workers, stop, |job| self.one(job, stop))
+        queue::run(left, all, workers, stop, |job| self.one(job, stop))
     }
 
     /// Trains and evaluates one run; `false` if it was interrupted.

@@ -27,7 +27,7 @@ use housekeeping::{Days, Housekeeping};
 #[command(after_help = "\
 What was acknowledged is on disk in the state's directory and known to every request that begins afterwards; a restart goes on there.
 Days that are over become folders of an event log, from which `eliverec samples` computes the features that requests saw.
-GET /openapi.json describes the calls, docs/serving.md the rest.
+GET /openapi.json describes the calls, docs/serving.md the rest; /console has pages for people.
 
 Several processes: one takes events in and shares what it knows by a Redis-compatible server (--redis), others follow it and answer
 requests (--follow, without --state). Both need a program built with `--features redis`.
@@ -170,12 +170,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     };
     let housekeeping = Housekeeping::begin(Arc::clone(&service), days, watched, config.snapshot_s)?;
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let threads = config.limits.threads();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(threads).build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let asked_to_end = server::asked_to_end();
         print(&format!("listening on http://{}", listener.local_addr()?))?;
-        server::serve(listener, Arc::clone(&service), asked_to_end).await?;
+        let pages = eliverec_console::pages(Arc::clone(&service));
+        server::serve(listener, Arc::clone(&service), pages, asked_to_end).await?;
         anyhow::Ok(())
     })?;
     // What waits for a file or a disk that does not answer keeps nobody: what was acknowledged is on disk.

@@ -1,8 +1,11 @@
-//! The file of the chosen config: what `eliverec train` reads, below a comment that says where it comes from.
+//! The files of the chosen config, below a comment that says where it comes from: the whole of it, which `eliverec train` reads, and
+//! its searched keys alone, which `eliverec experiment --tuned` puts into every row of the model.
 
 use std::path::Path;
 
 use eliverec_run::Config;
+
+use super::trials::value_of;
 
 /// Where a config comes from.
 pub(super) struct Origin<'a> {
@@ -15,8 +18,19 @@ pub(super) struct Origin<'a> {
     pub(super) result: String,
 }
 
-/// The text of the file.
-pub(super) fn text(origin: &Origin<'_>, config: &Config) -> String {
+/// The text of the whole config.
+pub(super) fn whole(origin: &Origin<'_>, config: &Config) -> String {
+    format!("{}\n{}", comment(origin, config), config.to_toml())
+}
+
+/// The text of its values of `keys`.
+pub(super) fn searched(origin: &Origin<'_>, config: &Config, keys: &[String]) -> String {
+    let line = |key: &String| Some(format!("{key} = {}\n", value_of(config, key)?));
+    let lines: String = keys.iter().filter_map(line).collect();
+    format!("{}\n{lines}", comment(origin, config))
+}
+
+fn comment(origin: &Origin<'_>, config: &Config) -> String {
     let lines = [
         format!("{}, chosen on the validation split by", config.model.name()),
         String::new(),
@@ -32,7 +46,7 @@ pub(super) fn text(origin: &Origin<'_>, config: &Config) -> String {
         text.push_str(format!("# {line}").trim_end());
         text.push('\n');
     }
-    format!("{text}\n{}", config.to_toml())
+    text
 }
 
 /// A search's command line from its ranges, its options that are paths and its overrides, quoted for a shell.
@@ -75,9 +89,16 @@ mod tests {
             search: "3 tried.".into(),
             result: "0.7".into(),
         };
-        let text = text(&origin, &config);
+        let text = whole(&origin, &config);
         assert!(text.starts_with("# eta, chosen on the validation split by\n#\n#   eliverec tune"));
         assert_eq!(Config::parse(&text, "", &[]).unwrap(), config);
+        let keys = ["store.learning_rate".into(), "seed".into(), "store.id_dropout".into()];
+        let text = searched(&origin, &config, &keys);
+        assert!(text.starts_with("# eta, chosen on the validation split by\n#\n#   eliverec tune"));
+        assert!(
+            text.ends_with("\n\nstore.learning_rate = 0.05\nseed = 9\nstore.id_dropout = 0.0\n"),
+            "{text}"
+        );
     }
 
     #[test]

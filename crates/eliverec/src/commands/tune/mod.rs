@@ -27,13 +27,14 @@ SPACE declares ranges of keys, how many configurations are tried (the first is t
 of each rung. A rung trains its configurations anew, and the best of them by the base config's training.stop_metric on the
 validation split go on to the next. The test split is not read. One space serves all models, with the same budget for each.
 
-OUT gets one JSON file per configuration and rung, and tuned.toml. Finished runs are not repeated, a killed one goes on from its
+OUT gets one JSON file per configuration and rung, and tuned.toml, a whole config. Finished runs are not repeated, a killed one goes on from its
 last checkpoint; a configuration that fails ranks last.
 
 Examples:
   eliverec tune experiments/tune/space.toml --config experiments/quick/ebnerd-elive.toml --feeds work/ebnerd --out work/tune/ebnerd-elive
   eliverec tune experiments/tune/space.toml --config experiments/quick/ebnerd-eta-both.toml --feeds work/ebnerd \\
-      --out work/tune/ebnerd-eta --jobs 2 --write experiments/tuned/ebnerd/eta.toml
+      --out work/tune/ebnerd-eta --jobs 2 --write work/tuned/ebnerd/eta.toml
+  eliverec experiment experiments/table2 --feeds work/ebnerd --out work/table2 --tuned work/tuned/ebnerd
   eliverec train --config work/tune/ebnerd-elive/tuned.toml --feeds work/ebnerd --out work/runs/ebnerd-elive-tuned")]
 pub(crate) struct Arguments {
     /// Ranges and budget
@@ -48,7 +49,7 @@ pub(crate) struct Arguments {
     /// Where results are kept
     #[arg(long, value_name = "OUT")]
     out: PathBuf,
-    /// Write the chosen config here, too
+    /// Write the chosen values of the searched keys here, for experiment --tuned
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
     /// Runs at a time; with more than one each has one thread
@@ -115,7 +116,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         sizes.push(format!("{} for {budget}{failed}", ranking.len()));
         going = ranking[..on].iter().map(|ranked| ranked.trial).collect();
     }
-    write(arguments, &search, metric, best, &sizes.join(", then "))
+    write(arguments, &search, &keys, metric, best, &sizes.join(", then "))
 }
 
 /// A finished rung, best first; the first `on` go on or, after the last rung, are chosen.
@@ -153,6 +154,7 @@ fn shown(value: f64) -> String {
 fn write(
     arguments: &Arguments,
     search: &Search,
+    keys: &[String],
     metric: StopMetric,
     (trial, value): (usize, f64),
     sizes: &str,
@@ -171,15 +173,15 @@ fn write(
         search: format!("{} configurations tried: {sizes}.", search.trials.len()),
         result: format!("Config {}, validation {name} {value} in the last rung.", trial + 1),
     };
-    let text = chosen::text(&origin, &search.trials[trial]);
+    let config = &search.trials[trial];
     let tuned = arguments.out.join("tuned.toml");
     kept::check(&tuned)?;
-    durable::write(&tuned, text.as_bytes())?;
+    durable::write(&tuned, chosen::whole(&origin, config).as_bytes())?;
     if let Some(path) = &arguments.write {
         if let Some(folder) = path.parent() {
             fs_err::create_dir_all(folder)?;
         }
-        durable::write(path, text.as_bytes())?;
+        durable::write(path, chosen::searched(&origin, config, keys).as_bytes())?;
         tell(&format!("wrote {}", path.display()));
     }
     let written = tuned.display();

@@ -115,6 +115,7 @@ impl Search {
             }
         }
         let make = |job: &Job| self.make(*job, workers, stop);
+        let left = left.into_iter().map(|job| (job, 1.0)).collect();
         let ended = queue::run(left, (trials.len(), "failed"), workers, stop, make);
         let Ended::Done { failures } = ended else { return Ok(None) };
         let mut failures: HashMap<usize, anyhow::Error> =

@@ -34,10 +34,17 @@ fn every_call_has_its_scope() {
     let post = |server: &Server, path: &str| server.post(path, &body).0;
     let get = |server: &Server, path: &str| server.get(path).0;
     let put = |server: &Server, path: &str| server.put(path, &body).0;
-    let calls: [(&str, &str, Call<'_>); 10] = [
+    let calls: [(&str, &str, Call<'_>); 17] = [
         ("read", "/v1/recommend", &post),
         ("read", "/v1/rank", &post),
         ("read", "/v1/explain?request_id=1", &get),
+        ("read", "/v1/traffic", &get),
+        ("read", "/v1/requests", &get),
+        ("read", "/v1/bundles", &get),
+        ("read", "/v1/features", &get),
+        ("read", "/v1/sources", &get),
+        ("read", "/v1/state/users/1", &get),
+        ("read", "/v1/state/channels/1", &get),
         ("ingest", "/v1/events", &post),
         ("ingest", "/v1/channels/1", &put),
         ("ingest", "/v1/channels", &put),

@@ -59,6 +59,11 @@ fn good(of_callers: bool) -> Vec<(&'static str, String, Vec<u8>)> {
         ("POST", "/v1/admin/bundles".into(), bytes(&json!({"path": "nowhere"}))),
         ("POST", "/v1/admin/bundles/rollback".into(), bytes(&json!({}))),
         ("GET", "/v1/explain?request_id=3".into(), Vec::new()),
+        ("GET", "/v1/requests?k=3".into(), Vec::new()),
+        ("GET", "/v1/state/users/1".into(), Vec::new()),
+        ("GET", "/v1/state/channels/-2".into(), Vec::new()),
+        ("GET", "/console/request?id=3".into(), Vec::new()),
+        ("GET", "/console/features?user=1".into(), Vec::new()),
     ]
 }
 
@@ -180,7 +185,8 @@ fn no_call_makes_a_fault() {
                     let (status, answer) = server.send(method, &path, media[medium], &body);
                     let what = || format!("{method} {path} {}", String::from_utf8_lossy(&body));
                     assert!(status != 500, "{answer}\n{}", what());
-                    if status >= 400 {
+                    // A page refuses by a page.
+                    if status >= 400 && !path.starts_with("/console") {
                         assert!(answer["code"].is_string(), "{status} {answer}\n{}", what());
                     }
                     counts[usize::from(status >= 400)].fetch_add(1, Ordering::Relaxed);

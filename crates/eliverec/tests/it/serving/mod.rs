@@ -3,7 +3,9 @@
 mod access;
 mod answers;
 mod bench;
+mod browser;
 mod bundles;
+mod console;
 mod damage;
 mod days;
 mod directories;

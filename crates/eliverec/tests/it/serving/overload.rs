@@ -66,5 +66,8 @@ fn what_is_too_much_is_refused_with_a_time_to_come_again() {
     // Every event that was answered with 200 is in the log, and none that was refused.
     assert_eq!(last["log_position"], sent[&200] + 1, "{sent:?}");
     let (_, metrics) = server.get("/metrics");
-    assert!(metrics.as_str().unwrap().contains("eliverec_waiting 0"), "{metrics}");
+    assert!(
+        metrics.as_str().unwrap().contains("eliverec_waiting{queue=\"ranking\"} 0"),
+        "{metrics}"
+    );
 }

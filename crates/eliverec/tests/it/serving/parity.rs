@@ -170,11 +170,12 @@ fn what_the_server_used_is_what_samples_compute_from_its_log() {
             }
         }
     }
-    // Three days later all days are over.
-    let end = json!({"event_id": 1_u64 << 40, "ts": last_ms + 3 * 86_400_000, "available_at": last_ms + 3 * 86_400_000,
-        "kind": "stream_end", "channel_id": 1});
-    waiting.push(end);
     sent += send(&server, &mut waiting);
+    // The last day has an event of its own, whatever of the others came twice, and three days later all days are over.
+    for (id, at_ms) in [(1_u64 << 40, last_ms), (1 << 41, last_ms + 3 * 86_400_000)] {
+        waiting.push(json!({"event_id": id, "ts": at_ms, "available_at": at_ms, "kind": "stream_end", "channel_id": 1}));
+        sent += send(&server, &mut waiting);
+    }
     let day = eliverec_core::Day::of(last_ms).unwrap();
     let folder = sandbox.path(&format!("state/days/events/date={day}"));
     let days = sandbox.path("state/days");

@@ -47,6 +47,17 @@ pub(super) struct Client {
     token: Option<String>,
 }
 
+/// What a service says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OfService {
+    /// Its memory.
+    pub(super) resident_mib: f64,
+    /// How often a user's encoded side was found by the bundle in service.
+    pub(super) kept: f64,
+    /// How often it was not, and was made.
+    pub(super) encoded: f64,
+}
+
 impl Client {
     pub(super) fn new(arguments: &Arguments) -> Self {
         let agent = ureq::Agent::config_builder()
@@ -176,16 +187,20 @@ impl Client {
         Ok(all)
     }
 
-    /// Memory of the service, MiB.
-    pub(super) fn resident_mib(&self) -> anyhow::Result<f64> {
+    /// What the service says of itself.
+    pub(super) fn of_service(&self) -> anyhow::Result<OfService> {
         let (status, text) = self.get("/metrics")?;
         if status != 200 {
             bail!("{}/metrics answers {status}; give a token with the scope admin", self.url);
         }
-        let line = |line: &str| {
-            line.strip_prefix("eliverec_resident_memory_bytes ").and_then(|of| of.parse().ok())
+        let value = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+            value.unwrap_or(f64::NAN)
         };
-        let bytes: Option<f64> = text.lines().find_map(line);
-        Ok(bytes.unwrap_or(f64::NAN) / 1024.0 / 1024.0)
+        Ok(OfService {
+            resident_mib: value("eliverec_resident_memory_bytes ") / 1024.0 / 1024.0,
+            kept: value("eliverec_encoded_users{what=\"hits\"}"),
+            encoded: value("eliverec_encoded_users{what=\"misses\"}"),
+        })
     }
 }

@@ -50,6 +50,9 @@ struct Measured {
     swaps: Option<swaps::Swapped>,
     /// Memory of the service before and after the load, MiB.
     resident_mib: [f64; 2],
+    /// Share of the users' encoded sides that were kept from a request before; none if the bundle changed meanwhile or keeps none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoded_kept: Option<f64>,
 }
 
 /// What came of a load.
@@ -119,14 +122,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     };
     client.load(&calls, pace, warm_up, &none)?;
 
-    let resident_before = client.resident_mib()?;
+    let before = client.of_service()?;
     let events_before = calls.acknowledged();
     let begun = Instant::now();
     let (tally, swaps) = swaps::meanwhile(&client, arguments, |loads| {
         under_load(arguments, &client, &calls, pace, loads)
     })?;
     let took = begun.elapsed();
-    let resident_mib = [resident_before, client.resident_mib()?];
+    let after = client.of_service()?;
+    let (kept, encoded) = (after.kept - before.kept, after.encoded - before.encoded);
+    // Another bundle begins to count from zero, and a model of the general path keeps none.
+    let kept =
+        (kept >= 0.0 && encoded >= 0.0 && kept + encoded > 0.0).then(|| kept / (kept + encoded));
 
     let stages = tally.stages.iter();
     let beyond_rank = Some(&tally.beyond_rank).filter(|times| times.count() > 0);
@@ -143,7 +150,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         stages: stages.map(|(stage, times)| (stage.to_string(), times.percentiles())).collect(),
         beyond_rank: beyond_rank.map(Histogram::percentiles),
         swaps,
-        resident_mib,
+        resident_mib: [before.resident_mib, after.resident_mib],
+        encoded_kept: kept,
     };
     if arguments.json {
         print_json(&measured)?;
@@ -174,7 +182,7 @@ fn under_load(
         if !arguments.soak {
             continue;
         }
-        let resident_mib = client.resident_mib()?;
+        let resident_mib = client.of_service()?.resident_mib;
         let past = past.as_secs_f64();
         if arguments.json {
             print(&serde_json::json!({"past_s": past, "resident_mib": resident_mib, "under_load": under_load}).to_string())?;
@@ -241,6 +249,10 @@ fn text(measured: &Measured) -> String {
     );
     let [before, after] = measured.resident_mib;
     let _ = writeln!(text, "memory of the service: {before:.0} MiB before, {after:.0} MiB after");
+    if let Some(kept) = measured.encoded_kept {
+        let percent = 100.0 * kept;
+        let _ = writeln!(text, "{percent:.0} % of the users' encoded sides were kept from before");
+    }
     let swaps = measured.swaps.as_ref();
     if let Some(swaps) = swaps {
         let _ = writeln!(
