@@ -1,18 +1,16 @@
 //! One day on its way into its folder, or compared with it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
+use eliverec_core::Event;
 use eliverec_core::id::mix;
-use eliverec_core::{Event, Schema};
-use eliverec_state::{LoggedDay, Record, State, Table, Upsert};
-use eliverec_tables::events::{
-    ANSWERS_FILE, EventLog, EventWriter, Row, Store, read_dimensions, write_dimensions,
-};
+use eliverec_state::{LoggedDay, Record, State};
+use eliverec_tables::events::{ANSWERS_FILE, EventLog, EventWriter, Row, Store};
 
 use crate::answers::Answers;
 use crate::error::Error;
 use crate::folder::{folder, sync};
+use crate::rows::Rows;
 
 /// Where a day is made; readers pass the name over.
 const PARTIAL: &str = ".archive-partial";
@@ -68,7 +66,7 @@ pub(crate) fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<Mov
         fs_err::create_dir(&partial)?;
         Some(EventWriter::create(&Store::local(&partial)?, &schema)?)
     };
-    let mut upserts = BTreeMap::new();
+    let mut rows = Rows::new(&store, &schema);
     let (mut content, mut answers) = (Content::default(), Answers::new(&partial));
     state.read_day(day, |_, record| {
         match record {
@@ -79,17 +77,14 @@ pub(crate) fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<Mov
                     writer.push(&event)?;
                 }
             }
-            // Of several changes of one row in one moment the last counts.
-            Record::Upsert(of) => {
-                upserts.insert((of.table, of.id, of.available_at_ms), of);
-            }
+            Record::Upsert(of) => rows.push(of)?,
             Record::Answered(of) if writer.is_some() => answers.push(&of)?,
             Record::Drawn(of) if writer.is_some() => answers.push_drawn(of)?,
             Record::Answered(_) | Record::Drawn(_) => {}
         }
         Ok::<(), Error>(())
     })?;
-    let rows = add_rows(&store, &schema, upserts)?;
+    let rows = rows.finish()?;
     let answers = answers.finish()?;
     if let Some(writer) = writer {
         writer.finish()?;
@@ -123,26 +118,4 @@ pub(crate) fn move_day(state: &State, logs: &Path, day: LoggedDay) -> Result<Mov
     }
     let fate = if is_there { Fate::Found } else { Fate::Written };
     Ok(Moved { events: content.events, fate, rows, answers })
-}
-
-/// Adds the rows that are newer than those of their ids, in the order of their moments.
-fn add_rows(
-    store: &Store,
-    schema: &Schema,
-    upserts: BTreeMap<(Table, u64, i64), Upsert>,
-) -> Result<u64, Error> {
-    if upserts.is_empty() {
-        return Ok(0);
-    }
-    let mut dimensions = read_dimensions(store, schema)?;
-    let mut rows = 0;
-    for ((table, id, moment), upsert) in upserts {
-        let Some(table) = dimensions.table_mut(table.group()) else { continue };
-        if table.row(id).is_none_or(|row| table.known_from_ms()[row] < moment) {
-            table.upsert(id, moment, &upsert.values)?;
-            rows += 1;
-        }
-    }
-    write_dimensions(&dimensions, store)?;
-    Ok(rows)
 }

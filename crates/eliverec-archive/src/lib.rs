@@ -16,6 +16,7 @@ mod day;
 mod error;
 mod folder;
 mod logs;
+mod rows;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -10,7 +10,7 @@
 //! Copies of an id that disagree on the time are duplicates while the first is remembered. Copies that also disagree on
 //! what happened must not arrive in the same millisecond: which is the first is then the driver's choice.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use eliverec_core::event::{CLOCK_TOLERANCE_MS, Event};
 use eliverec_core::id::IdHash;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::FeatureConfig;
 use crate::error::Error;
+use crate::minutes::{MINUTE_MS, Minutes};
 
 /// What becomes of an event.
 #[derive(Debug)]
@@ -45,27 +46,25 @@ pub struct Fates {
     pub invalid: u64,
 }
 
-/// Event time is forgotten by the minute.
-const MINUTE_MS: i64 = 60_000;
-
 /// The ids that may come again, and the count of what happened. Save it with the folds, as [`crate::Versioned`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Saved", into = "Saved")]
+#[serde(from = "SavedFreshness", into = "SavedFreshness")]
 pub struct Freshness {
     allowed_lateness_ms: i64,
     newest_arrival_ms: Option<i64>,
     fates: Fates,
     remembered: HashSet<u64, IdHash>,
-    /// Ids by minute of event time.
-    minutes: BTreeMap<i64, Vec<u64>>,
+    /// Ids by minute of event time, by which they are forgotten.
+    minutes: Minutes,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Saved {
+/// What of a [`Freshness`] is saved. It shares the memory of the ids.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedFreshness {
     allowed_lateness_ms: i64,
     newest_arrival_ms: Option<i64>,
     fates: Fates,
-    minutes: BTreeMap<i64, Vec<u64>>,
+    minutes: Minutes,
 }
 
 impl Freshness {
@@ -76,7 +75,7 @@ impl Freshness {
             newest_arrival_ms: None,
             fates: Fates::default(),
             remembered: HashSet::default(),
-            minutes: BTreeMap::new(),
+            minutes: Minutes::default(),
         }
     }
 
@@ -123,6 +122,28 @@ impl Freshness {
         self.remembered.len()
     }
 
+    /// Ids by minute of event time: a minute's are forgotten after [`Freshness::forgotten_ms`].
+    pub const fn minutes(&self) -> &Minutes {
+        &self.minutes
+    }
+
+    /// The arrival after which the ids of a minute of event time are forgotten, milliseconds since 1970 UTC: every copy would be late
+    /// by then, out-of-order arrivals included.
+    pub const fn forgotten_ms(&self, minute: i64) -> i64 {
+        let end_ms = minute.saturating_add(1).saturating_mul(MINUTE_MS);
+        end_ms.saturating_add(self.allowed_lateness_ms.saturating_add(CLOCK_TOLERANCE_MS))
+    }
+
+    /// What is saved of it, which is copied in no time.
+    pub fn saved(&self) -> SavedFreshness {
+        SavedFreshness {
+            allowed_lateness_ms: self.allowed_lateness_ms,
+            newest_arrival_ms: self.newest_arrival_ms,
+            fates: self.fates,
+            minutes: self.minutes.clone(),
+        }
+    }
+
     /// Takes in what was seen of other events: the log's events divided by id, each part in the order of arrival.
     ///
     /// # Errors
@@ -133,9 +154,7 @@ impl Freshness {
             let differences = format!("allowed_lateness_ms is {ours} and {theirs}");
             return Err(Error::SettingsDiffer { differences });
         }
-        for (minute, ids) in other.minutes {
-            ids.into_iter().for_each(|id| self.remember(minute, id));
-        }
+        other.minutes.iter().for_each(|(minute, id)| self.remember(minute, id));
         if let Some(newest) = other.newest_arrival_ms {
             self.advance(newest);
         }
@@ -148,7 +167,7 @@ impl Freshness {
 
     fn remember(&mut self, minute: i64, id: u64) {
         if !self.is_over(minute) && self.remembered.insert(id) {
-            self.minutes.entry(minute).or_default().push(id);
+            self.minutes.push(minute, id);
         }
     }
 
@@ -158,21 +177,16 @@ impl Freshness {
             return;
         }
         self.newest_arrival_ms = Some(arrival_ms);
-        while let Some(oldest) = self.minutes.first_entry().map(|entry| *entry.key()) {
-            if !self.is_over(oldest) {
-                break;
-            }
-            for id in self.minutes.remove(&oldest).into_iter().flatten() {
-                self.remembered.remove(&id);
-            }
+        while let Some(oldest) = self.minutes.oldest()
+            && self.is_over(oldest)
+        {
+            let remembered = &mut self.remembered;
+            self.minutes.forget_oldest(|id| _ = remembered.remove(&id));
         }
     }
 
-    /// Whether every copy of an event of that minute would be late by now, out-of-order arrivals included.
     fn is_over(&self, minute: i64) -> bool {
-        let end_ms = minute.saturating_add(1).saturating_mul(MINUTE_MS);
-        let kept_ms = self.allowed_lateness_ms.saturating_add(CLOCK_TOLERANCE_MS);
-        self.newest_arrival_ms.is_some_and(|newest| newest > end_ms.saturating_add(kept_ms))
+        self.newest_arrival_ms.is_some_and(|newest| newest > self.forgotten_ms(minute))
     }
 }
 
@@ -181,19 +195,16 @@ pub const fn is_late(event: &Event, allowed_lateness_ms: i64) -> bool {
     event.available_at_ms.saturating_sub(event.ts_ms) > allowed_lateness_ms
 }
 
-impl From<Freshness> for Saved {
+impl From<Freshness> for SavedFreshness {
     fn from(freshness: Freshness) -> Self {
-        let Freshness { allowed_lateness_ms, newest_arrival_ms, fates, mut minutes, .. } =
-            freshness;
-        minutes.values_mut().for_each(|ids| ids.sort_unstable());
-        Self { allowed_lateness_ms, newest_arrival_ms, fates, minutes }
+        freshness.saved()
     }
 }
 
-impl From<Saved> for Freshness {
-    fn from(saved: Saved) -> Self {
-        let Saved { allowed_lateness_ms, newest_arrival_ms, fates, minutes } = saved;
-        let remembered = minutes.values().flatten().copied().collect();
+impl From<SavedFreshness> for Freshness {
+    fn from(saved: SavedFreshness) -> Self {
+        let SavedFreshness { allowed_lateness_ms, newest_arrival_ms, fates, minutes } = saved;
+        let remembered = minutes.iter().map(|(_, id)| id).collect();
         Self { allowed_lateness_ms, newest_arrival_ms, fates, remembered, minutes }
     }
 }
@@ -256,7 +267,7 @@ mod tests {
         }
         // 21 minutes at ten events a second.
         assert!(most <= 21 * 60 * 10 && most > 9_000, "{most}");
-        assert_eq!(freshness.minutes.values().map(Vec::len).sum::<usize>(), freshness.remembered());
+        assert_eq!(freshness.minutes.iter().count(), freshness.remembered());
     }
 
     #[test]

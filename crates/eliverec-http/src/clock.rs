@@ -1,20 +1,24 @@
 //! What time it is: the machine's, or that of the callers, who then act out another time, a simulation or a log played again.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
 
 use eliverec_core::Day;
 
 use crate::problem::Problem;
+use crate::steady::Steady;
 
 /// Where the moments of requests and arrivals come from.
 #[derive(Debug)]
 pub enum Clock {
-    /// The machine's clock; it does not go back within the life of a service.
+    /// The machine's clock; it does not go back within the life of a service, and is not believed when it jumps ahead.
     Machine {
         /// What the machine says, milliseconds since 1970 UTC.
         read_ms: fn() -> i64,
-        /// The latest that it said.
-        newest: AtomicI64,
+        /// When the service began, by a clock that only goes on.
+        begun: Instant,
+        /// What was believed.
+        steady: Steady,
     },
     /// `at` of requests and `available_at` of events; the newest is now.
     Callers(AtomicI64),
@@ -22,8 +26,8 @@ pub enum Clock {
 
 impl Clock {
     /// The machine's, which `read_ms` reads.
-    pub const fn machine(read_ms: fn() -> i64) -> Self {
-        Self::Machine { read_ms, newest: AtomicI64::new(0) }
+    pub fn machine(read_ms: fn() -> i64) -> Self {
+        Self::Machine { read_ms, begun: Instant::now(), steady: Steady::default() }
     }
 
     /// That of the callers; nobody has told a time yet.
@@ -69,11 +73,19 @@ impl Clock {
     /// The newest moment that the clock has shown; the machine's is read.
     pub fn now_ms(&self) -> i64 {
         match self {
-            Self::Machine { read_ms, newest } => {
-                let now = read_ms();
-                newest.fetch_max(now, Ordering::AcqRel).max(now)
+            Self::Machine { read_ms, begun, steady } => {
+                let since = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+                steady.believed_ms(read_ms(), since)
             }
             Self::Callers(newest) => newest.load(Ordering::Acquire),
+        }
+    }
+
+    /// By how much the machine's clock is ahead of what is believed, milliseconds; 0 while it is believed, and always of callers.
+    pub fn ahead_ms(&self) -> i64 {
+        match self {
+            Self::Machine { steady, .. } => steady.ahead_ms(),
+            Self::Callers(_) => 0,
         }
     }
 

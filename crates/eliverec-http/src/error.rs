@@ -73,7 +73,10 @@ impl Error {
             | Self::Setting { .. }
             | Self::Bundle { .. } => true,
             Self::Serve(error) => error.is_bad_input(),
-            Self::State(error) => matches!(error, eliverec_state::Error::Directory { .. }),
+            Self::State(error) => {
+                use eliverec_state::Error::{Ahead, Directory};
+                matches!(error, Directory { .. } | Ahead { .. })
+            }
             Self::Names { .. } => false,
             Self::Network(error) => error.kind() == std::io::ErrorKind::AddrInUse,
         }

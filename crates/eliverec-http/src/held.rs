@@ -186,8 +186,9 @@ pub(crate) fn of_state(error: Error) -> Problem {
         Error::Event { index, reason, .. } => Problem::new(Code::Invalid, reason).at_row(index),
         Error::Row { index, source, .. } => Problem::from(source).at_row(index),
         Error::Batch { .. } => Problem::new(Code::TooLarge, detail),
-        Error::Busy { .. } | Error::KnownFull { .. } => {
-            Problem::new(Code::Overloaded, detail).retry_after(1)
+        Error::Busy { .. } => Problem::new(Code::Overloaded, detail).retry_after(1),
+        Error::KnownFull { room_in_s, .. } => {
+            Problem::new(Code::Overloaded, detail).retry_after(room_in_s)
         }
         Error::Behind { .. } => Problem::new(Code::Unavailable, detail).retry_after(1),
         _ if is_disk_full => Problem::new(Code::StorageFull, detail),

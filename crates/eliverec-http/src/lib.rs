@@ -33,8 +33,10 @@ pub mod server;
 pub mod service;
 pub mod settings;
 pub mod stage;
+pub mod steady;
 pub mod telemetry;
 pub mod traffic;
+pub mod upkeep;
 pub mod wire;
 
 pub use access::{Holder, Scope, Tokens};

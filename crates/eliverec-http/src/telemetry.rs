@@ -20,6 +20,7 @@ use crate::admission::Gate;
 use crate::overlap::Overlap;
 pub use crate::stage::{Stage, Stages};
 use crate::traffic::Traffic;
+use crate::upkeep::Upkeep;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StageLabel {
@@ -112,6 +113,8 @@ pub struct Telemetry {
     freshness: Arc<Freshness>,
     resident: Gauge,
     cache: Family<CacheLabel, Gauge>,
+    /// Work beside requests.
+    pub upkeep: Upkeep,
 }
 
 impl Default for Telemetry {
@@ -161,6 +164,7 @@ impl Default for Telemetry {
         let cache = Family::default();
         let help = "Encoded sides of users of the bundle in service: found, not found, evicted, kept, bytes";
         registry.register("encoded_users", help, cache.clone());
+        let upkeep = Upkeep::new(&mut registry);
         Self {
             registry,
             traffic: Traffic::default(),
@@ -180,6 +184,7 @@ impl Default for Telemetry {
             freshness,
             resident,
             cache,
+            upkeep,
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::sharing::{Live, Mode, Sharing};
 pub(crate) struct Brought {
     /// Folds of users.
     pub(crate) users: usize,
+    /// Users whose folds were there and are known no more.
+    pub(crate) forgotten: usize,
     /// Everything, under a new epoch.
     pub(crate) is_anew: bool,
 }
@@ -75,12 +77,37 @@ impl Sharing {
         ];
         let said = self.owner.resume(&mut connection, values);
         self.check(said.map_err(|e| self.server.failed(e))?)?;
+        // Nobody is answered from here until a moment is told, so nobody misses those who leave.
+        let is_anew = begin.after == 0;
+        let forgotten =
+            if is_anew { 0 } else { self.forget_users(&mut connection, state, &epoch)? };
         let old = begin.old.map(|old| self.keys.all(&old));
         self.remove(&mut connection, old.unwrap_or_default())?;
         self.remove_snapshots(&mut connection, &epoch, begin.snapshots, snapshots)?;
         let live = Live { connection, epoch, position: snapshot, beat: 0, snapshots };
         self.go_live(live)?;
-        Ok(Brought { users, is_anew: begin.after == 0 })
+        Ok(Brought { users, forgotten, is_anew })
+    }
+
+    /// Removes the folds of users of whom the state knows nothing: they were forgotten while the server was away, or by a process that
+    /// ended before it told so. One who begins again meanwhile comes with a group that waits. The number of users.
+    fn forget_users(
+        &self,
+        connection: &mut Connection,
+        state: &State,
+        epoch: &str,
+    ) -> Result<usize, Error> {
+        let mut forgotten = 0;
+        for key in self.keys.all_users(epoch) {
+            let mut users: Vec<u64> = self.ask(redis::cmd("HKEYS").arg(&key).query(connection))?;
+            users.retain(|user| !state.knows_user(*user));
+            for users in users.chunks(1000) {
+                let said = self.owner.leave(connection, key.clone(), users);
+                self.check(said.map_err(|e| self.server.failed(e))?)?;
+            }
+            forgotten += users.len();
+        }
+        Ok(forgotten)
     }
 
     /// Becomes the owner, or stays it for another lease.

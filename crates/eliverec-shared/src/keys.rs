@@ -50,9 +50,14 @@ impl Keys {
         format!("{}:{epoch}:users:{number:04}", self.prefix)
     }
 
+    /// The hashes that have the folds of users.
+    pub(crate) fn all_users(&self, epoch: &str) -> impl Iterator<Item = String> {
+        (0..USER_HASHES).map(move |number| self.users(epoch, number))
+    }
+
     /// Everything of an epoch but its snapshots.
     pub(crate) fn all(&self, epoch: &str) -> Vec<String> {
-        let users = (0..USER_HASHES).map(|number| self.users(epoch, number));
+        let users = self.all_users(epoch);
         let others =
             [self.closed(epoch), self.stream(epoch), self.names(epoch), self.snapshots(epoch)];
         others.into_iter().chain(users).collect()

@@ -24,7 +24,7 @@
 //! # The server away
 //! The writer goes on without it and tells so. When the server is there again, groups that come from then on wait in memory, the
 //! writer takes a snapshot and looks at what the server has: the snapshot, and the folds of users that changed behind the record
-//! that is there, are brought, then the groups. A server that is empty, or has another log, or records that this log lacks, gets
+//! that is there, are brought, then the groups; folds of users who were forgotten meanwhile are removed. A server that is empty, or has another log, or records that this log lacks, gets
 //! everything under a new epoch.
 
 mod about;

@@ -38,6 +38,12 @@ for i = 2, #KEYS do redis.call('HSET', KEYS[i], ARGV[2 * i - 1], ARGV[2 * i]) en
 return 'done'
 ";
 
+/// Keys: owner, hash. Arguments: token, lease, then the fields that leave.
+const LEAVE: &str = "
+for i = 3, #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]) end
+return 'done'
+";
+
 /// Keys: owner, about, closed, snapshots. Arguments: token, lease, about, closed, snapshots.
 const RESUME: &str = "
 redis.call('SET', KEYS[4], ARGV[5])
@@ -177,6 +183,18 @@ impl Owner {
         for (_, field, value) in values {
             call.arg(field).arg(*value);
         }
+        said(connection, &call)
+    }
+
+    /// Removes fields of a hash.
+    pub(crate) fn leave(
+        &self,
+        connection: &mut Connection,
+        key: String,
+        fields: &[u64],
+    ) -> RedisResult<Said> {
+        let mut call = call(&[OWNED, LEAVE], &[self.key.clone(), key]);
+        call.arg(&self.token).arg(LEASE_MS).arg(fields);
         said(connection, &call)
     }
 

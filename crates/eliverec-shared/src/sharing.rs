@@ -178,6 +178,7 @@ impl Sharing {
                 tracing::info!(
                     position = Publisher::position(self),
                     users = brought.users,
+                    forgotten = brought.forgotten,
                     anew = brought.is_anew,
                     "the server has what the log has"
                 );
@@ -325,6 +326,7 @@ impl Publisher for Sharing {
                     self.set_behind(&mut mode, &error);
                 }
             }
+            // Whoever is forgotten meanwhile is found when the server is brought what it lacks.
             Mode::Behind { .. } => {}
         }
     }

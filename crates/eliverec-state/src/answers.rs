@@ -34,6 +34,6 @@ impl State {
         check_moment(now_ms)?;
         let most = self.shared.config.waiting_records;
         let batch = Batch::Answer { shown: Vec::new(), answered: Some(answered) };
-        self.shared.queue.push(now_ms, batch, most).map(|_| ())
+        self.shared.contended.queue.push(now_ms, batch, most).map(|_| ())
     }
 }

@@ -52,11 +52,13 @@ pub enum Error {
     /// As many event ids are remembered as the settings allow.
     #[error(
         "{known} event ids are remembered and no more may be (known_ids); send the batch again when some of them are too old to \
-         come twice, or allow more"
+         come twice, in {room_in_s} s, or allow more"
     )]
     KnownFull {
         /// Ids remembered.
         known: usize,
+        /// When there is room for the batch if nothing else comes, seconds from now.
+        room_in_s: u32,
     },
     /// The log failed, or the thread that writes it panicked: nothing is taken in until the state is opened again.
     #[error(
@@ -73,6 +75,18 @@ pub enum Error {
     Clock {
         /// The moment.
         now_ms: i64,
+    },
+    /// The newest record is of a later moment than it is: somebody's clock was wrong then, or is now.
+    #[error(
+        "{}: the newest record is of {ahead_s} s after now, and every event would be late until then; set the machine's clock right if it is behind; if it was \
+         wrong when records were written, move the state away to begin anew, or wait until then",
+        path.display()
+    )]
+    Ahead {
+        /// The directory of the state.
+        path: PathBuf,
+        /// Seconds.
+        ahead_s: i64,
     },
     /// A file of the log cannot be read or written.
     #[error("{}: {reason}", path.display())]

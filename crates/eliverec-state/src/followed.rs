@@ -34,7 +34,7 @@ impl State {
     /// A moment, as close to `now_ms` as the order allows, with the position at which a request at this moment stands; whatever
     /// comes later gets a later stamp or this one.
     pub fn stand(&self, now_ms: i64) -> (i64, u64) {
-        self.shared.store.with_clock(|clock| clock.read(now_ms))
+        self.shared.contended.store.with_clock(|clock| clock.read(now_ms))
     }
 
     /// A word that names the log of this state and no other; made when it is asked for first.
@@ -63,7 +63,12 @@ impl State {
         after: u64,
         each: impl FnMut(Vec<(u64, Vec<u8>)>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.shared.store.users_changed_after(after, each)
+        self.shared.contended.store.users_changed_after(after, each)
+    }
+
+    /// Whether anything is known of a user.
+    pub fn knows_user(&self, user: u64) -> bool {
+        self.shared.contended.store.read_user(user, |_, _| ()).is_some()
     }
 
     /// What those who follow begin with, of the snapshot at that position, by name; [`crate::Replica::begin`] reads it.

@@ -322,9 +322,18 @@ impl Taking<'_> {
 
     /// Refuses what would be more ids than may be remembered.
     fn make_room(&mut self, ids: usize, most: usize) -> Result<(), Error> {
+        if ids > most {
+            return Err(Error::Batch { given: ids, most });
+        }
         self.known.advance(self.stamp_ms);
         let known = self.known.len();
-        if known + ids > most { Err(Error::KnownFull { known }) } else { Ok(()) }
+        let Some(beyond) = (known + ids).checked_sub(most).filter(|beyond| *beyond > 0) else {
+            return Ok(());
+        };
+        let room_ms = self.known.room_ms(beyond).unwrap_or(self.stamp_ms);
+        let room_in_s = room_ms.saturating_sub(self.stamp_ms).max(0).cast_unsigned().div_ceil(1000);
+        let room_in_s = u32::try_from(room_in_s).unwrap_or(u32::MAX).max(1);
+        Err(Error::KnownFull { known, room_in_s })
     }
 
     /// Takes an event in, unless it is there.

@@ -9,13 +9,14 @@
 //!
 //! # Memory
 //! At most as many ids as the settings allow, those of requests included, about 40 bytes each; an event beyond is refused rather than an id forgotten, for
-//! a copy taken in twice would make features that no samples have.
+//! a copy taken in twice would make features that no samples have. What a snapshot takes of them shares their memory ([`SavedKnown`]).
 
 use std::collections::{BTreeMap, HashSet};
 
 use eliverec_core::event::{CLOCK_TOLERANCE_MS, Event};
 use eliverec_core::id::IdHash;
-use eliverec_features::{Admission, FeatureConfig, Freshness};
+use eliverec_features::minutes::MINUTE_MS;
+use eliverec_features::{Admission, FeatureConfig, Freshness, Minutes, SavedFreshness};
 use serde::{Deserialize, Serialize};
 
 /// What becomes of an event that keeps the contract.
@@ -29,8 +30,6 @@ pub(crate) enum Fate {
     Duplicate,
 }
 
-const MINUTE_MS: i64 = 60_000;
-
 /// The ids that may come again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Known {
@@ -42,14 +41,21 @@ pub(crate) struct Known {
     answered: Recent,
 }
 
-/// Ids by minute of arrival.
-type Minutes = BTreeMap<i64, Vec<u64>>;
+/// What of [`Known`] is saved, in the same bytes: copied in no time, however many ids there are, for the log waits meanwhile.
+#[derive(Debug, Serialize)]
+pub(crate) struct SavedKnown {
+    freshness: SavedFreshness,
+    kept_ms: i64,
+    late: Minutes,
+    answered: Minutes,
+}
 
 /// Ids that arrived lately.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Minutes", into = "Minutes")]
 struct Recent {
     ids: HashSet<u64, IdHash>,
+    /// By minute of arrival.
     minutes: Minutes,
 }
 
@@ -61,8 +67,13 @@ impl From<Recent> for Minutes {
 
 impl From<Minutes> for Recent {
     fn from(minutes: Minutes) -> Self {
-        Self { ids: minutes.values().flatten().copied().collect(), minutes }
+        Self { ids: minutes.iter().map(|(_, id)| id).collect(), minutes }
     }
+}
+
+/// The arrival after which what arrived in a minute is forgotten.
+const fn forgotten_ms(minute: i64, kept_ms: i64) -> i64 {
+    minute.saturating_add(1).saturating_mul(MINUTE_MS).saturating_add(kept_ms)
 }
 
 impl Recent {
@@ -70,21 +81,18 @@ impl Recent {
     fn insert(&mut self, id: u64, arrival_ms: i64) -> bool {
         let is_new = self.ids.insert(id);
         if is_new {
-            self.minutes.entry(arrival_ms.div_euclid(MINUTE_MS)).or_default().push(id);
+            self.minutes.push(arrival_ms.div_euclid(MINUTE_MS), id);
         }
         is_new
     }
 
     /// Forgets what arrived more than `kept_ms` before `arrival_ms`.
     fn advance(&mut self, arrival_ms: i64, kept_ms: i64) {
-        while let Some(oldest) = self.minutes.first_entry() {
-            let end_ms = (oldest.key() + 1).saturating_mul(MINUTE_MS);
-            if arrival_ms <= end_ms.saturating_add(kept_ms) {
-                break;
-            }
-            for id in oldest.remove() {
-                self.ids.remove(&id);
-            }
+        while let Some(oldest) = self.minutes.oldest()
+            && arrival_ms > forgotten_ms(oldest, kept_ms)
+        {
+            let ids = &mut self.ids;
+            self.minutes.forget_oldest(|id| _ = ids.remove(&id));
         }
     }
 }
@@ -133,6 +141,35 @@ impl Known {
     pub(crate) fn len(&self) -> usize {
         self.freshness.remembered() + self.late.ids.len() + self.answered.ids.len()
     }
+
+    /// The first arrival, milliseconds since 1970 UTC, at which so many ids less are remembered if none comes; `None` if there are
+    /// not as many.
+    pub(crate) fn room_ms(&self, ids: usize) -> Option<i64> {
+        let mut leaving: BTreeMap<i64, usize> = BTreeMap::new();
+        let events = self.freshness.minutes().counts();
+        let events = events.map(|(minute, count)| (self.freshness.forgotten_ms(minute), count));
+        let recent = self.late.minutes.counts().chain(self.answered.minutes.counts());
+        let recent = recent.map(|(minute, count)| (forgotten_ms(minute, self.kept_ms), count));
+        for (at_ms, count) in events.chain(recent) {
+            *leaving.entry(at_ms.saturating_add(1)).or_default() += count;
+        }
+        let mut left = 0;
+        let enough = leaving.into_iter().find(|(_, count)| {
+            left += count;
+            left >= ids
+        });
+        enough.map(|(at_ms, _)| at_ms)
+    }
+
+    /// What is saved of it.
+    pub(crate) fn saved(&self) -> SavedKnown {
+        SavedKnown {
+            freshness: self.freshness.saved(),
+            kept_ms: self.kept_ms,
+            late: self.late.minutes.clone(),
+            answered: self.answered.minutes.clone(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -164,10 +201,34 @@ mod tests {
         assert_eq!(known.len(), 1);
         assert!(known.answer(7, 60 * minute) && !known.answer(7, 61 * minute));
         let bytes = postcard::to_stdvec(&known).unwrap();
+        assert_eq!(bytes, postcard::to_stdvec(&known.saved()).unwrap());
         let mut back: Known = postcard::from_bytes(&bytes).unwrap();
         assert_eq!(back.offer(&event(2, 12 * minute, 61 * minute)).unwrap(), Fate::Duplicate);
         assert!(!back.answer(7, 62 * minute));
         back.advance(77 * minute);
         assert!(back.answer(7, 77 * minute), "it is too long ago");
+    }
+
+    #[test]
+    fn room_is_there_when_it_is_said() {
+        let config = FeatureConfig::default();
+        let mut known = Known::new(&config);
+        let mut id = 0;
+        for (ts, at, count) in [(0, 0, 3), (1, 1, 2), (0, 11, 4)] {
+            for _ in 0..count {
+                id += 1;
+                known.offer(&event(id, ts * MINUTE_MS, at * MINUTE_MS)).unwrap();
+            }
+        }
+        assert!(known.answer(1, 11 * MINUTE_MS));
+        assert_eq!((known.len(), known.room_ms(0).is_some(), known.room_ms(11)), (10, true, None));
+        for (ids, left) in [(1, 7), (3, 7), (4, 5), (5, 5), (6, 0), (10, 0)] {
+            let at_ms = known.room_ms(ids).unwrap();
+            let mut later = known.clone();
+            later.advance(at_ms - 1);
+            assert!(later.len() > 10 - ids, "{ids} ids earlier");
+            later.advance(at_ms);
+            assert_eq!(later.len(), left, "{ids} ids");
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! What a service knows, and the durable log that it follows from.
 //!
-//! - [`State`]: opened from a directory, fed with events and rows, asked for features, saved; `shared`: what it has in common with the
+//! - [`State`]: opened from a directory, fed with events and rows, asked for features, saved; `shared`, `contended`: what it has in common with the
 //!   thread that writes.
 //! - `answers`: what was shown and how it came to be, for the log.
 //! - `ingest`: one thread writes what many callers bring, group by group: log, store, acknowledgement.
-//! - `clock`: the one order of stamps and requests. `known`: copies. `left`: days that stand elsewhere.
-//! - `store`, `shards`, `survey`: the folds of `eliverec-features` and the tables, sharded.
+//! - `clock`: the one order of stamps and requests. `ahead`: stamps of the future. `known`: copies. `left`: days that stand elsewhere.
+//! - `store`, `shards`, `survey`: the folds of `eliverec-features`, sharded. `tables`: those of users, products and channels.
 //! - [`Replica`]: a state that follows another process's. `asking`: one request there. `group`, `followed`: what it is told.
-//! - `log`, `segment`, `record`: the log on disk, in redb. `snapshot`, `snapshot_files`: the store on disk. `recover`: a start.
+//! - `log`, `segment`, `record`: the log on disk, in redb. `snapshot`, `snapshot_files`, `snapshot_tables`: the store on disk. `recover`: a
+//!   start. `pieces`: who stands back holds no lock.
 //!
 //! # Parity
 //! Every event and row gets a stamp when its group is written; the stamp is its arrival. A request stands at a moment between two
@@ -31,10 +32,12 @@
 //! [`Opened`] tells it; a log that is damaged is refused by name. After a kill, redb goes back to the last commit that is whole, so damage to
 //! the very last commit cannot be told from one that was never finished, unless a snapshot knows of it.
 
+mod ahead;
 mod answers;
 mod asking;
 mod clock;
 mod config;
+mod contended;
 mod error;
 mod files;
 mod followed;
@@ -43,6 +46,7 @@ mod ingest;
 mod known;
 mod left;
 mod log;
+mod pieces;
 mod record;
 mod recover;
 mod replica;
@@ -51,9 +55,11 @@ mod shards;
 mod shared;
 mod snapshot;
 mod snapshot_files;
+mod snapshot_tables;
 mod state;
 mod store;
 mod survey;
+mod tables;
 
 pub use asking::Known;
 pub use config::StateConfig;

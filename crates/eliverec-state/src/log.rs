@@ -117,6 +117,11 @@ impl Log {
         Ok(Self { directory, schema, segment_records, closed, current, next })
     }
 
+    /// Where its files are.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The sequence number of the next record.
     pub(crate) const fn next(&self) -> u64 {
         self.next
@@ -202,8 +207,9 @@ impl Log {
         self.closed.extend(self.current.take().map(|current| current.name()));
     }
 
-    /// Removes the files of days up to `last` whose records are all before number `before`.
-    pub(crate) fn leave(&mut self, last: Day, before: u64) -> Result<usize, Error> {
+    /// Lets go of the files of days up to `last` whose records are all before number `before`: these, oldest first, which are the log's
+    /// no more and are to be removed by whoever asks, who need not keep the log waiting for that.
+    pub(crate) fn leave(&mut self, last: Day, before: u64) -> Result<Vec<PathBuf>, Error> {
         let days = self.days();
         let end_of = |name: &SegmentName| {
             days.iter().find(|(day, ..)| *day == name.day).map_or(name.first, |(.., end)| *end)
@@ -211,15 +217,10 @@ impl Log {
         let leaving =
             self.closed.iter().take_while(|name| name.day <= last && end_of(name) <= before);
         let count = leaving.count();
-        if count == 0 {
-            return Ok(0);
+        if count > 0 {
+            self.list(count)?;
         }
-        self.list(count)?;
-        for name in self.closed.drain(..count) {
-            fs_err::remove_file(self.directory.join(name.text()))?;
-        }
-        crate::files::sync_directory(&self.directory)?;
-        Ok(count)
+        Ok(self.closed.drain(..count).map(|name| self.directory.join(name.text())).collect())
     }
 
     /// Writes down which files there are but for the `leaving` oldest.

@@ -7,14 +7,14 @@ use std::time::Duration;
 use eliverec_core::Schema;
 
 use crate::config::StateConfig;
+use crate::contended::Contended;
 use crate::error::Error;
+use crate::files::sync_directory;
 use crate::group::Publisher;
-use crate::ingest::{Queue, Writer};
-use crate::known::Known;
+use crate::ingest::Writer;
 use crate::left::Left;
-use crate::log::Log;
-use crate::snapshot::{Snapshots, Sources};
-use crate::store::FeatureStore;
+use crate::pieces::Pieces;
+use crate::snapshot::Snapshots;
 
 /// The days that stand elsewhere.
 pub(crate) const LEFT_FILE: &str = "left";
@@ -24,10 +24,7 @@ pub(crate) const LEFT_FILE: &str = "left";
 pub(crate) struct Shared {
     pub(crate) config: StateConfig,
     pub(crate) schema: Schema,
-    pub(crate) queue: Queue,
-    pub(crate) known: Mutex<Known>,
-    pub(crate) log: Mutex<Log>,
-    pub(crate) store: FeatureStore,
+    pub(crate) contended: Arc<Contended>,
     pub(crate) snapshots: Mutex<Snapshots>,
     pub(crate) directory: PathBuf,
     pub(crate) left: Mutex<Left>,
@@ -37,21 +34,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn write(&self) {
+        let Contended { known, log, queue, store } = &*self.contended;
         let writer = Writer {
-            queue: &self.queue,
-            known: &self.known,
+            queue,
+            known,
             known_ids: self.config.known_ids,
-            log: &self.log,
-            store: &self.store,
+            log,
+            store,
             gather: Duration::from_millis(self.config.gather_ms),
             publisher: &self.publisher,
             names: &self.names,
@@ -59,15 +49,11 @@ impl Shared {
         writer.run();
     }
 
-    pub(crate) fn snapshot(&self) -> Result<u64, Error> {
+    pub(crate) fn snapshot(&self, pieces: &impl Pieces) -> Result<u64, Error> {
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-        let position = snapshots.write(&Sources {
-            store: &self.store,
-            known: &self.known,
-            queue: &self.queue,
-        })?;
+        let position = snapshots.write(pieces)?;
         drop(snapshots);
-        self.remove_left()?;
+        self.remove_left(pieces)?;
         Ok(position)
     }
 
@@ -76,10 +62,19 @@ impl Shared {
     }
 
     /// Removes the files of days that are known to stand elsewhere, as far as no snapshot that is kept needs them.
-    pub(crate) fn remove_left(&self) -> Result<usize, Error> {
+    pub(crate) fn remove_left(&self, pieces: &impl Pieces) -> Result<usize, Error> {
         let Some(left) = self.left().confirmed() else { return Ok(0) };
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(oldest) = snapshots.positions()?.first().copied() else { return Ok(0) };
-        self.log().leave(left, oldest + 1)
+        let (leaving, logs) = pieces.piece(move |contended| {
+            let mut log = contended.log();
+            log.leave(left, oldest + 1).map(|leaving| (leaving, log.directory().to_owned()))
+        })?;
+        if leaving.is_empty() {
+            return Ok(0);
+        }
+        leaving.iter().try_for_each(fs_err::remove_file)?;
+        sync_directory(&logs)?;
+        Ok(leaving.len())
     }
 }

@@ -8,26 +8,24 @@
 //!
 //! Parts are copied one after the other while records go on being applied, so each says up to which record it goes; the tables
 //! come first and go the least far, and the replay passes over what a part has. A folder gets its name when all of it is on disk.
-//! The two newest are kept.
+//! The two newest are kept. Whoever writes holds no lock that requests or the log need ([`crate::pieces`]).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use eliverec_core::dimensions::TABLE_GROUPS;
-use eliverec_core::feed::Column;
-use eliverec_core::schema::Group;
-use eliverec_core::{Dimension, Dimensions, Schema};
+use eliverec_core::Schema;
 use eliverec_features::{FeatureConfig, Versioned};
 use serde::{Deserialize, Serialize};
 
+use crate::contended::Contended;
 use crate::error::Error;
 use crate::files::{PARTIAL, create_directory, names, sync_directory};
-use crate::ingest::Queue;
-use crate::known::Known;
+use crate::known::{Known, SavedKnown};
+use crate::pieces::Pieces;
 use crate::shards::Shards;
 use crate::snapshot_files::{FileEntry, Reading, Writing, checksum, put};
-use crate::store::{CHANNEL_SHARDS, FeatureStore, PRODUCT_SHARDS, Tables, USER_SHARDS};
+use crate::snapshot_tables::{CopiedTables, SavedTables, read_tables};
+use crate::store::{CHANNEL_SHARDS, FeatureStore, PRODUCT_SHARDS, USER_SHARDS};
 
 /// The layout that this crate writes and reads, beside that of the folds.
 const VERSION: u32 = 2;
@@ -58,19 +56,6 @@ pub(crate) struct Manifest {
     files: Vec<FileEntry>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct SavedTable {
-    ids: Vec<u64>,
-    known_from_ms: Vec<i64>,
-    columns: Vec<Column>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SavedTables {
-    changed: u64,
-    tables: Vec<SavedTable>,
-}
-
 /// A snapshot that was read.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -89,11 +74,15 @@ pub(crate) struct Snapshots {
     features: FeatureConfig,
 }
 
-/// What is to be copied into a snapshot.
-pub(crate) struct Sources<'a> {
-    pub(crate) store: &'a FeatureStore,
-    pub(crate) known: &'a Mutex<Known>,
-    pub(crate) queue: &'a Queue,
+/// The known ids, with the last record that is in them.
+fn copied_known(contended: &Contended) -> Result<(u64, SavedKnown), Error> {
+    // Whoever writes a group holds them until it is applied.
+    let known = contended.known();
+    // Then they have ids of a group that is not in the log, and may be sent again.
+    if let Some(stopped) = contended.queue.stopped() {
+        return Err(stopped);
+    }
+    Ok((contended.store.with_clock(|clock| clock.position()), known.saved()))
 }
 
 impl Snapshots {
@@ -121,20 +110,15 @@ impl Snapshots {
     }
 
     /// Writes a snapshot, unless there is one of the same position; gives its position.
-    pub(crate) fn write(&self, from: &Sources<'_>) -> Result<u64, Error> {
-        let store = from.store;
-        let newest_event_ms = store.newest_event_ms();
-        let (position, stamp_ms, tables) = {
-            let tables = store.tables.read().unwrap_or_else(PoisonError::into_inner);
-            let (position, stamp_ms) =
-                store.with_clock(|clock| (clock.position(), clock.applied_ms()));
-            (position, stamp_ms, saved_tables(&tables))
-        };
+    pub(crate) fn write(&self, pieces: &impl Pieces) -> Result<u64, Error> {
+        let newest_event_ms = pieces.piece(|contended| contended.store.newest_event_ms());
+        let tables = CopiedTables::of(pieces);
+        let position = tables.position;
         let folder = self.directory.join(folder_name(position));
         if folder.exists() && self.is_whole(&folder) {
             return Ok(position);
         }
-        if let Some(stopped) = from.queue.stopped() {
+        if let Some(stopped) = pieces.piece(|contended| contended.queue.stopped()) {
             return Err(stopped);
         }
         let partial = self.directory.join(format!("{PARTIAL}{}", folder_name(position)));
@@ -142,21 +126,41 @@ impl Snapshots {
             fs_err::remove_dir_all(&partial)?;
         }
         fs_err::create_dir(&partial)?;
-        let mut writing = Writing { folder: partial.clone(), files: Vec::new(), end: position };
-        writing.file("tables", &Versioned::new((position, tables)))?;
-        let (of_known, known) = {
-            let known = from.known.lock().unwrap_or_else(PoisonError::into_inner);
-            // Then it has ids of a group that is not in the log, and may be sent again.
-            if let Some(stopped) = from.queue.stopped() {
-                return Err(stopped);
-            }
-            (store.with_clock(|clock| clock.position()), known.clone())
-        };
+        if let Err(error) = self.fill(&partial, tables, newest_event_ms, pieces) {
+            // Where the disk is full others need the room. If it cannot be removed, the next one does.
+            let _ = fs_err::remove_dir_all(&partial);
+            return Err(error);
+        }
+        if folder.exists() {
+            // One that cannot be read is in the way.
+            fs_err::remove_dir_all(&folder)?;
+        }
+        fs_err::rename(&partial, &folder)?;
+        sync_directory(&self.directory)?;
+        self.remove_old()?;
+        Ok(position)
+    }
+
+    /// Writes all files of a snapshot into a folder, on disk when this returns.
+    fn fill(
+        &self,
+        folder: &Path,
+        tables: CopiedTables,
+        newest_event_ms: Option<i64>,
+        pieces: &impl Pieces,
+    ) -> Result<(), Error> {
+        let (position, stamp_ms) = (tables.position, tables.stamp_ms);
+        let mut writing = Writing { folder: folder.into(), files: Vec::new(), end: position };
+        writing.file("tables", &Versioned::new((position, tables.saved())))?;
+        let (of_known, known) = pieces.piece(copied_known)?;
         writing.end = writing.end.max(of_known);
         writing.file("known", &Versioned::new((of_known, known)))?;
-        writing.shards("users", USER_FILES, &store.users, store)?;
-        writing.shards("channels", CHANNEL_FILES, &store.channels, store)?;
-        writing.shards("products", PRODUCT_FILES, &store.products, store)?;
+        let users = ("users", USER_FILES, USER_SHARDS);
+        writing.shards(users, pieces, |store| &store.users)?;
+        let channels = ("channels", CHANNEL_FILES, CHANNEL_SHARDS);
+        writing.shards(channels, pieces, |store| &store.channels)?;
+        let products = ("products", PRODUCT_FILES, PRODUCT_SHARDS);
+        writing.shards(products, pieces, |store| &store.products)?;
         let manifest = Manifest {
             version: VERSION,
             position,
@@ -167,20 +171,12 @@ impl Snapshots {
             features: self.features,
             files: writing.files,
         };
-        let path = partial.join(MANIFEST);
+        let path = folder.join(MANIFEST);
         let line =
             serde_json::to_string(&manifest).map_err(|e| Error::snapshot(&path, e.to_string()))?;
         let text = format!("{line}\n{:016x}\n", checksum(line.as_bytes()));
         put(&path, text.as_bytes())?;
-        sync_directory(&partial)?;
-        if folder.exists() {
-            // One that cannot be read is in the way.
-            fs_err::remove_dir_all(&folder)?;
-        }
-        fs_err::rename(&partial, &folder)?;
-        sync_directory(&self.directory)?;
-        self.remove_old()?;
-        Ok(position)
+        sync_directory(folder)
     }
 
     /// Removes all but the newest snapshots that can be read.
@@ -300,37 +296,4 @@ fn parse_manifest(
 
 fn folder_name(position: u64) -> String {
     format!("{position:020}")
-}
-
-fn saved_tables(tables: &Tables) -> SavedTables {
-    let Dimensions { users, products, channels } = &tables.dimensions;
-    let saved = |table: &Dimension| SavedTable {
-        ids: table.ids().to_vec(),
-        known_from_ms: table.known_from_ms().to_vec(),
-        columns: table.columns().to_vec(),
-    };
-    SavedTables { changed: tables.changed, tables: [users, products, channels].map(saved).into() }
-}
-
-fn read_tables(
-    folder: &Path,
-    schema: &Schema,
-    position: u64,
-    saved: SavedTables,
-) -> Result<Tables, Error> {
-    let table = |group: Group, saved: SavedTable| {
-        let SavedTable { ids, known_from_ms, columns } = saved;
-        Dimension::with_moments(schema, group, ids, known_from_ms, columns)
-            .map_err(|e| Error::snapshot(&folder.join("tables"), e.to_string()))
-    };
-    let Ok::<[SavedTable; 3], _>([users, products, channels]) = saved.tables.try_into() else {
-        return Err(Error::snapshot(&folder.join("tables"), "does not have three tables"));
-    };
-    let [of_users, of_products, of_channels] = TABLE_GROUPS;
-    let dimensions = Dimensions {
-        users: table(of_users, users)?,
-        products: table(of_products, products)?,
-        channels: table(of_channels, channels)?,
-    };
-    Ok(Tables { position, changed: saved.changed, dimensions })
 }

@@ -8,7 +8,9 @@ use eliverec_features::Versioned;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::contended::Contended;
 use crate::error::Error;
+use crate::pieces::Pieces;
 use crate::shards::{Shard, Shards};
 use crate::store::FeatureStore;
 
@@ -46,21 +48,21 @@ impl Writing {
     }
 
     /// Copies shard by shard, each while its lock is held for reading, and writes so many files.
-    pub(crate) fn shards<T: Clone + Serialize>(
+    pub(crate) fn shards<T: Clone + Serialize + Send + 'static>(
         &mut self,
-        kind: &str,
-        files: usize,
-        shards: &Shards<T>,
-        store: &FeatureStore,
+        (kind, files, count): (&str, usize, usize),
+        pieces: &impl Pieces,
+        of: fn(&FeatureStore) -> &Shards<T>,
     ) -> Result<(), Error> {
         for file in 0..files {
             let mut saved: SavedShards<T> = Vec::new();
-            for number in (file..shards.len()).step_by(files) {
-                let shard = shards.read(number);
-                let position = store.with_clock(|clock| clock.position());
-                let mut states: Vec<(u64, T)> =
-                    shard.by_id.iter().map(|(id, state)| (*id, state.clone())).collect();
-                drop(shard);
+            for number in (file..count).step_by(files) {
+                let (position, mut states) = pieces.piece(move |Contended { store, .. }| {
+                    let shard = of(store).read(number);
+                    let position = store.with_clock(|clock| clock.position());
+                    let states = shard.by_id.iter().map(|(id, state)| (*id, state.clone()));
+                    (position, states.collect::<Vec<(u64, T)>>())
+                });
                 states.sort_unstable_by_key(|(id, _)| *id);
                 self.end = self.end.max(position);
                 saved.push((number as u64, position, states));

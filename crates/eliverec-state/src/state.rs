@@ -13,12 +13,14 @@ use eliverec_features::{ChannelState, FeedBuilder, Request, UserState, Wanted};
 
 use crate::clock::check_moment;
 use crate::config::StateConfig;
+use crate::contended::Contended;
 use crate::error::Error;
 use crate::files::create_directory;
 use crate::ingest::{Acknowledged, Batch, Queue};
 use crate::known::Known;
 use crate::left::Left;
 use crate::log::Log;
+use crate::pieces::{PieceThread, Pieces};
 use crate::record::{Record, Table, Upsert};
 use crate::recover::{lock, newest, refuse_foreign, replay};
 use crate::shared::{LEFT_FILE, Shared};
@@ -77,6 +79,8 @@ pub struct Sizes {
 pub struct State {
     pub(crate) shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
+    /// Takes the locks for those who stand back.
+    pub(crate) pieces: PieceThread,
     opened: Opened,
     // Held until everything else is closed.
     _lock: std::fs::File,
@@ -140,29 +144,33 @@ impl State {
         if let Some(day_after) = day_after {
             store.with_clock(|clock| clock.not_before(day_after.start_ms()));
         }
+        let contended = Contended {
+            known: Mutex::new(known),
+            log: Mutex::new(log),
+            queue: Queue::default(),
+            store,
+        };
         let shared = Arc::new(Shared {
             config,
             schema: schema.clone(),
-            queue: Queue::default(),
-            known: Mutex::new(known),
-            log: Mutex::new(log),
-            store,
+            contended: Arc::new(contended),
             snapshots: Mutex::new(snapshots),
             directory: directory.into(),
             left: Mutex::new(left),
             publisher: OnceLock::new(),
             names: Mutex::default(),
         });
+        let pieces = PieceThread::begin(&shared.contended)?;
         if is_new {
             // The tables that it begins with are in no record.
-            shared.snapshot()?;
+            shared.snapshot(&pieces)?;
         }
         let writing = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
             .name("eliverec-log".into())
             .spawn(move || writing.write())?;
         let opened = Opened { snapshot, replayed, passed_over, took: begun.elapsed() };
-        Ok(Self { shared, writer: Some(writer), opened, _lock: lock })
+        Ok(Self { shared, writer: Some(writer), pieces, opened, _lock: lock })
     }
 
     /// How it was opened.
@@ -215,28 +223,32 @@ impl State {
 
     pub(crate) fn take(&self, batch: Batch, now_ms: i64) -> Result<Acknowledged, Error> {
         let most = self.shared.config.waiting_records;
-        let reply: Receiver<_> = self.shared.queue.push(now_ms, batch, most)?;
+        let reply: Receiver<_> = self.shared.contended.queue.push(now_ms, batch, most)?;
         let gone = || {
             let reason = "the thread that writes the log has ended".to_owned();
-            self.shared.queue.stopped().unwrap_or(Error::Stopped { reason, is_disk_full: false })
+            self.shared
+                .contended
+                .queue
+                .stopped()
+                .unwrap_or(Error::Stopped { reason, is_disk_full: false })
         };
         reply.recv().unwrap_or_else(|_| Err(gone()))
     }
 
     /// What is known for a request of `user` that could show `channels`, when it is `now_ms`; see [`Stand::ts_ms`].
     pub fn features(&self, wanted: &Wanted, user: u64, now_ms: i64, channels: &[u64]) -> Features {
-        self.shared.store.features(wanted, user, now_ms, channels)
+        self.shared.contended.store.features(wanted, user, now_ms, channels)
     }
 
     /// The feed of a request, when it is `now_ms`; its moment becomes [`Stand::ts_ms`]. `builder` must have been made for the schema
     /// of the state.
     pub fn feed(&self, builder: &FeedBuilder, request: &mut Request, now_ms: i64) -> (Feed, Stand) {
-        self.shared.store.feed(builder, request, now_ms)
+        self.shared.contended.store.feed(builder, request, now_ms)
     }
 
     /// The channels that are live now, in ascending order.
     pub fn live(&self) -> Arc<[u64]> {
-        self.shared.store.live()
+        self.shared.contended.store.live()
     }
 
     /// Hands the states of some channels to `each`, with the tables, each as it is when it comes to it: for what need not be of one
@@ -246,7 +258,7 @@ impl State {
         channels: &[u64],
         each: impl FnMut(u64, &ChannelState, &Dimensions) -> T,
     ) -> Vec<T> {
-        self.shared.store.read_channels(channels, each)
+        self.shared.contended.store.read_channels(channels, each)
     }
 
     /// Hands the state of a user to `with`, with the tables; `None` for a user of whom nothing is known.
@@ -255,12 +267,12 @@ impl State {
         user: u64,
         with: impl FnOnce(&UserState, &Dimensions) -> T,
     ) -> Option<T> {
-        self.shared.store.read_user(user, with)
+        self.shared.contended.store.read_user(user, with)
     }
 
     /// When the newest event that was applied happened, milliseconds since 1970 UTC; `None` before the first.
     pub fn newest_event_ms(&self) -> Option<i64> {
-        self.shared.store.newest_event_ms()
+        self.shared.contended.store.newest_event_ms()
     }
 
     /// Its settings.
@@ -275,18 +287,18 @@ impl State {
 
     /// The number of the last record that is applied, 0 if there is none.
     pub fn position(&self) -> u64 {
-        self.shared.store.with_clock(|clock| clock.position())
+        self.shared.contended.store.with_clock(|clock| clock.position())
     }
 
     /// Why nothing is taken in any more; `None` while all is well.
     pub fn stopped(&self) -> Option<Error> {
-        self.shared.queue.stopped()
+        self.shared.contended.queue.stopped()
     }
 
     /// What it holds.
     pub fn sizes(&self) -> Sizes {
-        let [users, channels, products] = self.shared.store.sizes();
-        let known_ids = self.shared.known().len();
+        let [users, channels, products] = self.shared.contended.store.sizes();
+        let known_ids = self.shared.contended.known().len();
         Sizes { users, channels, products, known_ids }
     }
 
@@ -296,7 +308,7 @@ impl State {
     /// # Errors
     /// A log that failed, and what the file system refuses; the snapshots before stay.
     pub fn snapshot(&self) -> Result<u64, Error> {
-        self.shared.snapshot()
+        self.shared.snapshot(&self.pieces)
     }
 
     /// The days that are over when it is `now_ms`, in order: no record of theirs can come any more. Those of which [`State::leave`] was
@@ -305,18 +317,20 @@ impl State {
     /// # Errors
     /// A moment outside the years 0000 to 9999.
     pub fn days_over(&self, now_ms: i64) -> Result<Vec<LoggedDay>, Error> {
-        let mut log = self.shared.log();
-        // Whatever comes next gets a stamp from here on.
-        let earliest_ms = self.shared.store.with_clock(|clock| {
-            clock.read(now_ms);
-            clock.earliest_stamp_ms()
-        });
-        let today = Day::of(earliest_ms).ok_or(Error::Clock { now_ms: earliest_ms })?;
-        log.end_days_before(today);
         let left = self.shared.left().confirmed();
-        let days = log.days().into_iter();
-        let over = days.filter(|(day, ..)| *day < today && left.is_none_or(|left| *day > left));
-        Ok(over.map(|(day, first, end)| LoggedDay { day, first, end }).collect())
+        self.pieces.piece(move |contended| {
+            let mut log = contended.log();
+            // Whatever comes next gets a stamp from here on.
+            let earliest_ms = contended.store.with_clock(|clock| {
+                clock.read(now_ms);
+                clock.earliest_stamp_ms()
+            });
+            let today = Day::of(earliest_ms).ok_or(Error::Clock { now_ms: earliest_ms })?;
+            log.end_days_before(today);
+            let days = log.days().into_iter();
+            let over = days.filter(|(day, ..)| *day < today && left.is_none_or(|left| *day > left));
+            Ok(over.map(|(day, first, end)| LoggedDay { day, first, end }).collect())
+        })
     }
 
     /// Hands on the records of a day that is over, in order.
@@ -328,7 +342,7 @@ impl State {
         day: LoggedDay,
         mut each: impl FnMut(u64, Record) -> Result<(), E>,
     ) -> Result<(), E> {
-        let files = self.shared.log().files_of(day.day);
+        let files = self.pieces.piece(move |contended| contended.log().files_of(day.day));
         let mut failed = None;
         for file in files {
             let read = file.read(0, &mut |sequence, record| {
@@ -352,7 +366,7 @@ impl State {
     /// What the file system refuses.
     pub fn leave(&self, day: Day, events: u64) -> Result<usize, Error> {
         self.shared.left().leave(day, events)?;
-        self.shared.remove_left()
+        self.shared.remove_left(&self.pieces)
     }
 
     /// The days that stand elsewhere, with their events, as it was told in this life of the state or an earlier one.
@@ -371,7 +385,7 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        self.shared.queue.close();
+        self.shared.contended.queue.close();
         if let Some(writer) = self.writer.take() {
             // A panic there was told when it happened.
             let _ = writer.join();

@@ -25,8 +25,10 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::record::{Record, Upsert};
 use crate::shards::{Shard, Shards};
+use crate::tables::Tables;
 
-/// Shards of users, channels and products. A snapshot copies a shard while nothing of it changes, so shards of many users are small.
+/// Shards of users, channels and products. A snapshot copies a shard while nothing of it changes, so shards of many users are small: of
+/// a million users each has a thousand.
 pub(crate) const USER_SHARDS: usize = 1024;
 pub(crate) const CHANNEL_SHARDS: usize = 256;
 pub(crate) const PRODUCT_SHARDS: usize = 256;
@@ -41,16 +43,6 @@ pub(crate) struct User {
 
 /// A shard of a store without folds of users knows of at most so many users when they last changed.
 const TOUCHED: usize = 256;
-
-/// The tables, and when they last changed.
-#[derive(Clone, Debug)]
-pub(crate) struct Tables {
-    /// Every upsert up to here is in them.
-    pub(crate) position: u64,
-    /// The number of the last upsert, 0 if there was none.
-    pub(crate) changed: u64,
-    pub(crate) dimensions: Dimensions,
-}
 
 /// Where in the one order a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +120,7 @@ impl FeatureStore {
 
     /// Nothing has happened.
     pub(crate) fn empty(config: FeatureConfig, dimensions: Dimensions) -> Self {
-        let tables = Tables { position: 0, changed: 0, dimensions };
+        let tables = Tables::new(0, 0, dimensions);
         Self::new(
             config,
             Shards::new((0..USER_SHARDS).map(|_| Shard::default())),
@@ -228,16 +220,7 @@ impl FeatureStore {
         upserts: &[(u64, &Upsert)],
     ) -> Result<std::sync::RwLockWriteGuard<'_, Tables>, Error> {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        for (index, (sequence, upsert)) in upserts.iter().enumerate() {
-            if *sequence <= tables.position {
-                continue;
-            }
-            let Some(table) = tables.dimensions.table_mut(upsert.table.group()) else { continue };
-            let wrong = |source| Error::Row { index, id: upsert.id, source };
-            table.upsert(upsert.id, upsert.available_at_ms, &upsert.values).map_err(wrong)?;
-            table.forget_older();
-            tables.changed = *sequence;
-        }
+        tables.upsert(upserts)?;
         Ok(tables)
     }
 

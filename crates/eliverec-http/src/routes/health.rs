@@ -34,6 +34,7 @@ pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoRes
     let positions = service.engine.positions();
     let queues = [("ranking", &service.ranking), ("ingesting", &service.ingesting)];
     service.telemetry.cache(service.engine.cache_counts());
+    service.telemetry.upkeep.read(&service.clock);
     let text = service.telemetry.text(&queues, age_s, &positions);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text)

@@ -75,7 +75,10 @@ fn what_may_be_known_and_wait_is_bounded() {
     assert!(matches!(state.ingest(many, moment(0)), Err(Error::Batch { given: 26, most: 25 })));
     state.ingest((0..20).map(event).collect(), moment(0)).unwrap();
     let more = || (20..40).map(event).collect();
-    assert!(matches!(state.ingest(more(), moment(1)), Err(Error::KnownFull { known: 20 })));
+    assert!(matches!(
+        state.ingest(more(), moment(1)),
+        Err(Error::KnownFull { known: 20, room_in_s: 900 })
+    ));
     // When the first are too old to come twice, there is room again.
     let later_ms = moment(0) + 1_800_000;
     let later = (20..40).map(|number| Event { ts_ms: later_ms, ..event(number) }).collect();
@@ -184,6 +187,9 @@ fn an_answer_is_logged_once_under_ids_of_the_log() {
     assert_eq!(ids, [1, OWN_EVENT_IDS.start + 2, OWN_EVENT_IDS.start + 3]);
     let Some((4, Record::Answered(logged))) = records.last() else { panic!("{records:?}") };
     assert_eq!(*logged, Answered { available_at_ms: logged.available_at_ms, ..answered.clone() });
+    // The look at the log was days later, and only a start begins where the log ends.
+    drop(state);
+    let state = open(folder.path(), config()).unwrap();
     // One that nobody waits for stands before what comes later.
     state.note_answer(answered, BEGIN_MS + 61_000).unwrap();
     let later = state.ingest(vec![event(1)], BEGIN_MS + 61_000).unwrap();

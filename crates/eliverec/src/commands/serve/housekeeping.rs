@@ -1,16 +1,23 @@
 //! What a service does beside requests, on a thread that stands back: snapshots, days that are over, another bundle.
+//!
+//! What fails is told, counted for Prometheus ([`eliverec_http::upkeep`]) and tried again later and later; so is what panics. The
+//! service stays ready meanwhile: requests are answered and events are on disk, and to send its users away would help neither.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use eliverec_archive::Logs;
-use eliverec_core::IdKinds;
+use eliverec_core::{Day, IdKinds};
 use eliverec_http::background::stand_back;
+use eliverec_http::upkeep::Duty;
 use eliverec_http::{Code, Service};
 use eliverec_serve::bundle::manifest::MANIFEST_FILE;
-use eliverec_state::State;
+use eliverec_state::{LoggedDay, State};
+
+use super::attempts::{Attempted, Attempts};
 
 /// How often there is a look at whether something is to be done.
 const EVERY: Duration = Duration::from_secs(1);
@@ -42,8 +49,7 @@ struct Keeper {
     snapshot_every: Duration,
     snapshot_at: Instant,
     snapshot: u64,
-    /// What failed last, so that it is told once and not every second.
-    failed: String,
+    attempts: BTreeMap<Duty, Attempts>,
 }
 
 impl Housekeeping {
@@ -63,7 +69,7 @@ impl Housekeeping {
             snapshot_every: Duration::from_secs(snapshot_s),
             snapshot_at: Instant::now(),
             snapshot,
-            failed: String::new(),
+            attempts: BTreeMap::new(),
         };
         let (stop, stopped) = channel();
         let (ends, ended) = channel();
@@ -88,14 +94,37 @@ impl Housekeeping {
 
 impl Keeper {
     fn look(&mut self) {
-        self.watch();
-        let results = [self.archive(), self.take_snapshot()];
-        let failed: Vec<String> = results.into_iter().filter_map(Result::err).collect();
-        let failed = failed.join("; ");
-        if failed != self.failed && !failed.is_empty() {
-            tracing::error!(failed, "housekeeping failed, and is tried again");
-        }
-        self.failed = failed;
+        self.attempt(Duty::Bundles, |keeper| {
+            keeper.watch();
+            Ok(())
+        });
+        self.attempt(Duty::Days, Self::archive);
+        self.attempt(Duty::Snapshots, Self::take_snapshot);
+    }
+
+    fn attempt(&mut self, duty: Duty, work: impl FnOnce(&mut Self) -> Result<(), String>) {
+        let mut attempts = self.attempts.remove(&duty).unwrap_or_default();
+        let attempted = attempts.attempt(Instant::now(), || work(self));
+        self.attempts.insert(duty, attempts);
+        let failures = match attempted {
+            None | Some(Attempted::Well(0)) => return,
+            Some(Attempted::Well(before)) => {
+                tracing::info!(work = duty.name(), before, "what failed before goes well again");
+                0
+            }
+            Some(Attempted::Failed { reason, failures, again }) => {
+                let again_s = again.as_secs();
+                tracing::error!(
+                    work = duty.name(),
+                    reason,
+                    failures,
+                    again_s,
+                    "work beside requests failed, and is tried again"
+                );
+                failures
+            }
+        };
+        self.service.telemetry.upkeep.failures(duty, failures);
     }
 
     fn archive(&mut self) -> Result<(), String> {
@@ -115,8 +144,12 @@ impl Keeper {
             eliverec_archive::keep_ids(logs, &ids).map_err(|e| e.to_string())?;
             held.ids = IdKinds::clone(&ids);
         }
+        let waiting = state.days_over(now_ms).map_err(|e| e.to_string())?;
+        let end_of = |of: &LoggedDay| of.day.plus(1).map(Day::start_ms);
+        self.service.telemetry.upkeep.waiting_day(waiting.first().and_then(end_of));
         let archived = eliverec_archive::archive(state, logs, now_ms, *keep);
         let archived = archived.map_err(|e| e.to_string())?;
+        self.service.telemetry.upkeep.waiting_day(None);
         for day in archived.again {
             tracing::warn!(%day, "the folder of a day was gone, and is written again from the log");
         }
@@ -137,13 +170,16 @@ impl Keeper {
 
     fn take_snapshot(&mut self) -> Result<(), String> {
         let Some(state) = self.service.engine.state() else { return Ok(()) };
-        let due = self.snapshot_at.elapsed() >= self.snapshot_every;
-        if !due || state.position() == self.snapshot {
+        if self.snapshot_at.elapsed() < self.snapshot_every {
             return Ok(());
         }
-        self.snapshot_at = Instant::now();
-        self.snapshot = state.snapshot().map_err(|e| e.to_string())?;
-        tracing::info!(position = self.snapshot, took = ?self.snapshot_at.elapsed(), "snapshot");
+        let begun = Instant::now();
+        if state.position() != self.snapshot {
+            self.snapshot = state.snapshot().map_err(|e| e.to_string())?;
+            tracing::info!(position = self.snapshot, took = ?begun.elapsed(), "snapshot");
+        }
+        self.snapshot_at = begun;
+        self.service.telemetry.upkeep.saved(begun);
         Ok(())
     }
 

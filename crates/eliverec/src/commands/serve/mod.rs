@@ -1,6 +1,7 @@
 //! `eliverec serve`: a bundle in service over HTTP, with the state of all users and channels and its durable log, or that of another
 //! process.
 
+mod attempts;
 mod config;
 mod housekeeping;
 #[cfg_attr(not(feature = "redis"), path = "unshared.rs")]
@@ -136,6 +137,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         // Before anything is made anywhere.
         eliverec_archive::check(logs)?;
     }
+    let clock = match arguments.clock {
+        WhoseClock::Machine => Clock::machine(now_ms),
+        WhoseClock::Callers => Clock::callers(),
+    };
     let (engine, following) = match (&arguments.follow, &arguments.state) {
         (Some(url), _) => {
             let deadline = config.limits.deadline();
@@ -145,6 +150,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         (None, Some(state)) => {
             let engine = Engine::open(engine_config, state, config.state.into())?;
             tell_opened(&engine);
+            tell_ahead(&engine, &clock)?;
             (engine, None)
         }
         (None, None) => anyhow::bail!("neither --state nor --follow is given"),
@@ -152,10 +158,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let days = match logs {
         Some(logs) => Some(begin_days(&engine, logs, config.state.keep_days)?),
         None => None,
-    };
-    let clock = match arguments.clock {
-        WhoseClock::Machine => Clock::machine(now_ms),
-        WhoseClock::Callers => Clock::callers(),
     };
     let service = Arc::new(Service::new(config.limits, tokens, clock, engine));
     if service.engine.state().is_some() {
@@ -232,6 +234,18 @@ fn begin_experiments(service: &Service, file: Option<&Path>) -> anyhow::Result<(
         _ => anyhow::anyhow!(problem.detail),
     };
     service.experiment(file).map(drop).map_err(refused)
+}
+
+/// Tells if records are of the future by the machine's clock; far ahead they are refused. Callers' clocks are the truth.
+fn tell_ahead(engine: &Engine, clock: &Clock) -> Result<(), eliverec_http::Error> {
+    let (Some(state), Clock::Machine { .. }) = (engine.state(), clock) else { return Ok(()) };
+    let ahead_ms = state.ahead_ms(clock.now_ms())?;
+    if ahead_ms > 0 {
+        tell(&format!(
+            "warning: the newest record is of {ahead_ms} ms after now by the machine's clock, which is behind, or was ahead; until then stamps grow by a millisecond a group"
+        ));
+    }
+    Ok(())
 }
 
 /// Tells how the state was opened.
