@@ -6,8 +6,14 @@ use eliverec_core::event::EventKind;
 use eliverec_features::{Admission, Freshness};
 use proptest::prelude::*;
 
-use crate::logs::{Shape, Site, config, events, read};
+use crate::logs::{self, Shape, Site, events, read};
 use eliverec_core::Feed;
+use eliverec_samples::{BelowThreshold, SampleConfig};
+
+/// With all channels shown: that a stay is below the threshold comes to be known later, and would drop one.
+fn config() -> SampleConfig {
+    SampleConfig { below_threshold: BelowThreshold::Negative, ..logs::config() }
+}
 
 /// A feed without its labels and without the channels shown: what was known before the request.
 fn known(mut feed: Feed) -> Feed {
