@@ -15,6 +15,7 @@ const TOLD_EVERY_MS: i64 = 60_000;
 
 /// What was believed so far.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "the unit is part of each name")]
 pub struct Steady {
     /// Machine's clock less the other one, of the newest reading that was believed; `i64::MIN` before the first.
     offset_ms: AtomicI64,
