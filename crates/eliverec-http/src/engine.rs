@@ -10,7 +10,7 @@ use eliverec_experiments::{Experiments, journal};
 use eliverec_features::FeatureConfig;
 use eliverec_retrieval::RetrievalConfig;
 use eliverec_retrieval::merge::Given;
-use eliverec_state::{Replica, Row, State, StateConfig, Table};
+use eliverec_state::{Answered, Replica, Row, State, StateConfig, Table};
 
 use crate::acknowledgement::Acknowledgement;
 use crate::answer::{Answer, Bundles};
@@ -262,22 +262,25 @@ impl Engine {
         now_ms: i64,
     ) -> Result<Acknowledgement, Problem> {
         let (state, _) = self.held.own()?;
-        let answered = answered(asked, answer);
-        let is_kept = self.in_service.has_experiments() || !answered.drawn.is_empty();
-        let answered = Some(answered).filter(|_| is_kept);
+        let answered = self.to_keep(asked, answer);
         state.log_answer(shown(asked, answer), answered, now_ms).map(Into::into).map_err(of_state)
     }
 
-    /// Puts how an answer came to be on its way into the log, if there are experiments, and does not wait for the disk.
+    /// Puts how an answer came to be on its way into the log, if there are experiments or some of its channels were drawn, and does not
+    /// wait for the disk. A process that follows another one logs nothing.
     ///
     /// # Errors
-    /// A log that takes nothing in now, and a process that takes nothing in.
+    /// A log that takes nothing in now.
     pub fn note_answer(&self, asked: &Asked, answer: &Answer, now_ms: i64) -> Result<(), Problem> {
-        if !self.in_service.has_experiments() {
-            return Ok(());
-        }
-        let (state, _) = self.held.own()?;
-        state.note_answer(answered(asked, answer), now_ms).map_err(of_state)
+        let Ok((state, _)) = self.held.own() else { return Ok(()) };
+        let Some(answered) = self.to_keep(asked, answer) else { return Ok(()) };
+        state.note_answer(answered, now_ms).map_err(of_state)
+    }
+
+    /// How an answer came to be, where a report or an estimate will ask for it.
+    fn to_keep(&self, asked: &Asked, answer: &Answer) -> Option<Answered> {
+        let answered = answered(asked, answer);
+        (self.in_service.has_experiments() || !answered.drawn.is_empty()).then_some(answered)
     }
 
     /// Takes events in: they are on disk and in the features when it returns.

@@ -110,7 +110,10 @@ impl Service {
     pub(crate) fn note(&self, asked: &Asked, answer: &Answer) {
         if let Err(problem) = self.engine.note_answer(asked, answer, self.clock.now_ms()) {
             self.telemetry.not_logged();
-            tracing::warn!(reason = problem.detail, "an answer of an experiment is not in the log");
+            tracing::warn!(
+                reason = problem.detail,
+                "an answer that a report or an estimate will ask for is not in the log"
+            );
         }
     }
 

@@ -145,8 +145,8 @@ impl Default for Telemetry {
             "Channels whose utility was no finite number, by layer and bucket of the request";
         registry.register("experiment_not_finite", help, not_finite.clone());
         let not_logged = Counter::default();
-        let help = "Answers of experiments that the log did not take";
-        registry.register("experiment_answers_not_logged", help, not_logged.clone());
+        let help = "Answers that a report or an estimate will ask for and the log did not take";
+        registry.register("answers_not_logged", help, not_logged.clone());
         let waiting = Family::default();
         let help = "Requests that wait for a worker, batches that wait for the log";
         registry.register("waiting", help, waiting.clone());
@@ -338,7 +338,7 @@ mod tests {
             "eliverec_bundle{version=\"c\"} 1",
             "eliverec_experiment_answers_total{layer=\"ranker\",bucket=\"eta\"} 2",
             "eliverec_experiment_not_finite_total{layer=\"ranker\",bucket=\"eta\"} 2",
-            "eliverec_experiment_answers_not_logged_total 1",
+            "eliverec_answers_not_logged_total 1",
             "eliverec_waiting{queue=\"ranking\"} 0",
             "eliverec_queue_age_seconds{queue=\"ranking\"} 0.0",
             "eliverec_newest_event_age_seconds 1.5",

@@ -25,8 +25,8 @@ impl State {
         self.take(Batch::Answer { shown, answered }, now_ms)
     }
 
-    /// Puts how an answer came to be behind what waits for the log, and does not wait for it: a kill within the next group, some
-    /// milliseconds, loses it.
+    /// Puts how an answer came to be behind what waits for the log, and does not wait for it: a kill within the next tenth of a
+    /// second loses it.
     ///
     /// # Errors
     /// A moment outside the years 0000 to 9999, more than may wait, and a log that failed.
@@ -34,6 +34,6 @@ impl State {
         check_moment(now_ms)?;
         let most = self.shared.config.waiting_records;
         let batch = Batch::Answer { shown: Vec::new(), answered: Some(answered) };
-        self.shared.contended.queue.push(now_ms, batch, most).map(|_| ())
+        self.shared.contended.queue.note(now_ms, batch, most)
     }
 }

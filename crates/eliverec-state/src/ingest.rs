@@ -60,7 +60,8 @@ impl Batch {
 struct Waiting {
     now_ms: i64,
     batch: Batch,
-    reply: Sender<Result<Acknowledged, Error>>,
+    /// Whoever hears what became of it; nobody of a note.
+    reply: Option<Sender<Result<Acknowledged, Error>>>,
 }
 
 impl std::fmt::Debug for Waiting {
@@ -80,6 +81,8 @@ pub(crate) struct Queue {
 struct Inside {
     waiting: VecDeque<Waiting>,
     records: usize,
+    /// Batches among them that somebody waits for.
+    awaited: usize,
     is_closed: bool,
     /// Why nothing is taken in any more, and whether the disk is full.
     stopped: Option<(String, bool)>,
@@ -87,6 +90,9 @@ struct Inside {
 
 /// A group ends at this many records: requests of its shards wait while it is applied, some milliseconds at most.
 const GROUP_RECORDS: usize = 4096;
+
+/// Notes are gathered for so long unless a batch comes that somebody waits for: a group takes an fsync, however small it is.
+const NOTES: Duration = Duration::from_millis(100);
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -100,23 +106,34 @@ impl Queue {
         batch: Batch,
         most: usize,
     ) -> Result<Receiver<Result<Acknowledged, Error>>, Error> {
+        let (reply, receiver) = channel();
+        self.put(Waiting { now_ms, batch, reply: Some(reply) }, most)?;
+        Ok(receiver)
+    }
+
+    /// The same of a batch that nobody waits for.
+    pub(crate) fn note(&self, now_ms: i64, batch: Batch, most: usize) -> Result<(), Error> {
+        self.put(Waiting { now_ms, batch, reply: None }, most)
+    }
+
+    fn put(&self, waiting: Waiting, most: usize) -> Result<(), Error> {
         let mut inside = self.lock();
         if let Some((reason, is_disk_full)) = inside.stopped.clone() {
             return Err(Error::Stopped { reason, is_disk_full });
         }
-        let given = batch.len();
+        let given = waiting.batch.len();
         if given > most {
             return Err(Error::Batch { given, most });
         }
         if inside.records + given > most {
             return Err(Error::Busy { waiting: inside.records });
         }
-        let (reply, receiver) = channel();
         inside.records += given;
-        inside.waiting.push_back(Waiting { now_ms, batch, reply });
+        inside.awaited += usize::from(waiting.reply.is_some());
+        inside.waiting.push_back(waiting);
         drop(inside);
         self.came.notify_one();
-        Ok(receiver)
+        Ok(())
     }
 
     /// Nothing more comes.
@@ -136,14 +153,18 @@ impl Queue {
         let inside = self.lock();
         let nothing = |inside: &mut Inside| inside.waiting.is_empty() && !inside.is_closed;
         let inside = self.came.wait_while(inside, nothing).unwrap_or_else(PoisonError::into_inner);
-        let few = |inside: &mut Inside| inside.records < GROUP_RECORDS && !inside.is_closed;
-        let waited = self.came.wait_timeout_while(inside, gather, few);
+        let few = |inside: &Inside| inside.records < GROUP_RECORDS && !inside.is_closed;
+        let notes = |inside: &mut Inside| inside.awaited == 0 && few(inside);
+        let waited = self.came.wait_timeout_while(inside, NOTES, notes);
+        let (inside, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let waited = self.came.wait_timeout_while(inside, gather, |inside| few(inside));
         let (mut inside, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let (mut group, mut records) = (Vec::new(), 0);
         while records < GROUP_RECORDS
             && let Some(waiting) = inside.waiting.pop_front()
         {
             records += waiting.batch.len();
+            inside.awaited -= usize::from(waiting.reply.is_some());
             group.push(waiting);
         }
         inside.records -= records;
@@ -154,9 +175,9 @@ impl Queue {
     fn stop(&self, reason: &str, is_disk_full: bool) {
         let mut inside = self.lock();
         inside.stopped = Some((reason.into(), is_disk_full));
-        inside.records = 0;
-        for waiting in inside.waiting.drain(..) {
-            let _ = waiting.reply.send(Err(Error::Stopped { reason: reason.into(), is_disk_full }));
+        (inside.records, inside.awaited) = (0, 0);
+        for reply in inside.waiting.drain(..).filter_map(|waiting| waiting.reply) {
+            let _ = reply.send(Err(Error::Stopped { reason: reason.into(), is_disk_full }));
         }
     }
 }
@@ -228,7 +249,7 @@ impl Writer<'_> {
         let mut replies = Vec::new();
         for Waiting { batch, reply, .. } in group {
             let taken = taking.take(batch, self.known_ids);
-            replies.push((reply, taken));
+            replies.extend(reply.map(|reply| (reply, taken)));
         }
         let records = taking.records;
         let written =

@@ -2,11 +2,13 @@
 
 #![cfg(unix)]
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use super::server::{Server, context, serve, world};
+use crate::sandbox::{Sandbox, tell};
 
 const BEGIN_MS: i64 = 20_000 * 86_400_000;
 const BATCH: u64 = 100;
@@ -17,14 +19,50 @@ fn batch(number: u64) -> Value {
     (0..BATCH).map(click).collect()
 }
 
+/// Where no file may grow beyond some megabytes, wherever the tests run.
+#[test]
+fn a_file_that_cannot_grow_refuses_events_and_answers_requests() {
+    // The signal that comes with the limit would end the process before it sees the error.
+    let limit = "trap '' XFSZ; ulimit -f 6000; exec \"$0\" \"$@\"";
+    fills_up(limit, |_| ());
+}
+
+/// On a file system of its own that is really full, where the tests may mount one.
 #[test]
 fn a_full_disk_refuses_events_and_answers_requests() {
+    let mount = "mkdir -p state && mount -t tmpfs -o size=12m tmpfs state && exec \"$0\" \"$@\"";
+    let probe = Sandbox::new();
+    let _mounted = Mounted(probe.path("state"));
+    let mut may_mount = Command::new("sh");
+    let tried = may_mount.args(["-c", mount, "true"]).current_dir(probe.path(".")).output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        tell("full_disk: skipped, no file system may be mounted here");
+        return;
+    }
+    fills_up(mount, |state| {
+        let grown = Command::new("mount").args(["-o", "remount,size=1g"]).arg(state).status();
+        assert!(grown.unwrap().success());
+    });
+}
+
+/// A file system that is taken away again.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // There may be none.
+        let _ = Command::new("umount").args(["--quiet", "--lazy"]).arg(&self.0).output();
+    }
+}
+
+/// Fills the disk of a service that a shell starts by `limit`, and looks what is left when `make_room` has made some.
+fn fills_up(limit: &str, make_room: impl FnOnce(&Path)) {
     let sandbox = world(60);
+    let _mounted = Mounted(sandbox.path("state"));
     fs_err::write(sandbox.path("serve.toml"), "[state]\ngather_ms = 0\n").unwrap();
     let serving = serve(&sandbox, WORDS);
-    // No file may grow beyond some megabytes; the signal that comes with the limit would end the process before it sees the error.
     let mut limited = Command::new("sh");
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 6000; exec \"$0\" \"$@\""]);
+    limited.args(["-c", limit]);
     limited.arg(serving.get_program()).args(serving.get_args());
     limited.current_dir(serving.get_current_dir().unwrap()).stdout(Stdio::piped());
     let server = Server::of(&mut limited).unwrap();
@@ -57,7 +95,7 @@ fn a_full_disk_refuses_events_and_answers_requests() {
     let known = why(&server, BEGIN_MS + 2_000);
     server.end();
 
-    // Room again.
+    make_room(&sandbox.path("state"));
     let server = Server::of(&mut serve(&sandbox, WORDS)).unwrap();
     let after = why(&server, BEGIN_MS + 2_000);
     // What was refused may be there or not, as after any answer that says so; it is of users whose histories are full.

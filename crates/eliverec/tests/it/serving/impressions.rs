@@ -1,7 +1,7 @@
 //! Answers that count as shown: they are in the log before they are given, and feeds are made of them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float64Type, UInt64Type};
@@ -56,6 +56,37 @@ fn logged_drawn(folder: &Path) -> BTreeMap<u64, Value> {
     found
 }
 
+fn ask(user: u64, request: u64, at: i64) -> Value {
+    json!({"user_id": user, "request_id": request, "at": at, "k": 4, "context": context()})
+}
+
+/// The folder of the first day, when it is over.
+fn first_day(server: &Server, days: &Path) -> PathBuf {
+    let end = BEGIN_MS + 3 * 86_400_000;
+    server.posted("/v1/events", &event(4_000, end, "stream_end", json!({"channel_id": 1})));
+    let folder = days.join(format!("events/date={}", eliverec_core::Day::of(BEGIN_MS).unwrap()));
+    until_while("the day's folder", || written(days), || folder.is_dir());
+    folder
+}
+
+#[test]
+fn with_what_probability_channels_were_drawn_is_logged_where_callers_say_what_was_seen() {
+    let sandbox = world(60);
+    let server = Server::begin(&sandbox, "--clock callers");
+    let start = |channel| event(channel, BEGIN_MS, "stream_start", json!({"channel_id": channel}));
+    server.posted("/v1/events", &(1..=20).map(start).collect());
+    let mut drawn = BTreeMap::new();
+    for request in 1..=30 {
+        let at = BEGIN_MS + request as i64 * 1_000;
+        let answer = server.posted("/v1/recommend", &ask(1 + request % 3, request, at));
+        drawn.extend(drawn_of(&answer).map(|of| (request, of)));
+    }
+    let folder = first_day(&server, &sandbox.path("state/days"));
+    server.end();
+    assert_eq!(logged_drawn(&folder), drawn);
+    assert!(!drawn.is_empty());
+}
+
 #[test]
 fn feeds_are_made_of_what_was_answered() {
     let sandbox = world(60);
@@ -64,7 +95,6 @@ fn feeds_are_made_of_what_was_answered() {
     let mut server = begin();
     let start = |channel| event(channel, BEGIN_MS, "stream_start", json!({"channel_id": channel}));
     server.posted("/v1/events", &(1..=20).map(start).collect());
-    let ask = |user: u64, request: u64, at: i64| json!({"user_id": user, "request_id": request, "at": at, "k": 4, "context": context()});
 
     let (mut answered, mut drawn) = (BTreeMap::new(), BTreeMap::new());
     for request in 1..=30 {
@@ -105,11 +135,7 @@ fn feeds_are_made_of_what_was_answered() {
         let like = json!({"user_id": 1, "channel_id": 1});
         assert_eq!(server.post("/v1/events", &event(id, at, "like", like)).0, status, "{id}");
     }
-    let end = BEGIN_MS + 3 * 86_400_000;
-    server.posted("/v1/events", &event(4_000, end, "stream_end", json!({"channel_id": 1})));
-    let days = sandbox.path("state/days");
-    let folder = days.join(format!("events/date={}", eliverec_core::Day::of(BEGIN_MS).unwrap()));
-    until_while("the day's folder", || written(&days), || folder.is_dir());
+    let folder = first_day(&server, &sandbox.path("state/days"));
     server.end();
 
     // With what probability some were drawn is in the folder; it makes no feed.

@@ -1,9 +1,12 @@
 //! What the server used for a request is what `samples` computes from the log that the server wrote.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::SeqCst};
 
+use eliverec_core::feed::Column;
 use eliverec_core::schema::Group;
-use eliverec_core::{Event, EventKind, Feed, Schema};
+use eliverec_core::{Dimension, Event, EventKind, Feed, Schema};
 use eliverec_run::explained::{fields, plain_ids};
 use eliverec_tables::events::{EventLog, Row, Store};
 use eliverec_tables::{FeedDirectory, Split};
@@ -64,15 +67,6 @@ pub(super) fn context(schema: &Schema, event: &Event) -> Value {
     Value::Object(names.zip(values).collect::<Map<_, _>>())
 }
 
-/// Sends what waits, in batches; how much that was.
-pub(super) fn send(server: &Server, waiting: &mut Vec<Value>) -> usize {
-    let events = std::mem::take(waiting);
-    events.chunks(500).for_each(|batch| {
-        server.posted("/v1/events", &batch.into());
-    });
-    events.len()
-}
-
 /// What an explanation tells of a request, of a feed of it instead; histories of at most so many events.
 pub(super) fn of_feed(schema: &Schema, feed: &Feed, kept: [usize; 2]) -> [Value; 3] {
     let ids = plain_ids(schema, feed);
@@ -123,58 +117,139 @@ pub(super) fn of_explanation(explanation: &Value) -> [Value; 3] {
     [explanation["user"].clone(), histories, candidates]
 }
 
-/// `ELIVEREC_PARITY_USERS` makes it a larger world than CI has time for.
+/// What the callers have in common: the newest moment that any of them knows, and what the server explained, by request, as text,
+/// which takes a tenth of the memory of values.
+struct Callers<'a> {
+    server: &'a Server,
+    schema: &'a Schema,
+    now_ms: &'a AtomicI64,
+    used: &'a Mutex<BTreeMap<u64, String>>,
+}
+
+impl Callers<'_> {
+    /// Sends what `body` makes of the newest moment, again where another caller told a later one meanwhile.
+    fn sent(&self, path: &str, body: impl Fn(i64) -> Value) -> Value {
+        loop {
+            let (status, answer) = self.server.post(path, &body(self.now_ms.load(SeqCst)));
+            let field = answer["field"].as_str().unwrap_or_default();
+            let is_before = ["at", "available_at"].contains(&field);
+            if status == 200 {
+                return answer;
+            }
+            assert!(status == 422 && is_before, "{path}: {answer}");
+        }
+    }
+
+    /// Sends what waits, in batches; how much that was.
+    fn send(&self, waiting: &mut Vec<Event>) -> usize {
+        let events = std::mem::take(waiting);
+        for batch in events.chunks(500) {
+            self.sent("/v1/events", |at| {
+                batch.iter().map(|event| wire(self.schema, event, at)).collect()
+            });
+        }
+        events.len()
+    }
+
+    /// Takes calls by turns with the other callers; how many events were sent, and how many rows.
+    fn play(&self, calls: &[(i64, Call)], next: &AtomicUsize) -> (usize, usize) {
+        let mut waiting: Vec<Event> = Vec::new();
+        let (mut sent, mut rows) = (0, 0);
+        loop {
+            let place = next.fetch_add(1, SeqCst);
+            let Some((at_ms, call)) = calls.get(place) else { break };
+            self.now_ms.fetch_max(*at_ms, SeqCst);
+            if place.is_multiple_of(29) {
+                self.put(place as u64);
+                rows += 1;
+            }
+            match call {
+                Call::Event(event) => waiting.push(event.clone()),
+                Call::Request(shown) => {
+                    sent += self.send(&mut waiting);
+                    waiting = self.ask(shown);
+                }
+            }
+        }
+        (sent + self.send(&mut waiting), rows)
+    }
+
+    /// Asks for scores of what was shown, and keeps why; the impressions of the answer.
+    fn ask(&self, shown: &[Event]) -> Vec<Event> {
+        let channels: Vec<_> = shown.iter().map(|event| event.channel_id).collect();
+        let answer = self.sent("/v1/rank", |at| {
+            json!({
+                "user_id": shown[0].user_id, "request_id": shown[0].request_id, "at": at,
+                "context": context(self.schema, &shown[0]), "channels": channels,
+            })
+        });
+        let request = answer["request_id"].as_u64().unwrap();
+        let why = self.server.get(&format!("/v1/explain?request_id={request}")).1;
+        assert!(why["largest_difference"].as_f64().unwrap() < 1e-5, "{why}");
+        self.used.lock().unwrap().insert(request, why.to_string());
+        let ts_ms = answer["at"].as_i64().unwrap();
+        self.now_ms.fetch_max(ts_ms, SeqCst);
+        shown.iter().map(|event| Event { ts_ms, ..event.clone() }).collect()
+    }
+
+    /// Gives a user, a product or a channel of the world other values.
+    fn put(&self, number: u64) {
+        let (name, group) =
+            [("users", Group::User), ("products", Group::Product), ("channels", Group::Channel)]
+                [(number % 3) as usize];
+        let row: Map<String, Value> = Dimension::fields_of(self.schema, group)
+            .into_iter()
+            .map(|field| {
+                let value = match Column::empty(&field.kind) {
+                    Column::Ids(_) => json!(number % 7),
+                    Column::Numbers(_) => json!((number % 100) as f32 / 8.0),
+                    Column::Lists { .. } => json!([number % 7, number % 5 + 7]),
+                };
+                (field.name, value)
+            })
+            .collect();
+        let path = format!("/v1/{name}/{}", number % 50);
+        let (status, answer) = self.server.put(&path, &row.into());
+        assert_eq!(status, 200, "{path}: {answer}");
+    }
+}
+
+/// Four callers at once; rows of users, products and channels change meanwhile. `ELIVEREC_PARITY_USERS` makes it a larger world than
+/// CI has time for.
 #[test]
 fn what_the_server_used_is_what_samples_compute_from_its_log() {
+    const CALLERS: usize = 4;
     let users = std::env::var("ELIVEREC_PARITY_USERS").map_or(60, |users| users.parse().unwrap());
     let sandbox = world(users);
     fs_err::write(sandbox.path("serve.toml"), "[state]\ngather_ms = 0\n").unwrap();
-    let mut server = Server::begin(&sandbox, "--clock callers --config serve.toml");
+    let begin = || Server::begin(&sandbox, "--clock callers --config serve.toml");
     let calls = calls(&sandbox);
     let schema = FeedDirectory::open(sandbox.path("world")).unwrap().schema().clone();
-    // As text, which takes a tenth of the memory of values.
-    let mut used: BTreeMap<u64, String> = BTreeMap::new();
-    let mut waiting: Vec<Value> = Vec::new();
-    let (mut last_ms, mut sent) = (0, 0);
-    let half = calls.len() / 2;
-    for (place, (at_ms, call)) in calls.iter().enumerate() {
-        if place == half {
-            // In the middle of it all the process dies.
-            sent += send(&server, &mut waiting);
-            server.kill();
-            server = Server::begin(&sandbox, "--clock callers --config serve.toml");
+    let (now_ms, used) = (AtomicI64::new(calls[0].0), Mutex::default());
+    let (mut sent, mut rows) = (0, 0);
+    let mut server = begin();
+    // In the middle of it all the process dies.
+    for half in [&calls[..calls.len() / 2], &calls[calls.len() / 2..]] {
+        let callers = Callers { server: &server, schema: &schema, now_ms: &now_ms, used: &used };
+        let next = AtomicUsize::new(0);
+        let of_each = std::thread::scope(|scope| {
+            let play = || callers.play(half, &next);
+            let playing: Vec<_> = (0..CALLERS).map(|_| scope.spawn(play)).collect();
+            playing.into_iter().map(|of| of.join().unwrap()).collect::<Vec<_>>()
+        });
+        for (events, puts) in of_each {
+            sent += events;
+            rows += puts;
         }
-        last_ms = last_ms.max(*at_ms);
-        match call {
-            Call::Event(event) => waiting.push(wire(&schema, event, last_ms)),
-            Call::Request(shown) => {
-                sent += send(&server, &mut waiting);
-                let channels: Vec<_> = shown.iter().map(|event| event.channel_id).collect();
-                let answer = server.posted(
-                    "/v1/rank",
-                    &json!({
-                        "user_id": shown[0].user_id, "request_id": shown[0].request_id, "at": last_ms,
-                        "context": context(&schema, &shown[0]), "channels": channels,
-                    }),
-                );
-                let request = answer["request_id"].as_u64().unwrap();
-                let why = server.get(&format!("/v1/explain?request_id={request}")).1;
-                assert!(why["largest_difference"].as_f64().unwrap() < 1e-5, "{why}");
-                used.insert(request, why.to_string());
-                let moment = answer["at"].as_i64().unwrap();
-                last_ms = last_ms.max(moment);
-                let shown = shown
-                    .iter()
-                    .map(|event| wire(&schema, &Event { ts_ms: moment, ..event.clone() }, last_ms));
-                waiting.extend(shown);
-            }
-        }
+        server.kill();
+        server = begin();
     }
-    sent += send(&server, &mut waiting);
+    let (last_ms, used) = (now_ms.into_inner(), used.into_inner().unwrap());
     // The last day has an event of its own, whatever of the others came twice, and three days later all days are over.
     for (id, at_ms) in [(1_u64 << 40, last_ms), (1 << 41, last_ms + 3 * 86_400_000)] {
-        waiting.push(json!({"event_id": id, "ts": at_ms, "available_at": at_ms, "kind": "stream_end", "channel_id": 1}));
-        sent += send(&server, &mut waiting);
+        let end = json!({"event_id": id, "ts": at_ms, "available_at": at_ms, "kind": "stream_end", "channel_id": 1});
+        server.posted("/v1/events", &json!([end]));
+        sent += 1;
     }
     let day = eliverec_core::Day::of(last_ms).unwrap();
     let folder = sandbox.path(&format!("state/days/events/date={day}"));
@@ -206,5 +281,7 @@ fn what_the_server_used_is_what_samples_compute_from_its_log() {
     }
     assert_eq!(compared, used.len(), "every request is a feed");
     assert!(compared > 100 && events > compared && sent > 1_000, "{compared} {events} {sent}");
-    tell(&format!("parity: {compared} requests, {sent} events sent, 0 differing cells"));
+    tell(&format!(
+        "parity: {compared} requests of {CALLERS} callers at once, {sent} events and {rows} rows sent, 0 differing cells"
+    ));
 }

@@ -9,7 +9,7 @@ use eliverec_core::Event;
 use eliverec_tables::FeedDirectory;
 use serde_json::{Value, json};
 
-use super::parity::{Call, calls, context, send, wire};
+use super::parity::{Call, calls, context, wire};
 use super::retrieval::given_by;
 use super::server::{Server, UNKNOWN, serve, until, world, world_of};
 use crate::sandbox::Sandbox;
@@ -105,6 +105,14 @@ fn why(server: &Server, request: &Value) -> Value {
     assert_eq!(status, 200, "{why}");
     why.as_object_mut().unwrap().remove("largest_difference");
     why
+}
+
+/// Sends what waits, in batches.
+fn send(server: &Server, waiting: &mut Vec<Value>) {
+    let events = std::mem::take(waiting);
+    events.chunks(500).for_each(|batch| {
+        server.posted("/v1/events", &batch.into());
+    });
 }
 
 #[test]
