@@ -67,7 +67,7 @@ title "A hundred bundles put in service under half load"
 load 150 --load 0.5 --swap "$work/float16" --swap "$work/float32"
 echo '```'
 title "Events"
-load 10 --call events --connections 16 --fsync "$work"
+load 10 --call events --connections 16 --fsync "$work/."
 load 10 --call events --connections 16 --batch 1
 load 10 --call events --connections 1 --batch 1
 echo '```'
