@@ -292,10 +292,11 @@ impl Engine {
         state.ingest(events, now_ms).map(Into::into).map_err(of_state)
     }
 
-    /// Gives rows of the table of `group` other values.
+    /// Gives rows of the table of `group` other values at `now_ms`, or, where the callers have not told the time since the process
+    /// began, at the end of the log.
     ///
     /// # Errors
-    /// Rows that do not fit the table, a log that takes nothing in now.
+    /// Rows that do not fit the table, a log that takes nothing in now, and a time that nobody ever told.
     pub fn upsert(
         &self,
         group: Group,
@@ -308,6 +309,12 @@ impl Engine {
             Group::Product => Table::Products,
             _ => Table::Channels,
         };
+        let now_ms = now_ms.max(state.earliest_stamp_ms().unwrap_or(i64::MIN));
+        if now_ms == i64::MIN {
+            let detail = "this service goes by the callers' clock (--clock callers), and nobody has told it a time yet; send an event or a \
+                          request first";
+            return Err(Problem::new(Code::Invalid, detail));
+        }
         state.upsert(table, rows, now_ms).map(Into::into).map_err(of_state)
     }
 

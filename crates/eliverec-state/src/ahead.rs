@@ -6,6 +6,13 @@ use crate::error::Error;
 use crate::state::State;
 
 impl State {
+    /// The earliest stamp that the next group can have, milliseconds since 1970 UTC; `None` where nothing has arrived and nobody has
+    /// asked yet.
+    pub fn earliest_stamp_ms(&self) -> Option<i64> {
+        let earliest_ms = self.shared.contended.store.with_clock(|clock| clock.earliest_stamp_ms());
+        (earliest_ms > i64::MIN).then_some(earliest_ms)
+    }
+
     /// By how much the earliest stamp that the next group can have is ahead of `now_ms`, by the clock that will give its moments,
     /// milliseconds; 0 if it is not. Until then time stands still here.
     ///
@@ -13,7 +20,7 @@ impl State {
     /// More than the 5 minutes by which clocks may differ ([`CLOCK_TOLERANCE_MS`]): events would be late when they come
     /// ([`Error::Ahead`]).
     pub fn ahead_ms(&self, now_ms: i64) -> Result<i64, Error> {
-        let earliest_ms = self.shared.contended.store.with_clock(|clock| clock.earliest_stamp_ms());
+        let earliest_ms = self.earliest_stamp_ms().unwrap_or(now_ms);
         let ahead_ms = earliest_ms.saturating_sub(now_ms).max(0);
         if ahead_ms > CLOCK_TOLERANCE_MS {
             return Err(Error::Ahead {

@@ -4,7 +4,7 @@ use eliverec_core::Event;
 
 use crate::clock::check_moment;
 use crate::error::Error;
-use crate::ingest::{Acknowledged, Batch};
+use crate::queue::{Acknowledged, Batch};
 use crate::record::Answered;
 use crate::state::State;
 

@@ -2,9 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::ingest::Queue;
 use crate::known::Known;
 use crate::log::Log;
+use crate::queue::Queue;
 use crate::store::FeatureStore;
 
 /// See the module. Locks are taken in the order of the fields.

@@ -48,6 +48,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::commands::experiment::tuned::of_model;
 
     /// Options come and go, presets are added: the results that are kept must stay those of the experiments that are kept.
     #[test]
@@ -58,6 +59,7 @@ mod tests {
         };
         let folders = |path: &Path| inside(path).into_iter().filter(|path| path.is_dir());
         let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+        let tuned = |data: &Path| root.join("experiments/tuned").join(name(data));
         let mut compared = 0;
         for data in folders(&root.join("results")) {
             for results in folders(&data) {
@@ -66,9 +68,18 @@ mod tests {
                 for result in found.iter().flat_map(eliverec_report::Results::runs) {
                     let file = format!("{folder}/{}.toml", result.row);
                     let text = fs_err::read_to_string(root.join(&file)).unwrap();
-                    let seed = [format!("seed={}", result.seed)];
+                    let seed = vec![format!("seed={}", result.seed)];
                     let config = Config::parse(&text, &file, &seed).unwrap();
-                    assert_eq!(differences(&result.config, &config).unwrap(), [""; 0], "{file}");
+                    let mut found = differences(&result.config, &config).unwrap();
+                    // Made with what was chosen for the model on that set?
+                    if !found.is_empty()
+                        && let Some(chosen) = of_model(&tuned(&data), config.model.name()).unwrap()
+                    {
+                        let settings = [chosen, seed].concat();
+                        let config = Config::parse(&text, &file, &settings).unwrap();
+                        found = differences(&result.config, &config).unwrap();
+                    }
+                    assert_eq!(found, [""; 0], "{file}");
                     compared += 1;
                 }
             }

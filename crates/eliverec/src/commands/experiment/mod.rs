@@ -3,7 +3,7 @@
 mod folder;
 mod outcome;
 mod schedule;
-mod tuned;
+pub(super) mod tuned;
 
 use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ use crate::commands::read_text;
 ///
 /// # Errors
 /// [`Error::Config`] names a file that cannot be read.
-pub(super) fn of_model(folder: &Path, model: &str) -> Result<Option<Vec<String>>, Error> {
+pub(crate) fn of_model(folder: &Path, model: &str) -> Result<Option<Vec<String>>, Error> {
     let place = folder.display().to_string();
     if !folder.is_dir() {
         let reason = "is no folder; give one that `tune --write` has written files into".into();
