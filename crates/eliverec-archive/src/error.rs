@@ -39,6 +39,17 @@ pub enum Error {
         /// Whose, and how here and there.
         differences: String,
     },
+    /// Days of a log whose schema is gone.
+    #[error(
+        "{}: has {day} and no schema.toml, which says what is in it; put the file back (that of a bundle of this service is the same)",
+        path.display()
+    )]
+    NoSchema {
+        /// The directory.
+        path: PathBuf,
+        /// One of the days' folders.
+        day: String,
+    },
     /// A directory of something else.
     #[error(
         "{}: {what}, and no log; name a log, a directory that is empty, or one that is not there: days would be strewn among it",
@@ -72,6 +83,7 @@ impl Error {
             | Self::OtherDay { .. }
             | Self::OtherIds { .. }
             | Self::Foreign { .. }
+            | Self::NoSchema { .. }
             | Self::Held { .. } => true,
             Self::State(_) | Self::Io(_) => false,
         }

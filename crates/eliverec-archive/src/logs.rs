@@ -78,7 +78,8 @@ pub fn begin(
     fs_err::create_dir_all(logs)?;
     let lock = lock(logs)?;
     let store = Store::local(logs)?;
-    let mut kinds = read_id_kinds(&store)?.unwrap_or_default();
+    let known = read_id_kinds(&store)?;
+    let mut kinds = known.clone().unwrap_or_default();
     let differences = kinds.differences(ids);
     if !differences.is_empty() {
         return Err(Error::OtherIds { path: logs.into(), differences: differences.join(", ") });
@@ -93,16 +94,36 @@ pub fn begin(
                 differences: differences.join("; "),
             }));
         }
+    } else if let Some(day) = a_day(logs)? {
+        return Err(Error::NoSchema { path: logs.into(), day });
     }
     kinds.extend(ids);
-    // Without it the numbers of the folders would be taken for what callers write.
-    write_id_kinds(&kinds, &store)?;
+    // Without it the numbers of the folders would be taken for what callers write. One that says it already stays, for a full disk keeps
+    // nobody from answering.
+    if known.as_ref() != Some(&kinds) {
+        write_id_kinds(&kinds, &store)?;
+    }
     if !logs.join("schema.toml").exists() {
         // The schema makes it a log, so the tables come first.
         write_dimensions(dimensions, &store)?;
         EventWriter::create(&store, schema)?.finish()?;
     }
     Ok(Logs { ids: kinds, _lock: lock })
+}
+
+/// The name of some day's folder.
+fn a_day(logs: &Path) -> Result<Option<String>, Error> {
+    let events = logs.join("events");
+    if !events.is_dir() {
+        return Ok(None);
+    }
+    for entry in fs_err::read_dir(events)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with("date=") {
+            return Ok(Some(format!("events/{name}")));
+        }
+    }
+    Ok(None)
 }
 
 /// Keeps how callers write ids, as it is known by now.

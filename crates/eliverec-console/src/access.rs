@@ -2,7 +2,6 @@
 //! that no script reads and that no other site's request carries. What changes something is taken from the console's own pages alone.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use eliverec_http::{Code, Holder, Problem, Scope, Service};
+use eliverec_http::{Code, Holder, Problem, Scope, Service, names_this_machine};
 
 use crate::layout;
 use crate::visitor::Visitor;
@@ -115,18 +114,6 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     origin.is_some_and(|(_, origin)| Some(origin) == text(header::HOST))
 }
 
-/// Whether the address in the browser names this machine: a name of another site that leads here does not.
-fn is_loopback(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|of| of.to_str().ok()).unwrap_or_default();
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost")
-        || address.is_ok_and(|of| of.to_canonical().is_loopback())
-}
-
 /// What a page may load and who may show it: scripts and styles of the service itself, none within a page, nobody's frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
@@ -140,7 +127,7 @@ pub(crate) async fn guard(
     let headers = request.headers();
     let refused = |code, detail: &str| layout::refused(None, &Problem::new(code, detail));
     let is_change = request.method() == Method::POST;
-    let mut response = if console.service.tokens.is_empty() && !is_loopback(headers) {
+    let mut response = if console.service.tokens.is_empty() && !names_this_machine(headers) {
         refused(
             Code::Forbidden,
             "there are no tokens, so pages are shown under the names of this machine alone: localhost, 127.0.0.1, [::1]",
@@ -234,22 +221,6 @@ mod tests {
             (&[("host", "127.0.0.1:8088")], false),
         ] {
             assert_eq!(is_same_origin(&headers(given)), is_own, "{given:?}");
-        }
-    }
-
-    #[test]
-    fn names_of_this_machine_are_known() {
-        for (host, is_own) in [
-            ("localhost", true),
-            ("LOCALHOST:8088", true),
-            ("127.0.0.1:8088", true),
-            ("[::1]:8088", true),
-            ("[::1]", true),
-            ("evil.example:8088", false),
-            ("10.0.0.1", false),
-            ("", false),
-        ] {
-            assert_eq!(is_loopback(&headers(&[("host", host)])), is_own, "{host}");
         }
     }
 

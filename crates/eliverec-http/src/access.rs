@@ -1,6 +1,6 @@
 //! Who may call what: bearer tokens with scopes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,19 @@ pub struct Holder {
     pub name: String,
     /// What is allowed.
     pub scopes: Vec<Scope>,
+}
+
+/// Whether the address that a caller wrote names this machine: a name of another site that leads here, by which a page of that site could
+/// call, does not.
+pub fn names_this_machine(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|of| of.to_str().ok()).unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|of| of.to_canonical().is_loopback())
 }
 
 /// The tokens of a service; without any, everything is allowed, to callers on the same machine.
@@ -129,7 +142,14 @@ impl Tokens {
     /// [`Code::Unauthenticated`] without a known token, [`Code::Forbidden`] without the scope.
     pub fn authorize(&self, headers: &HeaderMap, scope: Scope) -> Result<Option<&str>, Problem> {
         if self.is_empty() {
-            return Ok(None);
+            // Browsers always say it.
+            return if !headers.contains_key(header::HOST) || names_this_machine(headers) {
+                Ok(None)
+            } else {
+                let detail = "there are no tokens, so calls are answered under the names of this machine alone: localhost, 127.0.0.1, [::1]; for \
+                              other names start with --tokens";
+                Err(Problem::new(Code::Forbidden, detail))
+            };
         }
         let none = || Problem::new(Code::Unauthenticated, "send `Authorization: Bearer TOKEN`");
         let given = headers.get(header::AUTHORIZATION).ok_or_else(none)?;
@@ -187,6 +207,29 @@ mod tests {
     fn bearer(token: &str) -> HeaderMap {
         let value = HeaderValue::from_str(token).unwrap();
         HeaderMap::from_iter([(header::AUTHORIZATION, value)])
+    }
+
+    #[test]
+    fn names_of_this_machine_are_known() {
+        for (host, is_own) in [
+            ("localhost", true),
+            ("LOCALHOST:8088", true),
+            ("127.0.0.1:8088", true),
+            ("[::1]:8088", true),
+            ("[::1]", true),
+            ("evil.example:8088", false),
+            ("10.0.0.1", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+            assert_eq!(names_this_machine(&headers), is_own, "{host}");
+            let called = Tokens::default().authorize(&headers, Scope::Ingest).map(|_| ());
+            assert_eq!(
+                called.map_err(|problem| problem.code),
+                if is_own { Ok(()) } else { Err(Code::Forbidden) }
+            );
+        }
+        assert!(Tokens::default().authorize(&HeaderMap::new(), Scope::Read).is_ok());
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub mod traffic;
 pub mod upkeep;
 pub mod wire;
 
-pub use access::{Holder, Scope, Tokens};
+pub use access::{Holder, Scope, Tokens, names_this_machine};
 pub use engine::{Engine, EngineConfig};
 pub use error::Error;
 pub use problem::{Code, Problem};

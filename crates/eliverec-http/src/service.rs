@@ -78,6 +78,8 @@ impl Service {
     /// As [`Engine::activate`].
     pub fn activate(&self, path: &Path) -> Result<Bundles, Problem> {
         let bundles = self.engine.activate(path)?;
+        let path = path.display();
+        tracing::info!(active = bundles.active(), %path, "another bundle is in service");
         self.tell(&bundles);
         Ok(bundles)
     }
@@ -88,6 +90,7 @@ impl Service {
     /// As [`Engine::roll_back`].
     pub fn roll_back(&self) -> Result<Bundles, Problem> {
         let bundles = self.engine.roll_back()?;
+        tracing::info!(active = bundles.active(), "the bundle before is in service again");
         self.tell(&bundles);
         Ok(bundles)
     }

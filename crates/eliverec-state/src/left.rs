@@ -34,7 +34,7 @@ impl Left {
     pub(crate) fn open(path: &Path, newest: Option<Day>) -> Result<Self, Error> {
         let days = match fs_err::read(path) {
             Ok(bytes) => {
-                let reason = |reason: &str| Error::directory(path, format!("{reason}; {REMOVE}"));
+                let reason = |reason: &str| Error::log(path, format!("{reason}; {REMOVE}"));
                 parse(&bytes).ok_or_else(|| reason("is damaged (its checksum is wrong)"))?
             }
             Err(e) if e.kind() == ErrorKind::NotFound => BTreeMap::new(),
@@ -45,7 +45,7 @@ impl Left {
             let reason = format!(
                 "says that {last} is over and stands elsewhere, and the newest record here {newest}: it is another state's; {REMOVE}"
             );
-            return Err(Error::directory(path, reason));
+            return Err(Error::log(path, reason));
         }
         Ok(Self { path: path.into(), days, confirmed: None })
     }

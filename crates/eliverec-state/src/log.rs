@@ -86,7 +86,7 @@ impl Log {
                 let names: Option<Vec<SegmentName>> =
                     text.split_whitespace().map(SegmentName::parse).collect();
                 let reason = "does not name files of the log; write the names of those that are there into it";
-                listed = Some(names.ok_or_else(|| Error::directory(&path, reason))?);
+                listed = Some(names.ok_or_else(|| Error::log(&path, reason))?);
                 continue;
             }
             let segment = SegmentName::parse(&name);
@@ -104,6 +104,11 @@ impl Log {
                 return Err(Error::log(&directory.join(FILES), reason));
             }
             replace(&directory.join(FILES), "")?;
+        }
+        // A file that was just made may be missing from it, and some that are about to leave, but never all of several.
+        if listed.as_ref().is_some_and(Vec::is_empty) && closed.len() > 1 {
+            let reason = format!("names no file, and there are {}; {RESTORE}", closed.len());
+            return Err(Error::log(&directory.join(FILES), reason));
         }
         if let Some(missing) = listed.iter().flatten().find(|name| !closed.contains(name)) {
             let reason = format!("is missing; {RESTORE}");

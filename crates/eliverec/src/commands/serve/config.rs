@@ -25,6 +25,8 @@ pub(super) struct ServeConfig {
     pub(super) cache_mib: usize,
     /// Seconds between snapshots of the state.
     pub(super) snapshot_s: u64,
+    /// Records of the log between snapshots at most, whatever the time: a start after a kill reads those behind the newest.
+    pub(super) snapshot_records: u64,
     /// What counts as shown: what callers say, or every answer.
     pub(super) impressions: Impressions,
 }
@@ -51,6 +53,7 @@ impl Default for ServeConfig {
             state: LogConfig::default(),
             cache_mib: 512,
             snapshot_s: 300,
+            snapshot_records: 1_000_000,
             impressions: Impressions::default(),
         }
     }
@@ -97,6 +100,7 @@ impl ServeConfig {
             ("state.shared_records", state.shared_records, 1..=1_000_000_000),
             ("cache_mib", config.cache_mib as u64, 0..=1 << 20),
             ("snapshot_s", config.snapshot_s, 1..=86_400),
+            ("snapshot_records", config.snapshot_records, 1..=1_000_000_000),
         ];
         within(keys).map_err(|e| wrong(e.to_string()))?;
         if config.state.keep_days.is_some_and(|days| days < FEWEST_DAYS) {

@@ -39,6 +39,13 @@ pub(super) struct Days {
     pub(super) held: Logs,
 }
 
+/// When there is another one: so long after the one before, or so many records.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Snapshots {
+    pub(super) every: Duration,
+    pub(super) records: u64,
+}
+
 #[derive(Debug)]
 struct Keeper {
     service: Arc<Service>,
@@ -46,8 +53,9 @@ struct Keeper {
     days: Option<Days>,
     /// The bundle that is watched, with the manifest that was seen last.
     watched: Option<(PathBuf, Option<Vec<u8>>)>,
-    snapshot_every: Duration,
+    snapshots: Snapshots,
     snapshot_at: Instant,
+    /// The position of the newest.
     snapshot: u64,
     attempts: BTreeMap<Duty, Attempts>,
 }
@@ -58,15 +66,17 @@ impl Housekeeping {
         service: Arc<Service>,
         days: Option<Days>,
         watched: Option<PathBuf>,
-        snapshot_s: u64,
+        snapshots: Snapshots,
     ) -> std::io::Result<Self> {
-        let snapshot = service.engine.state().map_or(0, State::position);
+        // After a kill it is far behind, perhaps.
+        let snapshot = service.engine.state().and_then(|state| state.opened().snapshot);
+        let snapshot = snapshot.unwrap_or(0);
         let watched = watched.map(|path| (manifest(&path), path)).map(|(seen, path)| (path, seen));
         let mut keeper = Keeper {
             service,
             days,
             watched,
-            snapshot_every: Duration::from_secs(snapshot_s),
+            snapshots,
             snapshot_at: Instant::now(),
             snapshot,
             attempts: BTreeMap::new(),
@@ -170,7 +180,8 @@ impl Keeper {
 
     fn take_snapshot(&mut self) -> Result<(), String> {
         let Some(state) = self.service.engine.state() else { return Ok(()) };
-        if self.snapshot_at.elapsed() < self.snapshot_every {
+        let behind = state.position().saturating_sub(self.snapshot);
+        if self.snapshot_at.elapsed() < self.snapshots.every && behind < self.snapshots.records {
             return Ok(());
         }
         let begun = Instant::now();
@@ -194,16 +205,8 @@ impl Keeper {
         if !activated.as_ref().is_err_and(|refused| refused.code == Code::Overloaded) {
             *seen = now;
         }
-        match activated {
-            Ok(bundles) => {
-                tracing::info!(active = bundles.active(), "another bundle is in service");
-            }
-            Err(refused) => {
-                tracing::error!(
-                    reason = refused.detail,
-                    "a bundle was refused; the one before stays"
-                );
-            }
+        if let Err(refused) = activated {
+            tracing::error!(reason = refused.detail, "a bundle was refused; the one before stays");
         }
     }
 }

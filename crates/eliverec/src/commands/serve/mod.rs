@@ -20,7 +20,7 @@ use eliverec_tables::events::layout::EXPERIMENTS_FILE;
 
 use super::{now_ms, print, read_text, tell};
 use config::ServeConfig;
-use housekeeping::{Days, Housekeeping};
+use housekeeping::{Days, Housekeeping, Snapshots};
 
 /// Answer requests for ranked channels over HTTP
 #[derive(Debug, clap::Args)]
@@ -168,7 +168,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         Some(url) => shared::share(url, prefix, config.state.shared_records, &service)?,
         None => None,
     };
-    let housekeeping = Housekeeping::begin(Arc::clone(&service), days, watched, config.snapshot_s)?;
+    let snapshots = Snapshots {
+        every: Duration::from_secs(config.snapshot_s),
+        records: config.snapshot_records,
+    };
+    let housekeeping = Housekeeping::begin(Arc::clone(&service), days, watched, snapshots)?;
 
     let threads = config.limits.threads();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();

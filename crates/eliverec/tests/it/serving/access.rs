@@ -34,7 +34,7 @@ fn every_call_has_its_scope() {
     let post = |server: &Server, path: &str| server.post(path, &body).0;
     let get = |server: &Server, path: &str| server.get(path).0;
     let put = |server: &Server, path: &str| server.put(path, &body).0;
-    let calls: [(&str, &str, Call<'_>); 17] = [
+    let calls: [(&str, &str, Call<'_>); 19] = [
         ("read", "/v1/recommend", &post),
         ("read", "/v1/rank", &post),
         ("read", "/v1/explain?request_id=1", &get),
@@ -51,8 +51,16 @@ fn every_call_has_its_scope() {
         ("admin", "/v1/admin/bundles", &get),
         ("admin", "/v1/admin/bundles", &post),
         ("admin", "/v1/admin/bundles/rollback", &post),
+        ("admin", "/v1/admin/experiments", &get),
+        ("admin", "/v1/admin/experiments", &post),
         ("admin", "/metrics", &get),
     ];
+    // All that there are.
+    let document = server.get("/openapi.json").1;
+    let described = document["paths"].as_object().unwrap().values();
+    let scoped = described.flat_map(|path| path.as_object().unwrap().values());
+    let scoped = scoped.filter(|call| call.get("security").is_some()).count();
+    assert_eq!(scoped, calls.len(), "every call that the document gives a scope");
     for (_, path, call) in &calls {
         assert_eq!(call(&server, path), 401, "{path} without a token");
     }

@@ -24,7 +24,7 @@ fn batch(number: u64) -> Value {
 fn a_file_that_cannot_grow_refuses_events_and_answers_requests() {
     // The signal that comes with the limit would end the process before it sees the error.
     let limit = "trap '' XFSZ; ulimit -f 6000; exec \"$0\" \"$@\"";
-    fills_up(limit, |_| ());
+    fills_up(limit, false, |_| ());
 }
 
 /// On a file system of its own that is really full, where the tests may mount one.
@@ -39,7 +39,7 @@ fn a_full_disk_refuses_events_and_answers_requests() {
         tell("full_disk: skipped, no file system may be mounted here");
         return;
     }
-    fills_up(mount, |state| {
+    fills_up(mount, true, |state| {
         let grown = Command::new("mount").args(["-o", "remount,size=1g"]).arg(state).status();
         assert!(grown.unwrap().success());
     });
@@ -55,8 +55,9 @@ impl Drop for Mounted {
     }
 }
 
-/// Fills the disk of a service that a shell starts by `limit`, and looks what is left when `make_room` has made some.
-fn fills_up(limit: &str, make_room: impl FnOnce(&Path)) {
+/// Fills the disk of a service that a shell starts by `limit`, and looks what is left when `make_room` has made some; where it `stays_full`
+/// without the shell, after a kill in between, too.
+fn fills_up(limit: &str, stays_full: bool, make_room: impl FnOnce(&Path)) {
     let sandbox = world(60);
     let _mounted = Mounted(sandbox.path("state"));
     fs_err::write(sandbox.path("serve.toml"), "[state]\ngather_ms = 0\n").unwrap();
@@ -94,6 +95,12 @@ fn fills_up(limit: &str, make_room: impl FnOnce(&Path)) {
     assert_eq!(answer["channels"][0]["channel_id"], 2, "{answer}");
     let known = why(&server, BEGIN_MS + 2_000);
     server.end();
+    if stays_full {
+        let mut again = Server::of(&mut serve(&sandbox, WORDS)).unwrap();
+        let answered = why(&again, BEGIN_MS + 2_000);
+        assert_eq!(answered["user"], known["user"], "it starts, and answers");
+        again.kill();
+    }
 
     make_room(&sandbox.path("state"));
     let server = Server::of(&mut serve(&sandbox, WORDS)).unwrap();

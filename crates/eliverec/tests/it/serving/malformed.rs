@@ -31,7 +31,28 @@ fn good(of_callers: bool) -> Vec<(&'static str, String, Vec<u8>)> {
     let asking = |value: Value| bytes(&told(value, "at"));
     let user = json!({"age": 1, "gender": 2, "city_tier": 1, "activity": 3});
     let product = json!({"category_id": 1, "brand_id": "b", "price": 12.5});
-    vec![
+    let read = [
+        "/v1/explain?request_id=3",
+        "/v1/requests?k=3",
+        "/v1/state/users/1",
+        "/v1/state/channels/-2",
+        "/v1/traffic",
+        "/v1/bundles",
+        "/v1/features",
+        "/v1/sources",
+        "/v1/admin/bundles",
+        "/v1/admin/experiments",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/console",
+        "/console/request?id=3",
+        "/console/features?user=1",
+        "/console/retrieval",
+    ];
+    let read = read.map(|path| ("GET", path.into(), Vec::new()));
+    let mut calls = vec![
         (
             "POST",
             "/v1/recommend".into(),
@@ -58,13 +79,11 @@ fn good(of_callers: bool) -> Vec<(&'static str, String, Vec<u8>)> {
         ),
         ("POST", "/v1/admin/bundles".into(), bytes(&json!({"path": "nowhere"}))),
         ("POST", "/v1/admin/bundles/rollback".into(), bytes(&json!({}))),
-        ("GET", "/v1/explain?request_id=3".into(), Vec::new()),
-        ("GET", "/v1/requests?k=3".into(), Vec::new()),
-        ("GET", "/v1/state/users/1".into(), Vec::new()),
-        ("GET", "/v1/state/channels/-2".into(), Vec::new()),
-        ("GET", "/console/request?id=3".into(), Vec::new()),
-        ("GET", "/console/features?user=1".into(), Vec::new()),
-    ]
+        ("POST", "/v1/admin/experiments".into(), bytes(&json!({"path": "nowhere"}))),
+        ("POST", "/console/bundles/roll-back".into(), Vec::new()),
+    ];
+    calls.extend(read);
+    calls
 }
 
 const PIECES: &[&str] = &[

@@ -159,7 +159,7 @@ impl Callers<'_> {
             let place = next.fetch_add(1, SeqCst);
             let Some((at_ms, call)) = calls.get(place) else { break };
             self.now_ms.fetch_max(*at_ms, SeqCst);
-            if place % 29 == 28 {
+            if place % 199 == 198 {
                 // Somebody has told the service a time, then.
                 sent += self.send(&mut waiting);
                 self.put(place as u64);
