@@ -65,12 +65,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         }
         None => {
             let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-            let address = listener.local_addr()?;
+            // The system takes the connection before the peer does, so neither waits for the other in vain.
+            let stream = TcpStream::connect(listener.local_addr()?).context("loopback")?;
             std::thread::scope(|scope| {
                 let peer = scope.spawn(|| answer(&listener));
-                let measured = TcpStream::connect(address)
-                    .context("loopback")
-                    .and_then(|stream| measure(stream, "loopback", arguments.repeats));
+                let measured = measure(stream, "loopback", arguments.repeats);
                 let answered = peer.join().map_err(|_| anyhow::anyhow!("the peer has ended"))?;
                 measured.and_then(|measured| answered.map(|()| measured))
             })?
@@ -114,7 +113,7 @@ fn measure(mut stream: TcpStream, peer: &str, repeats: u32) -> anyhow::Result<Ne
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut time = |bytes: usize| -> anyhow::Result<f64> {
         let message = [&(bytes as u64).to_le_bytes()[..], &vec![0; bytes]].concat();
-        // As many as fit into a second of the slowest network that one would train on.
+        // Fewer of the large ones, which differ less.
         let repeats = if bytes == SMALL { repeats } else { repeats.div_ceil(10) };
         let mut seconds = Vec::new();
         for _ in 0..=repeats {
