@@ -187,7 +187,7 @@ fn missing_constants_are_refused_with_the_command() {
     refused(&|of| of.samples = None, &["eliverec bench samples --shards 2 --json", "--samples"]);
     refused(
         &|of| of.serve = None,
-        &["eliverec bench serve --histories 50 --load 0.5 --json", "--serve"],
+        &["eliverec bench serve --call recommend --histories 50 --load 0.5 --json", "--serve"],
     );
     refused(&|of| of.events = None, &["eliverec bench serve --call events --json", "--events"]);
     refused(

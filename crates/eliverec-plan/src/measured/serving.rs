@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::line::Constant;
 
 /// What measures them: a load of requests, and one of events.
-const RANK: &str = "eliverec bench serve --histories 50 --load 0.5 --json";
+const RANK: &str = "eliverec bench serve --call recommend --histories 50 --load 0.5 --json";
 const EVENTS: &str = "eliverec bench serve --call events --json";
 
 /// Constants of serving.

@@ -74,7 +74,7 @@ pub(crate) struct Arguments {
     /// What `eliverec bench samples --shards 2 --json` printed
     #[arg(long, value_name = "FILE")]
     samples: Option<PathBuf>,
-    /// What `eliverec bench serve --histories 50 --load 0.5 --json` printed
+    /// What `eliverec bench serve --call recommend --histories 50 --load 0.5 --json` printed
     #[arg(long, value_name = "FILE")]
     serve: Option<PathBuf>,
     /// What `eliverec bench serve --call events --json` printed
