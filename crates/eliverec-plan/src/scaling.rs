@@ -13,15 +13,6 @@ pub const MOST_RANKS: u32 = 512;
 /// Doubling the ranks should make it faster by this at least; where it does not, the curve bends.
 pub const WORTH_DOUBLING: f64 = 1.5;
 
-/// How long a rank computes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Compute {
-    /// Seconds of an update whatever its batch.
-    pub update_s: f64,
-    /// Seconds of each impression.
-    pub impression_s: f64,
-}
-
 /// What stays the same when ranks are added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -120,7 +120,7 @@ impl MadeFrom {
 
 /// Rows that are no events, of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct RejectedKind {
+pub(crate) struct RejectedKind {
     column: String,
     reason: Reason,
     rows: u64,
@@ -133,8 +133,8 @@ pub(crate) struct TaskCounts {
     /// Rows of the log that are events: all of them, for each task by channel reads the log whole. 0 in other phases.
     pub(crate) events: u64,
     /// Those that are none.
-    rejected: Vec<RejectedKind>,
-    without_row: WithoutRow,
+    pub(crate) rejected: Vec<RejectedKind>,
+    pub(crate) without_row: WithoutRow,
     /// What became of the events that are counted under keys of the task.
     pub(crate) used: u64,
     pub(crate) late: u64,

@@ -12,7 +12,6 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::line::Constant;
 use crate::network::Network;
-use crate::scaling::Compute;
 use crate::traffic::TableRows;
 use output::{only, paths, positive};
 use samples::Samples;
@@ -48,6 +47,15 @@ pub struct Measured {
     pub(crate) beta: Constant,
 }
 
+/// How long a rank computes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Compute {
+    /// Seconds of an update whatever its batch.
+    pub(crate) update_s: f64,
+    /// Seconds of each impression.
+    pub(crate) impression_s: f64,
+}
+
 impl Measured {
     /// Takes the constants out of the files.
     ///
@@ -71,7 +79,7 @@ impl Measured {
         Ok(Self {
             train: Train::new(&files.train)?,
             samples: Samples::new(files.samples.as_ref())?,
-            serving: Serving::new(files)?,
+            serving: Serving::new(files.serve.as_ref(), files.events.as_ref())?,
             network: Network { alpha_s: alpha.value, beta_s_per_byte: beta.value },
             alpha,
             beta,

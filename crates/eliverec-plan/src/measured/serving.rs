@@ -1,8 +1,9 @@
 //! Constants of serving.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
-use super::Files;
 use super::output::{only, paths, positive};
 use crate::error::Error;
 use crate::line::Constant;
@@ -23,13 +24,16 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    pub(super) fn new(files: &Files) -> Result<Self, Error> {
+    pub(super) fn new(
+        serve: Option<&(PathBuf, String)>,
+        events: Option<&(PathBuf, String)>,
+    ) -> Result<Self, Error> {
         let bench: ServeBench =
-            only(files.serve.as_ref(), RANK, "what a request costs and a user takes", "--serve")?;
+            only(serve, RANK, "what a request costs and a user takes", "--serve")?;
         let not_told =
             |constants| Error::NotMeasured { constants, command: RANK, option: "--serve" };
         let of = |name, value, unit, from| {
-            let files = paths(files.serve.as_ref());
+            let files = paths(serve);
             positive(Constant { name, value, unit, from, command: RANK, files })
         };
         let ms = bench
@@ -37,9 +41,9 @@ impl Serving {
             .ok_or_else(|| not_told("the processor time of a request"))?;
         let filled = bench.filled.ok_or_else(|| not_told("the memory of a user (--histories)"))?;
         let [before, after] = filled.resident_mib;
-        let events: ServeBench =
-            only(files.events.as_ref(), EVENTS, "how many events a writer takes in", "--events")?;
-        let events_per_s = events.events_per_s.ok_or(Error::NotMeasured {
+        let of_events: ServeBench =
+            only(events, EVENTS, "how many events a writer takes in", "--events")?;
+        let events_per_s = of_events.events_per_s.ok_or(Error::NotMeasured {
             constants: "how many events a writer takes in",
             command: EVENTS,
             option: "--events",
@@ -58,7 +62,7 @@ impl Serving {
                 unit: "events/s of a writer",
                 from: "events_per_s",
                 command: EVENTS,
-                files: paths(files.events.as_ref()),
+                files: paths(events),
             })?,
         })
     }
