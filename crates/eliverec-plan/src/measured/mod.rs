@@ -14,7 +14,7 @@ use crate::line::Constant;
 use crate::network::Network;
 use crate::traffic::TableRows;
 use output::{only, paths, positive};
-use samples::Samples;
+pub(crate) use samples::Samples;
 use serving::Serving;
 use train::Train;
 
