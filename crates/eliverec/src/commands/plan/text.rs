@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use comfy_table::CellAlignment;
-use eliverec_plan::scaling::{Curve, Fixed, WORTH_DOUBLING};
+use eliverec_plan::scaling::{Curve, Fixed, MOST_RANKS, WORTH_DOUBLING};
 use eliverec_plan::{Asked, Constant, Plan};
 
 use crate::commands::plain_table;
@@ -128,6 +128,9 @@ fn of_curve(curve: &Curve) -> String {
     table.column_iter_mut().for_each(|c| c.set_cell_alignment(CellAlignment::Right));
     let _ = writeln!(text, "{}", table.trim_fmt());
     let last = curve.points.last().map_or(0, |point| point.ranks);
+    if last < MOST_RANKS {
+        let _ = writeln!(text, "more than {last} ranks: some would have no feed of such an update");
+    }
     let _ = match curve.bends_at {
         Some(ranks) => writeln!(
             text,
@@ -138,11 +141,11 @@ fn of_curve(curve: &Curve) -> String {
     text
 }
 
-/// Three digits, or all before the point.
+/// Three digits, or all before the point; counts as they are.
 fn number(value: f64) -> String {
     let size = value.abs();
-    if size == 0.0 {
-        "0".into()
+    if size == size.round() && size < 1e7 {
+        format!("{value:.0}")
     } else if size >= 1e7 || size < 1e-3 {
         format!("{value:.2e}")
     } else {
@@ -159,6 +162,7 @@ mod tests {
     fn numbers_have_three_digits() {
         let cases = [
             (0.0, "0"),
+            (23.0, "23"),
             (1e9, "1.00e9"),
             (1_234.4, "1234"),
             (12.34, "12.3"),

@@ -82,11 +82,11 @@ pub(crate) struct Arguments {
     /// Threads; all cores if omitted
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    #[command(flatten)]
-    job: JobArguments,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    job: JobArguments,
 }
 
 /// As on the command line.
