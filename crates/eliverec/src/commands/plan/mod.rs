@@ -5,9 +5,10 @@ mod text;
 use std::path::{Path, PathBuf};
 
 use eliverec_plan::{Asked, Files, Measured, Plan};
+use eliverec_run::Error;
 use serde::Serialize;
 
-use super::{print, print_json, read_text};
+use super::{print, print_json};
 
 /// Compute what a platform takes, from what the benchmarks of this program measured
 #[derive(Debug, clap::Args)]
@@ -117,7 +118,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         bytes_per_number: arguments.bytes_per_number,
     };
     asked.check()?;
-    let read = |path: &PathBuf| Ok::<_, eliverec_run::Error>((path.clone(), read_text(path)?));
+    let read = |path: &PathBuf| match fs_err::read_to_string(path) {
+        Ok(text) => Ok((path.clone(), text)),
+        Err(e) => Err(Error::Config {
+            place: path.display().to_string(),
+            reason: format!(
+                "cannot be read ({}); give what a benchmark printed with --json",
+                e.kind()
+            ),
+        }),
+    };
     let one = |path: &Option<PathBuf>| path.as_ref().map(read).transpose();
     let files = Files {
         train: arguments.train.iter().map(read).collect::<Result<_, _>>()?,
