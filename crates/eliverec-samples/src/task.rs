@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use datafusion_execution::TaskContext;
 use datafusion_physical_plan::execute_stream;
-use eliverec_tables::check::{Checked, Read};
+use eliverec_tables::check::{Checked, Part, Read};
 use eliverec_tables::events::Store;
+use eliverec_tables::events::check::read_of;
 use futures::StreamExt;
 use serde::Serialize;
 
@@ -35,7 +36,7 @@ use crate::record::{MadeFrom, Phase, Record, RowsFile, folder, record_name};
 use crate::rows::Rows;
 use crate::rows_file::RowsFiles;
 use crate::samples::{OpenLog, engine_threads, first_error};
-use crate::scan::RejectedRows;
+use crate::scan::{RejectedRows, Source};
 use crate::shard::Shard;
 use crate::summary::SampleProgress;
 use crate::wire::candidates;
@@ -115,6 +116,19 @@ impl TaskSummary {
             notes: Vec::new(),
             checked: Checked { read, ..Checked::default() },
         }
+    }
+
+    /// Says what was read: the log, its tables, and so many files of other tasks.
+    fn tell_read(&mut self, context: &Context, files_of_tasks: usize) {
+        let Source { log, dimensions, days, .. } = &*context.source;
+        let part =
+            |name: &str, files, rows| Part { name: name.into(), files, rows, impressions: None };
+        let files = days.iter().map(|day| log.files(*day).len() as u64).sum();
+        let of_log = read_of(log, part("events", files, self.log_rows), dimensions);
+        let of_tasks = part("tasks", files_of_tasks as u64, self.rows_in);
+        let parts = of_log.parts.into_iter().chain((files_of_tasks > 0).then_some(of_tasks));
+        let left_out = std::mem::take(&mut self.checked.read.left_out);
+        self.checked.read = Read { left_out, ..Read::of(parts.collect(), of_log.skipped) };
     }
 
     /// Whether every impression is accounted for.
@@ -207,11 +221,12 @@ impl Task<'_> {
         let files = files.map_err(|error| first_error(&context.source, error))?;
         let counters = &context.source.counters;
         let record = Record { made_from, counts: counters.counts(), files };
-        let summary = TaskSummary {
+        let mut summary = TaskSummary {
             log_rows: counters.progress(0, 0).rows_read,
             notes,
             ..TaskSummary::new(self, &record, &taken_in)
         };
+        summary.tell_read(&context, taken_in.len());
         if !summary.adds_up() {
             return Err(Error::Engine(format!(
                 "not every impression is accounted for, and nothing of this task is kept: {summary}"

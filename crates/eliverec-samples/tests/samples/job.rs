@@ -101,6 +101,11 @@ fn a_task_that_is_done_is_not_done_again() {
     assert!(files(&at.exchange) == before);
     let out: u64 = first.iter().map(|task| task.impressions_out).sum();
     let products = at.tasks(Phase::Products, 2);
+    for task in &products {
+        let parts = task.checked.read.parts.iter();
+        let of = |name: &str| parts.clone().find(|part| part.name == name).unwrap().rows;
+        assert_eq!((of("events"), of("tasks")), (task.log_rows, task.rows_in));
+    }
     assert_eq!(products.iter().map(|task| task.impressions_in).sum::<u64>(), out);
 }
 
