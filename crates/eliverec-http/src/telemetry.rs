@@ -112,6 +112,7 @@ pub struct Telemetry {
     positions: Family<PositionLabel, Gauge>,
     freshness: Arc<Freshness>,
     resident: Gauge,
+    processor: Gauge<f64, AtomicU64>,
     cache: Family<CacheLabel, Gauge>,
     /// Work beside requests.
     pub upkeep: Upkeep,
@@ -161,6 +162,9 @@ impl Default for Telemetry {
         let resident = Gauge::default();
         let help = "Memory of the process";
         registry.register_with_unit("resident_memory", help, Unit::Bytes, resident.clone());
+        let processor = Gauge::default();
+        let help = "Time that the processor has spent on the process, by all its threads";
+        registry.register_with_unit("processor", help, Unit::Seconds, processor.clone());
         let cache = Family::default();
         let help = "Encoded sides of users of the bundle in service: found, not found, evicted, kept, bytes";
         registry.register("encoded_users", help, cache.clone());
@@ -183,6 +187,7 @@ impl Default for Telemetry {
             positions,
             freshness,
             resident,
+            processor,
             cache,
             upkeep,
         }
@@ -298,11 +303,23 @@ impl Telemetry {
         drop(freshness);
         let memory = memory_stats::memory_stats().map_or(0, |memory| memory.physical_mem);
         self.resident.set(i64::try_from(memory).unwrap_or(i64::MAX));
+        self.processor.set(processor_seconds());
         let mut text = String::new();
         // Writing into a string does not fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+/// Seconds that the processor has spent on this process; not a number where the system does not tell.
+fn processor_seconds() -> f64 {
+    #[cfg(unix)]
+    {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+    }
+    #[cfg(not(unix))]
+    f64::NAN
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use eliverec_tables::events::Day;
 use eliverec_tables::write::{ROW_GROUP_FEEDS, ROW_GROUP_VALUES};
 use eliverec_tables::{FeedEncoder, Split};
 
+use crate::counters::lock;
 use crate::error::Error;
 use crate::publish::Encoded;
 use crate::rows::Row;
-use crate::summary::lock;
 use crate::wire::{candidates, read_request};
 
 /// Bytes of requests after which a row group ends: a value of a history or a list is eight of them or more.

@@ -127,7 +127,7 @@ pub(crate) struct Recipe {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     history_days: Option<u32>,
     /// The first day, where the history is counted from it.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     from: Option<Day>,
     pub(crate) features: FeatureConfig,
 }
@@ -142,29 +142,6 @@ impl Recipe {
 /// A limited history is counted from the first day asked for.
 pub(crate) fn first_day(from: Option<Day>, history_days: Option<u32>) -> Option<Day> {
     from?.plus(-i32::try_from(history_days?).unwrap_or(i32::MAX))
-}
-
-/// Days as text.
-mod day_text {
-    use super::{Day, Deserialize};
-
-    #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-    pub(super) fn serialize<S: serde::Serializer>(
-        day: &Option<Day>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match day {
-            Some(day) => serializer.collect_str(day),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Day>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(Some).map_err(serde::de::Error::custom)
-    }
 }
 
 #[cfg(test)]

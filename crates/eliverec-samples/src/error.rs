@@ -44,6 +44,17 @@ pub enum Error {
         /// What does not parse.
         reason: String,
     },
+    /// What a task of a job has made is not what it should be.
+    #[error(
+        "{path}: {reason}; it is damaged: remove the record of the task that made it and run that task again",
+        path = path.display()
+    )]
+    Task {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The query engine gave up.
     #[error("samples: {0}")]
     Engine(String),
@@ -59,7 +70,7 @@ impl Error {
             Self::Tables(error) => error.is_bad_input(),
             Self::Io(error) => eliverec_core::error::is_wrong_input(error),
             Self::Features(_) | Self::Config { .. } | Self::Feeds { .. } => true,
-            Self::Damaged { .. } | Self::Engine(_) => false,
+            Self::Damaged { .. } | Self::Task { .. } | Self::Engine(_) => false,
             Self::Shared(error) => error.is_bad_input(),
         }
     }
@@ -68,7 +79,9 @@ impl Error {
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Tables(error) => error.path(),
-            Self::Feeds { path, .. } | Self::Damaged { path, .. } => Some(path),
+            Self::Feeds { path, .. } | Self::Damaged { path, .. } | Self::Task { path, .. } => {
+                Some(path)
+            }
             Self::Shared(error) => error.path(),
             Self::Io(_) | Self::Features(_) | Self::Config { .. } | Self::Engine(_) => None,
         }

@@ -27,6 +27,9 @@
 //! at a time is enough). The feeds are a function of the log's rows alone: not of their order in the files, of the number
 //! of threads or of the memory limit.
 //!
+//! # Jobs
+//! The same by tasks in processes of their own, for a shard of the channels, then of the users: see `task.rs`.
+//!
 //! # Days
 //! One file per day and the split by days: see `publish.rs`. Labels and late impressions of a day are taken from the
 //! arrivals of that day and the next, so feeds of the last two days of a log that still grows may lack what arrives yet. A rerun
@@ -38,10 +41,13 @@ mod channels;
 mod chunks;
 mod config;
 mod context;
+mod counters;
 mod days_made;
 mod drive;
 mod error;
+mod exchange_scan;
 mod gate;
+mod gather;
 mod judge;
 mod log_files;
 mod made_of;
@@ -52,13 +58,17 @@ mod plan;
 mod products;
 mod publish;
 mod recipe_file;
+mod record;
 mod replay;
 mod replay_labels;
 mod requests;
 mod rows;
+mod rows_file;
 mod samples;
 mod scan;
+mod shard;
 mod summary;
+mod task;
 mod text_file;
 mod users;
 mod wire;
@@ -66,9 +76,13 @@ mod wire;
 pub use config::{BelowThreshold, LEAST_MEMORY_BYTES, SampleConfig};
 pub use days_made::{DifferingDays, missing_days};
 pub use error::Error;
+pub use gather::Job;
 pub use made_of::MADE_OF_FILE;
 pub use other_log::other_log;
 pub use recipe_file::{RECIPE_FILE, feature_settings};
+pub use record::Phase;
 pub use replay::{Replay, replay};
 pub use samples::samples;
+pub use shard::{MOST_SHARDS, Shard};
 pub use summary::{DaySummary, Made, Refusal, SampleProgress, Summary};
+pub use task::{Task, TaskSummary};

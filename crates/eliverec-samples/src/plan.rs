@@ -5,6 +5,9 @@
 //!                                                         users > sorted requests
 //! ```
 //!
+//! A task of a job has one drive of these, for its shard of the keys, and in place of the drive below it what the tasks of the phase
+//! before have made.
+//!
 //! `>` into a drive is an exchange by key and a sort, which the engine's own rule puts where [`DriveExec`] asks for
 //! them. The product plan is there only if the schema asks for the popularity of products.
 
@@ -24,17 +27,20 @@ use datafusion_physical_plan::ExecutionPlan;
 use datafusion_physical_plan::sorts::sort::SortExec;
 use datafusion_physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion_physical_plan::union::UnionExec;
+use eliverec_tables::events::Store;
 
 use crate::channels::ChannelDrive;
 use crate::context::Context;
 use crate::drive::{Drive, DriveExec, MakeDrive, ordering};
+use crate::exchange_scan::ExchangeExec;
 use crate::memory::EqualShares;
 use crate::products::ProductDrive;
+use crate::record::{Phase, RowsFile};
 use crate::rows::BATCH_REQUESTS;
 use crate::scan::{Route, ScanExec};
 use crate::users::UserDrive;
 
-type Plan = Arc<dyn ExecutionPlan>;
+pub(crate) type Plan = Arc<dyn ExecutionPlan>;
 
 fn drive<D: Drive + 'static>(
     name: &'static str,
@@ -57,6 +63,11 @@ pub(crate) fn requests(context: &Arc<Context>, session: &SessionConfig) -> Resul
         channels = drive("products", both, context, ProductDrive::new);
     }
     let both = UnionExec::try_new(vec![channels, scan(Route::Users)])?;
+    sorted_requests(both, context, session)
+}
+
+/// The drive by user, and its requests in order.
+fn sorted_requests(both: Plan, context: &Arc<Context>, session: &SessionConfig) -> Result<Plan> {
     let users = drive("users", both, context, UserDrive::new);
     let options = session.options();
     let users = EnsureRequirements::new().optimize(users, options)?;
@@ -65,6 +76,38 @@ pub(crate) fn requests(context: &Arc<Context>, session: &SessionConfig) -> Resul
     let sorted = SortExec::new(order.clone(), users).with_preserve_partitioning(true);
     let merged: Plan = Arc::new(SortPreservingMergeExec::new(order, Arc::new(sorted)));
     SanityCheckPlan::new().optimize(merged, options)
+}
+
+/// One phase of a job, for the keys that the context has: rows for the next phase in any order, or, by user, requests in order.
+pub(crate) fn phase(
+    phase: Phase,
+    before: ExchangeExec,
+    context: &Arc<Context>,
+    session: &SessionConfig,
+) -> Result<Plan> {
+    let scan =
+        |route| -> Plan { Arc::new(ScanExec::new(&context.source, route, context.config.threads)) };
+    let before: Plan = Arc::new(before);
+    let driven = match phase {
+        Phase::Channels => drive("channels", scan(Route::Channels), context, ChannelDrive::new),
+        Phase::Products => {
+            let both = UnionExec::try_new(vec![before, scan(Route::Products)])?;
+            drive("products", both, context, ProductDrive::new)
+        }
+        Phase::Users => {
+            let both = UnionExec::try_new(vec![before, scan(Route::Users)])?;
+            return sorted_requests(both, context, session);
+        }
+    };
+    let options = session.options();
+    SanityCheckPlan::new().optimize(EnsureRequirements::new().optimize(driven, options)?, options)
+}
+
+/// The requests that tasks have made, each file in order, in one order.
+pub(crate) fn gathered(store: &Store, files: Vec<RowsFile>) -> Result<Plan> {
+    let order = ordering()?;
+    let sorted = ExchangeExec::sorted(store, files, order.clone());
+    Ok(Arc::new(SortPreservingMergeExec::new(order, Arc::new(sorted))))
 }
 
 /// The engine's settings.

@@ -1,13 +1,15 @@
 //! From a log to its feeds: plans, run, days.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use datafusion_execution::TaskContext;
+use datafusion_execution::config::SessionConfig;
 use datafusion_physical_plan::execute_stream;
 use eliverec_core::Dimensions;
-use eliverec_features::FeatureId;
+use eliverec_features::{FeatureId, Wanted};
 use eliverec_tables::Split;
 use eliverec_tables::check::{Part, Read};
 use eliverec_tables::events::check::{ids_not_kept, read_of};
@@ -20,13 +22,16 @@ use tokio::task::JoinHandle;
 use crate::chunks::{Cutter, FeedMaker};
 use crate::config::{SampleConfig, first_day};
 use crate::context::Context;
+use crate::counters::{Counters, lock};
 use crate::error::Error;
 use crate::log_files::LogFiles;
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::publish::{DayWriter, Encoded, FeedDays, SpillFolder};
 use crate::rows::Rows;
 use crate::scan::{RejectedRows, Requests, Source};
-use crate::summary::{Counters, DaySummary, Refusal, SampleProgress, Summary, lock};
+use crate::shard::Shard;
+use crate::summary::{DaySummary, Refusal, SampleProgress, Summary};
+use crate::wire::candidates;
 
 /// Time between two reports of progress while the log is read.
 const REPORT: Duration = Duration::from_millis(250);
@@ -44,36 +49,144 @@ pub fn samples(
     config: &SampleConfig,
     progress: impl Fn(SampleProgress),
 ) -> Result<Summary, Error> {
-    config.check()?;
-    let log = EventLog::open(&Store::open(logs)?)?;
-    let dimensions = Arc::new(log.dimensions()?);
-    let schema = log.schema().clone();
-    let maker = Arc::new(FeedMaker::new(&schema, &dimensions)?);
+    let log = OpenLog::open(logs, config)?;
+    log.refuse_within(feeds)?;
     let recipe = config.recipe();
-    if log.store().is_at(feeds) {
-        let reason = "is the log, or within its events; choose another directory for the feeds";
-        return Err(Error::Feeds { path: feeds.into(), reason: reason.into() });
+    let mut days = FeedDays::open(feeds, log.log.schema(), &recipe)?;
+    let notes = days.judge(LogFiles::of(&log.log)?, &recipe, config)?;
+    let read = log.days_read(config)?;
+    let rejected = rejected_rows(feeds, config, &read)?;
+    let (context, maker) = log.context(config, read, days.days(), rejected, None);
+    let session = plan::session(&context);
+    let requests = plan::requests(&context, &session)?;
+    make(&Making { context, maker, feeds, notes }, days, session, requests, &progress)
+}
+
+/// A log, and what is asked of it.
+pub(crate) struct OpenLog {
+    pub(crate) log: EventLog,
+    dimensions: Arc<Dimensions>,
+    maker: Arc<FeedMaker>,
+}
+
+impl OpenLog {
+    pub(crate) fn open(logs: &Path, config: &SampleConfig) -> Result<Self, Error> {
+        config.check()?;
+        let log = EventLog::open(&Store::open(logs)?)?;
+        let dimensions = Arc::new(log.dimensions()?);
+        let maker = Arc::new(FeedMaker::new(log.schema(), &dimensions)?);
+        Ok(Self { log, dimensions, maker })
     }
-    let mut days = FeedDays::open(feeds, &schema, &recipe)?;
-    let mut notes = days.judge(LogFiles::of(&log)?, &recipe, config)?;
-    let exposures = maker.wanted().channel.contains(&FeatureId::ExposureAgeS);
-    let source = source(log, &dimensions, exposures, &days, feeds, config)?;
-    let context = Arc::new(Context {
-        config: config.clone(),
-        source: Arc::new(source),
-        wanted: maker.wanted().clone(),
-        dimensions,
-    });
+
+    pub(crate) fn wanted(&self) -> &Wanted {
+        self.maker.wanted()
+    }
+
+    /// Refuses a directory that is the log, or lies within its events.
+    pub(crate) fn refuse_within(&self, directory: &Path) -> Result<(), Error> {
+        if self.log.store().is_at(directory) {
+            let reason = "is the log, or within its events; choose another directory";
+            return Err(Error::Feeds { path: directory.into(), reason: reason.into() });
+        }
+        Ok(())
+    }
+
+    /// The days of arrival that are read.
+    pub(crate) fn days_read(&self, config: &SampleConfig) -> Result<Vec<Day>, Error> {
+        let log = &self.log;
+        let first = first_day(config.from, config.history_days);
+        // What happened on the last day may arrive on the next.
+        let last = config.to.and_then(|to| to.plus(1));
+        let of_log: Vec<Day> = log
+            .days()
+            .filter(|day| first.is_none_or(|first| *day >= first))
+            .filter(|day| last.is_none_or(|last| *day <= last))
+            .collect();
+        if of_log.is_empty() {
+            // Says which days there are.
+            match (first, last) {
+                (Some(first), Some(last)) => log.read(first..=last)?,
+                (Some(first), None) => log.read(first..)?,
+                (None, Some(last)) => log.read(..=last)?,
+                (None, None) => log.read(..)?,
+            };
+        }
+        Ok(of_log)
+    }
+
+    /// What the operators share: `kept` are the days that have their feeds, `shard` the keys of a task.
+    pub(crate) fn context(
+        self,
+        config: &SampleConfig,
+        days: Vec<Day>,
+        kept: BTreeSet<Day>,
+        rejected: RejectedRows,
+        shard: Option<Shard>,
+    ) -> (Arc<Context>, Arc<FeedMaker>) {
+        let Self { log, dimensions, maker } = self;
+        let source = Source {
+            log,
+            dimensions: Arc::clone(&dimensions),
+            days,
+            requests: Requests { from: config.from, to: config.to, kept },
+            lenient: config.lenient,
+            exposures: maker.wanted().channel.contains(&FeatureId::ExposureAgeS),
+            shard,
+            rejected: Mutex::new(rejected),
+            counters: Counters::default(),
+        };
+        let context = Context {
+            config: config.clone(),
+            source: Arc::new(source),
+            wanted: maker.wanted().clone(),
+            dimensions,
+        };
+        (Arc::new(context), maker)
+    }
+}
+
+/// Where rows go that are no events.
+pub(crate) fn rejected_rows(
+    feeds: &Path,
+    config: &SampleConfig,
+    days: &[Day],
+) -> Result<RejectedRows, Error> {
+    let mut writer = None;
+    if config.lenient {
+        // Every run reads all rows, so it writes all rejected ones.
+        remove_rejected(feeds)?;
+        writer = Some(RejectedWriter::new(&Store::local(feeds)?));
+    }
+    Ok(RejectedRows::new(writer, days))
+}
+
+/// What feeds are made with.
+pub(crate) struct Making<'a> {
+    pub(crate) context: Arc<Context>,
+    pub(crate) maker: Arc<FeedMaker>,
+    pub(crate) feeds: &'a Path,
+    /// What there is to say already.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Makes feeds of requests, which come in order.
+pub(crate) fn make(
+    making: &Making<'_>,
+    mut days: FeedDays,
+    session: SessionConfig,
+    requests: Plan,
+    progress: &impl Fn(SampleProgress),
+) -> Result<Summary, Error> {
+    let Making { context, maker, feeds, notes } = making;
+    let config = &context.config;
     let spill = SpillFolder::create(feeds)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.threads)
-        .enable_time()
-        .build()?;
+    let task = plan::task(context, session, spill.path())?;
+    let runtime = engine_threads(config)?;
     // Few threads that stay: each new one would begin with memory that the kernel has to clear.
     let encoders = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(config.threads)
         .build()?;
-    let run = run(&context, &maker, &encoders, &mut days, spill.path(), &progress);
+    let run = run(context, maker, &encoders, &mut days, (requests, task), progress);
     let written = runtime.block_on(run);
     // The operators' threads hold the log and the spilled files until they have ended.
     drop(runtime);
@@ -95,6 +208,7 @@ pub fn samples(
         return Err(no_feeds(&context.source, feeds));
     }
     waiting.finish()?;
+    let mut notes = notes.clone();
     if !config.lenient && remove_rejected(feeds)? {
         notes.push(format!(
             "{REJECTED_FOLDER}: removed, for every row that was read is an event now"
@@ -109,6 +223,14 @@ pub fn samples(
     summary.checked.findings.extend(ids_not_kept(log, of_log.iter().copied())?);
     summary.notes.extend(summary.too_late(config.features.allowed_lateness_ms));
     Ok(summary)
+}
+
+/// The threads of the engine.
+pub(crate) fn engine_threads(config: &SampleConfig) -> Result<Runtime, Error> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.threads)
+        .enable_time()
+        .build()?)
 }
 
 /// What is said if no day has feeds.
@@ -132,7 +254,7 @@ fn no_feeds(source: &Source, feeds: &Path) -> Error {
 /// The error that is told of a run. Several days are read at once by several plans, so of several bad rows and files any is met
 /// first, and what is met first ends the run before the others are reached; a second reading, in order and no further than the
 /// first bad row, finds the one that always is the first.
-fn first_error(source: &Source, error: Error) -> Error {
+pub(crate) fn first_error(source: &Source, error: Error) -> Error {
     let of_the_log = error.path().is_some_and(|path| path.starts_with(source.log.store().root()));
     match (source.days.first(), source.days.last()) {
         (Some(first), Some(last)) if of_the_log => {
@@ -143,64 +265,17 @@ fn first_error(source: &Source, error: Error) -> Error {
     }
 }
 
-/// What is read of the log, and for which requests.
-fn source(
-    log: EventLog,
-    dimensions: &Arc<Dimensions>,
-    exposures: bool,
-    days: &FeedDays,
-    feeds: &Path,
-    config: &SampleConfig,
-) -> Result<Source, Error> {
-    let first = first_day(config.from, config.history_days);
-    // What happened on the last day may arrive on the next.
-    let last = config.to.and_then(|to| to.plus(1));
-    let of_log: Vec<Day> = log
-        .days()
-        .filter(|day| first.is_none_or(|first| *day >= first))
-        .filter(|day| last.is_none_or(|last| *day <= last))
-        .collect();
-    if of_log.is_empty() {
-        // Says which days there are.
-        match (first, last) {
-            (Some(first), Some(last)) => log.read(first..=last)?,
-            (Some(first), None) => log.read(first..)?,
-            (None, Some(last)) => log.read(..=last)?,
-            (None, None) => log.read(..)?,
-        };
-    }
-    let mut writer = None;
-    if config.lenient {
-        // Every run reads all rows, so it writes all rejected ones.
-        remove_rejected(feeds)?;
-        writer = Some(RejectedWriter::new(&Store::local(feeds)?));
-    }
-    Ok(Source {
-        rejected: Mutex::new(RejectedRows::new(writer, &of_log)),
-        log,
-        dimensions: Arc::clone(dimensions),
-        days: of_log,
-        requests: Requests { from: config.from, to: config.to, kept: days.days() },
-        lenient: config.lenient,
-        exposures,
-        counters: Counters::default(),
-    })
-}
-
 /// Runs the plans and writes the feeds as they come, in order. Row groups are encoded on other threads meanwhile.
 async fn run(
     context: &Arc<Context>,
     maker: &Arc<FeedMaker>,
     encoders: &Runtime,
     days: &mut FeedDays,
-    spill: &Path,
+    (requests, task): (Plan, Arc<TaskContext>),
     progress: &impl Fn(SampleProgress),
 ) -> Result<Vec<DaySummary>, Error> {
-    let session = plan::session(context);
-    let requests = plan::requests(context, &session)?;
-    let task = plan::task(context, session, spill)?;
     let mut batches = execute_stream(requests, Arc::clone(&task))?;
-    let counters = &context.source.counters;
+    let (counters, kept) = (&context.source.counters, &context.source.requests.kept);
     let report = |feeds| {
         let spilled_bytes = task.runtime_env().spilling_progress().current_bytes;
         progress(counters.progress(feeds, spilled_bytes));
@@ -221,6 +296,11 @@ async fn run(
         let mut chunks = Vec::new();
         if let Some(batch) = batch.transpose()? {
             for row in Rows::of(&batch)?.iter() {
+                if Day::of(row.of_request().0).is_some_and(|day| kept.contains(&day)) {
+                    // Tasks of a job do not know which days the directory has.
+                    counters.refuse(Refusal::DayKept, candidates(row.payload)?);
+                    continue;
+                }
                 chunks.extend(cutter.push(row)?);
             }
         } else {

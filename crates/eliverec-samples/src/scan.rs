@@ -23,9 +23,11 @@ use eliverec_tables::events::read::Row as LogRow;
 use eliverec_tables::events::{Day, EventLog, ReadCounts, Rejected, RejectedWriter};
 
 use crate::bytes::Writer;
+use crate::counters::{Counters, lock};
 use crate::error::Error;
 use crate::rows::{EVENT, PROBE, Row, RowsBuilder, columns};
-use crate::summary::{Counters, Refusal, lock};
+use crate::shard::Shard;
+use crate::summary::Refusal;
 use crate::wire::{Shown, write_context, write_event};
 
 /// What a plan's rows are keyed by.
@@ -86,7 +88,7 @@ impl RejectedRows {
         Self { writer, days: days.iter().map(|day| (*day, None)).collect() }
     }
 
-    fn day_is_read(&mut self, day: Day, rows: Vec<Rejected>) -> Result<(), Error> {
+    pub(crate) fn day_is_read(&mut self, day: Day, rows: Vec<Rejected>) -> Result<(), Error> {
         self.days.insert(day, Some(rows));
         while let Some(first) = self.days.first_entry()
             && first.get().is_some()
@@ -118,6 +120,8 @@ pub(crate) struct Source {
     pub(crate) lenient: bool,
     /// Whether a channel's state takes impressions in; otherwise those of feeds are probes only.
     pub(crate) exposures: bool,
+    /// The keys of a task; all of them if `None`.
+    pub(crate) shard: Option<Shard>,
     pub(crate) rejected: Mutex<RejectedRows>,
     pub(crate) counters: Counters,
 }
@@ -148,6 +152,9 @@ impl Source {
                     if route == Route::Channels {
                         without_row.add(&self.dimensions, &event);
                     }
+                    if !self.has(&event, route) {
+                        continue;
+                    }
                     self.send_event(&event, route, &mut payload, &mut rows)?;
                     if !send(&mut rows) {
                         return Ok(());
@@ -173,6 +180,16 @@ impl Source {
             lock(&self.rejected).day_is_read(day, rejected)?;
         }
         Ok(())
+    }
+
+    /// Whether the event concerns a key of the task.
+    fn has(&self, event: &Event, route: Route) -> bool {
+        let key = match route {
+            Route::Channels => event.channel_id,
+            Route::Products => product_of(event),
+            Route::Users => event.user_id,
+        };
+        self.shard.is_none_or(|shard| shard.has(key.unwrap_or_default()))
     }
 
     fn send_event(

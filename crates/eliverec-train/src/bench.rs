@@ -10,7 +10,8 @@ use eliverec_core::batch::Lengths;
 use eliverec_core::feed::Column;
 use eliverec_core::schema::{Field, Group, Kind, Vocabulary};
 use eliverec_core::seed::{Random, stream};
-use eliverec_core::{BatchBuilder, Feed, Normalization, Schema};
+use eliverec_core::{BatchBuilder, Feed, Normalization, Schema, TableSpec};
+use eliverec_models::parameters;
 use eliverec_run::{Config, Prepared};
 use serde::Serialize;
 
@@ -37,6 +38,45 @@ pub struct Sizes {
 impl Default for Sizes {
     fn default() -> Self {
         Self { feeds: 256, candidates: 8, length: 50, ids: 20_000, steps: 3, repeats: 7 }
+    }
+}
+
+/// What of the learner is large: what a rank of many would send, and keep.
+#[derive(Clone, Debug, Serialize)]
+pub struct Extent {
+    /// Numbers of all dense parameters.
+    pub dense_parameters: u64,
+    /// The tables of embedding rows.
+    pub tables: Vec<TableExtent>,
+    /// Bytes that a row takes in memory on average, vector, accumulator and index, after the last update.
+    pub row_bytes: f64,
+}
+
+/// One table.
+#[derive(Clone, Debug, Serialize)]
+pub struct TableExtent {
+    /// Its name.
+    pub name: String,
+    /// Numbers of a row's vector.
+    pub width: usize,
+    /// Different rows in a batch, the mean of those that were timed.
+    pub rows_per_batch: f64,
+}
+
+impl Extent {
+    fn of(learner: &Learner, batches: &[Prepared]) -> Self {
+        let parameters = parameters::export(&learner.model);
+        let table = |spec: &TableSpec| {
+            let rows = |of: &Prepared| of.unique.of_key(spec.key).map_or(0, |(ids, _)| ids.len());
+            let rows: usize = batches.iter().map(rows).sum();
+            let rows_per_batch = rows as f64 / batches.len() as f64;
+            TableExtent { name: spec.name.clone(), width: spec.width, rows_per_batch }
+        };
+        Self {
+            dense_parameters: parameters.values().map(|of| of.values.len() as u64).sum(),
+            tables: learner.tables().iter().map(table).collect(),
+            row_bytes: learner.store.memory_bytes() as f64 / learner.store.rows().max(1) as f64,
+        }
     }
 }
 
@@ -67,6 +107,8 @@ pub struct Timing {
     /// `median / ceiling`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
+    /// What a rank of many would send, and keep.
+    pub extent: Extent,
     /// Last loss, to see that something was learned.
     pub loss: f32,
 }
@@ -125,6 +167,7 @@ pub fn train(
         gemm_after,
         ceiling,
         share: ceiling.map(|ceiling| median / ceiling),
+        extent: Extent::of(&learner, &batches),
         loss,
     })
 }

@@ -94,6 +94,11 @@ impl Learner {
         })
     }
 
+    /// The tables of rows.
+    pub fn tables(&self) -> &[TableSpec] {
+        &self.tables
+    }
+
     /// A copy of the model on the same device without autodiff.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
             .or_else(|| Some(cause.downcast_ref::<eliverec_tables::Error>()?.is_bad_input()))
             .or_else(|| is_bad_input(cause))
             .or_else(|| cause.is::<eliverec_ab::Error>().then_some(true))
+            .or_else(|| cause.is::<eliverec_plan::Error>().then_some(true))
             .or_else(|| cause.is::<eliverec_sim::Error>().then_some(true))
             .or_else(|| Some(is_wrong_input(cause.downcast_ref::<std::io::Error>()?)))
     });

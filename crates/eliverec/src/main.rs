@@ -60,6 +60,7 @@ enum Command {
     Disentangling(commands::disentangling::Arguments),
     Retrieval(commands::retrieval::Arguments),
     Bench(commands::bench::Arguments),
+    Plan(commands::plan::Arguments),
     Completions(commands::completions::Arguments),
 }
 
@@ -99,6 +100,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Disentangling(arguments) => commands::disentangling::run(&arguments),
         Command::Retrieval(arguments) => commands::retrieval::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Plan(arguments) => commands::plan::run(&arguments),
         Command::Completions(arguments) => {
             commands::completions::run(&arguments, &mut Cli::command())
         }

@@ -46,6 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "datafusion-physical-plan",
         ],
     ),
+    ("eliverec-plan", &[]),
     (
         "eliverec-python",
         &[
@@ -106,6 +107,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "eliverec-features",
             "eliverec-http",
             "eliverec-metrics",
+            "eliverec-plan",
             "eliverec-report",
             "eliverec-retrieval",
             "eliverec-run",

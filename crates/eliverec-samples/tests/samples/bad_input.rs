@@ -20,7 +20,7 @@ fn fails(site: &Site, config: &SampleConfig) -> String {
 }
 
 /// Rows of a day stand in the folder of another: the writer would not do that.
-fn misplaced(site: &Site) -> u64 {
+pub fn misplaced(site: &Site) -> u64 {
     let from = site.logs().join("events/date=2024-05-31/part-00000.parquet");
     let to = site.logs().join("events/date=2024-06-01/part-00009.parquet");
     fs_err::copy(from, to).unwrap();

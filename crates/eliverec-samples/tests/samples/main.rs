@@ -9,6 +9,7 @@ mod feed_files;
 mod bad_input;
 mod days;
 mod grown;
+mod job;
 mod labels;
 mod logs;
 mod oracle;

@@ -13,6 +13,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use eliverec_core::event::{Event, EventKind, Scalar};
 use eliverec_core::schema::Kind;
 use eliverec_core::{Schema, schema::Field};
+use serde::{Deserialize, Serialize};
 
 use crate::decode::{Place, Problem};
 use crate::error::Error;
@@ -20,7 +21,8 @@ use crate::parquet_file::located;
 use crate::values::{self, Wrong};
 
 /// The kinds of faults, by which rejected rows are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// A value that this kind of event cannot do without is null.
     Missing,

@@ -30,6 +30,7 @@ pub mod read;
 pub mod rejected;
 mod source;
 pub mod store;
+mod stored_file;
 pub mod write;
 
 use std::collections::BTreeMap;
@@ -52,6 +53,7 @@ pub use new::NewLog;
 pub use read::{EventReader, Events, ReadCounts, Row};
 pub use rejected::{Rejected, RejectedWriter};
 pub use store::Store;
+pub use stored_file::{NewFile, StoredReader};
 pub use write::{EventWriter, Written};
 
 use crate::error::Error;

@@ -155,9 +155,9 @@ impl Claim {
     }
 }
 
-/// Where the bytes of a part go.
+/// Where the bytes of a file go.
 #[derive(Debug)]
-enum Sink {
+pub(super) enum Sink {
     Local(File),
     Remote(Upload),
 }
@@ -180,7 +180,7 @@ impl Write for Sink {
 
 /// An object that is sent part by part; called off if it is dropped before it is complete.
 #[derive(Debug)]
-struct Upload {
+pub(super) struct Upload {
     store: Store,
     parts: Box<dyn MultipartUpload>,
     ahead: Vec<u8>,
@@ -188,17 +188,17 @@ struct Upload {
 }
 
 impl Upload {
-    fn begin(store: &Store, name: &str) -> Result<Self, Error> {
+    pub(super) fn begin(store: &Store, name: &str) -> Result<Self, Error> {
         let parts = store.upload(name)?;
         Ok(Self { store: store.clone(), parts, ahead: Vec::new(), complete: false })
     }
 
-    fn send_all(&mut self) -> io::Result<()> {
+    pub(super) fn send_all(&mut self) -> io::Result<()> {
         let ahead = std::mem::take(&mut self.ahead);
         Ok(self.store.wait(self.parts.put_part(ahead.into()))?)
     }
 
-    fn complete(&mut self) -> io::Result<()> {
+    pub(super) fn complete(&mut self) -> io::Result<()> {
         self.store.wait(self.parts.complete())?;
         self.complete = true;
         Ok(())

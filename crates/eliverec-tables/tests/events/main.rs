@@ -6,6 +6,9 @@ mod bad_input;
 #[path = "../feed_files/mod.rs"]
 mod feed_files;
 mod logs;
+#[cfg(feature = "s3")]
+#[path = "../moto/mod.rs"]
+mod moto;
 mod round_trip;
 #[cfg(feature = "s3")]
 mod s3;

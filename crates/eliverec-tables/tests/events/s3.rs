@@ -1,88 +1,28 @@
-//! Logs at an S3-compatible server that the test starts: `moto_server`, from PyPI as `moto[server]`, found through the
-//! variable `MOTO_SERVER` or on the path. Without it the test says so and passes.
+//! Logs at an S3-compatible server that the test starts. Without it the test says so and passes.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::io::Write;
+use std::process::Command;
 
 use eliverec_core::Event;
 use eliverec_tables::events::{EventLog, EventWriter, NewLog, Store};
 
 use crate::logs::{events, first_day, on_disk, read_strictly, schema, sorted, write};
+use crate::moto::{SKIPPED, Server};
 
 /// Set in the process that talks to the server: access comes from the environment, which a test's own must not change.
 const SERVED: &str = "ELIVEREC_TEST_S3";
 
-struct Server {
-    process: Child,
-    address: String,
-}
-
-impl Server {
-    /// `None` if there is no such program, and nobody has named one.
-    fn start() -> Option<Self> {
-        let named = std::env::var("MOTO_SERVER");
-        let program = named.clone().unwrap_or_else(|_| "moto_server".into());
-        let process = Command::new(program)
-            .args(["--host", "127.0.0.1", "--port", "0"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut process = match process {
-            Ok(process) => process,
-            Err(error) => {
-                assert!(named.is_err(), "MOTO_SERVER: {error}");
-                return None;
-            }
-        };
-        // It says where it listens once it does.
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = lines.find_map(|line| {
-            let line = line.unwrap();
-            line.split_once("http://").map(|(_, rest)| rest.trim().to_owned())
-        });
-        // Its requests are logged there, too; a full pipe would stop it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(Self { process, address: address.unwrap() })
-    }
-
-    fn make_bucket(&self, name: &str) {
-        let mut connection = TcpStream::connect(&self.address).unwrap();
-        let host = &self.address;
-        write!(
-            connection,
-            "PUT /{name} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[test]
 fn logs_at_a_real_server() {
     let Some(server) = Server::start() else {
-        let skipped = "skipped: there is no moto_server; `pip install 'moto[server]'` has it\n";
-        std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+        writeln!(std::io::stderr(), "{SKIPPED}").unwrap();
         return;
     };
     server.make_bucket("logs");
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "s3::with_the_server", "--ignored", "--nocapture"])
         .env(SERVED, "s3://logs")
-        .env("AWS_ENDPOINT", format!("http://{}", server.address))
-        .env("AWS_ALLOW_HTTP", "true")
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "eliverec")
-        .env("AWS_SECRET_ACCESS_KEY", "eliverec")
+        .envs(server.access())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&child.stdout) + String::from_utf8_lossy(&child.stderr);

@@ -122,6 +122,26 @@ const TABLE: &[(&str, i32, &str)] = &[
     ("inspect empty", 2, "empty: is empty"),
     ("inspect nowhere", 2, "nowhere: no such directory"),
     (
+        "plan --impressions-per-day 1e9 --users 3e8 --channels 1e6 --products 1e8 --requests-per-second 5e4",
+        2,
+        "plan: nothing tells alpha and beta of the network; measure with `eliverec bench network --json`",
+    ),
+    (
+        "plan --impressions-per-day 1e9 --users 3e8 --channels 1e6 --products 1e8 --requests-per-second 5e4 --network file",
+        2,
+        "file: cannot be read: ",
+    ),
+    (
+        "plan --impressions-per-day 1e9 --users 3e8 --channels 1e6 --products 1e8 --requests-per-second 5e4 --network nowhere",
+        2,
+        "nowhere: cannot be read",
+    ),
+    (
+        "plan --impressions-per-day 1e9 --users 3e8 --channels 1e6 --products 1e8 --requests-per-second 5e4 --days 0",
+        2,
+        "plan: days is 0; write a number above 0",
+    ),
+    (
         "replay --logs empty --feeds world",
         2,
         "empty: is empty; expected schema.toml and folders events",
@@ -162,6 +182,21 @@ const TABLE: &[(&str, i32, &str)] = &[
         "samples --logs logs --out logs/events/x",
         2,
         "logs/events/x: is the log, or within its events",
+    ),
+    (
+        "samples --logs logs --exchange out --phase users --shard 0/2",
+        2,
+        "out/channels/0-of-2.json: is not there; run `eliverec samples --phase channels --shard 0/2`",
+    ),
+    (
+        "samples --logs logs --exchange logs --phase channels --shard 0/2",
+        2,
+        "logs: is the log, or within its events",
+    ),
+    (
+        "samples --logs logs --exchange out --phase channels --shard 0/2 --out feeds",
+        2,
+        "samples: --out is for the phase feeds",
     ),
     (
         "samples --logs logs --out out --allowed-lateness 5 --memory 1",

@@ -4,6 +4,9 @@
 
 #[path = "../../../eliverec-tables/tests/feed_files/mod.rs"]
 mod feed_files;
+#[cfg(feature = "s3")]
+#[path = "../../../eliverec-tables/tests/moto/mod.rs"]
+mod moto;
 
 mod ab;
 mod as_written;
@@ -23,6 +26,7 @@ mod own_tasks;
 mod parts;
 mod pipeline;
 mod retrieval;
+mod samples_job;
 mod sandbox;
 mod score;
 mod serving;

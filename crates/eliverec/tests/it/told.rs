@@ -67,7 +67,10 @@ fn the_page_lists_every_setting_of_samples() {
         (format!("--{}{value}", words[0]), default.unwrap_or("all").to_owned())
     });
     // What these choose is not kept: where from and to, which days, and how a run goes about it.
-    let not_kept = ["logs", "out", "from", "to", "memory", "lenient", "json"];
+    let not_kept = [
+        "logs", "out", "from", "to", "memory", "threads", "lenient", "json", "phase", "shard",
+        "shards", "exchange",
+    ];
     let is_kept = |option: &str| {
         let name = option.trim_start_matches("--").split(' ').next().unwrap_or_default();
         !not_kept.contains(&name)

@@ -2,6 +2,7 @@
 
 use eliverec_core::dimensions::TABLE_GROUPS;
 use eliverec_core::{Dimension, Dimensions, Event};
+use serde::{Deserialize, Serialize};
 
 use super::family::Family;
 use crate::check::finding::{Check, Checked, Finding, Findings, Read, level_of, percent, share};
@@ -27,11 +28,11 @@ fn asked(dimensions: &Dimensions) -> [(&Dimension, IdOf); 3] {
 }
 
 /// Counts the events whose ids the tables do not know.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WithoutRow([OfTable; 3]);
 
 /// Of a table that the schema has fields for; without fields nothing is looked up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct OfTable {
     events: u64,
     without_row: u64,

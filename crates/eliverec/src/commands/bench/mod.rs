@@ -1,8 +1,9 @@
-//! `eliverec bench`: how fast this machine trains, makes samples, scores requests, serves them and compares buckets.
+//! `eliverec bench`: how fast this machine trains, makes samples, scores requests, serves them, compares buckets and sends messages.
 
 mod ab;
 mod footprint;
 mod log;
+mod network;
 mod ranker;
 mod samples;
 mod serve;
@@ -20,7 +21,8 @@ Examples:
   eliverec bench ranker
   eliverec bench ranker --run work/run --feeds work/ebnerd --json
   eliverec bench serve --url http://127.0.0.1:8088 --feeds demo/feeds --rate 200
-  eliverec bench ab --work work/bench 10000000")]
+  eliverec bench ab --work work/bench 10000000
+  eliverec bench network")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     what: What,
@@ -33,6 +35,7 @@ enum What {
     Ranker(ranker::Arguments),
     Serve(serve::Arguments),
     Ab(ab::Arguments),
+    Network(network::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
@@ -42,5 +45,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         What::Ranker(arguments) => ranker::run(arguments),
         What::Serve(arguments) => serve::run(arguments),
         What::Ab(arguments) => ab::run(arguments),
+        What::Network(arguments) => network::run(arguments),
     }
 }

@@ -1,14 +1,16 @@
 //! `eliverec bench samples`: how fast logs become feeds, and how that grows with the log.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use eliverec_samples::{SampleConfig, SampleProgress, samples};
+use eliverec_samples::{
+    Job, MOST_SHARDS, Phase, SampleConfig, SampleProgress, Shard, Task, samples,
+};
 use eliverec_tables::events::{EventLog, Store};
 use serde::Serialize;
 
-use super::footprint::{clear, peak_memory_mib};
+use super::footprint::{bytes_below, clear, peak_memory_mib};
 use super::log;
 use crate::commands::{print, print_json, tell};
 
@@ -30,6 +32,9 @@ pub(super) struct Arguments {
     /// Threads; all cores if omitted
     #[arg(long)]
     threads: Option<usize>,
+    /// Also do it as a job of so many tasks in each phase, one after the other in this process
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SHARDS)))]
+    shards: Option<u32>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -48,10 +53,32 @@ struct Timing {
     samples_s: f64,
     impressions_per_s: f64,
     events_per_s: f64,
+    /// Bytes of the log's files.
+    log_bytes: u64,
+    /// Bytes of the directory of feeds.
+    feeds_bytes: u64,
     /// Most that sorts had on disk at a time.
     spilled_mib: u64,
     /// Of the process so far.
     peak_memory_mib: Option<u64>,
+    /// The same as a job of tasks, with `--shards`.
+    job: Option<JobTiming>,
+}
+
+/// A job of tasks, each with all threads.
+#[derive(Debug, Serialize)]
+struct JobTiming {
+    shards: u32,
+    /// Of the tasks by channel together.
+    channels_s: f64,
+    /// Of the tasks by user together.
+    users_s: f64,
+    /// From the requests of all tasks to the feeds.
+    feeds_s: f64,
+    /// Bytes that the tasks by channel hand to those by user.
+    impressions_bytes: u64,
+    /// Bytes that the tasks by user hand on.
+    requests_bytes: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -120,6 +147,9 @@ fn time(impressions: u64, arguments: &Arguments, config: &SampleConfig) -> anyho
     })?;
     let samples_s = begun.elapsed().as_secs_f64();
     anyhow::ensure!(summary.adds_up(), "not every row is accounted for: {summary}");
+    let job = arguments.shards.map(|shards| time_job(shards, arguments, &logs, config));
+    let job = job.transpose()?;
+    let (log_bytes, feeds_bytes) = (bytes_below(&logs)?, bytes_below(&feeds)?);
     for path in [&logs, &feeds] {
         clear(path)?;
     }
@@ -131,9 +161,45 @@ fn time(impressions: u64, arguments: &Arguments, config: &SampleConfig) -> anyho
         samples_s,
         impressions_per_s: written.impressions as f64 / samples_s,
         events_per_s: written.events as f64 / samples_s,
+        log_bytes,
+        feeds_bytes,
         spilled_mib: spilled.get() >> 20,
         peak_memory_mib: peak_memory_mib(),
+        job,
     })
+}
+
+/// Times the tasks of a job and what makes feeds of them.
+fn time_job(
+    shards: u32,
+    arguments: &Arguments,
+    logs: &Path,
+    config: &SampleConfig,
+) -> anyhow::Result<JobTiming> {
+    let (exchange, feeds) = (arguments.work.join("exchange"), arguments.work.join("feeds-of-job"));
+    for path in [&exchange, &feeds] {
+        clear(path)?;
+    }
+    let program = env!("CARGO_PKG_VERSION");
+    let time = |phase: Phase| -> anyhow::Result<(f64, u64)> {
+        let (begun, mut bytes) = (Instant::now(), 0);
+        for shard in Shard::all(shards) {
+            tell(&format!("task {phase} {shard}"));
+            let task = Task { logs, exchange: &exchange, phase, shard, config, program };
+            bytes += task.run(|_| ())?.bytes_out;
+        }
+        Ok((begun.elapsed().as_secs_f64(), bytes))
+    };
+    // The synthetic schema asks for no popularity of products, so there is no phase for it.
+    let (channels_s, impressions_bytes) = time(Phase::Channels)?;
+    let (users_s, requests_bytes) = time(Phase::Users)?;
+    let begun = Instant::now();
+    Job { logs, exchange: &exchange, shards, config, program }.gather(&feeds, |_| ())?;
+    let feeds_s = begun.elapsed().as_secs_f64();
+    for path in [&exchange, &feeds] {
+        clear(path)?;
+    }
+    Ok(JobTiming { shards, channels_s, users_s, feeds_s, impressions_bytes, requests_bytes })
 }
 
 fn text(report: &Report) -> String {
@@ -156,6 +222,21 @@ fn text(report: &Report) -> String {
             timing.spilled_mib,
             timing.peak_memory_mib.map_or("-".into(), |mib| mib.to_string())
         );
+    }
+    for timing in &report.timings {
+        if let Some(job) = &timing.job {
+            let _ = write!(
+                text,
+                "\n{} impressions by {} tasks a phase, one after the other: {:.1} s by channel, {:.1} s by user, {:.1} s to feeds; {} and {} MiB handed on",
+                timing.impressions,
+                job.shards,
+                job.channels_s,
+                job.users_s,
+                job.feeds_s,
+                job.impressions_bytes >> 20,
+                job.requests_bytes >> 20
+            );
+        }
     }
     if !report.exponents.is_empty() {
         let all: Vec<String> = report.exponents.iter().map(|e| format!("{e:.2}")).collect();

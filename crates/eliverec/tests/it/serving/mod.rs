@@ -17,6 +17,7 @@ mod impressions;
 mod malformed;
 mod overload;
 mod parity;
+mod plan;
 mod readme;
 mod restarts;
 mod retrieval;

@@ -52,6 +52,8 @@ pub(super) struct Client {
 pub(super) struct OfService {
     /// Its memory.
     pub(super) resident_mib: f64,
+    /// Time of the processor that it has taken, all its threads together, seconds.
+    pub(super) processor_s: f64,
     /// How often a user's encoded side was found by the bundle in service.
     pub(super) kept: f64,
     /// How often it was not, and was made.
@@ -199,6 +201,7 @@ impl Client {
         };
         Ok(OfService {
             resident_mib: value("eliverec_resident_memory_bytes ") / 1024.0 / 1024.0,
+            processor_s: value("eliverec_processor_seconds "),
             kept: value("eliverec_encoded_users{what=\"hits\"}"),
             encoded: value("eliverec_encoded_users{what=\"misses\"}"),
         })

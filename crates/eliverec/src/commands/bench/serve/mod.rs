@@ -50,9 +50,24 @@ struct Measured {
     swaps: Option<swaps::Swapped>,
     /// Memory of the service before and after the load, MiB.
     resident_mib: [f64; 2],
+    /// Time of the service's processor per call that was answered with 200, all its threads together, milliseconds; refused calls are
+    /// in it. None if the service does not tell, or nothing was answered.
+    processor_ms_per_call: Option<f64>,
+    /// What filling the users with events has taken; absent without `--histories`.
+    filled: Option<Filled>,
     /// Share of the users' encoded sides that were kept from a request before; none if the bundle changed meanwhile or keeps none.
     #[serde(skip_serializing_if = "Option::is_none")]
     encoded_kept: Option<f64>,
+}
+
+/// Users with events.
+#[derive(Debug, Serialize)]
+struct Filled {
+    users: u64,
+    /// Watches and clicks that each of them has at least.
+    events_each: u64,
+    /// Memory of the service before and after, MiB.
+    resident_mib: [f64; 2],
 }
 
 /// What came of a load.
@@ -97,9 +112,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let calls = Calls::new(arguments, &feeds)?;
     let client = Client::new(arguments);
-    if let Some(histories) = arguments.histories {
-        fill(&client, &calls, histories)?;
-    }
+    let filled = arguments.histories.map(|each| fill(&client, &calls, each)).transpose()?;
     let calibration = client.calibrate()?;
     let fsync = arguments.fsync.as_deref().map(percentiles::fsync).transpose()?;
     let gemm_before = product_rate();
@@ -135,6 +148,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let kept =
         (kept >= 0.0 && encoded >= 0.0 && kept + encoded > 0.0).then(|| kept / (kept + encoded));
 
+    let processor_s = after.processor_s - before.processor_s;
+    let answered = tally.latency.count() as f64;
+
     let stages = tally.stages.iter();
     let beyond_rank = Some(&tally.beyond_rank).filter(|times| times.count() > 0);
     let acknowledged = calls.acknowledged() - events_before;
@@ -151,6 +167,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         beyond_rank: beyond_rank.map(Histogram::percentiles),
         swaps,
         resident_mib: [before.resident_mib, after.resident_mib],
+        processor_ms_per_call: (processor_s.is_finite() && answered > 0.0)
+            .then(|| 1e3 * processor_s / answered),
+        filled,
         encoded_kept: kept,
     };
     if arguments.json {
@@ -198,7 +217,8 @@ fn under_load(
 }
 
 /// Begins all streams, and gives every user its events.
-fn fill(client: &Client, calls: &Calls, histories: u64) -> anyhow::Result<()> {
+fn fill(client: &Client, calls: &Calls, histories: u64) -> anyhow::Result<Filled> {
+    let before = client.of_service()?;
     for body in calls.streams() {
         let (status, text) = client.post("/v1/events", &body)?;
         if status != 200 {
@@ -214,7 +234,8 @@ fn fill(client: &Client, calls: &Calls, histories: u64) -> anyhow::Result<()> {
             bail!("the service takes no events in: {status}");
         }
     }
-    Ok(())
+    let resident_mib = [before.resident_mib, client.of_service()?.resident_mib];
+    Ok(Filled { users: calls.users(), events_each: 2 * histories, resident_mib })
 }
 
 fn text(measured: &Measured) -> String {
@@ -249,6 +270,15 @@ fn text(measured: &Measured) -> String {
     );
     let [before, after] = measured.resident_mib;
     let _ = writeln!(text, "memory of the service: {before:.0} MiB before, {after:.0} MiB after");
+    if let Some(ms) = measured.processor_ms_per_call {
+        let _ = writeln!(text, "processor time of the service: {ms:.3} ms per call answered");
+    }
+    if let Some(Filled { users, events_each, resident_mib: [before, after] }) = &measured.filled {
+        let _ = writeln!(
+            text,
+            "{users} users with {events_each} events each: {before:.0} MiB before, {after:.0} MiB after"
+        );
+    }
     if let Some(kept) = measured.encoded_kept {
         let percent = 100.0 * kept;
         let _ = writeln!(text, "{percent:.0} % of the users' encoded sides were kept from before");

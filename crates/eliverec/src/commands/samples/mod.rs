@@ -1,14 +1,17 @@
 //! `eliverec samples`: an event log becomes point-in-time feeds.
 
+mod job;
+
 use std::path::PathBuf;
 
 use eliverec_features::FeatureConfig;
-use eliverec_samples::{BelowThreshold, DaySummary, SampleConfig, SampleProgress, samples};
+use eliverec_samples::{BelowThreshold, DaySummary, Error, SampleConfig, SampleProgress, samples};
 use eliverec_tables::FeedDirectory;
 use eliverec_tables::events::Day;
 use serde::Serialize;
 
 use super::{inspect, reading, tell};
+use job::{Asked, JobArguments};
 
 /// Make point-in-time feeds from an event log
 #[derive(Debug, clap::Args)]
@@ -20,15 +23,20 @@ changed: labels arrive until the end of the day that follows. It keeps the other
 FEEDS/samples.toml keeps the settings that the feeds depend on, all of which docs/logs.md lists; `eliverec replay` goes by
 them, and a rerun with others is refused.
 
-Example:
-  eliverec samples --logs work/logs --out work/world")]
+With --phase it is one task of a job of many processes, which give the same feeds; docs/scale.md has how to run them.
+
+Examples:
+  eliverec samples --logs work/logs --out work/world
+  eliverec samples --logs work/logs --exchange work/job --phase channels --shard 0/4
+  eliverec samples --logs work/logs --exchange work/job --phase users --shard 0/4
+  eliverec samples --logs work/logs --exchange work/job --phase feeds --shards 4 --out work/world")]
 pub(crate) struct Arguments {
     /// Event log, as `eliverec simulate` writes it
     #[arg(long, value_name = "DIR")]
     logs: PathBuf,
     /// Feed directory to make or to complete
-    #[arg(long, value_name = "FEEDS")]
-    out: PathBuf,
+    #[arg(long, value_name = "FEEDS", required_unless_present = "phase")]
+    out: Option<PathBuf>,
     /// First day of requests (UTC), as 2022-09-01; the log's first if omitted
     #[arg(long, value_name = "DATE")]
     from: Option<Day>,
@@ -71,9 +79,14 @@ pub(crate) struct Arguments {
     /// Set rows that are no events aside and count them, instead of stopping at the first
     #[arg(long)]
     lenient: bool,
+    /// Threads; all cores if omitted
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    job: JobArguments,
 }
 
 /// As on the command line.
@@ -122,10 +135,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             bag_products: arguments.bag_products,
             history_age_days: arguments.history_age,
         },
-        ..SampleConfig::default()
+        threads: arguments.threads.unwrap_or(SampleConfig::default().threads),
     };
     let days_told = std::sync::atomic::AtomicU64::new(0);
-    let summary = samples(&arguments.logs, &arguments.out, &config, |progress: SampleProgress| {
+    let progress = |progress: SampleProgress| {
         let SampleProgress { rows_read, days_read, days_to_read, feeds, .. } = progress;
         // A line when another day of the log has been read, by whichever plan.
         if days_told.fetch_max(days_read, std::sync::atomic::Ordering::Relaxed) < days_read {
@@ -133,7 +146,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
                 "{days_read} of {days_to_read} days read, {rows_read} rows, {feeds} feeds"
             ));
         }
-    })?;
+    };
+    let logs = &arguments.logs;
+    let asked = arguments.job.asked(arguments.out.as_deref())?;
+    if let Asked::Task(phase, shard, exchange) = asked {
+        job::task((phase, shard, exchange), logs, &config, arguments.json, progress)?;
+        return Ok(crate::OK);
+    }
+    let Some(out) = &arguments.out else {
+        let reason = "is missing: name the directory of feeds".into();
+        return Err(Error::Config { option: "--out", reason }.into());
+    };
+    let summary = match asked {
+        Asked::Gather(shards, exchange) => {
+            job::gather((shards, exchange), (logs, out), &config, progress)?
+        }
+        _ => samples(logs, out, &config, progress)?,
+    };
     let result = Made {
         rows: summary.rows_in,
         events_used: summary.events_used,
@@ -143,7 +172,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         notes: &summary.notes,
     };
     reading::end(arguments.json, &summary.checked, &result, || {
-        let directory = FeedDirectory::open(&arguments.out)?;
+        let directory = FeedDirectory::open(out)?;
         let table = inspect::table(&eliverec_tables::statistics(&directory)?);
         Ok(format!("{summary}\n{table}"))
     })?;
