@@ -41,9 +41,7 @@ MODELS: dict[str, models.Model] = {
     "elive_head_scale": Elive(blocks=2, attention_scale="head"),
     "elive_live_only": Elive(blocks=2, domains=("live",), contrast="none"),
     "elive_recency": Elive(position="recency"),
-    "elive_scalar_scaled": Elive(
-        intention_weight="scalar", intention_scale="width", retrieval_scale="width"
-    ),
+    "elive_scalar": Elive(intention_weight="scalar"),
     "elive_encoder_din": Elive(encoder="din"),
     "elive_encoder_din_wo_p": Elive(encoder="din", prototypes="learned"),
     "elive_encoder_din_wo_d": Elive(
@@ -51,10 +49,7 @@ MODELS: dict[str, models.Model] = {
     ),
     "elive_encoder_hgn": Elive(encoder="hgn"),
     "elive_wo_p": Elive(prototypes="learned"),
-    "elive_crossed": Elive(prototypes="crossed", intention_weight="scalar"),
-    "elive_matched": Elive(
-        prototypes="matched", intention_weight="scalar", retrieval_scale="double"
-    ),
+    "elive_matched": Elive(prototypes="matched", intention_weight="scalar"),
     "elive_wo_c": Elive(correlation="none"),
     "elive_wo_n": Elive(contrast="none"),
     "elive_wo_d": Elive(disentangle=False, correlation="none", contrast="none"),
@@ -62,7 +57,6 @@ MODELS: dict[str, models.Model] = {
     "elive_enc": Elive(contrast="euclidean"),
     "elive_sr": Elive(contrast="specific_repulsion"),
     "elive_bias_corrected": Elive(correlation="bias_corrected"),
-    "elive_field_norm": Elive(field_norm="layer"),
     "elive_dynamic": Elive(intra_dynamic=True),
     "elive_target_product": Elive(target_product=True),
     "elive_target_product_wo_d": Elive(

@@ -250,8 +250,6 @@ fn draws(r: &Reference, candidates: &Rows) -> Draws {
 
 /// From our parameter names to the reference's; the entities' maps come before what the reference sees and have none.
 fn reference_names(model: &Model, r: &Reference) -> BTreeMap<String, String> {
-    let fields =
-        ["context", "target", "target_state", "z_c_live", "z_s_live", "z_c_product", "z_s_product"];
     let ours = parameters::export(model).into_keys().filter(|name| !name.starts_with("entities."));
     let names: BTreeMap<String, String> = ours
         .map(|name| {
@@ -266,9 +264,6 @@ fn reference_names(model: &Model, r: &Reference) -> BTreeMap<String, String> {
                 ["trunk", ..] => format!("{}.{}", r.option("model"), parts[1..].join(".")),
                 ["tower", "layers", layer, kind] => format!("tower.{layer}.{kind}"),
                 ["tower", "slopes", layer] => format!("tower.{layer}.slope"),
-                ["tower", "field_norms", field, kind] => {
-                    format!("field_norm.{}.{kind}", fields[field.parse::<usize>().unwrap()])
-                }
                 ["heads", "gate", "hidden", kind] => format!("heads.gate.hidden_{kind}"),
                 ["heads", "gate", "weights", field, kind] => format!("heads.gate.{field}.{kind}"),
                 ["heads", "mixture", "experts", kind] => format!("heads.expert_{kind}"),

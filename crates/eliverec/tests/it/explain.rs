@@ -144,7 +144,7 @@ fn the_script_computes_the_logits_again() {
         ),
         ("elive", "model.encoder=din model.prototypes=matched model.target_product=true"),
         ("elive", "model.encoder=hgn input.maps=vocabulary tower.intra_dynamic=true"),
-        ("din", "tasks.mode=vanilla tower.field_norm=layer"),
+        ("din", "tasks.mode=vanilla"),
         ("eta", "model.heads=2"),
     ];
     for (i, (model, keys)) in models.into_iter().enumerate() {

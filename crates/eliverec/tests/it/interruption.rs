@@ -121,7 +121,7 @@ fn kills_inside_a_save_change_no_bit() {
 #[test]
 fn kills_change_no_bit_with_everything_on() {
     const EVERYTHING: &str = "tasks.mode=adaptive model.target_product=true model.position=recency \
-        model.separate_specific=true tower.field_norm=layer tower.intra_dynamic=true store.id_dropout=0.1 \
+        model.separate_specific=true tower.intra_dynamic=true store.id_dropout=0.1 \
         store.max_rows=30 store.max_age_steps=20 training.clip_norm=5 training.warmup_steps=20";
     for scope in ["representation", "parameters"] {
         kills_change_no_bit(8, &format!("{EVERYTHING} tasks.gradient_scope={scope}"), anywhere);
