@@ -309,31 +309,41 @@ class Elive(Model):
 
 
 def shared_fields(inputs: Tensors) -> Tensors:
-    """The fields that every tower starts with, `[n, d]` each; the context once per impression."""
-    return {
-        "context": inputs["context"].repeat_interleave(inputs["candidate_lengths"], 0),
+    """The fields that every tower starts with, `[n, d]` each; the context once per impression.
+
+    Where there are means of histories, each is followed by its product with the target.
+    """
+    lengths = inputs["candidate_lengths"]
+    fields = {
+        "context": inputs["context"].repeat_interleave(lengths, 0),
         "target": inputs["target"],
         "target_state": inputs["target_state"],
     }
+    for domain in ("live", "product"):
+        if f"{domain}.mean" in inputs:
+            mean = inputs[f"{domain}.mean"].repeat_interleave(lengths, 0)
+            fields |= {f"{domain}_mean": mean, f"{domain}_mean_target": mean * inputs["target"]}
+    return fields
 
 
 SHARED = ("context", "target", "target_state")
 """The fields that every tower starts with."""
 
 
-def field_widths(model: Model, width: int) -> dict[str, int]:
+def field_widths(model: Model, width: int, history_means: bool = False) -> dict[str, int]:
     """The fields of a model, in the order of the tower's input."""
-    return {name: width for name in SHARED} | model.fields(width)
+    means = [f"{k}_mean{form}" for k in model.domains for form in ("", "_target")]
+    return {name: width for name in (*SHARED, *(means if history_means else ()))} | model.fields(width)
 
 
-def field_names(model: Model) -> list[str]:
+def field_names(model: Model, history_means: bool = False) -> list[str]:
     """Their names."""
-    return list(field_widths(model, 1))
+    return list(field_widths(model, 1, history_means))
 
 
-def shapes(model: Model, width: int) -> Shapes:
+def shapes(model: Model, width: int, history_means: bool = False) -> Shapes:
     """Every parameter of a model with its tower."""
-    fields = field_widths(model, width)
+    fields = field_widths(model, width, history_means)
     found = model.shapes(width)
     if not model.uses_tower:
         return found
@@ -360,8 +370,9 @@ def tower(fields: Tensors, parameters: Tensors) -> Tensor:
 def forward(model: Model, inputs: Tensors, parameters: Tensors) -> Tensors:
     """Logits, intermediates and losses: Eq. 10-11, total = rec + sum of lambda times term."""
     encoded = model.encode(inputs, parameters)
-    if list(encoded.fields) != field_names(model):
-        raise AssertionError(f"fields {list(encoded.fields)} differ from {field_names(model)}")
+    expected = field_names(model, "live.mean" in inputs)
+    if list(encoded.fields) != expected:
+        raise AssertionError(f"fields {list(encoded.fields)} differ from {expected}")
     if encoded.logit is None:
         logits = tower(encoded.fields, parameters)
     else:

@@ -506,7 +506,7 @@ def heads(file: File, fields: dict[str, Array]) -> None:
         file.record(f"task.{task}", output[:, 0])
 
 
-# The terms of --regularisers, Eq. 8-9, from F of their batch.
+# The terms of --regularisers: Eq. 8-9, from F of their batch, and those about next events, from its events.
 
 
 def distance_correlation(x: Array, y: Array, plain: bool) -> float:
@@ -569,6 +569,44 @@ def terms(file: File) -> None:
     file.check("term/separation", np.array([separation]))
 
 
+def next_event_terms(file: File) -> None:
+    """Which event comes next, and which channel is watched: the terms of `[training.next_event]` over the batch."""
+    channels, chosen = file.floats("batch/next_event.channel"), file.integers("batch/next_event.chosen")
+    feeds = np.repeat(np.arange(len(file.tensor("batch/candidates"))), file.integers("batch/candidates"))
+    shown = file.tensor("batch/ids.candidate")
+    bare = lambda domain: file.floats(f"batch/{domain}.bare")
+    for domain in ("live", "product"):
+        if f"batch/{domain}.bare" not in file.tensors:
+            continue
+        ids, ends = file.tensor(f"batch/ids.{domain}"), np.cumsum(file.integers(f"batch/{domain}"))
+        histories = np.split(bare(domain), ends)[:-1]
+
+        name, pairs = f"next_{domain}", []
+        if f"batch/next_event.{name}" in file.tensors:
+            a, drawn = (file.parameter(f"next_events.{domain}.next"), file.integers(f"batch/next_event.{name}"))
+            for x, own in zip(histories, np.split(ids, ends)[:-1]):
+                for t in range(1, len(x)):
+                    negatives = bare(domain)[drawn[ids[drawn] != own[t]]]
+                    pairs.append(sampled_softmax(x[:t].mean(0) @ a, x[t], negatives))
+            file.check(f"term/{name}", np.array([np.mean(pairs) if pairs else 0.0]))
+
+        name, pairs = f"watched_{domain}", []
+        if f"batch/next_event.{name}" in file.tensors:
+            b, drawn = (file.parameter(f"next_events.{domain}.watched"), file.integers(f"batch/next_event.{name}"))
+            watches = file.tensor("batch/ids.live")
+            for i in chosen if len(watches) else ():
+                if len(x := histories[feeds[i]]):
+                    negatives = bare("live")[drawn[watches[drawn] != shown[i]]]
+                    pairs.append(sampled_softmax(x.mean(0) @ b, channels[i], negatives))
+            file.check(f"term/{name}", np.array([np.mean(pairs) if pairs else 0.0]))
+
+
+def sampled_softmax(anchor: Array, positive: Array, negatives: Array) -> float:
+    """-log exp(<a, p>) / (exp(<a, p>) + sum exp(<a, x>))"""
+    scores = np.concatenate([[anchor @ positive], negatives @ anchor])
+    return float(np.log(np.exp(scores - scores.max()).sum()) + scores.max() - scores[0])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Computes the logits of explain --tensors again.")
     parser.add_argument("file", help="what explain --tensors wrote")
@@ -581,6 +619,8 @@ def main() -> int:
         file.record("logits", linear(file) if own else tower(file, list(fields.values())))
         if "batch/sampled" in file.tensors:
             terms(file)
+        if "batch/next_event.channel" in file.tensors:
+            next_event_terms(file)
     except (LookupError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -4,7 +4,7 @@ use eliverec_models::ModelSettings;
 use eliverec_models::blocks::{AttentionScale, EvolutionAttention, Normalize};
 use eliverec_models::heads::HeadsConfig;
 use eliverec_models::registry::ModelConfig;
-use eliverec_models::settings::Domain;
+use eliverec_models::settings::{Domain, Maps, NextEventConfig, Query};
 use eliverec_models::zoo::can::CoactionFields;
 use eliverec_models::zoo::conet::ConetConfig;
 use eliverec_models::zoo::dasl::DualAttention;
@@ -24,6 +24,22 @@ pub(crate) fn of(r: &Reference) -> ModelSettings {
     settings.input.width = 8;
     settings.input.domain =
         if r.option("domains").contains("product") { Domain::Both } else { Domain::Live };
+    settings.input.maps = match r.option("maps") {
+        "" | "entity" => Maps::Entity,
+        "vocabulary" => Maps::Vocabulary,
+        other => panic!("maps = {other}"),
+    };
+    settings.input.query = match r.option("query") {
+        "" | "channel" => Query::Channel,
+        "moment" => Query::Moment,
+        other => panic!("query = {other}"),
+    };
+    settings.next_event = (!r.option("negatives").is_empty()).then(|| NextEventConfig {
+        weight: r.weight("next_weight"),
+        watched_weight: r.weight("watched_weight"),
+        negatives: r.number("negatives"),
+    });
+    settings.tower.history_means = r.option("history_means") == "true";
     settings.tower.widths = vec![10, 6];
     settings.tower.intra_dynamic = r.option("intra_dynamic") == "true";
     settings.model = ModelConfig::of(r.option("model")).unwrap();

@@ -172,11 +172,7 @@ impl Trunk for Elive {
         let mut encoded = Encoded::of(fields);
         if let Some(draws) = inputs.asked(TermKind::Regulariser) {
             let sampled = drawn_impressions(&inputs.candidates.offsets, &draws);
-            if trace.is_on() {
-                let rows: Vec<f32> = sampled.iter().map(|row| *row as f32).collect();
-                let device = inputs.target.device();
-                trace.record("sampled", &Tensor::<1>::from_floats(rows.as_slice(), &device));
-            }
+            trace.record_rows("sampled", &sampled);
             encoded.terms = self.regularizer.terms(&domains, &sampled, &inputs.user_ids);
         }
         if inputs.training.is_some() {
