@@ -195,9 +195,9 @@ fn a_run_whose_files_have_changed_is_not_used() {
         let whole = fs_err::read(&path).unwrap();
         let mut changed = whole.clone();
         if from.is_empty() {
-            // The last bytes of rows are their checksum.
-            let place = if file == rows { whole.len() / 2 } else { whole.len() - 1 };
-            changed[place] ^= 0x80;
+            // The last eight bytes of rows are their checksum.
+            let (from_end, bit) = if file == rows { (16, 1) } else { (1, 0x80) };
+            changed[whole.len() - from_end] ^= bit;
         } else {
             let text = String::from_utf8(changed).unwrap();
             assert!(text.contains(from), "{file}: {text}");
