@@ -23,7 +23,6 @@ class Din(Model):
 
     domains: tuple[str, ...] = ("live", "product")
     normalize: str = "softmax"  # or "none", "sigmoid"
-    field_norm: str = "none"
 
     def shapes(self, width: int) -> Shapes:
         sizes = din_unit(width) | {"output": (width, width)}
@@ -69,7 +68,6 @@ class Eta(Model):
 
     domains: tuple[str, ...] = ("live", "product")
     heads: int = 2
-    field_norm: str = "none"
 
     def shapes(self, width: int) -> Shapes:
         names = ("query", "key", "value", "output")
@@ -103,7 +101,6 @@ class Dien(Model):
     domains: tuple[str, ...] = ("live", "product")
     attention: str = "bilinear"  # or "unit": DIN's
     auxiliary_weight: float = 0.0
-    field_norm: str = "none"
 
     def drawn(self) -> list[str]:
         return [f"auxiliary_{k}" for k in self.domains] if self.auxiliary_weight else []
@@ -186,7 +183,6 @@ class Hgn(Model):
     """HGN: Ma et al., KDD 2019, with what its score is made of as fields."""
 
     domains: tuple[str, ...] = ("live", "product")
-    field_norm: str = "none"
 
     def shapes(self, width: int) -> Shapes:
         d = width
@@ -239,7 +235,6 @@ class Bst(Model):
 
     domains: tuple[str, ...] = ("live", "product")
     heads: int = 2
-    field_norm: str = "none"
 
     def shapes(self, width: int) -> Shapes:
         d, f, shapes = width, 4 * width, {}
@@ -294,7 +289,6 @@ class Wdl(Model):
     domains: tuple[str, ...] = ("live", "product")
     sequence: str = "encoder"  # or "mean"
     heads: int = 2
-    field_norm: str = "none"
 
     def tables(self) -> dict[str, tuple[str, int]]:
         groups = [g for g in FIELDS if g not in GROUPS or GROUPS[g] in self.domains]
@@ -365,7 +359,6 @@ class Can(Model):
     coaction: str = "all"  # or "identity"
     attention: str = "bilinear"
     auxiliary_weight: float = 0.0
-    field_norm: str = "none"
 
     def dien(self) -> Dien:
         return Dien(self.domains, self.attention, self.auxiliary_weight)

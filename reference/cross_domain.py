@@ -88,7 +88,6 @@ class Minet(Joint):
     domains: tuple[str, ...] = ("live", "product")
     interest_weight: str = "exp"  # or "sigmoid"
     product_weight: float = 0.0
-    field_norm: str = "none"
 
     def shapes(self, width: int) -> Shapes:
         d = width
@@ -153,7 +152,6 @@ class Dasl(Joint):
     attention: str = "both"  # or "own"
     dual_weight: float = 0.0
     product_weight: float = 0.0
-    field_norm: str = "none"
 
     def shapes(self, width: int) -> Shapes:
         d = width
@@ -243,7 +241,6 @@ class Conet(Joint):
     heads: int = 2
     sparsity: float = 0.0
     product_weight: float = 0.0
-    field_norm: str = "none"
     uses_tower: ClassVar[bool] = False
 
     def shapes(self, width: int) -> Shapes:
@@ -328,7 +325,6 @@ class Dtcdr(Joint):
     target_product: bool = False
     heads: int = 2
     product_weight: float = 0.0
-    field_norm: str = "none"
 
     def shapes(self, width: int) -> Shapes:
         d, shapes = width, {}
@@ -392,7 +388,6 @@ class Ddtcdr(Joint):
     alpha: float = 0.0  # 0: learned
     orthogonality: float = 0.0
     product_weight: float = 0.0
-    field_norm: str = "none"
 
     def sequences(self, domain: str) -> tuple[str, ...]:
         """The histories in the user's vector of a domain."""
@@ -432,7 +427,7 @@ class Ddtcdr(Joint):
                 "target_state": torch.zeros_like(user),
                 "user": user @ x.T,
             }
-            other = tower(fields, parameters, self.field_norm)
+            other = tower(fields, parameters)
             term = clicks.term((1 - alpha) * own + alpha * other)
             encoded.add("next_click", self.product_weight, term)
         if self.orthogonality:

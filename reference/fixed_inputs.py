@@ -17,10 +17,21 @@ DRAWN = {
     "next_click": [16, 7, 16, 4, 10, 3, 13, 4, 16, 0, 7, 16, 0, 7, 5, 16, 14, 5, 4, 16, 3, 1, 3, 8],
     "auxiliary_live": [15, 1, 12, 3, 15, 15, 12, 6, 14, 0, 13, 5, 12],
     "auxiliary_product": [6, 8, 16, 19, 9, 11, 2, 14, 9, 12, 7, 10, 9],
+    "next_live": [4, 17, 11, 19, 17, 10, 17, 10, 16, 1, 18, 8],
+    "next_product": [14, 17, 18, 10, 18, 18, 6, 13, 14, 14, 5, 13],
+    "watched_live": [10, 15, 6, 2, 6, 12, 4, 4, 9, 1, 15, 17],
+    "watched_product": [15, 5, 5, 9, 13, 3, 3, 3, 16, 13, 13, 16],
 }
 """The events that are drawn as negatives: the Rust test draws them anew and tells where these differ."""
 
+SAMPLED = [1, 2, 4, 7, 8, 10, 11, 14, 16]
+"""The impressions of `feed_inputs` that the regularisers take in that update."""
+
+CHOSEN = [0, 2, 5, 7, 10, 11, 14, 15]
+"""The watched impressions that terms about next events take in that update, one of each feed that has any."""
+
 VOCABULARIES = {"user": 6, "hour": 5, "channel": 8, "category": 5, "product": 10, "tag": 5, "slot": 4}
+VOCABULARIES |= {"level": 4, "action": 4, "stay": 3}
 """Rows of every vocabulary. The last is that of what has no value, whose id is -1."""
 
 ENTITIES = {"live": "channel", "product": "product"}
@@ -38,6 +49,27 @@ FIELDS = {
 
 GROUPS = {"channel": "live", "product": "product"}
 """The groups whose entities are a domain's events."""
+
+LENGTHS = {"live": [3, 2, 1, 0, 4, 5, 2, 3, 0], "product": [2, 3, 4, 5, 0, 2, 1, 3, 0]}
+"""Events of every feed."""
+
+CANDIDATES = [2, 1, 3, 2, 1, 2, 3, 1, 2]
+"""Impressions of every feed."""
+
+USERS = [11, 12, 13, 14, 15, 12, 16, 17, 18]
+"""User of every feed."""
+
+MOMENTS = {
+    "user.active_days": [1.5, 0.75],
+    "target.clicks": [2.0, 1.25],
+    "target.minutes": [0.5, 8.0],
+    "match.clicked_current": [0.25, 0.5],
+    "match.watched_channel": [0.5, 0.75],
+    "match.recent_tags": [0.375, 0.5],
+    "match.clicked_shelf": [0.25, 0.25],
+    "match.clicked_price": [0.5, 0.625],
+}
+"""Means and standard deviations of the numbers of `entities.SCHEMA`."""
 
 
 def normal(name: str, *shape: int) -> Tensor:
@@ -62,9 +94,8 @@ def model_inputs(domains: tuple[str, ...]) -> Tensors:
     feed 8 neither. Feeds 1 and 5 are of one user. In feed 0 the first and the last watch are equal, so that
     the max over its watches is a tie.
     """
-    lengths = {"live": packed([3, 2, 1, 0, 4, 5, 2, 3, 0])}
-    lengths["product"] = packed([2, 3, 4, 5, 0, 2, 1, 3, 0])
-    candidates = packed([2, 1, 3, 2, 1, 2, 3, 1, 2])
+    lengths = {domain: packed(lengths) for domain, lengths in LENGTHS.items()}
+    candidates = packed(CANDIDATES)
     b, n = len(candidates), int(candidates.sum())
 
     inputs = {"context": representable(0.6 * normal("context", b, WIDTH))}
@@ -84,7 +115,7 @@ def model_inputs(domains: tuple[str, ...]) -> Tensors:
 
     first = candidates.cumsum(0) - candidates
     inputs["candidate_lengths"] = candidates
-    inputs["user_ids"] = packed([11, 12, 13, 14, 15, 12, 16, 17, 18])
+    inputs["user_ids"] = packed(USERS)
     inputs["sampled"] = first + packed([1, 0, 2, 0, 0, 1, 1, 0, 1])
     inputs["watched"] = (normal("watched", n) > 0.3).double()
     return inputs
@@ -134,6 +165,49 @@ def own_inputs(
         rows = VOCABULARIES[vocabulary]
         found[f"table.{name}"] = representable(0.5 * normal(f"table.{name}", rows, width))
     return found
+
+
+def feed_inputs(schema: dict, domains: tuple[str, ...]) -> Tensors:
+    """The feeds of `model_inputs` as ids, numbers and ages of a schema, oldest event first, with the rows of its vocabularies.
+
+    More impressions are watched, so that some feeds have several.
+    """
+    n = sum(CANDIDATES)
+    found = {
+        "candidate_lengths": packed(CANDIDATES),
+        "user_ids": packed(USERS),
+        "sampled": packed(SAMPLED),
+        "watched": (normal("watched", n) > -0.4).double(),
+    }
+    counts = {"user": len(USERS), "context": len(USERS), "candidate": n, "target": n}
+    for group, domain in GROUPS.items():
+        if domain in domains:
+            found[f"{domain}.lengths"] = packed(LENGTHS[domain])
+            counts[group] = counts[f"{group}_event"] = m = sum(LENGTHS[domain])
+            ages = torch.exp(6 + 2 * normal(f"feeds.{domain}.age_s", m)).round().split(LENGTHS[domain])
+            found[f"{domain}.age_s"] = torch.cat([of.sort(descending=True).values for of in ages])
+    for group, count in counts.items():
+        for field in schema["channel" if group == "candidate" else group]:
+            name = f"{group}.{field['name']}"
+            if "vocabulary" not in field or field["kind"] == "bucket":
+                found[f"numbers.{name}"] = torch.exp(2.5 + 1.5 * normal(f"feeds.{name}", count)).round()
+                continue
+            total = count
+            if field["kind"] == "multi":
+                found[f"ids.{name}.lengths"] = ids(f"feeds.{name}.lengths", count, 4).clamp(min=0)
+                total = int(found[f"ids.{name}.lengths"].sum())
+            found[f"ids.{name}"] = ids(f"feeds.{name}", total, VOCABULARIES[field["vocabulary"]])
+    for vocabulary in schema["vocabulary"]:
+        name = vocabulary["name"]
+        rows = normal(f"feeds.rows.{name}", VOCABULARIES[name], vocabulary.get("width", WIDTH))
+        found[f"rows.{name}"] = representable(0.6 * rows)
+    moments = {f"moments.{name}": torch.tensor(of, dtype=torch.float64) for name, of in MOMENTS.items()}
+    return found | moments
+
+
+def next_event_inputs(terms: list[str]) -> Tensors:
+    """What terms about next events draw."""
+    return {"chosen": packed(CHOSEN)} | {f"drawn.{name}": packed(DRAWN[name]) for name in terms}
 
 
 def task_labels(inputs: Tensors) -> Tensors:

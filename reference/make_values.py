@@ -11,20 +11,26 @@ import dataclasses
 import json
 import struct
 import sys
+import tomllib
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save
 
+import entities
 import models
+import next_events
 import op_cases
 import tasks
 from baselines import Bst, Can, Dien, Din, Eta, Hgn, Wdl
 from cross_domain import Conet, Dasl, Ddtcdr, Dtcdr, Minet
+from entities import Feeds, Input
 from fixed_inputs import (
     UPDATE,
     WIDTH,
+    feed_inputs,
     model_inputs,
+    next_event_inputs,
     normal,
     own_inputs,
     parameter,
@@ -33,6 +39,7 @@ from fixed_inputs import (
     training_inputs,
 )
 from models import Elive, Tensors
+from next_events import NextEvent
 
 CRATES = Path(__file__).resolve().parents[1] / "crates"
 
@@ -41,9 +48,7 @@ MODELS: dict[str, models.Model] = {
     "elive_head_scale": Elive(blocks=2, attention_scale="head"),
     "elive_live_only": Elive(blocks=2, domains=("live",), contrast="none"),
     "elive_recency": Elive(position="recency"),
-    "elive_scalar_scaled": Elive(
-        intention_weight="scalar", intention_scale="width", retrieval_scale="width"
-    ),
+    "elive_scalar": Elive(intention_weight="scalar"),
     "elive_encoder_din": Elive(encoder="din"),
     "elive_encoder_din_wo_p": Elive(encoder="din", prototypes="learned"),
     "elive_encoder_din_wo_d": Elive(
@@ -51,10 +56,7 @@ MODELS: dict[str, models.Model] = {
     ),
     "elive_encoder_hgn": Elive(encoder="hgn"),
     "elive_wo_p": Elive(prototypes="learned"),
-    "elive_crossed": Elive(prototypes="crossed", intention_weight="scalar"),
-    "elive_matched": Elive(
-        prototypes="matched", intention_weight="scalar", retrieval_scale="double"
-    ),
+    "elive_matched": Elive(prototypes="matched", intention_weight="scalar"),
     "elive_wo_c": Elive(correlation="none"),
     "elive_wo_n": Elive(contrast="none"),
     "elive_wo_d": Elive(disentangle=False, correlation="none", contrast="none"),
@@ -62,7 +64,6 @@ MODELS: dict[str, models.Model] = {
     "elive_enc": Elive(contrast="euclidean"),
     "elive_sr": Elive(contrast="specific_repulsion"),
     "elive_bias_corrected": Elive(correlation="bias_corrected"),
-    "elive_field_norm": Elive(field_norm="layer"),
     "elive_dynamic": Elive(intra_dynamic=True),
     "elive_target_product": Elive(target_product=True),
     "elive_target_product_wo_d": Elive(
@@ -115,6 +116,18 @@ WITH_TASKS: dict[str, models.Model] = {
     "eta_tasks": Eta(),
 }
 
+BOTH, LIVE = NextEvent(), NextEvent(next_weight=0.0, watched_weight=0.2)
+MOMENT = Input(maps="vocabulary", query="moment")
+FROM_FEEDS: dict[str, tuple[models.Model, Input, NextEvent | None]] = {
+    "elive_entity": (Elive(), Input(), None),
+    "elive_vocabulary": (Elive(), Input(maps="vocabulary"), None),
+    "elive_moment": (Elive(), MOMENT, None),
+    "elive_next_event": (Elive(), Input("vocabulary", "moment", history_means=True), BOTH),
+    "din_next_event": (Din(), Input(history_means=True), BOTH),
+    "eta_live_moment": (Eta(domains=("live",)), MOMENT, LIVE),
+}
+"""Models that begin with ids, numbers and ages, with what they see and what else their training asks for."""
+
 
 # Models
 
@@ -137,8 +150,33 @@ def model_values(model: models.Model, with_tasks: bool = False) -> Tensors:
     inputs, parameters = prepared(model, with_tasks)
     forward = tasks.forward if with_tasks else models.forward
     outputs = forward(model, inputs, parameters)
-    outputs["loss.total"].backward()
+    return values(inputs, parameters, outputs)
 
+
+def values_from_feeds(model: models.Model, given: Input, next_event: NextEvent | None) -> Tensors:
+    """The same from the ids, numbers, ages and rows of feeds."""
+    inputs = feed_inputs(tomllib.loads(entities.SCHEMA), model.domains)
+    feeds = Feeds(given, inputs, model.domains, WIDTH)
+    shapes = feeds.shapes() | models.shapes(model, WIDTH, given.history_means)
+    if next_event:
+        inputs |= next_event_inputs(list(next_events.terms(next_event, model.domains)))
+        shapes |= next_events.shapes(next_event, model.domains, WIDTH)
+    parameters = {name: parameter(name, shape) for name, shape in shapes.items()}
+
+    vectors = inputs | feeds.vectors(parameters)
+    outputs = models.forward(model, vectors, parameters)
+    outputs |= {f"match.{name}": x for name, x in feeds.matches().items()}
+    if next_event:
+        losses = next_events.losses(next_event, model.domains, vectors, parameters)
+        weights = next_events.terms(next_event, model.domains)
+        outputs["loss.total"] = outputs["loss.total"] + sum(weights[name] * x for name, x in losses.items())
+        outputs |= {f"loss.{name}": x for name, x in losses.items()}
+    return values(inputs, parameters, outputs)
+
+
+def values(inputs: Tensors, parameters: Tensors, outputs: Tensors) -> Tensors:
+    """Inputs, parameters, outputs, and the gradients of the total loss."""
+    outputs["loss.total"].backward()
     leaves = {f"input.{name}": x for name, x in inputs.items()} | parameters
     gradients = {name: x.grad for name, x in leaves.items() if x.grad is not None}
     missing = set(parameters) - set(gradients)
@@ -152,8 +190,8 @@ def model_values(model: models.Model, with_tasks: bool = False) -> Tensors:
     )
 
 
-def options(model: models.Model) -> dict[str, str]:
-    """The options of a model as the file's metadata; booleans as true and false, lists with commas.
+def options(model: models.Model, *more: object) -> dict[str, str]:
+    """The options of a model, and of `more`, as the file's metadata; booleans as true and false, lists with commas.
 
     Numbers that are 0 and what is None are left out: they stand for what the model goes without.
     """
@@ -169,7 +207,8 @@ def options(model: models.Model) -> dict[str, str]:
     def said(value: object) -> bool:
         return value is not None and not (isinstance(value, float) and value == 0)
 
-    found = {name: text(value) for name, value in dataclasses.asdict(model).items() if said(value)}
+    fields = [field for of in (model, *more) for field in dataclasses.asdict(of).items()]
+    found = {name: text(value) for name, value in fields if said(value)}
     if model.drawn():
         found["update"] = str(UPDATE)
     found["model"] = type(model).__name__.lower()
@@ -270,6 +309,10 @@ def main() -> int:
     of_models = {name: (model_values(model), options(model)) for name, model in MODELS.items()}
     for name, model in WITH_TASKS.items():
         of_models[name] = (model_values(model, True), options(model) | TASK_OPTIONS)
+    for name, (model, given, next_event) in FROM_FEEDS.items():
+        metadata = options(model, given, *([next_event] if next_event else []))
+        metadata |= {"schema.toml": entities.SCHEMA, "update": str(UPDATE)}
+        of_models[f"feeds/{name}"] = (values_from_feeds(model, given, next_event), metadata)
     of_models["ops"] = (op_cases.all_ops(), op_cases.METADATA)
     of_training = {
         "task_gradients": (gradient_values(), options(Elive()) | TASK_OPTIONS),

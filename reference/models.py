@@ -54,7 +54,6 @@ class Model:
     """A set of options with parameters and a forward pass."""
 
     domains: tuple[str, ...]
-    field_norm: str
     uses_tower: ClassVar[bool] = True
 
     def shapes(self, width: int) -> Shapes:
@@ -95,14 +94,11 @@ class Elive(Model):
     feed_forward_ratio: int = 2
     attention_scale: str = "width"  # 1/sqrt(d), Eq. 4; or "head": 1/sqrt(d/h)
     position: str = "none"  # or "recency"
-    prototypes: str = "pooled"  # or "learned" (wo.P), "crossed", "matched"
+    prototypes: str = "pooled"  # or "learned" (wo.P), "matched"
     disentangle: bool = True  # False: wo.D
     intention_weight: str = "elementwise"  # or "scalar"
-    intention_scale: str = "none"  # or "width": 1/sqrt(d)
-    retrieval_scale: str = "none"  # or "width": 1/sqrt(d), "double": 2
     correlation: str = "plain"  # or "bias_corrected", "none" (wo.C)
     contrast: str = "info_nce"  # or "none" (wo.N), "cosine", "euclidean", "specific_repulsion" (SR)
-    field_norm: str = "none"  # or "layer"
     intra_dynamic: bool = False
     target_product: bool = False  # whether the tower also sees z * e_vt, element by element
 
@@ -195,7 +191,7 @@ class Elive(Model):
         if self.prototypes == "learned" and self.disentangle:
             o_c, o_s = (w[name].expand(len(lengths), -1) for name in ("consistent", "specific"))
         else:
-            o_c, o_s = self.pooled_prototypes(inputs, parameters, domain, items)  # [b, d] each
+            o_c, o_s = ops.prototypes(items, lengths)  # [b, d] each
         targets = per_feed(inputs["target"], inputs["candidate_lengths"])
         names = (f"z_c_{domain}", f"z_s_{domain}") if self.disentangle else (domain,)
         z: dict[str, list[Tensor]] = {name: [] for name in names}
@@ -208,26 +204,12 @@ class Elive(Model):
                 scores = ops.din_scores(target[None], events, scope(w, "unit"))
                 a = ops.din_weights(scores, "softmax", len(target))[0]
                 h = a[:, None] * events
-                scale = factor(self.intention_scale, len(target))
-                p_c = ops.intention(h, o_c[feed], o_s[feed], self.intention_weight, scale)
+                p_c = ops.intention(h, o_c[feed], o_s[feed], self.intention_weight)
                 parts = (p_c * h, (1 - p_c) * h) if self.disentangle else (h,)
-                scale = factor(self.retrieval_scale, len(target))
                 for vectors, part in zip(z.values(), parts):
-                    vectors.append(ops.target_attention(target[None], part, scale)[0])
+                    vectors.append(ops.target_attention(target[None], part)[0])
         for name, vectors in z.items():
             encoded.intermediates[name] = encoded.fields[name] = torch.stack(vectors)
-
-    def pooled_prototypes(
-        self, inputs: Tensors, parameters: Tensors, domain: str, items: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """o_c and o_s from histories, `[b, d]` each."""
-        mean, largest = ops.prototypes(items, inputs[f"{domain}.lengths"])
-        if self.prototypes == "pooled":
-            return mean, largest
-        (other,) = (name for name in self.domains if name != domain)
-        lengths = inputs[f"{other}.lengths"]
-        of_other, _ = ops.prototypes(self.encode_history(inputs, parameters, other)[0], lengths)
-        return torch.where((lengths == 0)[:, None], mean, of_other), mean
 
     def matched_prototypes(
         self, inputs: Tensors, parameters: Tensors, domain: str, items: Tensor
@@ -260,7 +242,7 @@ class Elive(Model):
         if self.prototypes == "matched":
             o_c, o_s = self.matched_prototypes(inputs, parameters, domain, items)
         elif self.prototypes != "learned":
-            o_c, o_s = self.pooled_prototypes(inputs, parameters, domain, items)  # [b, d] each
+            o_c, o_s = ops.prototypes(items, lengths)  # [b, d] each
             encoded.intermediates[f"{domain}.consistent_prototype"] = o_c
             encoded.intermediates[f"{domain}.specific_prototype"] = o_s
             o_c, o_s = (o.repeat_interleave(lengths, 0) for o in (o_c, o_s))
@@ -268,9 +250,7 @@ class Elive(Model):
             w = scope(parameters, f"elive.{domain}")
             o_c, o_s = w["consistent"], w["specific"]
 
-        p_c = ops.intention(
-            h, o_c, o_s, self.intention_weight, factor(self.intention_scale, h.shape[1])
-        )
+        p_c = ops.intention(h, o_c, o_s, self.intention_weight)
         encoded.intermediates[f"{domain}.intention"] = p_c
         for letter, name, p in (("c", "consistent", p_c), ("s", "specific", 1 - p_c)):
             components = {f"z_{letter}_{domain}": p * h}
@@ -281,12 +261,11 @@ class Elive(Model):
     ) -> None:
         """Eq. 6-7 for the one entry of `components`: its field `[n, d]`, and the weights, flat."""
         ((name, component),) = components.items()
-        scale = factor(self.retrieval_scale, component.shape[1])
         targets = per_feed(inputs["target"], inputs["candidate_lengths"])
         feeds = list(zip(targets, per_feed(component, inputs[f"{domain}.lengths"])))
-        z = torch.cat([ops.target_attention(t, c, scale) for t, c in feeds])
+        z = torch.cat([ops.target_attention(t, c) for t, c in feeds])
         encoded.intermediates[weights] = torch.cat(
-            [ops.retrieval_weights(t, c, scale).flatten() for t, c in feeds]
+            [ops.retrieval_weights(t, c).flatten() for t, c in feeds]
         )
         encoded.intermediates[name] = encoded.fields[name] = z
 
@@ -326,44 +305,46 @@ class Elive(Model):
             encoded.terms["nce"] = term
 
 
-def factor(scale: str, width: int) -> float:
-    """The number that an exponent is multiplied by."""
-    return {"none": 1.0, "width": 1 / math.sqrt(width), "double": 2.0}[scale]
-
-
 # Common to all models
 
 
 def shared_fields(inputs: Tensors) -> Tensors:
-    """The fields that every tower starts with, `[n, d]` each; the context once per impression."""
-    return {
-        "context": inputs["context"].repeat_interleave(inputs["candidate_lengths"], 0),
+    """The fields that every tower starts with, `[n, d]` each; the context once per impression.
+
+    Where there are means of histories, each is followed by its product with the target.
+    """
+    lengths = inputs["candidate_lengths"]
+    fields = {
+        "context": inputs["context"].repeat_interleave(lengths, 0),
         "target": inputs["target"],
         "target_state": inputs["target_state"],
     }
+    for domain in ("live", "product"):
+        if f"{domain}.mean" in inputs:
+            mean = inputs[f"{domain}.mean"].repeat_interleave(lengths, 0)
+            fields |= {f"{domain}_mean": mean, f"{domain}_mean_target": mean * inputs["target"]}
+    return fields
 
 
 SHARED = ("context", "target", "target_state")
 """The fields that every tower starts with."""
 
 
-def field_widths(model: Model, width: int) -> dict[str, int]:
+def field_widths(model: Model, width: int, history_means: bool = False) -> dict[str, int]:
     """The fields of a model, in the order of the tower's input."""
-    return {name: width for name in SHARED} | model.fields(width)
+    means = [f"{k}_mean{form}" for k in model.domains for form in ("", "_target")]
+    return {name: width for name in (*SHARED, *(means if history_means else ()))} | model.fields(width)
 
 
-def field_names(model: Model) -> list[str]:
+def field_names(model: Model, history_means: bool = False) -> list[str]:
     """Their names."""
-    return list(field_widths(model, 1))
+    return list(field_widths(model, 1, history_means))
 
 
-def shapes(model: Model, width: int) -> Shapes:
+def shapes(model: Model, width: int, history_means: bool = False) -> Shapes:
     """Every parameter of a model with its tower."""
-    fields = field_widths(model, width)
+    fields = field_widths(model, width, history_means)
     found = model.shapes(width)
-    if model.field_norm == "layer":
-        for name in fields:
-            found |= {f"field_norm.{name}.gamma": (width,), f"field_norm.{name}.beta": (width,)}
     if not model.uses_tower:
         return found
     rows = sum(fields.values())
@@ -375,14 +356,8 @@ def shapes(model: Model, width: int) -> Shapes:
     return found
 
 
-def tower(fields: Tensors, parameters: Tensors, field_norm: str) -> Tensor:
+def tower(fields: Tensors, parameters: Tensors) -> Tensor:
     """Three dense layers on the concatenated fields, PReLU between them -> logits `[n]`."""
-    if field_norm == "layer":
-        norm = scope(parameters, "field_norm")
-        fields = {
-            name: ops.layer_norm(x, norm[f"{name}.gamma"], norm[f"{name}.beta"])
-            for name, x in fields.items()
-        }
     x = torch.cat(list(fields.values()), -1)
     w = scope(parameters, "tower")
     for i in range(len(TOWER_WIDTHS)):
@@ -395,10 +370,11 @@ def tower(fields: Tensors, parameters: Tensors, field_norm: str) -> Tensor:
 def forward(model: Model, inputs: Tensors, parameters: Tensors) -> Tensors:
     """Logits, intermediates and losses: Eq. 10-11, total = rec + sum of lambda times term."""
     encoded = model.encode(inputs, parameters)
-    if list(encoded.fields) != field_names(model):
-        raise AssertionError(f"fields {list(encoded.fields)} differ from {field_names(model)}")
+    expected = field_names(model, "live.mean" in inputs)
+    if list(encoded.fields) != expected:
+        raise AssertionError(f"fields {list(encoded.fields)} differ from {expected}")
     if encoded.logit is None:
-        logits = tower(encoded.fields, parameters, model.field_norm)
+        logits = tower(encoded.fields, parameters)
     else:
         logits = encoded.logit
     if encoded.other is not None and encoded.alpha is not None:

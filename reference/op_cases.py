@@ -62,24 +62,22 @@ def disentangled_retrieval(
     lengths: Tensor,
     candidate_lengths: Tensor,
     weight: str,
-    intention_scale: float,
-    retrieval_scale: float,
 ) -> tuple[Tensor, Tensor]:
     """Eq. 5-7 on packed feeds, given h and the prototypes `[b, d]`: z_c and z_s, `[n, d]` each."""
     o_c, o_s = (o.repeat_interleave(lengths, 0) for o in (consistent, specific))
-    p_c = ops.intention(h, o_c, o_s, weight, intention_scale)
+    p_c = ops.intention(h, o_c, o_s, weight)
     return tuple(
-        packed_target_attention(target, p * h, lengths, candidate_lengths, retrieval_scale)
+        packed_target_attention(target, p * h, lengths, candidate_lengths)
         for p in (p_c, 1 - p_c)
     )
 
 
 def packed_target_attention(
-    target: Tensor, events: Tensor, lengths: Tensor, candidate_lengths: Tensor, scale: float
+    target: Tensor, events: Tensor, lengths: Tensor, candidate_lengths: Tensor
 ) -> Tensor:
     """Eq. 6-7 on packed feeds, `[n, d]`."""
     feeds = zip(ops.per_feed(target, candidate_lengths), ops.per_feed(events, lengths))
-    return torch.cat([ops.target_attention(t, e, scale) for t, e in feeds])
+    return torch.cat([ops.target_attention(t, e) for t, e in feeds])
 
 
 def all_ops() -> Tensors:
@@ -141,18 +139,15 @@ def all_ops() -> Tensors:
         "candidate_lengths": candidates,
     }
     for weight in ("elementwise", "scalar"):
-        for scaling, scale in (("plain", 1.0), ("scaled", WIDTH**-0.5)):
-            add(
-                f"disentangle_{weight}_{scaling}",
-                lambda weight=weight, scale=scale, **x: disentangled_retrieval(
-                    **x, weight=weight, intention_scale=scale, retrieval_scale=scale
-                ),
-                ("z_c", "z_s"),
-                **retrieval,
-            )
+        add(
+            f"disentangle_{weight}",
+            lambda weight=weight, **x: disentangled_retrieval(**x, weight=weight),
+            ("z_c", "z_s"),
+            **retrieval,
+        )
     add(
         "target_attention",
-        lambda **x: packed_target_attention(**x, scale=1.0),
+        packed_target_attention,
         target=retrieval["target"],
         events=retrieval["h"],
         lengths=lengths,

@@ -116,30 +116,28 @@ def most_alike(items: Tensor, others: Tensor) -> Tensor:
     return torch.softmax(items @ others.T / norms / 0.2, dim=1) @ others
 
 
-def intention(
-    h: Tensor, consistent: Tensor, specific: Tensor, weight: str, scale: float
-) -> Tensor:
+def intention(h: Tensor, consistent: Tensor, specific: Tensor, weight: str) -> Tensor:
     """Eq. 5: p(z_c|v_i) = exp(h_i o_c) / (exp(h_i o_c) + exp(h_i o_s)); p(z_s|v_i) is the rest to 1.
 
     `weight` "elementwise" (the paper) takes h_i o as the element-wise product, `[l, d]`; "scalar" as the dot
-    product, `[l, 1]`. `scale` multiplies the exponents (1 in the paper).
+    product, `[l, 1]`.
     """
     products = torch.stack([h * consistent, h * specific])  # [2, l, d]
     if weight == "scalar":
         products = products.sum(-1, keepdim=True)
-    return torch.softmax(products * scale, 0)[0]
+    return torch.softmax(products, 0)[0]
 
 
-def retrieval_weights(target: Tensor, components: Tensor, scale: float) -> Tensor:
+def retrieval_weights(target: Tensor, components: Tensor) -> Tensor:
     """Eq. 6: softmax_i(e_vt . z_i). `target` `[c, d]`, `components` `[l, d]` -> `[c, l]`."""
-    return torch.softmax(target @ components.T * scale, -1)
+    return torch.softmax(target @ components.T, -1)
 
 
-def target_attention(target: Tensor, components: Tensor, scale: float) -> Tensor:
+def target_attention(target: Tensor, components: Tensor) -> Tensor:
     """Eq. 6-7: sum_i softmax_i(e_vt . z_i) z_i. `[c, d]`; zeros without events."""
     if len(components) == 0:
         return torch.zeros_like(target)
-    return retrieval_weights(target, components, scale) @ components
+    return retrieval_weights(target, components) @ components
 
 
 # Self-supervised regularisation, Eq. 8-10

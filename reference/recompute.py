@@ -379,8 +379,6 @@ def prototypes(file: File, domain: str, own: Array, other: Array | None) -> tupl
         case "learned":
             of = lambda part: file.parameter(f"trunk.{domain}.{part}")[None]
             return of("consistent"), of("specific")
-        case "crossed":
-            return mean_or_zero(other) if has_other else mean, mean
         case "matched":
             mean = mean.repeat(len(own), 0)
             found = softmax(unit(own) @ unit(other).T / 0.2) @ other if has_other else mean
@@ -389,35 +387,32 @@ def prototypes(file: File, domain: str, own: Array, other: Array | None) -> tupl
             return mean, max_or_zero(own)
 
 
-def attend(target: Array, events: Array, scale: float) -> tuple[Array, Array]:
-    """Eq. 6-7: a `[c, l]` = softmax(scale * e . x_i), and sum_i a_i x_i `[c, d]`."""
-    a = softmax(target @ events.T * scale)
+def attend(target: Array, events: Array) -> tuple[Array, Array]:
+    """Eq. 6-7: a `[c, l]` = softmax(e . x_i), and sum_i a_i x_i `[c, d]`."""
+    a = softmax(target @ events.T)
     return a, a @ events
 
 
 def elive(file: File, target: Array, histories: dict[str, Array], context: Array) -> Fields:
     """Eq. 3-7: z_c and z_s per domain."""
-    config, d = file.config["model"], target.shape[1]
-    factor = {"none": 1.0, "width": 1 / math.sqrt(d), "double": 2.0}
+    config = file.config["model"]
     copies = {
         domain: encoded(file, domain, items, target, context) for domain, items in histories.items()
     }
     for domain in histories:
         if not config["disentangle"]:
-            seen = [attend(target, h, 1.0) for _, h, target in copies[domain]]
+            seen = [attend(target, h) for _, h, target in copies[domain]]
             file.record(f"{domain}.attention", np.concatenate([a for a, _ in seen])[None])
             parts = {domain: np.concatenate([z for _, z in seen])}
         else:
-            parts = intents(file, domain, copies, factor)
+            parts = intents(file, domain, copies)
         for name, z in parts.items():
             yield name, z
             if config["target_product"]:
                 yield f"{name}_target", z * target
 
 
-def intents(
-    file: File, domain: str, copies: dict[str, list[Copy]], factor: dict[str, float]
-) -> dict[str, Array]:
+def intents(file: File, domain: str, copies: dict[str, list[Copy]]) -> dict[str, Array]:
     """Eq. 5-7 of a domain."""
     config = file.config["model"]
     others = [copies[name] for name in copies if name != domain]
@@ -428,13 +423,13 @@ def intents(
         o_c, o_s = prototypes(file, domain, embedded, other)
         keep("consistent_prototype", o_c)
         keep("specific_prototype", o_s)
-        exponent = h * (o_c - o_s) * factor[config["intention_scale"]]
+        exponent = h * (o_c - o_s)
         if config["intention_weight"] == "scalar":
             exponent = exponent.sum(1, keepdims=True)
         p_c = sigmoid(exponent)
         keep("intention", p_c)
         for part, p in (("consistent", p_c), ("specific", 1 - p_c)):
-            a, z = attend(target, p * h, factor[config["retrieval_scale"]])
+            a, z = attend(target, p * h)
             keep(f"{part}_attention", a)
             keep(part, z)
     for name in ("consistent_prototype", "specific_prototype"):
@@ -477,9 +472,6 @@ MODELS = {"linear": lambda *_: [], "din": din, "eta": eta, "elive": elive}
 
 def tower(file: File, fields: list[Array]) -> Array:
     """Eq. 11, up to the logit `[c]`."""
-    if file.config["tower"]["field_norm"] == "layer":
-        norm = lambda i, part: file.parameter(f"tower.field_norms.{i}.{part}")
-        fields = [layer_norm(x, norm(i, "gamma"), norm(i, "beta")) for i, x in enumerate(fields)]
     x = np.concatenate(fields, 1)
     hidden = len(file.config["tower"]["widths"])
     for i in range(hidden):
@@ -514,7 +506,7 @@ def heads(file: File, fields: dict[str, Array]) -> None:
         file.record(f"task.{task}", output[:, 0])
 
 
-# The terms of --regularisers, Eq. 8-9, from F of their batch.
+# The terms of --regularisers: Eq. 8-9, from F of their batch, and those about next events, from its events.
 
 
 def distance_correlation(x: Array, y: Array, plain: bool) -> float:
@@ -577,6 +569,44 @@ def terms(file: File) -> None:
     file.check("term/separation", np.array([separation]))
 
 
+def next_event_terms(file: File) -> None:
+    """Which event comes next, and which channel is watched: the terms of `[training.next_event]` over the batch."""
+    channels, chosen = file.floats("batch/next_event.channel"), file.integers("batch/next_event.chosen")
+    feeds = np.repeat(np.arange(len(file.tensor("batch/candidates"))), file.integers("batch/candidates"))
+    shown = file.tensor("batch/ids.candidate")
+    bare = lambda domain: file.floats(f"batch/{domain}.bare")
+    for domain in ("live", "product"):
+        if f"batch/{domain}.bare" not in file.tensors:
+            continue
+        ids, ends = file.tensor(f"batch/ids.{domain}"), np.cumsum(file.integers(f"batch/{domain}"))
+        histories = np.split(bare(domain), ends)[:-1]
+
+        name, pairs = f"next_{domain}", []
+        if f"batch/next_event.{name}" in file.tensors:
+            a, drawn = (file.parameter(f"next_events.{domain}.next"), file.integers(f"batch/next_event.{name}"))
+            for x, own in zip(histories, np.split(ids, ends)[:-1]):
+                for t in range(1, len(x)):
+                    negatives = bare(domain)[drawn[ids[drawn] != own[t]]]
+                    pairs.append(sampled_softmax(x[:t].mean(0) @ a, x[t], negatives))
+            file.check(f"term/{name}", np.array([np.mean(pairs) if pairs else 0.0]))
+
+        name, pairs = f"watched_{domain}", []
+        if f"batch/next_event.{name}" in file.tensors:
+            b, drawn = (file.parameter(f"next_events.{domain}.watched"), file.integers(f"batch/next_event.{name}"))
+            watches = file.tensor("batch/ids.live")
+            for i in chosen if len(watches) else ():
+                if len(x := histories[feeds[i]]):
+                    negatives = bare("live")[drawn[watches[drawn] != shown[i]]]
+                    pairs.append(sampled_softmax(x.mean(0) @ b, channels[i], negatives))
+            file.check(f"term/{name}", np.array([np.mean(pairs) if pairs else 0.0]))
+
+
+def sampled_softmax(anchor: Array, positive: Array, negatives: Array) -> float:
+    """-log exp(<a, p>) / (exp(<a, p>) + sum exp(<a, x>))"""
+    scores = np.concatenate([[anchor @ positive], negatives @ anchor])
+    return float(np.log(np.exp(scores - scores.max()).sum()) + scores.max() - scores[0])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Computes the logits of explain --tensors again.")
     parser.add_argument("file", help="what explain --tensors wrote")
@@ -589,6 +619,8 @@ def main() -> int:
         file.record("logits", linear(file) if own else tower(file, list(fields.values())))
         if "batch/sampled" in file.tensors:
             terms(file)
+        if "batch/next_event.channel" in file.tensors:
+            next_event_terms(file)
     except (LookupError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -112,17 +112,17 @@ def loss(task: str, output: Tensor, inputs: Tensors) -> Tensor:
 
 
 def cosines(model: Model, inputs: Tensors, parameters: Tensors) -> Tensors:
-    """cos(g_rec, g_i) and the norms of both, where the gradients are taken at three places.
+    """cos(g_rec, g_i) and the norms of both, where the gradients are taken at two places.
 
-    `representation_watched` and `representation_all`: at F `[n, fields d]`, its watched rows or all.
+    `representation`: at F `[n, fields d]`; the cosine over its watched rows, the norms over all.
     `parameters`: at the parameters below neither `tower` nor `heads`, one long vector.
     """
     fields = model.encode(inputs, parameters).fields
     f = torch.cat(list(fields.values()), -1)
     apart = dict(zip(fields, f.split(inputs["target"].shape[1], -1)))
-    rec = ops.binary_cross_entropy(models.tower(apart, parameters, model.field_norm), inputs["watched"])
+    rec = ops.binary_cross_entropy(models.tower(apart, parameters), inputs["watched"])
     _, losses = apply(apart, inputs, parameters)
-    own = ("tower.", "heads.", "field_norm.")
+    own = ("tower.", "heads.")
     shared = [x for name, x in sorted(parameters.items()) if not name.startswith(own)]
 
     def at_shared(term: Tensor) -> Tensor:
@@ -135,14 +135,14 @@ def cosines(model: Model, inputs: Tensors, parameters: Tensors) -> Tensors:
 
     watched = inputs["watched"] > 0
     places = {
-        "representation_watched": lambda term: at_f(term)[watched].flatten(),
-        "representation_all": lambda term: at_f(term).flatten(),
-        "parameters": at_shared,
+        "representation": (at_f, lambda gradient: gradient[watched]),
+        "parameters": (at_shared, lambda gradient: gradient),
     }
     found = {"loss.rec": rec} | {f"loss.{task}": losses[task] for task in NAMES}
-    for name, place in places.items():
+    for name, (place, compared) in places.items():
         main, others = place(rec), [place(losses[task]) for task in NAMES]
-        found[f"cosine.{name}"] = torch.stack([torch.cosine_similarity(main, g, 0) for g in others])
+        cosines = [torch.cosine_similarity(compared(main).flatten(), compared(g).flatten(), 0) for g in others]
+        found[f"cosine.{name}"] = torch.stack(cosines)
         found[f"norm.{name}"] = torch.stack([main.norm(), *(g.norm() for g in others)])
     return found
 

@@ -240,7 +240,7 @@ impl Entities {
 }
 
 /// Which entity each row of a group is: its first categorical field, or, without one, each row another.
-fn identities(schema: &Schema, batch: &Batch, group: Group) -> Vec<u64> {
+pub fn identities(schema: &Schema, batch: &Batch, group: Group) -> Vec<u64> {
     let of = identity(schema, group).map(|identity| &batch.values(group)[identity.field]);
     match of {
         Some(Values::Ids(ids)) => ids.clone(),

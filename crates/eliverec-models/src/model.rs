@@ -234,7 +234,7 @@ impl Model {
     fn encode(&self, inputs: &Inputs, trace: &mut Trace) -> Representation {
         let mut encoded = self.trunk.encode(inputs, &self.tower, trace);
         if let Some(terms) = &self.next_events {
-            encoded.terms.extend(terms.of(inputs));
+            encoded.terms.extend(terms.of(inputs, trace));
         }
         if trace.is_on() {
             for (name, field) in &encoded.fields {

@@ -5,7 +5,7 @@ use eliverec_core::table::Key;
 use eliverec_core::{Lengths, Schema, TableSpec};
 use serde::{Deserialize, Serialize};
 
-pub use crate::blocks::{FieldNorm, TowerConfig};
+pub use crate::blocks::TowerConfig;
 use crate::error::Error;
 use crate::heads::HeadsConfig;
 pub use crate::input_config::{Domain, Init, InputConfig, Maps, Query};

@@ -65,6 +65,14 @@ impl Trace {
         }
     }
 
+    /// Keeps the numbers of some rows under `name`.
+    pub fn record_rows(&mut self, name: &str, rows: &[u32]) {
+        if let Some(recorded) = &mut self.recorded {
+            let values = rows.iter().map(|row| *row as f32).collect();
+            recorded.insert(name.into(), Recorded { shape: vec![rows.len()], values });
+        }
+    }
+
     /// Keeps `tensor`, whose last dimension runs over the events of `rows`: without the one place that padding gives to histories
     /// that are all empty.
     pub fn record_over<const D: usize>(&mut self, name: &str, tensor: &Tensor<D>, rows: &Rows) {

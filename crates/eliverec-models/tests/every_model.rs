@@ -17,7 +17,7 @@ use eliverec_models::heads::HeadsConfig;
 use eliverec_models::model::Output;
 use eliverec_models::registry::{MODELS, ModelConfig};
 use eliverec_models::rows::indices;
-use eliverec_models::settings::{Domain, FieldNorm, Maps, NextEventConfig};
+use eliverec_models::settings::{Domain, Maps, NextEventConfig};
 use eliverec_models::term::{TermKind, Training, Turn};
 use eliverec_models::trace::Trace;
 use eliverec_models::zoo::can::{CanConfig, CoactionFields};
@@ -444,16 +444,14 @@ fn histories_matter_up_to_their_length_only() {
     });
 }
 
-/// Name and width of every field, with the tower's own norm over fields of several widths.
+/// Name and width of every field.
 #[test]
 fn fields_are_those_of_the_shape() {
     every(|settings| {
-        let mut settings = settings.clone();
-        settings.tower.field_norm = FieldNorm::Layer;
-        let (schema, device, model) = (schema(), Device::flex(), plain(&settings));
-        let batch = batch(&settings, &toy::feeds(5, 8));
+        let (schema, device, model) = (schema(), Device::flex(), plain(settings));
+        let batch = batch(settings, &toy::feeds(5, 8));
         let unique = UniqueIds::of(&schema, &batch);
-        let leaves = leaves(&settings, &unique, &device);
+        let leaves = leaves(settings, &unique, &device);
         let represented = model.represent(&schema, &batch, &unique, &leaves, None);
         let found = represented.fields.iter().map(|(name, field)| (*name, field.dims()[1]));
         assert_eq!(found.collect::<Vec<_>>(), model.shape(), "{}", settings.model.name());

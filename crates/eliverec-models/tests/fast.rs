@@ -16,10 +16,10 @@ use eliverec_models::blocks::{AttentionScale, Normalize};
 use eliverec_models::fast::{FastModel, Outputs, Request, Room, Wanted};
 use eliverec_models::heads::HeadsConfig;
 use eliverec_models::registry::ModelConfig;
-use eliverec_models::settings::{Domain, FieldNorm, Maps, Query};
+use eliverec_models::settings::{Domain, Maps, Query};
 use eliverec_models::zoo::din::DinConfig;
 use eliverec_models::zoo::elive::{
-    EliveConfig, EncoderKind, IntentScale, IntentWeight, Position, PrototypeSource,
+    EliveConfig, EncoderKind, IntentWeight, Position, PrototypeSource,
 };
 use eliverec_models::zoo::eta::EtaConfig;
 use eliverec_models::{Model, ModelSettings, parameters};
@@ -31,20 +31,17 @@ fn one<T: Clone>(random: &mut Random, of: &[T]) -> T {
 }
 
 fn elive(random: &mut Random, heads: usize) -> EliveConfig {
-    use IntentScale::{Double, None, Width};
-    use PrototypeSource::{Crossed, Learned, Pooled};
+    use PrototypeSource::{Learned, Pooled};
     EliveConfig {
         heads,
         blocks: random.below(3),
         ffn_ratio: 1 + random.below(4),
         attention_scale: one(random, &[AttentionScale::Width, AttentionScale::Head]),
         position: one(random, &[Position::None, Position::Recency]),
-        prototypes: one(random, &[Pooled, Learned, Crossed]),
+        prototypes: one(random, &[Pooled, Learned]),
         target_product: random.below(2) == 0,
         disentangle: random.below(4) > 0,
         intention_weight: one(random, &[IntentWeight::Elementwise, IntentWeight::Scalar]),
-        intention_scale: one(random, &[None, Width, Double]),
-        retrieval_scale: one(random, &[None, Width, Double]),
         ..EliveConfig::default()
     }
 }
@@ -325,8 +322,6 @@ fn what_it_leaves_to_the_general_path_it_names() {
         ..ModelSettings::default()
     };
     let default = EliveConfig::default;
-    let mut normed = of(default());
-    normed.tower.field_norm = FieldNorm::Layer;
     for (settings, expected) in [
         (of(EliveConfig { encoder: EncoderKind::Din, ..default() }), "model.encoder = \"din\""),
         (of(EliveConfig { encoder: EncoderKind::Hgn, ..default() }), "model.encoder = \"hgn\""),
@@ -334,7 +329,6 @@ fn what_it_leaves_to_the_general_path_it_names() {
             of(EliveConfig { prototypes: PrototypeSource::Matched, ..default() }),
             "model.prototypes = \"matched\"",
         ),
-        (normed, "tower.field_norm = \"layer\""),
     ] {
         let model = Model::new(&settings, &schema, 7, &Device::flex()).unwrap();
         let reason = FastModel::new(&settings, &schema, &model).unwrap_err().to_string();

@@ -12,7 +12,7 @@ use eliverec_models::trace::Recorded;
 use eliverec_store::{MappedStore, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::checksums::Checksums;
+use crate::checksums::{self, Checksums};
 use crate::config::Config;
 use crate::durable;
 use crate::error::Error;
@@ -116,13 +116,22 @@ impl Commit {
         })
     }
 
+    /// What stands in the file: with its own checksum among those that it holds, taken while that is empty.
+    fn text(&self) -> Result<String, Error> {
+        let with = |own: String| {
+            let checksums = self.checksums.clone().map(|checksums| checksums.with_own(own));
+            let commit = Self { checksums, ..self.clone() };
+            serde_json::to_string_pretty(&commit).map_err(std::io::Error::other)
+        };
+        Ok(with(checksums::of_text(&with(String::new())?))?)
+    }
+
     /// Makes it the commit point of a run.
     ///
     /// # Errors
     /// What the file system says; the earlier one holds then.
     pub fn write(&self, run: &RunDirectory) -> Result<(), Error> {
-        let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::other)?;
-        durable::write(&run.commit_file(), &text)?;
+        durable::write(&run.commit_file(), self.text()?.as_bytes())?;
         let mark = run.committed_file();
         // After it, so that a run that is killed between them is not taken for one that has lost its commit point.
         if mark.exists() { Ok(()) } else { Ok(durable::write(&mark, b"")?) }
@@ -154,8 +163,11 @@ pub fn read_commit(run: &RunDirectory) -> Result<Option<Commit>, Error> {
             Ok(None)
         };
     }
-    let commit: Commit =
-        serde_json::from_slice(&kept::bytes(&path)?).map_err(|e| damaged(e.to_string()))?;
+    let text = kept::text(&path)?;
+    let commit: Commit = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
+    if commit.checksums.as_ref().is_some_and(|checksums| !checksums.are_of(&text)) {
+        return Err(damaged("has changed since it was written (its checksum is wrong)".into()));
+    }
     if commit.version != VERSION {
         return Err(damaged(format!("version {}, this program reads {VERSION}", commit.version)));
     }
@@ -369,6 +381,13 @@ mod tests {
         fs_err::remove_file(run.commit_file()).unwrap();
         let message = read_commit(&run).unwrap_err().to_string();
         assert!(message.contains("checkpoint.json: is missing; the run is damaged"), "{message}");
+        let sealed = Commit { checksums: Some(Checksums::default()), ..commit("a", "b") };
+        sealed.write(&run).unwrap();
+        let text = fs_err::read_to_string(run.commit_file()).unwrap();
+        assert_eq!(read_commit(&run).unwrap().unwrap().position, sealed.position);
+        fs_err::write(run.commit_file(), text.replace("\"step\": 7", "\"step\": 5")).unwrap();
+        let message = read_commit(&run).unwrap_err().to_string();
+        assert!(message.contains("has changed since it was written"), "{message}");
         fs_err::write(run.commit_file(), "{\"version\": 1").unwrap();
         let message = read_commit(&run).unwrap_err().to_string();
         assert!(message.contains("checkpoint.json"), "{message}");

@@ -1,6 +1,7 @@
 //! By what a run knows its own files again: a flipped bit in weights, moments or settings gives other numbers that look as good.
 //!
-//! The commit point holds them, so they change with what they are of. Rows have checksums of their own, in the store's files.
+//! The commit point holds them, so they change with what they are of, and its own among them, of its text without that. Rows have
+//! checksums of their own, in the store's files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::kept;
-use crate::run::{DENSE_FILE, RunDirectory, SETTLED_FILES};
+use crate::run::{COMMIT_FILE, DENSE_FILE, RunDirectory, SETTLED_FILES};
 
 /// Size and checksum of files by their names below the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +60,28 @@ impl Checksums {
         }
         Ok(())
     }
+
+    /// Whether the commit point that holds them has this text; true for one of a program that did not keep its checksum.
+    pub(crate) fn are_of(&self, text: &str) -> bool {
+        self.0.get(COMMIT_FILE).is_none_or(|own| of_text(&text.replacen(own, "", 1)) == *own)
+    }
+
+    /// With another one of the commit point.
+    pub(crate) fn with_own(mut self, own: String) -> Self {
+        self.0.insert(COMMIT_FILE.into(), own);
+        self
+    }
+}
+
+/// Size and checksum of a text.
+pub(crate) fn of_text(text: &str) -> String {
+    let mut checksum = Checksum::default();
+    checksum.update(text.as_bytes());
+    written(text.len() as u64, &checksum)
+}
+
+fn written(bytes: u64, checksum: &Checksum) -> String {
+    format!("{bytes} bytes, content {:016x}", checksum.value())
 }
 
 fn names(checkpoints: &[&str]) -> impl Iterator<Item = String> {
@@ -69,7 +92,7 @@ fn names(checkpoints: &[&str]) -> impl Iterator<Item = String> {
 fn mark(path: &Path) -> Result<String, Error> {
     let file = regular::open(path).map_err(|error| kept::of_the_run(path, error))?;
     let (bytes, checksum) = Checksum::of(file).map_err(|error| kept::of_the_run(path, error))?;
-    Ok(format!("{bytes} bytes, content {:016x}", checksum.value()))
+    Ok(written(bytes, &checksum))
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ pub fn sync_directory(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::path::Path;
 
     #[test]
@@ -56,8 +57,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state.json");
         super::write(&path, b"first, which is longer").unwrap();
+        // Written in place, whoever reads the first one at this moment would see it cut.
+        let mut first = fs_err::File::open(&path).unwrap();
         super::write(&path, b"second").unwrap();
         assert_eq!(fs_err::read(&path).unwrap(), b"second");
+        let mut left = String::new();
+        first.read_to_string(&mut left).unwrap();
+        assert_eq!(left, "first, which is longer");
         assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 1);
     }
 }

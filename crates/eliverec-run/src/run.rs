@@ -7,7 +7,7 @@
 //! RUN/feeds.toml           the files that it was trained on, so that it goes on with no others
 //! RUN/metrics.jsonl        one line per update and evaluation
 //! RUN/checkpoints/step-*/  weights, accumulators, rows
-//! RUN/checkpoint.json      names the current and the best checkpoint, with checksums of what is not rows: the one commit point
+//! RUN/checkpoint.json      names the current and the best checkpoint, with checksums of all but rows: the one commit point
 //! RUN/committed            empty; there since the first checkpoint.json, so that one that is gone is noticed
 //! RUN/lock                 held while training
 //! ```
@@ -25,6 +25,9 @@ use crate::kept;
 /// What stands in a run from its beginning and decides about its numbers.
 pub(crate) const SETTLED_FILES: [&str; 4] =
     ["config.toml", "schema.toml", "normalization.json", FEEDS_READ_FILE];
+
+/// The commit point.
+pub(crate) const COMMIT_FILE: &str = "checkpoint.json";
 
 /// The file of a checkpoint that holds all but rows.
 pub(crate) const DENSE_FILE: &str = "dense.safetensors";
@@ -80,7 +83,7 @@ impl RunDirectory {
 
     /// The commit point.
     pub fn commit_file(&self) -> PathBuf {
-        self.path.join("checkpoint.json")
+        self.path.join(COMMIT_FILE)
     }
 
     /// Says that there was a commit point.

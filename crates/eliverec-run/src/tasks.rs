@@ -18,8 +18,6 @@ pub struct TasksConfig {
     pub labels: LabelSpace,
     /// Where the gradients of two tasks are compared.
     pub gradient_scope: GradientScope,
-    /// Rows of the representation that take part in the comparison.
-    pub cosine_rows: LabelSpace,
     /// What the weighting network descends in mode `adaptive`.
     pub weight_update: WeightUpdate,
     /// Learning rate (Adam) of what learns the weights in modes `adaptive` and `uncertainty`.
@@ -38,7 +36,6 @@ impl Default for TasksConfig {
             labels: LabelSpace::Watched,
             weights: BTreeMap::new(),
             gradient_scope: GradientScope::Representation,
-            cosine_rows: LabelSpace::Watched,
             weight_update: WeightUpdate::Meta,
             weight_rate: 0.001,
             schedule: Schedule::Joint,
@@ -71,7 +68,6 @@ pub enum LabelSpace {
     #[default]
     Watched,
     /// All; nobody clicks in a channel that was not entered, and the stay there is 0 s.
-    #[serde(alias = "all")]
     Impressions,
 }
 
@@ -79,7 +75,7 @@ pub enum LabelSpace {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GradientScope {
-    /// At F, the concatenated fields: the trunk runs once, forward and backward.
+    /// At F, the concatenated fields, over the watched impressions: the trunk runs once, forward and backward.
     #[default]
     Representation,
     /// At the dense parameters that all tasks share: the trunk runs once per task.

@@ -72,6 +72,8 @@ pub fn warm(
         ..TrainingPosition::default()
     };
     let training_feeds = feeds.feeds(Split::Train)?;
+    // Damaged rows are those of the run that has them, not of a copy that nobody has asked for.
+    checkpoint::map_store(&from.join(&commit.best), &source.config()?, &source.schema()?)?;
     new.prepare(&source.schema()?, &source.normalization()?, read)?;
     checkpoint::adopt(new, &from.join(&commit.best), position, training_feeds)?;
     let mut notes = notes.to_vec();

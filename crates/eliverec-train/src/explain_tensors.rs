@@ -28,6 +28,11 @@
 //! | `batch/candidates`, `batch/live`, `batch/product` | impressions and events of each feed `[b]` |
 //! | `batch/field.NAME` | F `[n, w]` of all its impressions |
 //! | `batch/sampled` | of elive, which impression of each feed its terms take, counted over the batch `[b]` |
+//! | `batch/live.bare`, `batch/product.bare` | with `[training.next_event]`, the events' bare vectors `[m, d]` |
+//! | `batch/ids.live`, `batch/ids.product`, `batch/ids.candidate` | which entity each event and each impression is of `[m]`, `[n]` |
+//! | `batch/next_event.channel` | the channels shown, as their terms see them `[n, d]` |
+//! | `batch/next_event.chosen` | which watched impressions they take, one of each feed that has any |
+//! | `batch/next_event.TERM` | which events of the history that it draws from each of them drew |
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,6 +41,7 @@ use eliverec_core::batch::{Offsets, Values};
 use eliverec_core::schema::Group;
 use eliverec_core::table::Key;
 use eliverec_models::draws::Draws;
+use eliverec_models::entities::identities;
 use eliverec_models::parameters;
 use eliverec_models::term::{Training, Turn};
 use eliverec_models::trace::{Recorded, Trace};
@@ -150,7 +156,12 @@ impl Tensors {
                 self.floats.insert(format!("term/{}", term.name), Recorded::of(&term.value));
                 self.list(format!("term_weight/{}", term.name), &[term.weight]);
             }
-            let taken = |name: &str| name.starts_with("field.") || name == "sampled";
+            let next_events = scorer.config.training.next_event.is_some();
+            let taken = |name: &str| {
+                name.starts_with("field.")
+                    || name == "sampled"
+                    || next_events && (name.starts_with("next_event.") || name.ends_with(".bare"))
+            };
             let recorded = trace.into_recorded().into_iter().filter(|(name, _)| taken(name));
             self.floats.extend(recorded.map(|(name, tensor)| (format!("batch/{name}"), tensor)));
             for (name, integers) in [
@@ -161,6 +172,13 @@ impl Tensors {
                 ("product", lengths(&batch.products)),
             ] {
                 self.integers.insert(format!("batch/{name}"), integers);
+            }
+            let of = [("live", Group::Channel), ("product", Group::Product)];
+            for (name, group) in of.into_iter().chain([("candidate", Group::Candidate)]) {
+                if next_events {
+                    let ids = identities(&scorer.schema, batch, group);
+                    self.integers.insert(format!("batch/ids.{name}"), ids);
+                }
             }
             break;
         }

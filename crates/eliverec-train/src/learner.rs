@@ -325,7 +325,7 @@ pub(crate) fn with_tasks(
     let tasks = cut.tasks(rows)?;
 
     // 3. eq. 14-15: weights.
-    let signals = cut.signals(&watching, &tasks, rows, config.cosine_rows);
+    let signals = cut.signals(&watching, &tasks, rows);
     let weights = weighting.weigh(&signals);
 
     // 4. Backward: their weighted sum and the trunk's own terms, through the trunk, once.

@@ -26,5 +26,5 @@ pub use recency::{RECENCY_BUCKETS, age_bucket, age_vectors};
 pub use rotation::Rotation;
 pub use sequence_encoder::SequenceEncoder;
 pub use target_attention::{TargetAttention, check_heads};
-pub use tower::{FieldNorm, Tower, TowerConfig};
+pub use tower::{Tower, TowerConfig};
 pub use transformer::{AttentionScale, TransformerBlock, TransformerConfig};

@@ -141,6 +141,11 @@ impl Negatives {
         Self { count, events, groups, counts }
     }
 
+    /// What was drawn, rows of the history: `count` after one another for everything that shares a draw.
+    pub fn events(&self) -> &[u32] {
+        &self.events
+    }
+
     /// The negatives that count: the place of the positive, and the row of the history, of each.
     pub fn counting(&self) -> (Vec<u32>, Vec<u32>) {
         let all = self.counts.iter().enumerate().filter(|(_, counts)| **counts);

@@ -14,8 +14,6 @@ use crate::ops;
 pub struct TowerConfig {
     /// Units of the hidden layers; a last layer gives the logit.
     pub widths: Vec<usize>,
-    /// What happens to each field of F before they are concatenated.
-    pub field_norm: FieldNorm,
     /// Whether the tower sees e_d as well; literal Eq. 11 does not.
     pub intra_dynamic: bool,
     /// Whether the tower sees, per domain, the mean of the events and its product with e_vt, element by element.
@@ -25,56 +23,25 @@ pub struct TowerConfig {
 
 impl Default for TowerConfig {
     fn default() -> Self {
-        Self {
-            widths: vec![200, 80],
-            field_norm: FieldNorm::None,
-            intra_dynamic: false,
-            history_means: false,
-        }
+        Self { widths: vec![200, 80], intra_dynamic: false, history_means: false }
     }
-}
-
-/// See [`TowerConfig::field_norm`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FieldNorm {
-    /// Nothing (literal).
-    #[default]
-    None,
-    /// Layer norm with its own scale and shift.
-    Layer,
 }
 
 /// Start of every PReLU slope.
 const SLOPE: f32 = 0.25;
 
-/// Dense layers with PReLU between them, optionally a layer norm per field before them.
+/// Dense layers with PReLU between them.
 #[derive(Module, Debug)]
 pub struct Tower {
-    field_norms: Vec<Norm>,
     layers: Vec<Dense>,
     slopes: Vec<Param<Tensor<1>>>,
-}
-
-#[derive(Module, Debug)]
-struct Norm {
-    gamma: Param<Tensor<1>>,
-    beta: Param<Tensor<1>>,
 }
 
 impl Tower {
     /// A tower over fields of the given widths; without fields nothing, which nobody asks for a logit.
     pub fn new(config: &TowerConfig, fields: &[usize], builder: &Builder) -> Self {
-        let norm = |width: &usize| Norm {
-            gamma: builder.constant(*width, 1.0),
-            beta: builder.constant(*width, 0.0),
-        };
-        let field_norms = match config.field_norm {
-            FieldNorm::None => Vec::new(),
-            FieldNorm::Layer => fields.iter().map(norm).collect(),
-        };
         if fields.is_empty() {
-            return Self { field_norms: Vec::new(), layers: Vec::new(), slopes: Vec::new() };
+            return Self { layers: Vec::new(), slopes: Vec::new() };
         }
         let mut widths = vec![fields.iter().sum()];
         widths.extend(&config.widths);
@@ -85,20 +52,13 @@ impl Tower {
             new(pair[0], pair[1], builder)
         };
         Self {
-            field_norms,
             layers: widths.windows(2).enumerate().map(layer).collect(),
             slopes: config.widths.iter().map(|width| builder.constant(*width, SLOPE)).collect(),
         }
     }
 
     /// Fields `[n, w]` each to logits `[n]`.
-    pub fn forward(&self, mut fields: Vec<Tensor<2>>) -> Tensor<1> {
-        if !self.field_norms.is_empty() {
-            let normed = fields.into_iter().zip(&self.field_norms);
-            fields = normed
-                .map(|(x, norm)| ops::layer_norm(x, norm.gamma.val(), norm.beta.val()))
-                .collect();
-        }
+    pub fn forward(&self, fields: Vec<Tensor<2>>) -> Tensor<1> {
         let mut x = Tensor::cat(fields, 1);
         for (layer, slope) in self.layers.iter().zip(&self.slopes) {
             x = ops::prelu(layer.forward(x), slope.val());

@@ -22,8 +22,6 @@ pub(super) struct Elive {
     d: usize,
     /// `None` without disentangling.
     split: Option<RetrievalOptions>,
-    retrieval_scale: f32,
-    prototypes: PrototypeSource,
     pub(super) target_product: bool,
 }
 
@@ -66,16 +64,12 @@ impl Elive {
         };
         let split = config.disentangle.then(|| RetrievalOptions {
             elementwise: config.intention_weight == IntentWeight::Elementwise,
-            intention_scale: config.intention_scale.factor(d),
-            retrieval_scale: config.retrieval_scale.factor(d),
             per_event: false,
         });
         Ok(Self {
             sides: domains.iter().map(side).collect(),
             d,
-            retrieval_scale: split.map_or(1.0, |split| split.retrieval_scale),
             split,
-            prototypes: config.prototypes,
             target_product: config.target_product,
         })
     }
@@ -87,10 +81,8 @@ impl Elive {
         engine: &mut Engine,
         spare: &mut BlockRoom,
     ) -> Encoded {
-        let differences: Vec<Vec<f32>> =
-            (0..events.len()).map(|domain| self.difference(&events, domain)).collect();
-        let all = events.into_iter().zip(differences).zip(&self.sides);
-        let domains = all.map(|((mut encoded, summary), side)| {
+        let domains = events.into_iter().zip(&self.sides).map(|(mut encoded, side)| {
+            let summary = self.difference(&encoded, side);
             if !encoded.is_empty() {
                 side.blocks.iter().for_each(|block| block.forward(&mut encoded, engine, spare));
             }
@@ -99,25 +91,16 @@ impl Elive {
         Encoded { domains: domains.collect(), intents: Vec::new() }
     }
 
-    /// o_c - o_s `[d]` of a domain; empty without disentangling.
-    fn difference(&self, events: &[Vec<f32>], domain: usize) -> Vec<f32> {
+    /// o_c - o_s `[d]` of a domain with these events E `[l, d]`; empty without disentangling.
+    fn difference(&self, events: &[f32], side: &Side) -> Vec<f32> {
         if self.split.is_none() {
             return Vec::new();
         }
-        if let Some(learned) = &self.sides[domain].learned {
+        if let Some(learned) = &side.learned {
             return learned.clone();
         }
-        let minus = |a: Vec<f32>, b: Vec<f32>| a.iter().zip(b).map(|(a, b)| a - b).collect();
-        let own = mean(&events[domain], self.d);
-        if self.prototypes == PrototypeSource::Crossed {
-            let other =
-                events.iter().enumerate().find(|(i, other)| *i != domain && !other.is_empty());
-            return match other {
-                Some((_, other)) => minus(mean(other, self.d), own),
-                None => vec![0.0; self.d],
-            };
-        }
-        minus(own, maximum(&events[domain], self.d))
+        let pairs = mean(events, self.d).into_iter().zip(maximum(events, self.d));
+        pairs.map(|(mean, maximum)| mean - maximum).collect()
     }
 
     /// The user's intents, of the events' own vectors `[l, d]` of each domain and of what [`Self::encode`] made of the events.
@@ -201,8 +184,7 @@ impl Elive {
         engine.lanes(rest, Left::rows(&spare.parts, d), target, [events, d], lanes, Write::Replace);
         for length in &spare.lengths {
             let (weights, after) = rest.split_at_mut(length * lanes.all);
-            let scale = self.retrieval_scale;
-            engine.run(ColumnSoftmax { weights, padded: lanes.all, scale });
+            engine.run(ColumnSoftmax { weights, padded: lanes.all, scale: 1.0 });
             rest = after;
         }
     }

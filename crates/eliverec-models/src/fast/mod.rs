@@ -47,7 +47,6 @@ use tower::Tower;
 use trunk::{Trunk, TrunkRoom};
 use weight::Parameters;
 
-use crate::blocks::FieldNorm;
 use crate::model::Model;
 use crate::registry::ModelConfig;
 use crate::settings::ModelSettings;
@@ -130,9 +129,6 @@ impl FastModel {
         schema: &Schema,
         model: &Model,
     ) -> Result<Self, Unsupported> {
-        if settings.tower.field_norm != FieldNorm::None {
-            return Err(Unsupported { key: "tower.field_norm", value: "layer".into() });
-        }
         if settings.tower.history_means {
             return Err(Unsupported { key: "tower.history_means", value: "true".into() });
         }

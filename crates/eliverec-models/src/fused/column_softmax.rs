@@ -50,7 +50,7 @@ impl RowLoop for ColumnSoftmax<'_> {
     }
 }
 
-/// The backward of [`ColumnSoftmax`]: `ds_i = scale * w_i (dw_i - sum_j w_j dw_j)`.
+/// The backward of [`ColumnSoftmax`] without a factor: `ds_i = w_i (dw_i - sum_j w_j dw_j)`.
 pub(crate) struct ColumnSoftmaxBackward<'a> {
     /// `[l, padded]`
     pub(crate) weights: &'a [f32],
@@ -58,8 +58,6 @@ pub(crate) struct ColumnSoftmaxBackward<'a> {
     pub(crate) gradients: &'a mut [f32],
     /// Columns: candidates and padding.
     pub(crate) padded: usize,
-    /// Factor of the scores.
-    pub(crate) scale: f32,
 }
 
 impl RowLoop for ColumnSoftmaxBackward<'_> {
@@ -70,7 +68,6 @@ impl RowLoop for ColumnSoftmaxBackward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let rows = self.weights.len() / self.padded;
-        let scale = simd.splat_f32s(self.scale);
         for column in 0..self.padded / S::F32_LANES {
             // along = sum_j w_j dw_j
             let mut along = simd.splat_f32s(0.0);
@@ -82,9 +79,8 @@ impl RowLoop for ColumnSoftmaxBackward<'_> {
             for i in 0..rows {
                 let weight = row::<S>(self.weights, i, self.padded)[column];
                 let gradient = &mut row_mut::<S>(self.gradients, i, self.padded)[column];
-                // ds_i = scale * w_i (dw_i - along)
-                let centred = simd.sub_f32s(*gradient, along);
-                *gradient = simd.mul_f32s(simd.mul_f32s(weight, centred), scale);
+                // ds_i = w_i (dw_i - along)
+                *gradient = simd.mul_f32s(weight, simd.sub_f32s(*gradient, along));
             }
         }
     }

@@ -7,8 +7,8 @@ use super::exponential::sigmoid;
 use super::retrieval_options::RetrievalOptions;
 use super::rows::{RowLoop, row, row_mut};
 
-/// Eq. 5 and 6 for the events i of a feed, o the difference of its prototypes: `p_i = sigmoid(scale * h_i . o)` or, per
-/// column, `sigmoid(scale * h_i * o)`; `z_c,i = p_i * h_i`, `z_s,i = (1 - p_i) * h_i`.
+/// Eq. 5 and 6 for the events i of a feed, o the difference of its prototypes: `p_i = sigmoid(h_i . o)` or, per column,
+/// `sigmoid(h_i * o)`; `z_c,i = p_i * h_i`, `z_s,i = (1 - p_i) * h_i`.
 pub(crate) struct Split<'a> {
     /// `[l, d]`
     pub(crate) h: &'a [f32],
@@ -16,7 +16,7 @@ pub(crate) struct Split<'a> {
     pub(crate) difference: &'a [f32],
     /// `d`
     pub(crate) width: usize,
-    /// The scale of Eq. 5, and which kind of it.
+    /// Which kind of Eq. 5.
     pub(crate) options: RetrievalOptions,
     /// Is written: p `[l, d]`.
     pub(crate) share: &'a mut [f32],
@@ -32,7 +32,6 @@ impl RowLoop for Split<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let d = self.width;
-        let scale = simd.splat_f32s(self.options.intention_scale);
         let one = simd.splat_f32s(1.0);
         let [consistent, specific] = self.parts;
         for i in 0..self.h.len() / d {
@@ -49,10 +48,10 @@ impl RowLoop for Split<'_> {
             for (((h, difference), share), (consistent, specific)) in
                 h.iter().zip(difference).zip(shares).zip(parts)
             {
-                // p_i = sigmoid(scale * score), z_c,i = p_i * h_i, z_s,i = (1 - p_i) * h_i
+                // p_i = sigmoid(score), z_c,i = p_i * h_i, z_s,i = (1 - p_i) * h_i
                 let score =
                     if self.options.elementwise { simd.mul_f32s(*h, *difference) } else { product };
-                *share = sigmoid(simd, simd.mul_f32s(score, scale));
+                *share = sigmoid(simd, score);
                 *consistent = simd.mul_f32s(*share, *h);
                 *specific = simd.mul_f32s(simd.sub_f32s(one, *share), *h);
             }
@@ -62,8 +61,8 @@ impl RowLoop for Split<'_> {
 
 /// The backward of [`Split`]: from the gradients of both parts to those of the events and of the prototypes' difference.
 ///
-/// With s_i the score and, per column, `ds_i = (dz_c,i - dz_s,i) * h_i * scale * p_i (1 - p_i)`; for one share per event the
-/// product with h_i is an inner one: `ds_i = ((dz_c,i - dz_s,i) . h_i) * scale * p_i (1 - p_i)`. Then
+/// With s_i the score and, per column, `ds_i = (dz_c,i - dz_s,i) * h_i * p_i (1 - p_i)`; for one share per event the product
+/// with h_i is an inner one: `ds_i = ((dz_c,i - dz_s,i) . h_i) * p_i (1 - p_i)`. Then
 /// `dh_i = p_i dz_c,i + (1 - p_i) dz_s,i + ds_i o` and `do += ds_i h_i`.
 pub(crate) struct SplitBackward<'a> {
     /// `[l, d]`
@@ -72,7 +71,7 @@ pub(crate) struct SplitBackward<'a> {
     pub(crate) difference: &'a [f32],
     /// `d`
     pub(crate) width: usize,
-    /// The scale of Eq. 5, and which kind of it.
+    /// Which kind of Eq. 5.
     pub(crate) options: RetrievalOptions,
     /// p `[l, d]`.
     pub(crate) share: &'a [f32],
@@ -92,7 +91,6 @@ impl RowLoop for SplitBackward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let d = self.width;
-        let scale = simd.splat_f32s(self.options.intention_scale);
         let one = simd.splat_f32s(1.0);
         for i in 0..self.h.len() / d {
             let (h, shares) = (row::<S>(self.h, i, d), row::<S>(self.share, i, d));
@@ -100,10 +98,8 @@ impl RowLoop for SplitBackward<'_> {
             let difference = row::<S>(self.difference, at, d);
             let difference_gradient = row_mut::<S>(self.difference_gradient, at, d);
             let [consistent, specific] = self.part_gradients.map(|part| row::<S>(part, i, d));
-            // scale * p (1 - p)
-            let slope = |share: S::f32s| {
-                simd.mul_f32s(scale, simd.mul_f32s(share, simd.sub_f32s(one, share)))
-            };
+            // p (1 - p)
+            let slope = |share: S::f32s| simd.mul_f32s(share, simd.sub_f32s(one, share));
             // (dz_c,i - dz_s,i) . h_i
             let mut sum = simd.splat_f32s(0.0);
             for ((h, consistent), specific) in h.iter().zip(consistent).zip(specific) {

@@ -153,8 +153,7 @@ pub fn prototypes(x: Tensor<2>, offsets: &Arc<Offsets>) -> (Tensor<2>, Tensor<2>
 
 /// Consistent and specific interest of every candidate, side by side `[n, 2 d]`: Eq. 5 to 7.
 ///
-/// p_i = sigmoid(intention_scale * h_i * (o_c - o_s)), z_c,i = p_i h_i, z_s,i = (1 - p_i) h_i;
-/// z = sum_i softmax_i(retrieval_scale * e . z_i) z_i for both parts. `h` `[m, d]` are the events, `difference` o_c - o_s,
+/// p_i = sigmoid(h_i * (o_c - o_s)), z_c,i = p_i h_i, z_s,i = (1 - p_i) h_i; z = sum_i softmax_i(e . z_i) z_i for both parts. `h` `[m, d]` are the events, `difference` o_c - o_s,
 /// `[b, d]` or, per event, `[m, d]`, `target` `[n, d]` the candidates. Zeros where the history is empty.
 ///
 /// # Panics

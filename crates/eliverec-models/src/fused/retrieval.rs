@@ -26,7 +26,7 @@ const FEEDS: usize = 8;
 const PADDING: usize = 16;
 
 /// Consistent and specific interest side by side `[n, 2 d]`: for every candidate e, over the events of its feed and for both
-/// parts z of theirs, `sum_i softmax_i(retrieval_scale * z_i . e) z_i`.
+/// parts z of theirs, `sum_i softmax_i(z_i . e) z_i`.
 #[derive(Debug)]
 pub(super) struct DisentangledRetrieval {
     /// From feed to its events.
@@ -35,7 +35,7 @@ pub(super) struct DisentangledRetrieval {
     pub(super) candidates: Arc<Offsets>,
     /// `d`
     pub(super) width: usize,
-    /// Scales and kind of the intention.
+    /// Kind of the intention.
     pub(super) options: RetrievalOptions,
 }
 
@@ -134,15 +134,15 @@ impl DisentangledRetrieval {
         });
     }
 
-    /// Eq. 7: `room.weights = softmax(retrieval_scale * z target^T)` over the events, one column per candidate
-    /// `[l, padded]`; z are the parts of a side `[l, d]`, 0 the consistent and 1 the specific one.
+    /// Eq. 7: `room.weights = softmax(z target^T)` over the events, one column per candidate `[l, padded]`; z are the parts of a
+    /// side `[l, d]`, 0 the consistent and 1 the specific one.
     fn attend(&self, arch: Arch, side: usize, target: &[f32], room: &mut Room) {
         // z target^T
         let buffers = [&mut room.weights, &mut room.transposed];
         self.against(arch, buffers, &room.parts[side], target, self.width);
         let padded = (target.len() / self.width).next_multiple_of(PADDING);
-        let (weights, scale) = (&mut room.weights, self.options.retrieval_scale);
-        arch.dispatch(Loop(ColumnSoftmax { weights, padded, scale }));
+        let weights = &mut room.weights;
+        arch.dispatch(Loop(ColumnSoftmax { weights, padded, scale: 1.0 }));
     }
 }
 
@@ -232,7 +232,7 @@ impl DisentangledRetrieval {
             let target_gradient = &mut target_gradient[(candidates.start - first_candidate) * d..];
             for side in 0..2 {
                 let gradient = &gradient[side * d..]; // [c, d], rows 2 d apart
-                // W = softmax(retrieval_scale * z e^T)  [l, padded]
+                // W = softmax(z e^T)  [l, padded]
                 self.attend(arch, side, target, room);
                 // dW = z g^T  [l, padded]
                 let buffers = [&mut room.weight_gradients, &mut room.transposed];
@@ -249,10 +249,9 @@ impl DisentangledRetrieval {
                     shape: [length, d, count],
                     write: Write::Replace,
                 });
-                // dS = retrieval_scale * W (dW - sum_i W_i dW_i), column by column  [l, padded]
+                // dS = W (dW - sum_i W_i dW_i), column by column  [l, padded]
                 let (weights, gradients) = (&room.weights, &mut room.weight_gradients);
-                let scale = self.options.retrieval_scale;
-                arch.dispatch(Loop(ColumnSoftmaxBackward { weights, gradients, padded, scale }));
+                arch.dispatch(Loop(ColumnSoftmaxBackward { weights, gradients, padded }));
                 // dz += dS e  [l, d]
                 arch.dispatch(Product {
                     to: part_gradient,

@@ -1,14 +1,10 @@
 //! What can be chosen about the disentangled retrieval.
 
 /// How [`disentangled_retrieval`](super::disentangled_retrieval) reads the paper.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetrievalOptions {
     /// Eq. 5 per column (one share for each of the `d`), or one share per event from the inner product.
     pub elementwise: bool,
-    /// Factor of the scores of Eq. 5.
-    pub intention_scale: f32,
-    /// Factor of the scores of Eq. 7.
-    pub retrieval_scale: f32,
     /// Whether each event has prototypes of its own, or each feed.
     pub per_event: bool,
 }

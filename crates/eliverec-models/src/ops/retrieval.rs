@@ -55,31 +55,30 @@ pub fn disentangled_retrieval(
 
     // eq. 5: p(z_c|v_i) = sigmoid(h_i * (o_c - o_s)), p(z_s|v_i) = 1 - p(z_c|v_i)        [m, d] or [m, 1]
     let difference = if options.per_event { difference } else { events.repeat(difference) };
-    let exponent = encoded.clone() * difference * options.intention_scale;
+    let exponent = encoded.clone() * difference;
     let exponent = if options.elementwise { exponent } else { exponent.sum_dim(1) };
     let intention = activation::sigmoid(exponent);
     let consistent = encoded.clone() * intention.clone(); //                           z_c,i [m, d]
     let specific = encoded - consistent.clone();
 
     // eq. 6-7: a_c,i = softmax_i(e_vt . z_c,i), z_c = sum_i a_c,i z_c,i
-    let retrieve = |parts| attend(parts, target, [events, candidates], options.retrieval_scale);
+    let retrieve = |parts| attend(parts, target, [events, candidates]);
     let (consistent, of_consistent) = retrieve(consistent);
     let (specific, of_specific) = retrieve(specific);
     let seen = keep.then(|| Seen { intention, attention: [of_consistent, of_specific] });
     Retrieved { consistent, specific, seen }
 }
 
-/// `sum_i a_i x_i` `[n, d]` and `a_i = softmax_i(scale * q . x_i)` `[b, c, l]` over the real events, of `target` `[n, d]` and events
+/// `sum_i a_i x_i` `[n, d]` and `a_i = softmax_i(q . x_i)` `[b, c, l]` over the real events, of `target` `[n, d]` and events
 /// `[m, d]`.
 pub fn attend(
     vectors: Tensor<2>,
     target: &Tensor<2>,
     [events, candidates]: [&Rows; 2],
-    scale: f32,
 ) -> (Tensor<2>, Tensor<3>) {
     let vectors = events.pad(vectors); //                                              [b, l, d]
     let target = candidates.pad(target.clone()); //                                    [b, c, d]
-    let scores = target.matmul(vectors.clone().transpose()) * scale;
+    let scores = target.matmul(vectors.clone().transpose());
     let [b, c, l] = scores.dims();
     let mask = events.mask().reshape([b, 1, l]).expand([b, c, l]);
     let attention = masked_softmax(scores, mask);

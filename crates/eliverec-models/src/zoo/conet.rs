@@ -14,9 +14,8 @@
 //!   before; a newest event that is not there is zero. Newest events are bare;
 //! - `sparsity` times the mean of |H| over all layers (the paper's SCoNet).
 //!
-//! Differences from the paper: sizes and PReLU are those of the common tower, which this model does not have (`tower.field_norm`
-//! has no part in it). What only an impression has, such as its own state, enters the first layer of V by a matrix of its own
-//! and crosses nothing. The mean of |H|, not its sum, which is some thousand times the loss of watching. From the reference
+//! Differences from the paper: sizes and PReLU are those of the common tower, which this model does not have. What
+//! only an impression has, such as its own state, enters the first layer of V by a matrix of its own and crosses nothing. The mean of |H|, not its sum, which is some thousand times the loss of watching. From the reference
 //! code: a row is one user in both domains, where there two users are paired by chance. RecBole's scores leave H out;
 //! here they are those of training.
 

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
 
+mod batches;
+mod feeds;
 mod models;
 mod operations;
 mod own_tables;

@@ -16,7 +16,7 @@ use eliverec_models::trace::Trace;
 use eliverec_models::zoo::elive::drawn_impressions;
 
 use super::own_tables::{self, Tables};
-use super::{Reference, device, folder, settings};
+use super::{Reference, batches, device, folder, settings};
 
 #[test]
 fn whole_models() {
@@ -33,7 +33,7 @@ fn whole_models() {
             seen += 1;
         }
     }
-    assert!(seen >= 62, "only {seen} files of reference values");
+    assert!(seen >= 63, "only {seen} files of reference values");
 }
 
 /// `fused`: with the fused operations or composed; `traced`: recording, for which the disentangled encoder is always composed.
@@ -118,11 +118,12 @@ fn check_model(r: &Reference, fused: bool, traced: bool) {
 }
 
 /// The reference's name of a term.
-fn reference_term<'a>(r: &Reference, name: &'a str) -> &'a str {
+pub(crate) fn reference_term<'a>(r: &Reference, name: &'a str) -> &'a str {
     match name {
         _ if r.option("model") != "elive" => name,
         "correlation" => "cor",
-        _ => "nce",
+        "alignment" | "separation" => "nce",
+        other => other,
     }
 }
 
@@ -184,7 +185,7 @@ fn inputs(r: &Reference, fused: bool, tower_dynamic: bool) -> Inputs {
             bare: if r.has(&bare) { r.leaf(&bare) } else { items.clone() },
             items,
             ids: if r.has(&ids) {
-                own_tables::ids(r, &ids)
+                batches::ids(r, &ids)
             } else {
                 (0..rows.total() as u64).collect()
             },
@@ -248,11 +249,12 @@ fn draws(r: &Reference, candidates: &Rows) -> Draws {
     updates.find(drawn).expect("one of so many updates draws the reference's rows")
 }
 
-/// From our parameter names to the reference's; the entities' maps come before what the reference sees and have none.
-fn reference_names(model: &Model, r: &Reference) -> BTreeMap<String, String> {
-    let fields =
-        ["context", "target", "target_state", "z_c_live", "z_s_live", "z_c_product", "z_s_product"];
-    let ours = parameters::export(model).into_keys().filter(|name| !name.starts_with("entities."));
+/// From our parameter names to the reference's; the entities' maps come before what the reference sees and have none, but for
+/// one that begins with feeds.
+pub(crate) fn reference_names(model: &Model, r: &Reference) -> BTreeMap<String, String> {
+    let from_feeds = !r.option("schema.toml").is_empty();
+    let ours = parameters::export(model).into_keys();
+    let ours = ours.filter(|name| from_feeds || !name.starts_with("entities."));
     let names: BTreeMap<String, String> = ours
         .map(|name| {
             let parts: Vec<&str> = name.split('.').collect();
@@ -264,11 +266,9 @@ fn reference_names(model: &Model, r: &Reference) -> BTreeMap<String, String> {
                     format!("{}.{domain}.unit.{layer}_{kind}", r.option("model"))
                 }
                 ["trunk", ..] => format!("{}.{}", r.option("model"), parts[1..].join(".")),
+                ["entities" | "next_events", ..] => name.clone(),
                 ["tower", "layers", layer, kind] => format!("tower.{layer}.{kind}"),
                 ["tower", "slopes", layer] => format!("tower.{layer}.slope"),
-                ["tower", "field_norms", field, kind] => {
-                    format!("field_norm.{}.{kind}", fields[field.parse::<usize>().unwrap()])
-                }
                 ["heads", "gate", "hidden", kind] => format!("heads.gate.hidden_{kind}"),
                 ["heads", "gate", "weights", field, kind] => format!("heads.gate.{field}.{kind}"),
                 ["heads", "mixture", "experts", kind] => format!("heads.expert_{kind}"),

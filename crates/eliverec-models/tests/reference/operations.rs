@@ -4,7 +4,7 @@ use burn::tensor::{Bool, Tensor};
 use eliverec_core::adagrad::AdagradConfig;
 use eliverec_models::blocks::{AttentionScale, TransformerConfig};
 use eliverec_models::builder::{Builder, Init};
-use eliverec_models::ops::{self, Estimator};
+use eliverec_models::ops::{self, Estimator, RetrievalOptions};
 use eliverec_models::parameters;
 
 use super::{Reference, device};
@@ -68,6 +68,56 @@ fn prototypes() {
     let loss = (mean * r.tensor("prototypes.upstream.mean")).sum()
         + (max * r.tensor("prototypes.upstream.max")).sum();
     r.check_gradient("prototypes.grad.items", &items, &loss.backward());
+}
+
+#[test]
+fn disentangled_retrieval() {
+    let r = Reference::operations();
+    for (name, elementwise) in [("disentangle_elementwise", true), ("disentangle_scalar", false)] {
+        for fused in [false, true] {
+            let input = |key: &str| r.leaf::<2>(&format!("{name}.input.{key}"));
+            let rows = |key: &str| r.rows(&format!("{name}.input.{key}")).with_fused(fused);
+            let [h, consistent, specific, target] =
+                ["h", "consistent", "specific", "target"].map(input);
+            let found = ops::disentangled_retrieval(
+                h.clone(),
+                consistent.clone() - specific.clone(),
+                &target,
+                [&rows("lengths"), &rows("candidate_lengths")],
+                RetrievalOptions { elementwise, per_event: false },
+                false,
+            );
+            let mut loss = Tensor::zeros([1], &device());
+            for (part, z) in [("z_c", found.consistent), ("z_s", found.specific)] {
+                r.check(&format!("{name}.output.{part}"), &z);
+                loss = loss + (z * r.tensor(&format!("{name}.upstream.{part}"))).sum();
+            }
+            let gradients = loss.backward();
+            for (key, leaf) in [
+                ("h", &h),
+                ("consistent", &consistent),
+                ("specific", &specific),
+                ("target", &target),
+            ] {
+                r.check_gradient(&format!("{name}.grad.{key}"), leaf, &gradients);
+            }
+        }
+    }
+}
+
+#[test]
+fn target_attention() {
+    let r = Reference::operations();
+    let [target, events] =
+        ["target", "events"].map(|key| r.leaf::<2>(&format!("target_attention.input.{key}")));
+    let [histories, candidates] = ["lengths", "candidate_lengths"]
+        .map(|key| r.rows(&format!("target_attention.input.{key}")));
+    let (found, _) = ops::attend(events.clone(), &target, [&histories, &candidates]);
+    r.check("target_attention.output.output", &found);
+    let loss = (found * r.tensor("target_attention.upstream.output")).sum();
+    let gradients = loss.backward();
+    r.check_gradient("target_attention.grad.target", &target, &gradients);
+    r.check_gradient("target_attention.grad.events", &events, &gradients);
 }
 
 #[test]

@@ -1,16 +1,15 @@
 //! A trunk's own tables: rows that are inputs of the reference, as are the ids that name them.
 
 use burn::tensor::{Gradients, Tensor, TensorData};
-use eliverec_core::batch::{Batch, BatchBuilder, Lengths, Offsets};
-use eliverec_core::feed::{Column, Feed};
-use eliverec_core::no_row::NO_ROW_ID;
+use eliverec_core::batch::Lengths;
 use eliverec_core::normalize::Normalization;
-use eliverec_core::schema::{Field, Group, Kind, Schema, Vocabulary};
+use eliverec_core::schema::{Field, Kind, Schema, Vocabulary};
 use eliverec_core::toy;
 use eliverec_core::unique::UniqueIds;
 use eliverec_models::ModelSettings;
 use eliverec_models::own::{OwnRows, OwnTable};
 
+use super::batches::{batch, place};
 use super::{Reference, device};
 
 /// That of `FIELDS` in `fixed_inputs.py`: the toy schema with a list in every channel and an id in every target.
@@ -26,12 +25,6 @@ pub(crate) fn schema() -> Schema {
     schema
 }
 
-/// The ids of a tensor; -1 is what has no value.
-pub(crate) fn ids(r: &Reference, name: &str) -> Vec<u64> {
-    let id = |id: &f32| if *id < 0.0 { NO_ROW_ID } else { *id as u64 };
-    r.values(name).iter().map(id).collect()
-}
-
 /// The rows of a model's own tables.
 pub(crate) struct Tables {
     pub(crate) rows: OwnRows,
@@ -41,7 +34,7 @@ pub(crate) struct Tables {
 
 impl Tables {
     pub(crate) fn of(r: &Reference, settings: &ModelSettings, schema: &Schema) -> Self {
-        let batch = batch(r, schema);
+        let batch = batch(r, schema, &Normalization::default(), Lengths::default());
         let unique = UniqueIds::of(schema, &batch);
         let own = settings.tables(schema).into_iter().skip(schema.vocabulary.len());
         let tables: Vec<OwnTable> = own
@@ -83,60 +76,4 @@ impl Tables {
             r.check_values(&format!("grad.input.table.{name}"), &ours);
         }
     }
-}
-
-/// The row of an id in a table of the reference: the last for what has no value.
-fn place(id: u64, rows: usize) -> usize {
-    if id == NO_ROW_ID { rows - 1 } else { id as usize }
-}
-
-/// Feeds with the reference's ids; numbers have no part in own tables.
-fn batch(r: &Reference, schema: &Schema) -> Batch {
-    let offsets =
-        |name: &str| Offsets::from_lengths(r.values(name).iter().map(|length| *length as usize));
-    let candidates = offsets("input.candidate_lengths");
-    let watched = offsets("input.live.lengths");
-    let normalization = Normalization::default();
-    let mut builder = BatchBuilder::new(schema, &normalization, Lengths::default());
-    for feed in 0..candidates.feeds() {
-        let mut of_feed = Feed::empty(schema);
-        (of_feed.request_id, of_feed.user_id) = (feed as u64, feed as u64);
-        let fill = |columns: &mut [Column], group: Group, rows: std::ops::Range<usize>| {
-            for (column, field) in columns.iter_mut().zip(schema.fields(group)) {
-                let name = format!("input.ids.{}.{}", group.name(), field.name);
-                match column {
-                    Column::Numbers(of) => of.resize(rows.len(), 1.0),
-                    Column::Ids(of) if r.has(&name) => of.extend(&ids(r, &name)[rows.clone()]),
-                    Column::Ids(of) => of.resize(rows.len(), 0),
-                    Column::Lists { ends, ids: of } if r.has(&name) => {
-                        let lists = offsets(&format!("{name}.lengths"));
-                        for row in rows.clone() {
-                            of.extend(&ids(r, &name)[lists.range(row)]);
-                            ends.push(of.len() as u32);
-                        }
-                    }
-                    Column::Lists { ends, .. } => ends.resize(rows.len(), 0),
-                }
-            }
-        };
-        fill(&mut of_feed.user, Group::User, feed..feed + 1);
-        fill(&mut of_feed.context, Group::Context, feed..feed + 1);
-        let rows = candidates.range(feed);
-        fill(&mut of_feed.candidates.channel, Group::Candidate, rows.clone());
-        fill(&mut of_feed.candidates.target, Group::Target, rows.clone());
-        fill(&mut of_feed.candidates.dynamic, Group::Dynamic, rows.clone());
-        of_feed.candidates.position = vec![None; rows.len()];
-        let rows = watched.range(feed);
-        fill(&mut of_feed.channels.entity, Group::Channel, rows.clone());
-        fill(&mut of_feed.channels.event, Group::ChannelEvent, rows.clone());
-        of_feed.channels.age_s = vec![1.0; rows.len()];
-        if r.has("input.product.lengths") {
-            let rows = offsets("input.product.lengths").range(feed);
-            fill(&mut of_feed.products.entity, Group::Product, rows.clone());
-            fill(&mut of_feed.products.event, Group::ProductEvent, rows.clone());
-            of_feed.products.age_s = vec![1.0; rows.len()];
-        }
-        builder.push(&of_feed).unwrap();
-    }
-    builder.finish().unwrap()
 }

@@ -4,14 +4,14 @@ use eliverec_models::ModelSettings;
 use eliverec_models::blocks::{AttentionScale, EvolutionAttention, Normalize};
 use eliverec_models::heads::HeadsConfig;
 use eliverec_models::registry::ModelConfig;
-use eliverec_models::settings::{Domain, FieldNorm};
+use eliverec_models::settings::{Domain, Maps, NextEventConfig, Query};
 use eliverec_models::zoo::can::CoactionFields;
 use eliverec_models::zoo::conet::ConetConfig;
 use eliverec_models::zoo::dasl::DualAttention;
 use eliverec_models::zoo::ddtcdr::{DdtcdrConfig, Features};
 use eliverec_models::zoo::dtcdr::{Combine, DtcdrConfig};
 use eliverec_models::zoo::elive::{
-    Alignment, Correlation, EncoderKind, IntentScale, IntentWeight, Position, PrototypeSource,
+    Alignment, Correlation, EncoderKind, IntentWeight, Position, PrototypeSource,
 };
 use eliverec_models::zoo::minet::InterestWeight;
 use eliverec_models::zoo::wdl::Sequence;
@@ -24,10 +24,24 @@ pub(crate) fn of(r: &Reference) -> ModelSettings {
     settings.input.width = 8;
     settings.input.domain =
         if r.option("domains").contains("product") { Domain::Both } else { Domain::Live };
+    settings.input.maps = match r.option("maps") {
+        "" | "entity" => Maps::Entity,
+        "vocabulary" => Maps::Vocabulary,
+        other => panic!("maps = {other}"),
+    };
+    settings.input.query = match r.option("query") {
+        "" | "channel" => Query::Channel,
+        "moment" => Query::Moment,
+        other => panic!("query = {other}"),
+    };
+    settings.next_event = (!r.option("negatives").is_empty()).then(|| NextEventConfig {
+        weight: r.weight("next_weight"),
+        watched_weight: r.weight("watched_weight"),
+        negatives: r.number("negatives"),
+    });
+    settings.tower.history_means = r.option("history_means") == "true";
     settings.tower.widths = vec![10, 6];
     settings.tower.intra_dynamic = r.option("intra_dynamic") == "true";
-    settings.tower.field_norm =
-        if r.option("field_norm") == "layer" { FieldNorm::Layer } else { FieldNorm::None };
     settings.model = ModelConfig::of(r.option("model")).unwrap();
     settings.heads = (!r.option("experts").is_empty()).then(|| HeadsConfig {
         experts: r.number("experts"),
@@ -35,12 +49,6 @@ pub(crate) fn of(r: &Reference) -> ModelSettings {
         gate_hidden: r.number("gate_hidden"),
         tower_hidden: r.number("tower_hidden"),
     });
-    let scale = |name| match r.option(name) {
-        "none" => IntentScale::None,
-        "width" => IntentScale::Width,
-        "double" => IntentScale::Double,
-        other => panic!("{name} = {other}"),
-    };
     match &mut settings.model {
         ModelConfig::Din(config) => {
             config.normalize = match r.option("normalize") {
@@ -64,8 +72,6 @@ pub(crate) fn of(r: &Reference) -> ModelSettings {
             config.correlation_weight = r.number("lambda_correlation");
             config.alignment_weight = r.number("lambda_contrast");
             config.disentangle = r.number("disentangle");
-            config.intention_scale = scale("intention_scale");
-            config.retrieval_scale = scale("retrieval_scale");
             if r.option("attention_scale") == "head" {
                 config.attention_scale = AttentionScale::Head;
             }
@@ -75,7 +81,6 @@ pub(crate) fn of(r: &Reference) -> ModelSettings {
             config.prototypes = match r.option("prototypes") {
                 "pooled" => PrototypeSource::Pooled,
                 "learned" => PrototypeSource::Learned,
-                "crossed" => PrototypeSource::Crossed,
                 "matched" => PrototypeSource::Matched,
                 other => panic!("prototypes = {other}"),
             };

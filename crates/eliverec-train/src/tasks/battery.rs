@@ -44,7 +44,7 @@ fn config(model: &str, scope: &str, domain: &str, schedule: &str) -> Config {
     let name = if model == "probe" { "din" } else { model };
     let text = format!(
         "seed = 4\n[model]\nname = \"{name}\"\n{own}\n[input]\nwidth = 8\ndomain = \"{domain}\"\n\
-         [tower]\nwidths = [12, 6]\nfield_norm = \"layer\"\nintra_dynamic = true\n\
+         [tower]\nwidths = [12, 6]\nintra_dynamic = true\n\
          [tasks]\nmode = \"adaptive\"\ngradient_scope = \"{scope}\"\nschedule = \"{schedule}\"\n\
          [store]\nid_dropout = 0.1\nmax_rows = 30\nmax_age_steps = 20\n\
          [training]\nclip_norm = 5\nwarmup_steps = 3\n[training.next_event]\nnegatives = 5\n"

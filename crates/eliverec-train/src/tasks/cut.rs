@@ -9,7 +9,6 @@ use burn::tensor::Tensor;
 use eliverec_models::model::Representation;
 use eliverec_models::parameters;
 use eliverec_models::rows::indices;
-use eliverec_run::tasks::LabelSpace;
 
 use super::compare::Comparison;
 use super::losses::TaskRows;
@@ -125,20 +124,19 @@ impl<'a> Cut<'a> {
         Ok(found)
     }
 
-    /// How each task's gradient at F stands to that of watching, over the rows that `cosine_rows` names.
+    /// How each task's gradient at F stands to that of watching, over the watched rows.
     pub(crate) fn signals(
         &self,
         watching: &FromWatching,
         tasks: &FromTasks,
         rows: &TaskRows,
-        cosine_rows: LabelSpace,
     ) -> Vec<Option<Signal>> {
         let watched = &self.pass.batch.known_labels().watched;
         let comparison = Comparison {
             main: &watching.at_fields,
             rows: &rows.impressions,
             width: self.width(),
-            compared: |row: usize| cosine_rows == LabelSpace::Impressions || watched[row] > 0.5,
+            compared: |row: usize| watched[row] > 0.5,
         };
         let signal = |task: &FromTask| comparison.signal(task.loss, &task.at_fields);
         tasks.iter().map(|task| task.as_ref().map(signal)).collect()

@@ -145,21 +145,6 @@ fn both_scopes_give_the_gradient_of_one_graph() {
     }
 }
 
-/// Over all rows the cosine has the same sign and is smaller: the auxiliary gradients are zero on the rows that come in.
-#[test]
-fn cosines_tell_agreement_from_opposition() {
-    let cosine = |rows: &str| {
-        let settings = ["tasks.mode=adaptive", rows];
-        let computed = Fixture::new(config(&settings), prepared(|_| {})).compute();
-        computed.tasks.iter().map(|task| task.signal.cosine).collect::<Vec<f32>>()
-    };
-    let (watched, all) = (cosine("tasks.cosine_rows=watched"), cosine("tasks.cosine_rows=all"));
-    for (watched, all) in watched.iter().zip(&all) {
-        assert!(watched.abs() <= 1.0 && all.abs() < watched.abs(), "{watched} {all}");
-        assert_eq!(watched.signum(), all.signum());
-    }
-}
-
 /// The toy schema's e_d has a map of its own, which watching does not read: the gradients have different parameters.
 #[test]
 fn cosines_at_parameters_compare_parameters_of_one_name() {

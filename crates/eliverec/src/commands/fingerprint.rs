@@ -9,12 +9,38 @@ use eliverec_run::Config;
 use eliverec_run::config::TrainingConfig;
 use eliverec_tables::FeedDirectory;
 use eliverec_train::Error;
+use toml::{Table, Value};
+
+/// Keys of options that are gone (`docs/decisions.md`), with what they said where they did nothing.
+const GONE: [(&str, &str, &str); 4] = [
+    ("model", "intention_scale", "none"),
+    ("model", "retrieval_scale", "none"),
+    ("tower", "field_norm", "none"),
+    ("tasks", "cosine_rows", "watched"),
+];
 
 /// The keys in which a run of the `resolved` config has other numbers than one of `config`. A config written before an option
 /// existed means the option's default.
+///
+/// # Errors
+/// A config that asks for an option that is gone: no run has its numbers any more.
 pub(super) fn differences(resolved: &str, config: &Config) -> Result<Vec<String>, Error> {
-    let found = Config::parse(resolved, "a result", &[])?;
-    Ok(numbers_of(&found).differences(&numbers_of(config)))
+    Ok(numbers_of(&kept(resolved)?).differences(&numbers_of(config)))
+}
+
+/// The config of a kept result, without the keys of options that are gone where these did nothing.
+fn kept(resolved: &str) -> Result<Config, Error> {
+    let place = "a result";
+    let Ok(mut config) = resolved.parse::<Table>() else {
+        return Ok(Config::parse(resolved, place, &[])?);
+    };
+    for (table, key, nothing) in GONE {
+        let Some(table) = config.get_mut(table).and_then(Value::as_table_mut) else { continue };
+        if table.get(key).and_then(Value::as_str) == Some(nothing) {
+            table.remove(key);
+        }
+    }
+    Ok(Config::parse(&config.to_string(), place, &[])?)
 }
 
 /// The config with what changes no number at its default.
@@ -50,7 +76,8 @@ mod tests {
     use super::*;
     use crate::commands::experiment::tuned::of_model;
 
-    /// Options come and go, presets are added: the results that are kept must stay those of the experiments that are kept.
+    /// Options come and go, presets are added: the results that are kept must stay those of the experiments that are kept, or be of
+    /// an option that is gone.
     #[test]
     fn kept_results_are_those_of_the_kept_experiments() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -67,6 +94,13 @@ mod tests {
                 let found = eliverec_report::Results::read(&results).unwrap();
                 for result in found.iter().flat_map(eliverec_report::Results::runs) {
                     let file = format!("{folder}/{}.toml", result.row);
+                    if !root.join(&file).exists() {
+                        assert!(
+                            kept(&result.config).is_err(),
+                            "{file} is gone, its options are not"
+                        );
+                        continue;
+                    }
                     let text = fs_err::read_to_string(root.join(&file)).unwrap();
                     let seed = vec![format!("seed={}", result.seed)];
                     let config = Config::parse(&text, &file, &seed).unwrap();
@@ -85,6 +119,23 @@ mod tests {
             }
         }
         assert!(compared > 0);
+    }
+
+    /// What an option that is gone did makes a result nobody's; that it did nothing changes none.
+    #[test]
+    fn options_that_are_gone_count_where_they_did_something() {
+        let config = Config::parse("[model]\nname = \"elive\"\n", "", &[]).unwrap();
+        for (table, key, nothing) in GONE {
+            let of = |value: &str| {
+                let mut resolved: Table = config.to_toml().parse().unwrap();
+                let table = resolved.entry(table).or_insert_with(|| Table::new().into());
+                table.as_table_mut().unwrap().insert(key.into(), value.into());
+                differences(&resolved.to_string(), &config)
+            };
+            assert_eq!(of(nothing).unwrap(), [""; 0]);
+            let error = of("layer").unwrap_err().to_string();
+            assert!(error.contains(&format!("unknown field `{key}`")), "{error}");
+        }
     }
 
     /// A preset is not part of a config, only its values are.

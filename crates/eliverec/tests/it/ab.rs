@@ -184,14 +184,16 @@ fn one_user_is_told_and_compared_with_nobody() {
     assert!(text.contains("Sample ratio: not tested, too few users."), "{text}");
 }
 
-/// The folder of the Open Bandit Dataset's sample.
+/// The folder of the Open Bandit Dataset's sample; none, with a message, where the sets are not present. Where they are said to be, it
+/// has to be there.
 fn bandit() -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let data = std::env::var_os("ELIVEREC_DATA").map_or_else(beside, PathBuf::from);
-    let folder = data.join("open-bandit-sample");
+    let named = std::env::var_os("ELIVEREC_DATA").map(PathBuf::from);
+    let folder = named.clone().unwrap_or_else(beside).join("open-bandit-sample");
     if folder.is_dir() {
         return Some(folder);
     }
+    assert!(named.is_none(), "ELIVEREC_DATA: {} is not there", folder.display());
     crate::sandbox::tell(&format!(
         "skipped: {} is not here; set ELIVEREC_DATA to the data folder",
         folder.display()

@@ -118,6 +118,10 @@ fn the_file_of_tensors_has_all_that_a_model_computes_with() {
     }
 }
 
+/// What comes next as a further signal, and the means of histories in the tower.
+const NEXT_EVENT: &str = "input.maps=vocabulary tower.history_means=true \
+    training.next_event.negatives=7 training.next_event.weight=0.2";
+
 /// Toy feeds have lists, which no importer's and no simulated set has.
 #[test]
 fn the_script_computes_the_logits_again() {
@@ -144,7 +148,10 @@ fn the_script_computes_the_logits_again() {
         ),
         ("elive", "model.encoder=din model.prototypes=matched model.target_product=true"),
         ("elive", "model.encoder=hgn input.maps=vocabulary tower.intra_dynamic=true"),
-        ("din", "tasks.mode=vanilla tower.field_norm=layer"),
+        ("din", "tasks.mode=vanilla"),
+        ("elive", NEXT_EVENT),
+        ("din", NEXT_EVENT),
+        ("linear", "training.next_event.weight=0 training.next_event.negatives=3"),
         ("eta", "model.heads=2"),
     ];
     for (i, (model, keys)) in models.into_iter().enumerate() {
@@ -157,16 +164,22 @@ fn the_script_computes_the_logits_again() {
             assert!(output.status.success(), "{of}");
             assert!(found.contains("trace/logits") && !found.contains("not computed"), "{of}");
             assert_eq!(found.contains("term/correlation"), model == "elive", "{of}");
+            for term in ["term/next_live", "term/next_product", "trace/field.live_mean_target"] {
+                assert_eq!(found.contains(term), keys == NEXT_EVENT, "{term}: {of}");
+            }
+            for term in ["term/watched_live", "term/watched_product"] {
+                assert_eq!(found.contains(term), keys.contains("next_event"), "{term}: {of}");
+            }
         }
     }
 
     // A file that says something else than its parameters is told from one that does not.
-    let path = sandbox.path("run5.safetensors");
+    let path = sandbox.path("run8.safetensors");
     let mut bytes = fs_err::read(&path).unwrap();
     let end = bytes.len();
     bytes[end - 1] ^= 0x40;
     fs_err::write(&path, bytes).unwrap();
-    assert_eq!(compute("run5.safetensors").status.code(), Some(1));
+    assert_eq!(compute("run8.safetensors").status.code(), Some(1));
 }
 
 /// Places of padding are no events.

@@ -61,11 +61,7 @@ fn a_damaged_run_bundle_or_result_is_one_kind_of_error() {
     }
     sandbox.succeed(evaluate);
     // A run of a program before kept no checksums: what does not parse is damage all the same.
-    let path = sandbox.path("run/checkpoint.json");
-    let mut commit: serde_json::Value =
-        serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
-    commit.as_object_mut().unwrap().remove("checksums").unwrap();
-    fs_err::write(&path, commit.to_string()).unwrap();
+    sandbox.change_commit("run", |commit| drop(commit.remove("checksums").unwrap()));
     for file in ["run/config.toml", "run/schema.toml", "run/normalization.json", weights] {
         for how in ["other", "binary"] {
             damaged(&sandbox, file, how, || {

@@ -58,11 +58,9 @@ fn a_run_goes_on_with_its_own_feeds_only() {
         "{message}"
     );
     // A run from before the files were kept goes on, and says what it cannot tell.
-    let path = sandbox.path("run/checkpoint.json");
-    let mut commit: serde_json::Value =
-        serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
-    commit["checksums"].as_object_mut().unwrap().remove("feeds.toml").unwrap();
-    fs_err::write(&path, commit.to_string()).unwrap();
+    sandbox.change_commit("run", |commit| {
+        commit["checksums"].as_object_mut().unwrap().remove("feeds.toml").unwrap();
+    });
     let output = sandbox.run("evaluate --run run --feeds feeds --json");
     let told = text(&output.stderr);
     assert!(told.contains("run: does not say which files it was begun with"), "{told}");

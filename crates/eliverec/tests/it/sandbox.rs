@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use eliverec_core::toy;
 use eliverec_tables::{FeedWriter, Split};
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 /// Small enough that an update takes milliseconds.
@@ -48,6 +49,15 @@ impl Sandbox {
         let (_, rest) = CONFIG.split_once("[input]").unwrap();
         let config = format!("seed = 5\n[model]\nname = \"{model}\"\n[input]{rest}");
         fs_err::write(self.path("config.toml"), config).unwrap();
+    }
+
+    /// Changes the commit point of a run into one of a program that kept no checksum of it.
+    pub(crate) fn change_commit(&self, run: &str, change: impl FnOnce(&mut Map<String, Value>)) {
+        let path = self.path(run).join("checkpoint.json");
+        let mut commit: Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
+        commit["checksums"].as_object_mut().unwrap().remove("checkpoint.json").unwrap();
+        change(commit.as_object_mut().unwrap());
+        fs_err::write(&path, commit.to_string()).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

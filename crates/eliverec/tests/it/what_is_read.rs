@@ -364,11 +364,9 @@ fn feeds_whose_ids_are_of_another_kind_are_not_scored() {
     let kept = fs_err::read_to_string(sandbox.path("run/feeds.toml")).unwrap();
     assert!(kept.contains("\"candidates.channel_id\" = \"integers\""), "{kept}");
     fs_err::remove_file(sandbox.path("run/feeds.toml")).unwrap();
-    let path = sandbox.path("run/checkpoint.json");
-    let mut commit: serde_json::Value =
-        serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
-    commit["checksums"].as_object_mut().unwrap().remove("feeds.toml").unwrap();
-    fs_err::write(&path, commit.to_string()).unwrap();
+    sandbox.change_commit("run", |commit| {
+        commit["checksums"].as_object_mut().unwrap().remove("feeds.toml").unwrap();
+    });
     sandbox.succeed("evaluate --run run --feeds feeds");
 }
 

@@ -28,7 +28,7 @@ fn naive(
             let whole: f64 = scores.iter().sum();
             let share = |c: usize| {
                 let score = if options.elementwise { scores[c] } else { whole };
-                1.0 / (1.0 + (-f64::from(options.intention_scale) * score).exp())
+                1.0 / (1.0 + (-score).exp())
             };
             parts[0].push((0..d).map(|c| share(c) * h.row(i)[c]).collect::<Vec<_>>());
             parts[1].push((0..d).map(|c| (1.0 - share(c)) * h.row(i)[c]).collect::<Vec<_>>());
@@ -39,7 +39,7 @@ fn naive(
                     .iter()
                     .map(|part| {
                         let pairs = part.iter().zip(target.row(candidate));
-                        f64::from(options.retrieval_scale) * pairs.map(|(a, b)| a * b).sum::<f64>()
+                        pairs.map(|(a, b)| a * b).sum::<f64>()
                     })
                     .collect();
                 softmax(&mut weights);
@@ -78,8 +78,7 @@ proptest! {
         let mut random = Random::new(seed);
         let histories = Arc::new(Offsets::from_lengths(feeds.iter().map(|feed| feed.0)));
         let candidates = Arc::new(Offsets::from_lengths(feeds.iter().map(|feed| feed.1)));
-        let options =
-            RetrievalOptions { elementwise, intention_scale: 0.5, retrieval_scale: 0.25, per_event };
+        let options = RetrievalOptions { elementwise, per_event };
         let prototypes = if per_event { histories.total() } else { feeds.len() };
         let shapes = [histories.total(), prototypes, candidates.total()];
         let inputs = shapes.map(|rows| Grid::normal(rows, d, &mut random));
@@ -96,12 +95,7 @@ proptest! {
 fn nan_comes_out() {
     let (histories, candidates) =
         (Arc::new(Offsets::from_lengths([2])), Arc::new(Offsets::from_lengths([1])));
-    let options = RetrievalOptions {
-        elementwise: true,
-        intention_scale: 1.0,
-        retrieval_scale: 1.0,
-        per_event: false,
-    };
+    let options = RetrievalOptions { elementwise: true, per_event: false };
     let device = Device::flex();
     let h = Tensor::<2>::from_floats([[1.0, f32::NAN], [1.0, 1.0]], &device);
     let one = Tensor::<2>::ones([1, 2], &device);

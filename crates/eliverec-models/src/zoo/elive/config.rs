@@ -20,7 +20,7 @@ pub struct EliveConfig {
     pub attention_scale: AttentionScale,
     /// Whether an event's age is added to its vector.
     pub position: Position,
-    /// Where the prototypes of Eq. 5 come from; `learned` is the variant wo.P, the last two are readings of our own.
+    /// Where the prototypes of Eq. 5 come from; `learned` is the variant wo.P, `matched` a reading of our own.
     pub prototypes: PrototypeSource,
     /// Whether the tower also sees z * e_vt, element by element, of every z, as DIN's reference code does with its interest.
     /// Not in the paper.
@@ -29,10 +29,6 @@ pub struct EliveConfig {
     pub disentangle: bool,
     /// Reading of Eq. 5.
     pub intention_weight: IntentWeight,
-    /// Scale of Eq. 5's exponent.
-    pub intention_scale: IntentScale,
-    /// Scale of Eq. 7's scores.
-    pub retrieval_scale: IntentScale,
     /// L_cor (Eq. 8); `none` is the variant wo.C.
     pub correlation: Correlation,
     /// L_nce (Eq. 9); `none` is the variant wo.N, `cosine` Cos and `euclidean` Enc.
@@ -60,8 +56,6 @@ impl Default for EliveConfig {
             target_product: false,
             disentangle: true,
             intention_weight: IntentWeight::Elementwise,
-            intention_scale: IntentScale::None,
-            retrieval_scale: IntentScale::None,
             correlation: Correlation::Plain,
             alignment: Alignment::InfoNce,
             separate_specific: false,
@@ -92,9 +86,6 @@ pub enum PrototypeSource {
     Pooled,
     /// Two learned vectors per domain.
     Learned,
-    /// o_c is the mean over the other domain's history, o_s that over its own: consistent is what resembles what the user does
-    /// elsewhere. Not in the paper. Where the other history is empty p is 1/2.
-    Crossed,
     /// o_c of an event is what the other domain's history has most like it, o_s the mean over its own. Not in the paper. Where the
     /// other history is empty p is 1/2.
     Matched,
@@ -123,29 +114,6 @@ pub enum IntentWeight {
     Elementwise,
     /// `h . o`, one weight per event.
     Scalar,
-}
-
-/// What an exponent or a score is multiplied with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IntentScale {
-    /// 1 (literal).
-    #[default]
-    None,
-    /// 1/sqrt(d), as in Eq. 4.
-    Width,
-    /// 2: of two halves of h, each then attends as h would.
-    Double,
-}
-
-impl IntentScale {
-    pub(crate) fn factor(self, width: usize) -> f32 {
-        match self {
-            Self::None => 1.0,
-            Self::Width => 1.0 / (width as f32).sqrt(),
-            Self::Double => 2.0,
-        }
-    }
 }
 
 /// L_cor: how dependence of z_c and z_s is measured.

@@ -35,19 +35,6 @@ impl Prototypes {
         Self { consistent, specific, level: Level::Feed }
     }
 
-    /// o_c = mean(E) of the other domain, o_s = mean(E) of its own. Without events there both are the latter, so that p is 1/2.
-    pub(super) fn crossed(own: &Sequence, other: Option<&Sequence>) -> Self {
-        let specific = Self::pooled(own).consistent;
-        let consistent = other.map_or_else(
-            || specific.clone(),
-            |other| {
-                let empty = other.rows.lengths().equal_elem(0.0).float();
-                Self::pooled(other).consistent + specific.clone() * empty
-            },
-        );
-        Self { consistent, specific, level: Level::Feed }
-    }
-
     /// o_c of an event is what the other domain has most like it, `sum_j softmax_j(cos(e_i, e_j) / 0.2) e_j` over the events e_j
     /// there, o_s the mean(E) of its own. Without events there both are the latter, so that p is 1/2.
     pub(super) fn matched(own: &Sequence, other: Option<&Sequence>) -> Self {
@@ -79,8 +66,6 @@ impl Prototypes {
 #[derive(Clone, Debug)]
 pub(super) struct Disentangler {
     pub(super) weight: IntentWeight,
-    pub(super) intention_scale: f32,
-    pub(super) retrieval_scale: f32,
 }
 
 impl Disentangler {
@@ -95,8 +80,6 @@ impl Disentangler {
     ) -> Retrieved {
         let options = RetrievalOptions {
             elementwise: self.weight == IntentWeight::Elementwise,
-            intention_scale: self.intention_scale,
-            retrieval_scale: self.retrieval_scale,
             per_event: prototypes.level == Level::Event,
         };
         let retrieved = ops::disentangled_retrieval(

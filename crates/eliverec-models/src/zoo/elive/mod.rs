@@ -16,8 +16,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 pub use config::{
-    Alignment, Correlation, EliveConfig, EncoderKind, IntentScale, IntentWeight, Position,
-    PrototypeSource,
+    Alignment, Correlation, EliveConfig, EncoderKind, IntentWeight, Position, PrototypeSource,
 };
 pub use regularize::drawn_impressions;
 
@@ -67,7 +66,9 @@ impl TrunkConfig for EliveConfig {
         Ok(Elive {
             live: side(),
             product: site.products.then(side),
-            disentangler: self.disentangle.then(|| self.disentangler(site.width)),
+            disentangler: self
+                .disentangle
+                .then_some(Disentangler { weight: self.intention_weight }),
             prototypes: self.prototypes,
             target_product: self.target_product,
             regularizer: self.regularizer(),
@@ -76,14 +77,6 @@ impl TrunkConfig for EliveConfig {
 }
 
 impl EliveConfig {
-    fn disentangler(&self, width: usize) -> Disentangler {
-        Disentangler {
-            weight: self.intention_weight,
-            intention_scale: self.intention_scale.factor(width),
-            retrieval_scale: self.retrieval_scale.factor(width),
-        }
-    }
-
     fn regularizer(&self) -> Regularizer {
         Regularizer {
             correlation: self.correlation,
@@ -179,11 +172,7 @@ impl Trunk for Elive {
         let mut encoded = Encoded::of(fields);
         if let Some(draws) = inputs.asked(TermKind::Regulariser) {
             let sampled = drawn_impressions(&inputs.candidates.offsets, &draws);
-            if trace.is_on() {
-                let rows: Vec<f32> = sampled.iter().map(|row| *row as f32).collect();
-                let device = inputs.target.device();
-                trace.record("sampled", &Tensor::<1>::from_floats(rows.as_slice(), &device));
-            }
+            trace.record_rows("sampled", &sampled);
             encoded.terms = self.regularizer.terms(&domains, &sampled, &inputs.user_ids);
         }
         if inputs.training.is_some() {
@@ -222,7 +211,6 @@ impl Trunk for Elive {
 impl Elive {
     fn prototypes(&self, side: &Side, own: &Sequence, other: Option<&Sequence>) -> Prototypes {
         match (self.prototypes, &side.consistent, &side.specific) {
-            (PrototypeSource::Crossed, ..) => Prototypes::crossed(own, other),
             (PrototypeSource::Matched, ..) => Prototypes::matched(own, other),
             (_, Some(consistent), Some(specific)) => {
                 Prototypes::learned(consistent.val(), specific.val(), own.rows.feeds())
@@ -243,7 +231,7 @@ impl Side {
     ) -> Tensor<2> {
         let sequence = self.encode(inputs, history, name, trace);
         let rows = [&sequence.rows, &sequence.candidates];
-        let (vectors, attention) = ops::attend(sequence.encoded.clone(), &inputs.target, rows, 1.0);
+        let (vectors, attention) = ops::attend(sequence.encoded.clone(), &inputs.target, rows);
         if trace.is_on() {
             let attention = sequence.per_candidate(attention);
             trace.record_over(&format!("{name}.attention"), &attention, &sequence.history);
