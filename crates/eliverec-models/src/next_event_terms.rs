@@ -278,7 +278,7 @@ mod tests {
             own: OwnRows::default(),
             numbers: BTreeMap::new(),
             history_means: false,
-            training: Some(Training { draws: DRAWS, terms: Turn::All }),
+            training: Some(Training::whole(DRAWS, Turn::All)),
             watched,
         }
     }

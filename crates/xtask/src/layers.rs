@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("eliverec-metrics", &["eliverec-core"]),
+    ("eliverec-mpi", &["eliverec-train", "mpi"]),
     (
         "eliverec-samples",
         &[
@@ -106,6 +107,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "eliverec-features",
             "eliverec-http",
             "eliverec-metrics",
+            "eliverec-mpi",
             "eliverec-report",
             "eliverec-retrieval",
             "eliverec-run",
@@ -122,7 +124,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Engines that only the crates above may name; everything else is free.
-const HEAVY: &[&str] = &["arrow", "axum", "burn", "datafusion", "parquet", "redis"];
+const HEAVY: &[&str] = &["arrow", "axum", "burn", "datafusion", "mpi", "parquet", "redis"];
 
 /// Compares `cargo metadata` with [`ALLOWED`]. Development dependencies are free: tests may look across.
 pub(crate) fn check() -> Result<()> {
