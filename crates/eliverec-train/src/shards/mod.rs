@@ -8,11 +8,11 @@
 
 pub(crate) mod cut;
 pub(crate) mod dense;
+#[cfg(test)]
+mod learners;
 mod reader;
 pub mod rows;
 mod spaces;
-#[cfg(test)]
-mod tests;
 pub mod traffic;
 mod tree;
 

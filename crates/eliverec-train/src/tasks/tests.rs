@@ -102,7 +102,7 @@ impl Fixture {
     /// L_rec + sum w_i L_i + L_reg in one graph.
     fn plain(&self, weights: [f32; 3]) -> Gradient {
         self.with(|pass, rows| {
-            let Pass { model, schema, batch, unique, leaves, training, device } = pass;
+            let Pass { model, schema, batch, unique, leaves, training, device, .. } = pass;
             let output = model.forward(schema, batch, unique, leaves, Some(training));
             let mut loss = watch_loss(output.logits, &batch.known_labels().watched, device);
             for term in output.terms {
