@@ -90,14 +90,16 @@ impl Communicator for World {
         let piece = MOST_BYTES / self.ranks;
         for begin in (0..longest as usize).step_by(piece) {
             let size = |of: usize| of.saturating_sub(begin).min(piece);
-            let out: Vec<u8> = parts
-                .iter()
-                .flat_map(|part| &part[begin.min(part.len())..][..size(part.len())])
-                .copied()
-                .collect();
+            // A list of nothing would stand at the address 1, by which MPI means something else: that it is sent in place.
+            let most = parts.iter().map(|part| size(part.len())).sum::<usize>() + 1;
+            let mut out = Vec::with_capacity(most);
+            for part in &parts {
+                out.extend(&part[begin.min(part.len())..][..size(part.len())]);
+            }
             let out_sizes: Vec<i32> = parts.iter().map(|part| size(part.len()) as i32).collect();
             let in_sizes: Vec<i32> = incoming.iter().map(|of| size(*of as usize) as i32).collect();
-            let mut into = vec![0_u8; in_sizes.iter().map(|size| *size as usize).sum()];
+            let mut into =
+                vec![0_u8; in_sizes.iter().map(|size| *size as usize).sum::<usize>() + 1];
             let begins = |sizes: &[i32]| {
                 let begin = |end: &mut i32, size: &i32| {
                     *end += size;

@@ -13,6 +13,7 @@ use eliverec_tables::{FeedDirectory, FeedWriter, Split};
 
 use super::Shards;
 use crate::checkpoint::{self, Saved};
+use crate::learner::Measured;
 use crate::log::MetricsLog;
 use crate::ranks::{Ranks, alone, threads::on_ranks};
 use crate::tasks::battery::{config, learner_of, state, update};
@@ -68,7 +69,9 @@ fn four_shards_are_the_function_of_one_piece() {
                 close("cosine", one.signal.cosine.into(), four.signal.cosine.into());
                 close("weight", one.weight.into(), four.weight.into());
             }
-            assert_eq!(one.figures, four.figures);
+            // In one piece the step of L_reg and that of the other terms both log the figures.
+            let figures = |of: &Measured| of.figures.iter().copied().collect::<BTreeMap<_, _>>();
+            assert_eq!(figures(one), figures(four));
         }
         for (name, one) in &one.1 {
             for (one, four) in one.values.iter().zip(&four.1[name].values) {
@@ -81,7 +84,7 @@ fn four_shards_are_the_function_of_one_piece() {
 /// With everything on that an update can do.
 #[test]
 fn any_number_of_ranks_has_the_bits_of_one() {
-    for (schedule, updates) in [("joint", 40), ("alternating", 9)] {
+    for (schedule, updates) in [("joint", 24), ("alternating", 9)] {
         let config = with_shards(config("elive", "representation", "both", schedule), 4);
         let (losses, one) = learnt(&config, alone(), updates);
         for ranks in 2..=4 {
