@@ -92,7 +92,7 @@ impl Communicator for World {
             let size = |of: usize| of.saturating_sub(begin).min(piece);
             // A list of nothing would stand at the address 1, by which MPI means something else: that it is sent in place.
             let most = parts.iter().map(|part| size(part.len())).sum::<usize>() + 1;
-            let mut out = Vec::with_capacity(most);
+            let mut out: Vec<u8> = Vec::with_capacity(most);
             for part in &parts {
                 out.extend(&part[begin.min(part.len())..][..size(part.len())]);
             }
