@@ -20,7 +20,7 @@ use crate::own::{OwnRows, OwnTable};
 use crate::parameters;
 use crate::registry::Trunk;
 use crate::settings::ModelSettings;
-use crate::term::{Term, Terms, Training};
+use crate::term::{JointTerms, Term, Training};
 use crate::trace::{Recorded, Trace};
 use crate::trunk::{Logit, Observed, Trunk as _};
 
@@ -152,7 +152,7 @@ impl Model {
 
     /// Terms over the feeds of a whole batch that is trained in shards, from [`Representation::joint`] of all of them, one after the
     /// other.
-    pub fn joint(&self, rows: Tensor<2>, batch: &Batch) -> Terms {
+    pub fn joint(&self, rows: Tensor<2>, batch: &Batch) -> JointTerms {
         self.trunk.joint(rows, batch)
     }
 

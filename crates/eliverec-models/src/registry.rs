@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::own::OwnTable;
 use crate::site::Site;
-use crate::term::Terms;
+use crate::term::JointTerms;
 use crate::trace::{Recorded, Trace};
 use crate::trunk::{Encoded, Observed, TrunkConfig as _};
 use crate::zoo::bst::{Bst, BstConfig};
@@ -118,7 +118,7 @@ macro_rules! models {
                 }
             }
 
-            fn joint(&self, rows: Tensor<2>, batch: &Batch) -> Terms {
+            fn joint(&self, rows: Tensor<2>, batch: &Batch) -> JointTerms {
                 match self { $(Self::$model(model) => model.joint(rows, batch),)* Self::Probe(model) => model.joint(rows, batch) }
             }
 

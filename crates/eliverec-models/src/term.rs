@@ -19,7 +19,7 @@ pub struct Term {
 
 /// Terms and figures of a whole batch.
 #[derive(Debug, Default)]
-pub struct Terms {
+pub struct JointTerms {
     /// Of the loss.
     pub terms: Vec<Term>,
     /// For the log by name.

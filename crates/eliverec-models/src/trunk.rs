@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::own::OwnTable;
 use crate::site::Site;
-use crate::term::{Term, Terms};
+use crate::term::{JointTerms, Term};
 use crate::trace::{Recorded, Trace};
 
 /// A model's keys in an experiment file, from which its trunk is built.
@@ -68,8 +68,8 @@ pub trait Trunk {
     /// Where a batch is trained in shards, the terms that are no sums over its feeds: from [`Encoded::joint`] `[b, w]` of all shards, a
     /// row for each feed of `batch`. They depend on these rows alone, and equal the terms that [`Trunk::encode`] gives for the batch in
     /// one piece.
-    fn joint(&self, _rows: Tensor<2>, _batch: &Batch) -> Terms {
-        Terms::default()
+    fn joint(&self, _rows: Tensor<2>, _batch: &Batch) -> JointTerms {
+        JointTerms::default()
     }
 
     /// Figures for the log from what one pass recorded, taken at evaluations.

@@ -137,7 +137,7 @@ impl RowShards {
             part.map(|part| &gradients[part * tables..(part + 1) * tables])
         };
         let mut leaf = |node: &Range<usize>| {
-            (node.len() == 1).then(|| self.leaf(batch, spaces, node.start, own(node.start)))
+            (node.len() == 1).then(|| self.leaf(batch, spaces, node, own(node.start)))
         };
         let add = |left: RowSums, right: RowSums| self.add(unique, left, &right);
         let sums: Vec<RowSums> = nodes(&self.shards.own(), count)
@@ -296,17 +296,17 @@ impl RowShards {
         &self,
         batch: &CutBatch<'_>,
         spaces: &Spaces,
-        shard: usize,
+        shard: &Range<usize>,
         gradients: Option<&[Vec<f32>]>,
     ) -> RowSums {
         let (needed, unique) = (&spaces.needed, &batch.whole.unique);
-        let had = needed.of_rows(&had(batch, &(shard..shard + 1))).collect();
+        let had = needed.of_rows(&had(batch, shard)).collect();
         let mut blocks = self.blocks(needed);
         for ((table, block), gradient) in
             self.tables.iter().zip(&mut blocks).zip(gradients.into_iter().flatten())
         {
             let (width, key) = (table.width, key(table, unique));
-            let places = batch.distinct[shard][key].iter();
+            let places = batch.distinct[shard.start][key].iter();
             for (place, from) in places.zip(gradient.chunks(width)) {
                 let row = needed.index[key][*place as usize] as usize;
                 let to = &mut block[row * width..][..width];

@@ -32,7 +32,7 @@ use crate::error::Error;
 use crate::inputs::{History, Inputs};
 use crate::ops::{self, Retrieved};
 use crate::site::Site;
-use crate::term::{TermKind, Terms};
+use crate::term::{JointTerms, TermKind};
 use crate::trace::{Recorded, Trace};
 use crate::trunk::{Encoded, Observed, Trunk, TrunkConfig};
 
@@ -205,12 +205,12 @@ impl Trunk for Elive {
     }
 
     /// L_cor and L_nce compare the feeds of a batch with each other.
-    fn joint(&self, rows: Tensor<2>, batch: &Batch) -> Terms {
+    fn joint(&self, rows: Tensor<2>, batch: &Batch) -> JointTerms {
         let mut histories = vec![&batch.channels];
         histories.extend(self.product.as_ref().map(|_| &batch.products));
         let every: Vec<u32> = (0..batch.feeds() as u32).collect();
         let domains = apart(rows, &histories);
-        Terms {
+        JointTerms {
             terms: self.regularizer.terms(&domains, &every, &batch.user_ids),
             figures: vec![(FLOOR, alignment_floor(&histories, &batch.user_ids))],
         }
