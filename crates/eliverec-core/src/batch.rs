@@ -60,7 +60,7 @@ pub struct Batch {
     pub candidates: Offsets,
     /// Of every impression; `None` for feeds without labels.
     pub labels: Option<BatchLabels>,
-    values: [Vec<Values>; Group::ALL.len()],
+    pub(crate) values: [Vec<Values>; Group::ALL.len()],
 }
 
 impl Batch {

@@ -13,7 +13,7 @@
 //! - [`feed`]: one request with its histories and candidates, as a row of a feed file.
 //! - [`columns`]: many feeds as columns; [`contract`]: what they keep; [`offsets`]: from a feed to its rows of a column.
 //! - [`batch`]: whole feeds as a model takes them.
-//! - [`unique`]: the distinct ids of a batch per vocabulary and where each occurs.
+//! - [`unique`]: the distinct ids of a batch per vocabulary and where each occurs; [`part`]: some of its feeds.
 //! - [`adagrad`]: Adagrad with accumulator decay, on slices.
 //! - [`normalize`]: mean and standard deviation of dense fields, taken once over the training set.
 //! - [`seed`]: named random streams.
@@ -41,6 +41,7 @@ pub mod matching;
 pub mod no_row;
 pub mod normalize;
 pub mod offsets;
+pub mod part;
 pub mod regular;
 mod rows_of;
 pub mod schema;

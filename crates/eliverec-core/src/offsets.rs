@@ -25,6 +25,18 @@ impl Offsets {
         self.0.push(self.total() + length);
     }
 
+    /// The offsets of some of the feeds.
+    #[must_use]
+    pub fn part(&self, feeds: Range<usize>) -> Self {
+        let start = self.0[feeds.start];
+        Self(self.0[feeds.start..=feeds.end].iter().map(|row| row - start).collect())
+    }
+
+    /// The rows of neighbouring feeds together.
+    pub fn rows(&self, feeds: Range<usize>) -> Range<usize> {
+        self.0[feeds.start]..self.0[feeds.end]
+    }
+
     /// Takes all feeds out and keeps the memory.
     pub fn clear(&mut self) {
         self.0.truncate(1);

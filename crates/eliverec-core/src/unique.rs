@@ -24,6 +24,38 @@ pub struct UniqueIds {
     user_places: Vec<u32>,
 }
 
+/// Which of a batch's distinct ids a part of it has, in order of first occurrence, while they are found.
+pub(crate) struct Occurrences {
+    /// Where they stand among those of the batch.
+    pub(crate) within: Vec<u32>,
+    counts: Vec<u32>,
+    /// By place in the batch the place in the part, plus 1.
+    known: Vec<u32>,
+}
+
+impl Occurrences {
+    /// None yet, of so many.
+    pub(crate) fn among(count: usize) -> Self {
+        Self { within: Vec::new(), counts: Vec::new(), known: vec![0; count] }
+    }
+
+    /// Counts the id at a place in the batch and tells its place in the part.
+    pub(crate) fn place(&mut self, whole: u32) -> u32 {
+        let known = &mut self.known[whole as usize];
+        if *known == 0 {
+            self.within.push(whole);
+            self.counts.push(0);
+            *known = self.within.len() as u32;
+        }
+        self.counts[*known as usize - 1] += 1;
+        *known - 1
+    }
+
+    fn ids(&self, of: &[u64]) -> Vec<u64> {
+        self.within.iter().map(|place| of[*place as usize]).collect()
+    }
+}
+
 /// Distinct ids in order of first occurrence, while they are found.
 #[derive(Clone, Default)]
 struct List {
@@ -82,6 +114,32 @@ impl UniqueIds {
         let places = Group::ALL.map(|_| Vec::new());
         let (users, user_counts, user_places) = (Vec::new(), Vec::new(), Vec::new());
         Self { ids, counts, places, users, user_counts, user_places }
+    }
+
+    /// Distinct ids with their counts, by vocabulary and of users, for look-ups without a batch: [`UniqueIds::places`] is empty for
+    /// every group.
+    pub fn of_counts(vocabularies: Vec<(Vec<u64>, Vec<u32>)>, users: (Vec<u64>, Vec<u32>)) -> Self {
+        let (ids, counts) = vocabularies.into_iter().unzip();
+        let places = Group::ALL.map(|_| Vec::new());
+        Self { ids, counts, places, users: users.0, user_counts: users.1, user_places: Vec::new() }
+    }
+
+    pub(crate) fn of_occurrences(
+        whole: &Self,
+        lists: &[Occurrences],
+        users: &Occurrences,
+        places: [Vec<Vec<u32>>; Group::ALL.len()],
+        user_places: Vec<u32>,
+    ) -> Self {
+        let all = whole.ids.iter().zip(lists);
+        let (ids, counts) = all.map(|(ids, list)| (list.ids(ids), list.counts.clone())).unzip();
+        let (users, user_counts) = (users.ids(&whole.users), users.counts.clone());
+        Self { ids, counts, places, users, user_counts, user_places }
+    }
+
+    /// The distinct users.
+    pub fn users(&self) -> &[u64] {
+        &self.users
     }
 
     /// The distinct ids that name rows of a table, and how often each occurs; `None` for a vocabulary that there is not.

@@ -20,7 +20,7 @@ use crate::own::{OwnRows, OwnTable};
 use crate::parameters;
 use crate::registry::Trunk;
 use crate::settings::ModelSettings;
-use crate::term::{Term, Training};
+use crate::term::{JointTerms, Term, Training};
 use crate::trace::{Recorded, Trace};
 use crate::trunk::{Logit, Observed, Trunk as _};
 
@@ -61,6 +61,8 @@ pub struct Representation {
     pub terms: Vec<Term>,
     /// The trunk's figures for the log by name, in training.
     pub figures: Vec<(&'static str, f32)>,
+    /// What its terms over a whole batch are made of ([`Model::joint`]), where this is a shard of one and there are such.
+    pub joint: Option<Tensor<2>>,
 }
 
 /// What a forward pass gives.
@@ -146,6 +148,12 @@ impl Model {
     ) -> Representation {
         let inputs = self.inputs(schema, batch, unique, leaves, training);
         self.encode(&inputs, &mut Trace::off())
+    }
+
+    /// Terms over the feeds of a whole batch that is trained in shards, from [`Representation::joint`] of all of them, one after the
+    /// other.
+    pub fn joint(&self, rows: Tensor<2>, batch: &Batch) -> JointTerms {
+        self.trunk.joint(rows, batch)
     }
 
     fn inputs(
@@ -247,6 +255,7 @@ impl Model {
             dynamic: inputs.dynamic.clone(),
             terms: encoded.terms,
             figures: encoded.figures,
+            joint: encoded.joint,
         }
     }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
+use burn::tensor::Tensor;
+use eliverec_core::Batch;
 use serde::{Deserialize, Serialize};
 
 use crate::blocks::Tower;
@@ -11,6 +13,7 @@ use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::own::OwnTable;
 use crate::site::Site;
+use crate::term::JointTerms;
 use crate::trace::{Recorded, Trace};
 use crate::trunk::{Encoded, Observed, TrunkConfig as _};
 use crate::zoo::bst::{Bst, BstConfig};
@@ -113,6 +116,10 @@ macro_rules! models {
                     $(Self::$model(model) => model.encode(inputs, tower, trace),)*
                     Self::Probe(model) => model.encode(inputs, tower, trace),
                 }
+            }
+
+            fn joint(&self, rows: Tensor<2>, batch: &Batch) -> JointTerms {
+                match self { $(Self::$model(model) => model.joint(rows, batch),)* Self::Probe(model) => model.joint(rows, batch) }
             }
 
             fn observe(&self, recorded: &BTreeMap<String, Recorded>) -> Vec<Observed> {

@@ -17,6 +17,15 @@ pub struct Term {
     pub value: Tensor<1>,
 }
 
+/// Terms and figures of a whole batch.
+#[derive(Debug, Default)]
+pub struct JointTerms {
+    /// Of the loss.
+    pub terms: Vec<Term>,
+    /// For the log by name.
+    pub figures: Vec<(&'static str, f32)>,
+}
+
 /// What a term is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TermKind {
@@ -43,6 +52,8 @@ pub struct Training {
     pub draws: Draws,
     /// Which terms of the loss have their turn.
     pub terms: Turn,
+    /// Where the feeds are a shard of an update's batch, how many feeds the shards before it have; `None` for a whole batch.
+    pub shard_begins: Option<usize>,
 }
 
 /// Which terms of a trunk's loss an update computes.
@@ -57,6 +68,11 @@ pub enum Turn {
 }
 
 impl Training {
+    /// Of a whole batch.
+    pub const fn whole(draws: Draws, terms: Turn) -> Self {
+        Self { draws, terms, shard_begins: None }
+    }
+
     /// Whether terms of `kind` have their turn.
     pub fn asks(&self, kind: TermKind) -> bool {
         match self.terms {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
+use eliverec_core::Batch;
 
 use crate::blocks::Tower;
 use crate::builder::Builder;
@@ -11,7 +12,7 @@ use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::own::OwnTable;
 use crate::site::Site;
-use crate::term::Term;
+use crate::term::{JointTerms, Term};
 use crate::trace::{Recorded, Trace};
 
 /// A model's keys in an experiment file, from which its trunk is built.
@@ -64,6 +65,13 @@ pub trait Trunk {
     /// the common tower, for trunks that run it on other rows as well.
     fn encode(&self, inputs: &Inputs, tower: &Tower, trace: &mut Trace) -> Encoded;
 
+    /// Where a batch is trained in shards, the terms that are no sums over its feeds: from [`Encoded::joint`] `[b, w]` of all shards, a
+    /// row for each feed of `batch`. They depend on these rows alone, and equal the terms that [`Trunk::encode`] gives for the batch in
+    /// one piece.
+    fn joint(&self, _rows: Tensor<2>, _batch: &Batch) -> JointTerms {
+        JointTerms::default()
+    }
+
     /// Figures for the log from what one pass recorded, taken at evaluations.
     fn observe(&self, _recorded: &BTreeMap<String, Recorded>) -> Vec<Observed> {
         Vec::new()
@@ -77,16 +85,20 @@ pub struct Encoded {
     pub fields: Vec<(&'static str, Tensor<2>)>,
     /// Of being watched.
     pub logit: Logit,
-    /// Terms of the loss beside that of watching, none outside training.
+    /// Terms of the loss beside that of watching, none outside training. Where the batch is a shard, they are those of its own
+    /// feeds.
     pub terms: Vec<Term>,
     /// Figures for the log by name, none outside training.
     pub figures: Vec<(&'static str, f32)>,
+    /// `[b, w]`, a row per feed: what [`Trunk::joint`] makes its terms of, where the batch is a shard and has some.
+    pub joint: Option<Tensor<2>>,
 }
 
 impl Encoded {
     /// Fields alone: the logit is the common tower's.
     pub fn of(fields: Vec<(&'static str, Tensor<2>)>) -> Self {
-        Self { fields, logit: Logit::Tower, terms: Vec::new(), figures: Vec::new() }
+        let (terms, figures) = (Vec::new(), Vec::new());
+        Self { fields, logit: Logit::Tower, terms, figures, joint: None }
     }
 }
 

@@ -161,7 +161,7 @@ fn leaves(settings: &ModelSettings, unique: &UniqueIds, device: &Device) -> Vec<
 
 /// What update number `step` asks for.
 fn training(step: u64) -> Training {
-    Training { draws: Draws { seed: 3, step }, terms: Turn::All }
+    Training::whole(Draws { seed: 3, step }, Turn::All)
 }
 
 /// Everything that the model says of the impressions, one after the other: of watching, then of each task it has.
@@ -477,7 +477,7 @@ fn terms_have_their_turns() {
         let unique = UniqueIds::of(&schema, &batch);
         let leaves = leaves(settings, &unique, &device);
         let terms = |terms: Turn| {
-            let training = Training { draws: Draws { seed: 3, step: 5 }, terms };
+            let training = Training::whole(Draws { seed: 3, step: 5 }, terms);
             let output = model.forward(&schema, &batch, &unique, &leaves, Some(training));
             let all = output.terms.into_iter();
             all.map(|term| (term.name, term.kind, term.value.into_scalar::<f32>()))

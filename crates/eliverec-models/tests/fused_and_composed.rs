@@ -75,7 +75,7 @@ fn found(settings: &ModelSettings, fused: bool) -> Found {
         own: OwnRows::default(),
         numbers: BTreeMap::new(),
         history_means: false,
-        training: Some(Training { draws: Draws { seed: 1, step: 0 }, terms: Turn::All }),
+        training: Some(Training::whole(Draws { seed: 1, step: 0 }, Turn::All)),
         watched: Vec::new(),
     };
     let model = Model::new(settings, &toy::schema(), 3, &device).unwrap();

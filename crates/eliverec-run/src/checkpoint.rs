@@ -4,21 +4,18 @@
 //! the current and the best checkpoint and holds the position in the data, so everything changes at once or not at all.
 //! Directories that it does not name are leftovers and removed.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use eliverec_core::Schema;
-use eliverec_models::trace::Recorded;
-use eliverec_store::{MappedStore, Store};
 use serde::{Deserialize, Serialize};
 
+pub use crate::checkpoint_files::{
+    Dense, create, load_dense, load_rows, map_store, write_dense, write_rows,
+};
 use crate::checksums::{self, Checksums};
-use crate::config::Config;
 use crate::durable;
 use crate::error::Error;
 use crate::kept;
-use crate::run::{DENSE_FILE, RunDirectory};
-use crate::tensor_file;
+use crate::run::RunDirectory;
 
 /// Where training is: everything that the loop knows besides weights, accumulators and rows. Seeds are derived from it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -138,17 +135,6 @@ impl Commit {
     }
 }
 
-/// What a checkpoint holds besides rows.
-#[derive(Clone, Debug)]
-pub struct Dense {
-    /// Parameters by name.
-    pub parameters: BTreeMap<String, Recorded>,
-    /// Accumulators by parameter name.
-    pub accumulators: BTreeMap<String, Vec<f32>>,
-    /// State of the weighting of tasks by name.
-    pub weighting: BTreeMap<String, Vec<f32>>,
-}
-
 /// Reads the commit point; `None` if nothing was committed yet.
 ///
 /// # Errors
@@ -247,90 +233,6 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
         }
     }
     Ok(durable::sync_directory(to)?)
-}
-
-/// Writes a checkpoint, flushed to disk; nothing names it yet.
-///
-/// # Errors
-/// What the file system says.
-pub fn write(directory: &Path, dense: &Dense, store: &Store) -> Result<(), Error> {
-    if directory.exists() {
-        fs_err::remove_dir_all(directory)?;
-    }
-    fs_err::create_dir_all(directory)?;
-    let mut tensors = BTreeMap::new();
-    for (name, parameter) in &dense.parameters {
-        tensors.insert(format!("{WEIGHT}{name}"), parameter.clone());
-    }
-    for (kind, all) in [(ACCUMULATOR, &dense.accumulators), (WEIGHTING, &dense.weighting)] {
-        for (name, values) in all {
-            let state = Recorded { shape: vec![values.len()], values: values.clone() };
-            tensors.insert(format!("{kind}{name}"), state);
-        }
-    }
-    tensor_file::write(&dense_file(directory), &tensors)?;
-    store.save(&directory.join(STORE))?;
-    durable::sync_directory(directory)?;
-    Ok(())
-}
-
-const STORE: &str = "store";
-const WEIGHT: &str = "weight/";
-const ACCUMULATOR: &str = "accumulator/";
-const WEIGHTING: &str = "weighting/";
-
-fn dense_file(checkpoint: &Path) -> PathBuf {
-    checkpoint.join(DENSE_FILE)
-}
-
-/// Reads weights and accumulators of a checkpoint.
-///
-/// # Errors
-/// [`Error::Damaged`] names the file.
-pub fn load_dense(checkpoint: &Path) -> Result<Dense, Error> {
-    let path = dense_file(checkpoint);
-    let mut dense = Dense {
-        parameters: BTreeMap::new(),
-        accumulators: BTreeMap::new(),
-        weighting: BTreeMap::new(),
-    };
-    for (name, tensor) in tensor_file::read(&path)? {
-        if let Some(name) = name.strip_prefix(WEIGHT) {
-            dense.parameters.insert(name.into(), tensor);
-        } else if let Some(name) = name.strip_prefix(ACCUMULATOR) {
-            dense.accumulators.insert(name.into(), tensor.values);
-        } else if let Some(name) = name.strip_prefix(WEIGHTING) {
-            dense.weighting.insert(name.into(), tensor.values);
-        } else {
-            let reason = format!("tensor {name:?} is no weight, accumulator or weighting");
-            return Err(Error::Damaged { path, reason });
-        }
-    }
-    Ok(dense)
-}
-
-/// Reads the rows of a checkpoint, to train on.
-///
-/// # Errors
-/// Files that are damaged or belong to another run.
-pub fn load_store(checkpoint: &Path, config: &Config, schema: &Schema) -> Result<Store, Error> {
-    let rows = checkpoint.join(STORE);
-    Ok(Store::load(&rows, config.tables(schema), config.store.clone(), config.seed)?)
-}
-
-/// Maps the rows of a checkpoint, to read them only; every byte has been compared with its checksum.
-///
-/// # Errors
-/// Files that are damaged or belong to another run.
-pub fn map_store(
-    checkpoint: &Path,
-    config: &Config,
-    schema: &Schema,
-) -> Result<MappedStore, Error> {
-    let tables = config.tables(schema);
-    let store = MappedStore::open(&checkpoint.join(STORE), &tables, config.seed)?;
-    store.verify()?;
-    Ok(store)
 }
 
 #[cfg(test)]

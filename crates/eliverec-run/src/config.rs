@@ -57,12 +57,21 @@ fn is_default<T: Default + PartialEq>(table: &T) -> bool {
     *table == T::default()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
 /// `[training]` of an experiment file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
     /// A batch is whole feeds up to this many impressions.
     pub batch_impressions: usize,
+    /// Parts that each batch is cut into by feeds, and the rows by their ids: so many processes can train one model together, and
+    /// results do not depend on how many do.
+    #[serde(skip_serializing_if = "is_one")]
+    pub shards: usize,
     /// Passes over the training split.
     pub epochs: u64,
     /// Stop after this many updates, whatever `epochs` says.
@@ -104,6 +113,7 @@ impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
             batch_impressions: 2_048,
+            shards: 1,
             epochs: 5,
             max_steps: None,
             learning_rate: 0.01,
@@ -201,6 +211,7 @@ impl Config {
         };
         config.training.check().map_err(wrong)?;
         config.tasks.check().map_err(wrong)?;
+        config.tasks.check_shards(config.training.shards).map_err(wrong)?;
         config.settings().check().map_err(|e| wrong(e.to_string()))?;
         config.store.check().map_err(|e| wrong(e.to_string()))?;
         Ok(config)
@@ -240,11 +251,14 @@ impl Config {
 
 /// More threads than any machine has cores for would only wait for one another.
 const MOST_THREADS: usize = 1024;
+/// A batch has no more feeds than a few thousand.
+const MOST_SHARDS: usize = 1024;
 
 impl TrainingConfig {
     fn check(&self) -> Result<(), String> {
         let positive = [
             ("batch_impressions", self.batch_impressions as u64),
+            ("shards", self.shards as u64),
             ("epochs", self.epochs),
             ("shuffle_buffer_feeds", self.shuffle_buffer_feeds as u64),
             ("log_every_steps", self.log_every_steps),
@@ -253,6 +267,9 @@ impl TrainingConfig {
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(format!("training.{key} must be at least 1"));
+        }
+        if self.shards > MOST_SHARDS {
+            return Err(format!("training.shards is {}; write at most {MOST_SHARDS}", self.shards));
         }
         if let Some(threads) = self.threads.filter(|threads| *threads > MOST_THREADS) {
             return Err(format!("training.threads is {threads}; write at most {MOST_THREADS}"));

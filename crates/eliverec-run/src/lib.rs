@@ -3,12 +3,13 @@
 //!
 //! - [`config`]: the experiment file; [`overrides`]: `key=value`; [`presets`]: values for what neither sets; [`tasks`]: its
 //!   `[tasks]` table.
-//! - [`run`]: the run directory and its lock; [`checkpoint`]: what is kept and the one commit point, with [`checksums`];
+//! - [`run`]: the run directory and its lock; [`checkpoint`]: what is kept and the one commit point, with its files and [`checksums`];
 //!   [`feeds_read`]: what it was made of.
 //! - [`score`]: from a batch to every output of a model, [`intents()`]: to what its users are after; [`device`]: where it computes.
 //! - [`durable`], [`tensor_file`]: files that survive a kill; [`kept`]: and what is said of those that did not.
 
 pub mod checkpoint;
+mod checkpoint_files;
 pub mod checksums;
 pub mod config;
 pub mod device;

@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::run::RunDirectory;
 
 /// A batch and its distinct ids.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Prepared {
     /// Whole feeds.
     pub batch: Batch,

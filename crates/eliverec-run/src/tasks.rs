@@ -121,6 +121,14 @@ impl TasksConfig {
         Ok(tasks.iter().map(weight).collect())
     }
 
+    /// Whether the gradients can be compared where batches are cut into so many shards.
+    pub(crate) fn check_shards(&self, shards: usize) -> Result<(), String> {
+        if shards > 1 && self.gradient_scope == GradientScope::Parameters {
+            return Err("tasks.gradient_scope = \"parameters\" compares gradients of batches in one piece; set training.shards=1, or compare them at the representation".into());
+        }
+        Ok(())
+    }
+
     pub(crate) fn check(&self) -> Result<(), String> {
         let weights = self.weights.iter().map(|(name, weight)| (format!("weights.{name}"), weight));
         if self.mode != Mode::Vanilla && !self.weights.is_empty() {

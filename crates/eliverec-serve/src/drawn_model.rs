@@ -27,7 +27,7 @@ pub fn drawn_model(config: &Config, schema: &Schema, ids: usize) -> Result<Score
     }
     let folder = tempfile::tempdir()?;
     store.save(folder.path())?;
-    let rows = MappedStore::open(folder.path(), &tables, config.seed)?;
+    let rows = MappedStore::open(&[folder.path()], &tables, config.seed)?;
     let model = Model::new(&config.settings(), &schema, config.seed, &device)?;
     let (config, normalization) = (config.clone(), Normalization::default());
     Ok(Scorer { config, schema, normalization, model, rows, device })

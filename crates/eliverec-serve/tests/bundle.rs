@@ -22,7 +22,7 @@ use eliverec_serve::{Bundle, BundleWriter, Error};
 use eliverec_tables::{FeedDirectory, FeedWriter, Split};
 use eliverec_train::compare::compare;
 use eliverec_train::evaluate::batches;
-use eliverec_train::{Progress, TrainingOrder, train};
+use eliverec_train::{Progress, TrainingOrder, ranks, train};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -61,6 +61,7 @@ impl Fixture {
             run: self.path(run),
             resume: false,
             init_from: None,
+            ranks: ranks::alone(),
         };
         train(&order, Progress::Silent, &AtomicBool::new(false)).unwrap();
         Scorer::open(&self.path(run)).unwrap().0

@@ -22,7 +22,7 @@ use eliverec_serve::{Bundle, BundleWriter, CandidateScorer};
 use eliverec_sim::{Collected, LoggingPolicy, SCHEMA, World, WorldConfig};
 use eliverec_tables::events::{EventWriter, Store, write_dimensions};
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::{Progress, TrainingOrder, train};
+use eliverec_train::{Progress, TrainingOrder, ranks, train};
 
 const CONFIG: &str = r#"
 seed = 3
@@ -109,6 +109,7 @@ fn a_request_gets_the_scores_of_its_feed() {
         run: path("run"),
         resume: false,
         init_from: None,
+        ranks: ranks::alone(),
     };
     train(&order, Progress::Silent, &AtomicBool::new(false)).unwrap();
 

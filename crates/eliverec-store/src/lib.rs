@@ -11,6 +11,7 @@
 //! - [`store`]: the interface, over all vocabularies.
 //! - `table`, `row`, `index`: one vocabulary in memory.
 //! - `gather`, `scatter`, `evict`: the parts of a step.
+//! - [`shard`]: rows shared out over several stores.
 //! - `layout`, `codec`, `file`: the file format, its bytes, save and load.
 //! - [`mapped`]: a saved store, read-only, straight from the page cache; [`mapped_file`]: a file so.
 //! - [`compact`]: rows for reading alone, in float32, float16 or int8.
@@ -28,6 +29,7 @@ pub mod mapped;
 pub mod mapped_file;
 mod row;
 mod scatter;
+pub mod shard;
 pub mod store;
 mod table;
 #[cfg(test)]
@@ -39,4 +41,5 @@ pub use error::Error;
 pub use gather::Gathered;
 pub use mapped::MappedStore;
 pub use mapped_file::MappedFile;
+pub use shard::shard_of;
 pub use store::{RowReader, Store};

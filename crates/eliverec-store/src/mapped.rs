@@ -1,4 +1,4 @@
-//! A saved store, read-only, straight from the page cache: opening reads headers only, rows come in as they are asked
+//! A saved store, or the several that have the rows among them, read-only, straight from the page cache: opening reads headers only, rows come in as they are asked
 //! for, and any number of processes share one copy. For serving; a search for an id is a binary search in the file.
 
 use std::io::Write;
@@ -15,12 +15,19 @@ use crate::file::{Manifest, check_origin};
 use crate::layout::{HEADER_BYTES, Header, Layout};
 use crate::mapped_file::MappedFile;
 use crate::row::Initial;
+use crate::shard::shard_of;
 use crate::store::{RowReader, ids_of};
 
 /// The tables of a saved store.
 #[derive(Debug)]
 pub struct MappedStore {
-    tables: Vec<MappedTable>,
+    tables: Vec<ShardedTable>,
+}
+
+/// One table: a file of each store that has rows of it.
+#[derive(Debug)]
+struct ShardedTable {
+    shards: Vec<MappedTable>,
 }
 
 #[derive(Debug)]
@@ -36,24 +43,31 @@ struct MappedTable {
 }
 
 impl MappedStore {
-    /// Maps what [`Store::save`](crate::Store::save) wrote. Lengths and headers are checked, rows are not: that would
-    /// read the whole file; see [`MappedStore::verify`]. They must be the tables of `specs`, in their order, made with `seed`.
+    /// Maps what [`Store::save`](crate::Store::save) wrote into `directories`: one, or those of the stores that have the rows of an id
+    /// by [`shard_of`], in their order. Lengths and headers are checked, rows are not: that would read the whole file; see
+    /// [`MappedStore::verify`]. They must be the tables of `specs`, in their order, made with `seed`.
     ///
     /// # Errors
     /// [`Error::Damaged`] for truncated or foreign files, [`Error::Mismatch`] for other tables, [`Error::Io`] names the
     /// path.
-    pub fn open(directory: &Path, specs: &[TableSpec], seed: u64) -> Result<Self, Error> {
-        let manifest = Manifest::read(directory)?;
-        manifest.check_names(specs.iter().map(|spec| spec.name.as_str()), directory)?;
-        let tables = specs
-            .iter()
-            .enumerate()
-            .map(|(index, spec)| {
+    pub fn open(
+        directories: &[impl AsRef<Path>],
+        specs: &[TableSpec],
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let mut tables: Vec<ShardedTable> =
+            specs.iter().map(|_| ShardedTable { shards: Vec::new() }).collect();
+        for directory in directories {
+            let directory = directory.as_ref();
+            let manifest = Manifest::read(directory)?;
+            manifest.check_names(specs.iter().map(|spec| spec.name.as_str()), directory)?;
+            for (index, (table, spec)) in tables.iter_mut().zip(specs).enumerate() {
                 let (file, checksum) = manifest.row_file(index);
                 let rows = manifest.vocabularies[index].rows;
-                MappedTable::open(&directory.join(file), spec, seed, rows, checksum)
-            })
-            .collect::<Result<_, Error>>()?;
+                let path = directory.join(file);
+                table.shards.push(MappedTable::open(&path, spec, seed, rows, checksum)?);
+            }
+        }
         Ok(Self { tables })
     }
 
@@ -62,7 +76,7 @@ impl MappedStore {
     /// # Errors
     /// [`Error::Damaged`] names the first file that has changed since it was saved.
     pub fn verify(&self) -> Result<(), Error> {
-        self.tables.iter().try_for_each(|table| {
+        self.tables.iter().flat_map(|table| &table.shards).try_for_each(|table| {
             let mut checksum = Checksum::default();
             checksum.update(&table.map[..table.layout.checksum]);
             if checksum.value() == table.checksum {
@@ -75,12 +89,12 @@ impl MappedStore {
 
     /// Rows of all vocabularies.
     pub fn rows(&self) -> usize {
-        self.tables.iter().map(|table| table.rows).sum()
+        self.tables.iter().map(ShardedTable::rows).sum()
     }
 
     /// Numbers in the rows of all tables.
     pub fn parameters(&self) -> u64 {
-        self.tables.iter().map(|table| (table.rows * table.width) as u64).sum()
+        self.tables.iter().map(|table| (table.rows() * table.width()) as u64).sum()
     }
 
     /// Writes what reading needs of table number `table`, without what training needs, as
@@ -103,11 +117,57 @@ impl MappedStore {
 
 impl RowReader for MappedStore {
     fn gather(&self, unique: &UniqueIds) -> Vec<Vec<f32>> {
-        self.tables.par_iter().map(|table| table.gather(ids_of(&table.spec, unique).0)).collect()
+        let ids = |table: &ShardedTable| ids_of(&table.shards[0].spec, unique).0;
+        self.tables.par_iter().map(|table| table.gather(ids(table))).collect()
     }
 
     fn read(&self, table: usize, id: u64, to: &mut [f32]) {
         self.tables[table].row(id, to);
+    }
+}
+
+impl ShardedTable {
+    fn rows(&self) -> usize {
+        self.shards.iter().map(|shard| shard.rows).sum()
+    }
+
+    fn width(&self) -> usize {
+        self.shards[0].width
+    }
+
+    fn gather(&self, ids: &[u64]) -> Vec<f32> {
+        let mut block = vec![0.0; ids.len() * self.width()];
+        for (vector, id) in block.chunks_mut(self.width()).zip(ids) {
+            self.row(*id, vector);
+        }
+        block
+    }
+
+    /// Writes the row of an id.
+    fn row(&self, id: u64, vector: &mut [f32]) {
+        self.shards[shard_of(id, self.shards.len())].row(id, vector);
+    }
+
+    fn write_compact(&self, precision: Precision, sink: &mut dyn Write) -> Result<(), Error> {
+        let MappedTable { map, header, layout, spec, .. } = &self.shards[0];
+        let Header { width, seed, init_std, rare_trained, .. } = *header;
+        let (rows, name_bytes) = (self.rows() as u64, spec.name.len() as u32);
+        let header =
+            CompactHeader { precision, width, rows, seed, init_std, name_bytes, rare_trained };
+        header.write(&spec.name, sink)?;
+        let rare = &map[layout.rare..][..4 * width as usize];
+        if let [only] = self.shards.as_slice() {
+            return write_vectors(&header, &spec.name, [rare, only.ids(), only.vectors()], sink);
+        }
+        let mut all: Vec<(&[u8; 8], &[u8])> = Vec::with_capacity(self.rows());
+        for shard in &self.shards {
+            let vectors = shard.vectors().chunks_exact(4 * shard.width);
+            all.extend(shard.ids().as_chunks::<8>().0.iter().zip(vectors));
+        }
+        all.sort_unstable_by_key(|(id, _)| u64::from_le_bytes(**id));
+        let ids: Vec<u8> = all.iter().flat_map(|(id, _)| **id).collect();
+        let vectors: Vec<u8> = all.iter().flat_map(|(_, vector)| *vector).copied().collect();
+        write_vectors(&header, &spec.name, [rare, &ids, &vectors], sink)
     }
 }
 
@@ -144,27 +204,6 @@ impl MappedTable {
         })
     }
 
-    fn write_compact(&self, precision: Precision, sink: &mut dyn Write) -> Result<(), Error> {
-        let Header { width, rows, seed, init_std, rare_trained, .. } = self.header;
-        let name_bytes = self.spec.name.len() as u32;
-        let header =
-            CompactHeader { precision, width, rows, seed, init_std, name_bytes, rare_trained };
-        header.write(&self.spec.name, sink)?;
-        let Layout { rare, ids, vectors, .. } = self.layout;
-        let rare = &self.map[rare..][..4 * self.width];
-        let ids = &self.map[ids..][..8 * self.rows];
-        let vectors = &self.map[vectors..][..4 * self.width * self.rows];
-        write_vectors(&header, &self.spec.name, [rare, ids, vectors], sink)
-    }
-
-    fn gather(&self, ids: &[u64]) -> Vec<f32> {
-        let mut block = vec![0.0; ids.len() * self.width];
-        for (vector, id) in block.chunks_mut(self.width).zip(ids) {
-            self.row(*id, vector);
-        }
-        block
-    }
-
     /// Writes the row of an id.
     fn row(&self, id: u64, vector: &mut [f32]) {
         match self.find(id) {
@@ -174,8 +213,16 @@ impl MappedTable {
         }
     }
 
+    fn ids(&self) -> &[u8] {
+        &self.map[self.layout.ids..][..8 * self.rows]
+    }
+
+    fn vectors(&self) -> &[u8] {
+        &self.map[self.layout.vectors..][..4 * self.width * self.rows]
+    }
+
     fn find(&self, id: u64) -> Option<usize> {
-        let (ids, _) = self.map[self.layout.ids..][..8 * self.rows].as_chunks();
+        let (ids, _) = self.ids().as_chunks();
         ids.binary_search_by_key(&id, |bytes| u64::from_le_bytes(*bytes)).ok()
     }
 

@@ -43,11 +43,22 @@ impl Table {
         Ok(())
     }
 
-    /// Updates every gathered row, and the rare-id row with the sum over the ids that shared it.
+    /// The gradient of the rare-id row, the sum over the ids that shared it; `None` if none did.
+    pub(crate) fn rare_sum(&self, places: &Places, gradient: &[f32]) -> Option<Vec<f32>> {
+        let width = self.spec.width;
+        let mut sum = vec![0.0; width];
+        for position in &places.rare {
+            let row = &gradient[*position as usize * width..][..width];
+            sum.iter_mut().zip(row).for_each(|(s, g)| *s += g);
+        }
+        (!places.rare.is_empty()).then_some(sum)
+    }
+
+    /// Updates every gathered row, and the rare-id row with its gradient `rare`.
     pub(crate) fn scatter(
         &mut self,
         places: &Places,
-        gradient: &[f32],
+        [gradient, rare]: [&[f32]; 2],
         step: u64,
         rule: AdagradConfig,
         rate: f32,
@@ -57,13 +68,8 @@ impl Table {
         let update = Update { rule, rate, period, gradient, width };
         update.pages(&mut self.pages, 0, &places.rows);
 
-        if !places.rare.is_empty() {
-            let mut sum = vec![0.0; width];
-            for position in &places.rare {
-                let row = &gradient[*position as usize * width..][..width];
-                sum.iter_mut().zip(row).for_each(|(s, g)| *s += g);
-            }
-            update.row(&mut self.rare.values, &mut self.rare.period, &sum);
+        if !rare.is_empty() {
+            update.row(&mut self.rare.values, &mut self.rare.period, rare);
             self.rare.trained = true;
         }
     }

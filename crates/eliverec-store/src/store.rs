@@ -89,6 +89,21 @@ impl Store {
         gradients: &[Vec<f32>],
         step: u64,
     ) -> Result<(), Error> {
+        self.check_gradients(gathered, gradients)?;
+        let rare = self.rare_sums(gathered, gradients);
+        self.scatter_with(gathered, gradients, &rare, step);
+        Ok(())
+    }
+
+    /// Whether gradients fit what was gathered; see [`Store::scatter`].
+    ///
+    /// # Errors
+    /// [`Error::Gradient`]
+    pub fn check_gradients(
+        &self,
+        gathered: &Gathered,
+        gradients: &[Vec<f32>],
+    ) -> Result<(), Error> {
         if gathered.places.len() != self.tables.len() || gradients.len() != self.tables.len() {
             return Err(Error::Gradient {
                 vocabulary: "all".into(),
@@ -100,20 +115,41 @@ impl Store {
                 ),
             });
         }
-        let work = || gathered.places.par_iter().zip(gradients);
+        let work = gathered.places.par_iter().zip(gradients);
         self.tables
             .par_iter()
-            .zip(work())
+            .zip(work)
             .map(|(table, (places, gradient))| table.check_gradient(places, gradient))
             // Collected, so that the first vocabulary is named and not the fastest.
             .collect::<Vec<_>>()
             .into_iter()
-            .collect::<Result<(), Error>>()?;
+            .collect()
+    }
+
+    /// By table the gradient of the rare-id row: the sum over the ids that shared it, empty where none did. The gradients are
+    /// checked.
+    pub fn rare_sums(&self, gathered: &Gathered, gradients: &[Vec<f32>]) -> Vec<Vec<f32>> {
+        let work = gathered.places.par_iter().zip(gradients);
+        let sum = |(table, (places, gradient)): (&Table, (_, &Vec<f32>))| {
+            table.rare_sum(places, gradient).unwrap_or_default()
+        };
+        self.tables.par_iter().zip(work).map(sum).collect()
+    }
+
+    /// As [`Store::scatter`], with the gradients of the rare-id rows, `rare`, given: where several stores have the rows of a table
+    /// among them, each of these rows is one. The gradients are checked.
+    pub fn scatter_with(
+        &mut self,
+        gathered: &Gathered,
+        gradients: &[Vec<f32>],
+        rare: &[Vec<f32>],
+        step: u64,
+    ) {
+        let work = gathered.places.par_iter().zip(gradients).zip(rare);
         let (rule, rate) = (self.config.adagrad, self.config.learning_rate);
-        self.tables.par_iter_mut().zip(work()).for_each(|(table, (places, gradient))| {
-            table.scatter(places, gradient, step, rule, rate);
+        self.tables.par_iter_mut().zip(work).for_each(|(table, ((places, gradient), rare))| {
+            table.scatter(places, [gradient, rare], step, rule, rate);
         });
-        Ok(())
     }
 
     /// Rows of all tables.

@@ -6,12 +6,12 @@ use eliverec_core::Schema;
 use eliverec_models::{Model, parameters};
 use eliverec_run::checkpoint::{self, Commit, Dense, TrainingPosition};
 use eliverec_run::{Config, RunDirectory, durable};
-use eliverec_store::Store;
 
 use crate::error::Error;
 use crate::learner::Learner;
 use crate::log::MetricsLog;
 use crate::optimizer::DenseOptimizer;
+use crate::shards::rows::RowShards;
 use crate::tasks::Weighting;
 
 /// What of a run goes into its checkpoints.
@@ -24,7 +24,7 @@ pub struct Saved<'a> {
     /// What balances the inter-channel tasks.
     pub weighting: Option<&'a Weighting>,
     /// Rows.
-    pub store: &'a Store,
+    pub store: &'a RowShards,
     /// Where training is.
     pub position: &'a TrainingPosition,
     /// Feeds of the training split.
@@ -45,23 +45,36 @@ impl Saved<'_> {
     }
 }
 
-/// Writes a checkpoint and commits it. `best` says whether it is the best one as well.
+/// Writes a checkpoint and commits it. `best` says whether it is the best one as well. Every rank calls it and writes the rows that it
+/// keeps; the first writes what there is one of, to whom alone the log belongs, and commits once all have written.
 ///
 /// # Errors
 /// What the file system says; the run is then as it was before.
 pub fn save(
     run: &RunDirectory,
     saved: &Saved<'_>,
-    log: &mut MetricsLog,
+    log: Option<&mut MetricsLog>,
     best: bool,
-) -> Result<Commit, Error> {
-    let previous = checkpoint::read_commit(run)?;
+) -> Result<(), Error> {
+    let (shards, is_first) = (saved.store.shards(), saved.store.shards().is_first());
+    let previous = if is_first { checkpoint::read_commit(run)? } else { None };
     let current = checkpoint::name(saved.position.step);
+    let directory = run.path().join(&current);
     // Of one step there is one state of weights and rows: a committed one is never written again.
-    if previous.as_ref().is_none_or(|p| p.current != current && p.best != current) {
-        checkpoint::write(&run.path().join(&current), &saved.dense(), saved.store)?;
-        durable::sync_directory(&run.checkpoints())?;
+    let is_new = previous.as_ref().is_none_or(|p| p.current != current && p.best != current);
+    if shards.any(is_first && is_new) {
+        if is_first {
+            checkpoint::create(&directory)?;
+            checkpoint::write_dense(&directory, &saved.dense())?;
+        }
+        shards.barrier();
+        for (shard, store) in saved.store.stores() {
+            checkpoint::write_rows(&directory, store, shard, shards.count())?;
+        }
+        shards.barrier();
     }
+    let Some(log) = log else { return Ok(()) };
+    durable::sync_directory(&run.checkpoints())?;
     let best = match &previous {
         Some(previous) if !best => previous.best.clone(),
         _ => current.clone(),
@@ -77,8 +90,7 @@ pub fn save(
     };
     let commit = commit.sealed(run, previous.as_ref())?;
     commit.write(run)?;
-    checkpoint::remove_leftovers(run, Some(&commit))?;
-    Ok(commit)
+    Ok(checkpoint::remove_leftovers(run, Some(&commit))?)
 }
 
 /// Puts a checkpoint into a learner.
@@ -94,7 +106,7 @@ pub fn load(
     let dense = checkpoint::load_dense(directory)?;
     learner.model = parameters::import(learner.model.clone(), &dense.parameters)?;
     learner.optimizer = DenseOptimizer::resume(config.training.adagrad, dense.accumulators);
-    learner.store = checkpoint::load_store(directory, config, schema)?;
+    learner.store.replace(|shard| Ok(checkpoint::load_rows(directory, config, schema, shard)?))?;
     let mut state = learner.weighting.as_mut().map(Weighting::state).unwrap_or_default();
     for (name, values) in &mut state {
         match dense.weighting.get(name) {

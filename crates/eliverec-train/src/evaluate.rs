@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use eliverec_core::task::{Task, TaskKind};
+use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Batch, Schema};
 use eliverec_metrics::{Evaluation, Report, TaskEvaluation, TaskReport, UserShares};
-use eliverec_run::{RunDirectory, Scorer, Scores, Scoring};
+use eliverec_run::{Prepared, RunDirectory, Scorer, Scores, Scoring};
 use eliverec_tables::scores::ScoreTable;
 use eliverec_tables::{FeedDirectory, Split};
 
 use crate::error::Error;
 use crate::feeds_read::check_fit;
+use crate::ranks::{Communicator, any, bytes, gather};
 use crate::read_ahead::ReadAhead;
 
 /// Metrics of a split and what they are made of.
@@ -26,7 +28,8 @@ pub struct Detail {
     pub calibration: Vec<(f64, f64, u64)>,
 }
 
-/// Metrics of a split of `feeds` by `scorer`, of the run at `path`.
+/// Metrics of a split of `feeds` by `scorer`, of the run at `path`, the same on every one of `ranks`, each of which scores its share of
+/// the batches.
 ///
 /// # Errors
 /// A schema that differs from the run's, a split without feeds, feeds that break the contract.
@@ -35,10 +38,11 @@ pub fn evaluate(
     path: &Path,
     feeds: &FeedDirectory,
     split: Split,
+    ranks: &dyn Communicator,
 ) -> Result<Detail, Error> {
     check_fit(&RunDirectory::at(path), feeds)?;
     let never = AtomicBool::new(false);
-    let seen = accumulate(&scorer.scoring(), feeds, split, &never)?;
+    let seen = accumulate(&scorer.scoring(), feeds, split, &never, ranks)?;
     let (evaluation, tasks) = seen.expect("nobody asks this one to stop");
     let calibration = evaluation.calibration().bins();
     let (report, users) = evaluation.finish_with_users();
@@ -86,7 +90,7 @@ pub fn evaluate_scores(
     Ok(Detail { report, users, calibration })
 }
 
-/// Metrics of one split of a run in training; `None` if `stop` was set on the way.
+/// Metrics of one split of a run in training, the same on every rank; `None` if `stop` was set on the way, on any of them.
 ///
 /// # Errors
 /// Feeds that break the contract, scores that are no numbers.
@@ -95,8 +99,9 @@ pub(crate) fn measure(
     feeds: &FeedDirectory,
     split: Split,
     stop: &AtomicBool,
+    ranks: &dyn Communicator,
 ) -> Result<Option<Report>, Error> {
-    let seen = accumulate(scoring, feeds, split, stop)?;
+    let seen = accumulate(scoring, feeds, split, stop, ranks)?;
     Ok(seen.map(|(evaluation, tasks)| {
         evaluation.finish().with_tasks(tasks.map(|tasks| task_report(scoring.schema, tasks)))
     }))
@@ -126,22 +131,58 @@ fn accumulate(
     feeds: &FeedDirectory,
     split: Split,
     stop: &AtomicBool,
+    ranks: &dyn Communicator,
 ) -> Result<Option<Seen>, Error> {
     feeds.require_labels(split, "evaluation")?;
     let (mut evaluation, mut tasks) = (Evaluation::new(), None);
-    for prepared in batches(scoring, feeds, split)? {
-        let prepared = prepared?;
-        let Scores { p_watch, tasks: outputs } = scoring.score(&prepared);
-        add(&mut evaluation, &prepared.batch, &p_watch)?;
-        if let Some(outputs) = &outputs {
-            let tasks = tasks.get_or_insert_with(|| task_evaluations(scoring.schema));
-            add_tasks(tasks, &prepared.batch, outputs)?;
+    let mut batches = batches(scoring, feeds, split)?;
+    loop {
+        // A batch for each rank; all measure the scores of all, in the order of the batches, so that numbers are those of one.
+        let round: Vec<Prepared> =
+            batches.by_ref().take(ranks.ranks()).collect::<Result<_, _>>()?;
+        if round.is_empty() {
+            return Ok(Some((evaluation, tasks)));
         }
-        if stop.load(Ordering::Relaxed) {
+        for (Prepared { batch, .. }, scores) in round.iter().zip(score(scoring, &round, ranks)) {
+            add(&mut evaluation, batch, &scores.p_watch)?;
+            if let Some(outputs) = &scores.tasks {
+                let tasks = tasks.get_or_insert_with(|| task_evaluations(scoring.schema));
+                add_tasks(tasks, batch, outputs)?;
+            }
+        }
+        if any(ranks, stop.load(Ordering::Relaxed)) {
             return Ok(None);
         }
     }
-    Ok(Some((evaluation, tasks)))
+}
+
+/// The scores of a batch for each rank, at most; each computes its own.
+fn score(scoring: &Scoring<'_>, round: &[Prepared], ranks: &dyn Communicator) -> Vec<Scores> {
+    if let ([prepared], 1) = (round, ranks.ranks()) {
+        return vec![scoring.score(prepared)];
+    }
+    let own = match round.get(ranks.rank()) {
+        Some(prepared) => {
+            let Scores { p_watch, tasks } = scoring.score(prepared);
+            let lists: Vec<Vec<f32>> =
+                [p_watch].into_iter().chain(tasks.unwrap_or_default()).collect();
+            bytes::joined(&lists.iter().map(|list| bytes::of(list)).collect::<Vec<_>>())
+        }
+        None => {
+            // Rows are looked up by all ranks together.
+            let vocabularies = scoring.schema.vocabulary.iter();
+            let none = vocabularies.map(|_| (Vec::new(), Vec::new())).collect();
+            scoring.rows.gather(&UniqueIds::of_counts(none, (Vec::new(), Vec::new())));
+            Vec::new()
+        }
+    };
+    let of_rank = |lists: Vec<u8>| {
+        let mut lists = bytes::apart(&lists).into_iter().map(|list| bytes::numbers(&list));
+        let p_watch = lists.next().unwrap_or_default();
+        let tasks: Vec<Vec<f32>> = lists.collect();
+        Scores { p_watch, tasks: (!tasks.is_empty()).then_some(tasks) }
+    };
+    gather(ranks, own).into_iter().take(round.len()).map(of_rank).collect()
 }
 
 pub(crate) fn task_evaluations(schema: &Schema) -> Vec<TaskEvaluation> {

@@ -151,7 +151,7 @@ impl Tensors {
             }
             let draws = Draws { seed: scorer.config.seed, step: 0 };
             let mut trace = Trace::on();
-            let training = Training { draws, terms: Turn::All };
+            let training = Training::whole(draws, Turn::All);
             for term in scoring.terms(&prepared, training, &mut trace) {
                 self.floats.insert(format!("term/{}", term.name), Recorded::of(&term.value));
                 self.list(format!("term_weight/{}", term.name), &[term.weight]);

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 pub struct Gradient {
     /// By parameter name; a parameter that took no part is absent.
     pub dense: BTreeMap<String, Vec<f32>>,
-    /// By table, `[u * width]`.
+    /// By table, `[u * width]`. Where a batch is trained in shards, those of each shard of this rank one after the other: of its feeds'
+    /// distinct ids, and of the ids whose rows it keeps once they were added up.
     pub rows: Vec<Vec<f32>>,
 }
 
@@ -60,7 +61,7 @@ impl Gradient {
 }
 
 /// In lanes: one running sum would wait for each addition to end.
-fn sum_of_squares(values: &[f32]) -> f64 {
+pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
     let mut lanes = [0.0_f64; 16];
     let (whole, rest) = values.as_chunks::<16>();
     for chunk in whole {

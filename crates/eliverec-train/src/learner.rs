@@ -1,28 +1,32 @@
 //! One update of everything that learns: dense parameters, accumulators, rows. Knows nothing of files and epochs, so that
 //! the benchmark times exactly what training does.
 //!
-//! [`Learner::update`] is [`Learner::gradient`], from a batch to its gradient, and [`Learner::apply`], from a gradient to new
-//! weights and rows. Each reads top to bottom; what a step is made of stands in [`crate::pass`] and [`crate::tasks`].
+//! [`Learner::update`] is `gradient`, from a batch to its gradient, and `apply`, from a gradient to new weights and rows. Each reads
+//! top to bottom; what a step is made of stands in `compute` and [`crate::tasks`], what is added up over shards in
+//! [`crate::shards`].
+
+use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use eliverec_core::{Normalization, Schema, TableSpec};
+use eliverec_core::{Batch, Normalization, Schema, TableSpec};
 use eliverec_models::draws::Draws;
-use eliverec_models::model::Representation;
 use eliverec_models::term::{TermKind, Training, Turn};
 use eliverec_models::{Model, parameters};
 use eliverec_run::score::row_tensors;
-use eliverec_run::tasks::{GradientScope, Schedule, TasksConfig};
+use eliverec_run::tasks::Schedule;
 use eliverec_run::{Config, Prepared, device};
-use eliverec_store::{Gathered, Store};
 
+use crate::compute::{Computed, regularisers, watching_alone, with_tasks};
 use crate::error::Error;
-use crate::gradient::{Gradient, NotFinite};
-use crate::objective::{finite, scalar};
+use crate::gradient::{Gradient, NotFinite, sum_of_squares};
 use crate::optimizer::{DenseOptimizer, warmed_up};
-use crate::pass::{Pass, Terms, with_terms};
-use crate::tasks::cut::Cut;
+use crate::pass::{Pass, Terms};
+use crate::passes::Passes;
+use crate::shards::Shards;
+use crate::shards::cut::{CutBatch, Part};
+use crate::shards::rows::{GatheredRows, RowShards};
 use crate::tasks::losses::TaskRows;
-use crate::tasks::{Signal, Weighed, Weighting, at_parameters};
+use crate::tasks::{Weighed, Weighting};
 
 /// Weights, accumulators and rows.
 #[derive(Debug)]
@@ -31,17 +35,19 @@ pub struct Learner {
     pub model: Model,
     /// Their accumulators.
     pub optimizer: DenseOptimizer,
-    /// Embedding rows with theirs.
-    pub store: Store,
+    /// Embedding rows with theirs: those of this rank's shards.
+    pub store: RowShards,
     /// What balances the inter-channel tasks; `None` without them.
     pub weighting: Option<Weighting>,
     /// Standardises the durations of the tasks.
     normalization: Normalization,
     tables: Vec<TableSpec>,
+    /// Numbers of every dense parameter.
+    sizes: BTreeMap<String, usize>,
     device: Device,
 }
 
-/// What an update measured.
+/// What an update measured, over the whole batch. Of a rank none of whose shards has a feed, the trunk's own terms are missing.
 #[derive(Debug)]
 pub struct Measured {
     /// Weighted sum of the terms, each a mean.
@@ -56,23 +62,13 @@ pub struct Measured {
     pub figures: Vec<(&'static str, f32)>,
     /// Norm of the gradient of the sum over the batch, before clipping.
     pub gradient_norm: f64,
-}
-
-/// The gradient of one batch, before it changes anything.
-#[derive(Debug)]
-pub struct Computed {
-    /// Of the sum over the batch.
-    pub gradient: Gradient,
-    pub(crate) loss: f32,
-    pub(crate) terms: Terms,
-    kinds: Vec<(&'static str, TermKind)>,
-    pub(crate) tasks: Vec<Weighed>,
-    figures: Vec<(&'static str, f32)>,
+    /// Rows of all tables.
+    pub rows: usize,
 }
 
 impl Learner {
     /// Initial values, which depend on the seed, the parameters' names and the ids only. `normalization` standardises the
-    /// durations of the inter-channel tasks.
+    /// durations of the inter-channel tasks. All shards are in this process.
     ///
     /// # Errors
     /// Settings that cannot be built, a device that this binary lacks.
@@ -81,12 +77,29 @@ impl Learner {
         schema: &Schema,
         normalization: &Normalization,
     ) -> Result<Self, Error> {
+        Self::of_shards(config, schema, normalization, Shards::here(config.training.shards))
+    }
+
+    /// The same on one of several ranks.
+    ///
+    /// # Errors
+    /// As [`Learner::new`].
+    pub fn of_shards(
+        config: &Config,
+        schema: &Schema,
+        normalization: &Normalization,
+        shards: Shards,
+    ) -> Result<Self, Error> {
         let device = device::open(config.training.device)?.autodiff();
         let tables = config.tables(schema);
+        let model = Model::new(&config.settings(), schema, config.seed, &device)?;
+        let sizes = parameters::export(&model).into_iter();
+        let sizes = sizes.map(|(name, parameter)| (name, parameter.values.len())).collect();
         Ok(Self {
-            model: Model::new(&config.settings(), schema, config.seed, &device)?,
+            model,
+            sizes,
             optimizer: DenseOptimizer::new(config.training.adagrad),
-            store: Store::new(config.seed, tables.clone(), config.store.clone())?,
+            store: RowShards::new(config, tables.clone(), shards)?,
             weighting: Weighting::new(&config.tasks, &schema.task, config.seed)?,
             normalization: normalization.clone(),
             tables,
@@ -121,24 +134,27 @@ impl Learner {
         prepared: &Prepared,
         step: u64,
     ) -> Result<Result<Measured, NotFinite>, Error> {
-        // 1. The rows of the batch's ids become leaves of the graph.
-        let mut gathered = self.store.gather_for_training(&prepared.unique, step);
-        let rows = std::mem::take(&mut gathered.rows);
+        // 1. The rows of the batch's ids become leaves of the graph, in each part of it that this rank computes.
+        let batch = CutBatch::new(prepared, schema, self.store.shards());
+        let mut gathered = self.store.gather_for_training(&batch, step);
+        let rows = std::mem::take(&mut gathered.parts);
 
         // 2. The iterative manner: first L_reg moves the encoder.
         let mut regularised = None;
         if self.alternates(config) {
-            match self.regularise(config, schema, prepared, rows.clone(), step) {
+            match self.regularise(config, schema, &batch, rows.clone(), step) {
                 Ok(done) => regularised = done,
                 Err(number) => return Ok(Err(number)),
             }
         }
 
-        // 3. From the rows to the gradient. On several machines, theirs would be added up after this.
-        let computed = match self.gradient(config, schema, prepared, rows, step) {
+        // 3. From the rows to the gradient, added up over all parts.
+        let mut computed = match self.gradient(config, schema, &batch, rows, step) {
             Ok(computed) => computed,
             Err(number) => return Ok(Err(number)),
         };
+        let of_parts = std::mem::take(&mut computed.gradient.rows);
+        computed.gradient.rows = self.store.to_keepers(&batch, &gathered, of_parts);
 
         // 4. From the gradient to new weights and rows.
         let mut measured = self.apply(config, &gathered, computed, step)?;
@@ -148,6 +164,7 @@ impl Learner {
             measured.kinds.extend(regularised.kinds);
             measured.figures.extend(regularised.figures);
         }
+        self.store.shards().count_update();
         Ok(measured)
     }
 
@@ -162,13 +179,13 @@ impl Learner {
         &mut self,
         config: &Config,
         schema: &Schema,
-        prepared: &Prepared,
-        rows: Vec<Vec<f32>>,
+        batch: &CutBatch<'_>,
+        rows: Vec<Vec<Vec<f32>>>,
         step: u64,
     ) -> Result<Option<Computed>, NotFinite> {
         let leaves = self.leaves(rows);
-        let pass = self.pass(config, schema, prepared, &leaves, step);
-        let regularised = regularisers(pass.with(Turn::Only(TermKind::Regulariser)))?;
+        let turn = Turn::Only(TermKind::Regulariser);
+        let regularised = regularisers(&self.passes(config, schema, batch, &leaves, step, turn))?;
         let Some(mut computed) = regularised else { return Ok(None) };
         let gradient = &mut computed.gradient;
         gradient.dense.retain(|name, _| name.starts_with("trunk."));
@@ -189,59 +206,79 @@ impl Learner {
         Ok(Some(computed))
     }
 
-    /// The rows of a batch's ids as leaves of a graph, by table.
-    fn leaves(&self, rows: Vec<Vec<f32>>) -> Vec<Tensor<2>> {
-        let leaves = row_tensors(rows, &self.tables, &self.device).into_iter();
-        leaves.map(Tensor::require_grad).collect()
+    /// The rows of each part of a batch as leaves of a graph, by table.
+    fn leaves(&self, parts: Vec<Vec<Vec<f32>>>) -> Vec<Vec<Tensor<2>>> {
+        let leaves = |rows| {
+            let leaves = row_tensors(rows, &self.tables, &self.device).into_iter();
+            leaves.map(Tensor::require_grad).collect()
+        };
+        parts.into_iter().map(leaves).collect()
     }
 
     /// What update number `step` makes of a batch.
-    fn pass<'a>(
+    fn passes<'a>(
         &'a self,
         config: &Config,
         schema: &'a Schema,
-        prepared: &'a Prepared,
-        leaves: &'a [Tensor<2>],
+        batch: &'a CutBatch<'_>,
+        leaves: &'a [Vec<Tensor<2>>],
         step: u64,
-    ) -> Pass<'a> {
-        let draws = Draws { seed: config.seed, step };
-        Pass {
+        terms: Turn,
+    ) -> Passes<'a> {
+        let (draws, shards) = (Draws { seed: config.seed, step }, self.store.shards());
+        let whole = &batch.whole.batch;
+        let pass = |(part, leaves): (&'a Part<'_>, &'a Vec<Tensor<2>>)| Pass {
             model: &self.model,
             schema,
-            batch: &prepared.batch,
-            unique: &prepared.unique,
+            batch: &part.prepared.batch,
+            unique: &part.prepared.unique,
             leaves,
-            training: Training { draws, terms: Turn::All },
+            training: Training {
+                draws,
+                terms,
+                shard_begins: (!shards.is_one()).then_some(part.feeds.start),
+            },
+            device: &self.device,
+            whole_impressions: whole.impressions(),
+        };
+        Passes {
+            parts: batch.parts.iter().zip(leaves).map(pass).collect(),
+            of_shards: batch.parts.iter().map(|part| part.shard).collect(),
+            model: &self.model,
+            schema,
+            batch: whole,
+            shards,
+            sizes: &self.sizes,
             device: &self.device,
         }
     }
 
-    /// The gradient of a batch from the rows of its ids, by table: of all terms but, where the schedule alternates, L_reg. Only
-    /// the weighting of tasks learns on the way.
-    ///
-    /// # Errors
-    /// A loss that is no number.
-    pub fn gradient(
+    /// The gradient of a batch from the rows of its ids, by part and table: of all terms but, where the schedule alternates, L_reg.
+    /// Dense parameters are added up over all parts, rows not yet. Only the weighting of tasks learns on the way.
+    fn gradient(
         &mut self,
         config: &Config,
         schema: &Schema,
-        prepared: &Prepared,
-        rows: Vec<Vec<f32>>,
+        batch: &CutBatch<'_>,
+        rows: Vec<Vec<Vec<f32>>>,
         step: u64,
     ) -> Result<Computed, NotFinite> {
         let leaves = self.leaves(rows);
         let mut weighting = self.weighting.take();
-        let pass = self.pass(config, schema, prepared, &leaves, step);
+        let turn = match config.tasks.schedule {
+            Schedule::Alternating if weighting.is_some() => Turn::Only(TermKind::Auxiliary),
+            _ => Turn::All,
+        };
+        let passes = self.passes(config, schema, batch, &leaves, step, turn);
         let computed = match &mut weighting {
-            None => watching_alone(pass),
+            None => watching_alone(&passes),
             Some(weighting) => {
-                let labels = config.tasks.labels;
-                let rows = TaskRows::of(pass.batch, labels, &schema.task, &self.normalization);
-                let pass = match config.tasks.schedule {
-                    Schedule::Joint => pass,
-                    Schedule::Alternating => pass.with(Turn::Only(TermKind::Auxiliary)),
+                let of = |batch: &Batch| {
+                    TaskRows::of(batch, config.tasks.labels, &schema.task, &self.normalization)
                 };
-                with_tasks(pass, &config.tasks, &rows, weighting)
+                let rows: Vec<TaskRows> = passes.parts.iter().map(|pass| of(pass.batch)).collect();
+                let labels = of(passes.batch).all_labels();
+                with_tasks(&passes, &config.tasks, (&rows, &labels), weighting)
             }
         };
         self.weighting = weighting;
@@ -253,17 +290,18 @@ impl Learner {
     ///
     /// # Errors
     /// Gradients that the store refuses.
-    pub fn apply(
+    fn apply(
         &mut self,
         config: &Config,
-        gathered: &Gathered,
+        gathered: &GatheredRows,
         computed: Computed,
         step: u64,
     ) -> Result<Result<Measured, NotFinite>, Error> {
         let Computed { mut gradient, loss, terms, kinds, tasks, figures } = computed;
-        let gradient_norm = gradient.norm();
+        let (gradient_norm, rows) = self.norm_and_rows(&gradient);
         if !gradient_norm.is_finite() {
-            let names: Vec<&str> = self.tables.iter().map(|table| table.name.as_str()).collect();
+            let names = self.tables.iter().map(|table| table.name.as_str());
+            let names: Vec<&str> = names.cycle().take(gradient.rows.len()).collect();
             let (name, value) =
                 gradient.not_finite(&names).unwrap_or(("all parameters".into(), f32::INFINITY));
             return Ok(Err(NotFinite { term: format!("the gradient of {name}"), value }));
@@ -281,100 +319,21 @@ impl Learner {
         self.model = self.optimizer.update(model, &gradient.dense, step, rate);
         self.store.scatter(gathered, &gradient.rows, step)?;
 
-        Ok(Ok(Measured { loss, terms, kinds, tasks, figures, gradient_norm }))
+        Ok(Ok(Measured { loss, terms, kinds, tasks, figures, gradient_norm, rows }))
     }
-}
 
-/// L_rec and the trunk's own terms, in one graph.
-fn watching_alone(pass: Pass<'_>) -> Result<Computed, NotFinite> {
-    // 1. Forward.
-    let represented = pass.represent();
-    let (kinds, figures) = (kinds(&represented), represented.figures.clone());
-
-    // 2. L_rec + sum lambda L.
-    let fields = represented.fields.iter().map(|(_, field)| field.clone()).collect();
-    let watch = pass.watch(fields, represented.logit.clone())?;
-    let mut terms: Terms = vec![("watch".into(), scalar(&watch))];
-    let loss = finite("loss", with_terms(watch, &represented, &mut terms)?)?;
-    drop(represented);
-
-    // 3. Backward.
-    let (value, tasks) = (scalar(&loss), Vec::new());
-    Ok(Computed { loss: value, gradient: pass.backward(loss), terms, kinds, tasks, figures })
-}
-
-/// L_rec + sum w_i L_i and the trunk's own terms, where the weights may depend on how the gradients of the tasks agree.
-pub(crate) fn with_tasks(
-    pass: Pass<'_>,
-    config: &TasksConfig,
-    rows: &TaskRows,
-    weighting: &mut Weighting,
-) -> Result<Computed, NotFinite> {
-    if config.gradient_scope == GradientScope::Parameters {
-        let found = at_parameters::compute(pass, rows, weighting)?;
-        let signals = (found.signals, found.weights);
-        let (represented, terms) = (found.represented, found.terms);
-        return Ok(summed(pass.schema, found.gradient, found.watch, signals, &represented, terms));
+    /// The norm of a gradient, the rows of all shards included, and how many rows these have.
+    fn norm_and_rows(&self, gradient: &Gradient) -> (f64, usize) {
+        let shards = self.store.shards();
+        if shards.is_one() {
+            return (gradient.norm(), self.store.rows().sum());
+        }
+        let of_shards = gradient.rows.chunks(self.tables.len());
+        let of_shards = of_shards.zip(self.store.rows()).map(|(gradients, rows)| {
+            vec![gradients.iter().map(|gradient| sum_of_squares(gradient)).sum(), rows as f64]
+        });
+        let sums = shards.sum(&of_shards.collect::<Vec<_>>());
+        let dense: f64 = gradient.dense.values().map(|values| sum_of_squares(values)).sum();
+        ((dense + sums[0]).sqrt(), sums[1] as usize)
     }
-    // 1. Forward: the trunk, once.
-    let represented = pass.represent();
-    let cut = Cut::new(pass, &represented);
-
-    // 2. The gradient of each loss at F, by itself.
-    let watching = cut.watch()?;
-    let tasks = cut.tasks(rows)?;
-
-    // 3. eq. 14-15: weights.
-    let signals = cut.signals(&watching, &tasks, rows);
-    let weights = weighting.weigh(&signals);
-
-    // 4. Backward: their weighted sum and the trunk's own terms, through the trunk, once.
-    let (watch, mut terms) = (watching.loss, Vec::new());
-    let gradient = cut.backward(watching, &tasks, rows, &weights, &mut terms)?;
-    Ok(summed(pass.schema, gradient, watch, (signals, weights), &represented, terms))
-}
-
-/// L_reg alone, its step in the alternating schedule; `None` for a model that has none.
-fn regularisers(pass: Pass<'_>) -> Result<Option<Computed>, NotFinite> {
-    let represented = pass.represent();
-    if represented.terms.is_empty() {
-        return Ok(None);
-    }
-    let (kinds, figures) = (kinds(&represented), represented.figures.clone());
-    let mut terms = Vec::new();
-    let zero = Tensor::zeros([1], pass.device);
-    let loss = with_terms(zero, &represented, &mut terms)?;
-    let (value, tasks) = (scalar(&loss), Vec::new());
-    let gradient = pass.backward(loss);
-    Ok(Some(Computed { loss: value, gradient, terms, kinds, tasks, figures }))
-}
-
-/// L = L_rec + sum w_i L_i + sum lambda L, from what was measured.
-fn summed(
-    schema: &Schema,
-    gradient: Gradient,
-    watch: f32,
-    (signals, weights): (Vec<Option<Signal>>, Vec<f32>),
-    represented: &Representation,
-    own: Terms,
-) -> Computed {
-    let names = schema.task.iter().map(|task| task.name.clone());
-    let all = names.zip(signals).zip(weights);
-    let tasks: Vec<Weighed> = all
-        .filter_map(|((task, signal), weight)| Some(Weighed { task, signal: signal?, weight }))
-        .collect();
-    let of_tasks = tasks.iter().map(|weighed| weighed.weight * weighed.signal.loss);
-    let lambdas = represented.terms.iter().map(|term| term.weight);
-    let of_trunk = lambdas.zip(&own).map(|(lambda, (_, value))| lambda * value);
-    let loss = watch + of_tasks.sum::<f32>() + of_trunk.sum::<f32>();
-
-    let mut terms: Terms = vec![("watch".into(), watch)];
-    terms.extend(tasks.iter().map(|weighed| (weighed.task.clone().into(), weighed.signal.loss)));
-    terms.extend(own);
-    let (kinds, figures) = (kinds(represented), represented.figures.clone());
-    Computed { gradient, loss, terms, kinds, tasks, figures }
-}
-
-fn kinds(represented: &Representation) -> Vec<(&'static str, TermKind)> {
-    represented.terms.iter().map(|term| (term.name, term.kind)).collect()
 }

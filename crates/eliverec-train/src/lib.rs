@@ -1,7 +1,8 @@
 //! From an experiment file and feeds to a trained run, and from a run to metrics and explanations.
 //!
-//! - [`train`]: the loop; [`learner`]: one update; [`gradient`], `pass`, [`objective`], [`optimizer`]: its parts; [`read_ahead`]:
-//!   batches in time.
+//! - [`train`]: the loop; [`learner`]: one update; `compute`, `passes`, `pass`, [`gradient`], [`objective`], [`optimizer`]: its parts;
+//!   [`read_ahead`]: batches in time.
+//! - [`ranks`]: several processes that train one model; [`shards`]: what each of them has, and how it is added up.
 //! - [`tasks`]: inter-channel tasks: losses, gradients, weights.
 //! - [`begin`]: how a run begins; [`checkpoint`]: a learner on disk; [`log`]: `metrics.jsonl`;
 //!   [`feeds_read()`]: what a run, and results, were made of.
@@ -17,6 +18,7 @@ pub mod begin;
 pub mod bench;
 pub mod checkpoint;
 pub mod compare;
+mod compute;
 pub mod disentangling;
 pub mod error;
 pub mod evaluate;
@@ -33,10 +35,13 @@ pub mod objective;
 pub mod optimizer;
 pub mod order;
 mod pass;
+mod passes;
 pub mod progress;
+pub mod ranks;
 pub mod read_ahead;
 pub mod retrieval;
 pub mod score;
+pub mod shards;
 pub mod tasks;
 pub mod train;
 mod training_split;

@@ -6,6 +6,9 @@ use eliverec_run::Config;
 use eliverec_run::checkpoint::Finish;
 use eliverec_tables::FeedDirectory;
 
+use crate::ranks::Ranks;
+use crate::shards::traffic::Traffic;
+
 /// What to train, on what, and where to.
 #[derive(Debug)]
 pub struct TrainingOrder {
@@ -21,13 +24,20 @@ pub struct TrainingOrder {
     pub resume: bool,
     /// Another run whose best checkpoint a new run begins with.
     pub init_from: Option<PathBuf>,
+    /// The processes that train it together.
+    pub ranks: Ranks,
 }
 
 /// How training ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TrainingEnd {
-    /// It is over, for this reason.
-    Finished(Finish),
+    /// It is over.
+    Finished {
+        /// For this reason.
+        finish: Finish,
+        /// What this rank sent to others; `None` of one alone.
+        traffic: Option<Traffic>,
+    },
     /// It was over before, for this reason.
     AlreadyFinished(Finish),
     /// `stop` was set; a checkpoint was written.

@@ -27,6 +27,8 @@ pub(crate) struct Pass<'a> {
     /// Random numbers, and which of the trunk's terms have their turn.
     pub(crate) training: Training,
     pub(crate) device: &'a Device,
+    /// Impressions of the whole batch, of which `batch` may be a shard.
+    pub(crate) whole_impressions: usize,
 }
 
 impl Pass<'_> {
@@ -44,6 +46,11 @@ impl Pass<'_> {
     /// Number of impressions: losses are means, the optimiser sees the gradient of the sum.
     pub(crate) fn scale(&self) -> f32 {
         self.batch.impressions() as f32
+    }
+
+    /// The same for a mean over `own` rows, of which the whole batch has `all`: what the sum over its impressions sees of them.
+    pub(crate) fn scale_of(&self, own: usize, all: usize) -> f32 {
+        (self.whole_impressions as f64 * own as f64 / all as f64) as f32
     }
 
     /// L_rec (Eq. 11).

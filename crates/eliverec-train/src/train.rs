@@ -16,6 +16,7 @@ use eliverec_run::checkpoint::{
 use eliverec_run::{Config, Prepared, RunDirectory, Scoring};
 use eliverec_tables::{FeedDirectory, Shuffle, Split};
 
+use crate::begin::begin;
 use crate::checkpoint::{self, Saved};
 use crate::error::Error;
 use crate::floors::Floors;
@@ -24,8 +25,10 @@ use crate::learner::Learner;
 use crate::log::{MetricsLog, Record};
 use crate::order::{TrainingEnd, TrainingOrder};
 use crate::progress::{Progress, Reporter, Update};
+use crate::ranks::first_alone;
 use crate::read_ahead::ReadAhead;
-use crate::{begin, evaluate, figures, training_split};
+use crate::shards::Shards;
+use crate::{evaluate, figures, training_split};
 
 /// Trains until it is over or `stop` is set.
 ///
@@ -36,77 +39,15 @@ pub fn train(
     progress: Progress,
     stop: &AtomicBool,
 ) -> Result<TrainingEnd, Error> {
-    let feeds = order.feeds.clone();
     let run = RunDirectory::at(&order.run);
-    let wrong =
-        |reason: String| Error::Run(eliverec_run::Error::Run { path: order.run.clone(), reason });
-    if order.config.is_none() && !run.exists() {
-        return Err(wrong("holds no run to resume; give a --config".into()));
-    }
-    let _lock = run.lock()?;
-    if feeds.holds(run.path())? {
-        return Err(wrong("lies among the feeds; choose another --out".into()));
-    }
-    let commit = if run.exists() { read_commit(&run)? } else { None };
-    if let Some(commit) = commit.as_ref().filter(|_| order.resume) {
-        // Before anything is read that a damage could have changed.
-        commit.check_files(&run, &[&commit.current, &commit.best])?;
-    }
-    let config = match (&order.config, run.exists()) {
-        (Some(config), false) => config.clone(),
-        (_, true) if !order.resume => {
-            let advice =
-                "already holds a run; add --resume to go on with it, or choose another --out";
-            return Err(wrong(advice.into()));
-        }
-        (asked, _) => resumed_config(&run, asked.as_ref()).map_err(wrong)?,
-    };
-    if run.exists() {
-        run.check_schema(feeds.schema(), feeds.path())?;
-    }
-    let has_validation = feeds.feeds(Split::Validation)? > 0;
-    training_split::require_labels(&feeds, has_validation)?;
-    if !has_validation && config.training.patience > 0 {
-        let advice = "has no validation feeds, which early stopping needs; set training.patience=0 to train without";
-        let path = feeds.path().into();
-        return Err(eliverec_run::Error::Run { path, reason: advice.into() }.into());
-    }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(config.training.threads.unwrap_or(0));
-    let pool = pool.build().map_err(std::io::Error::other)?;
-    pool.install(|| {
-        let (read, unknown) = training_split::read(&run, &feeds)?;
-        let mut lines = Vec::from_iter(unknown);
-        lines.extend(commit.and_then(|commit| commit.unchecked(&run)));
-        if !run.exists() {
-            lines.extend(training_split::check_labels(&feeds, &config)?);
-            let notes = order.overrides.iter().map(|override_| format!("override: {override_}"));
-            let notes: Vec<String> = notes.collect();
-            match &order.init_from {
-                None => begin::fresh(&run, &config, &notes, &feeds, &read)?,
-                Some(from) => begin::warm(&run, &config, &notes, (&feeds, &read), from)?,
-            }
-        }
-        let mut training = Training::open(&run, config, feeds, has_validation, progress)?;
-        lines.iter().for_each(|line| training.reporter.say(line));
+    let begun = begin(order, &run)?;
+    let shards = Shards::new(begun.config.training.shards, Arc::clone(&order.ranks))?;
+    begun.pool.install(|| {
+        let mut training =
+            Training::open(&run, begun.config, order.feeds.clone(), progress, shards)?;
+        begun.lines.iter().for_each(|line| training.reporter.say(line));
         training.run(stop)
     })
-}
-
-/// The config of a run that exists. What was asked for must equal it, but for what changes no number.
-fn resumed_config(run: &RunDirectory, asked: Option<&Config>) -> Result<Config, String> {
-    let mut own = run.config().map_err(|e| e.to_string())?;
-    let Some(asked) = asked else { return Ok(own) };
-    own.training.threads = asked.training.threads;
-    own.training.log_every_steps = asked.training.log_every_steps;
-    own.training.checkpoint_every_steps = asked.training.checkpoint_every_steps;
-    let differences = own.differences(asked);
-    if differences.is_empty() {
-        return Ok(own);
-    }
-    Err(format!(
-        "was begun with another config: {}; leave --config and the overrides out to go on with the run's own, or choose another --out",
-        differences.join(", ")
-    ))
 }
 
 /// A run in memory.
@@ -122,9 +63,11 @@ struct Training<'a> {
     normalization: Normalization,
     learner: Learner,
     position: TrainingPosition,
-    log: MetricsLog,
+    /// Of the first rank.
+    log: Option<MetricsLog>,
     reporter: Reporter,
     floors: Floors,
+    shards: Shards,
 }
 
 impl<'a> Training<'a> {
@@ -133,15 +76,18 @@ impl<'a> Training<'a> {
         run: &'a RunDirectory,
         config: Config,
         feeds: FeedDirectory,
-        has_validation: bool,
         progress: Progress,
+        shards: Shards,
     ) -> Result<Self, Error> {
+        let has_validation = feeds.feeds(Split::Validation)? > 0;
         let schema = Arc::new(run.schema()?);
         let training_feeds = feeds.feeds(Split::Train)?;
         let commit = read_commit(run)?;
-        remove_leftovers(run, commit.as_ref())?;
+        if shards.is_first() {
+            remove_leftovers(run, commit.as_ref())?;
+        }
         let normalization = run.normalization()?;
-        let mut learner = Learner::new(&config, &schema, &normalization)?;
+        let mut learner = Learner::of_shards(&config, &schema, &normalization, shards.clone())?;
         let (mut position, mut metrics_bytes) = (TrainingPosition::default(), 0);
         if let Some(commit) = commit {
             if commit.training_feeds != training_feeds {
@@ -153,16 +99,19 @@ impl<'a> Training<'a> {
                 return Err(eliverec_run::Error::Run { path, reason }.into());
             }
             checkpoint::load(&run.path().join(&commit.current), &config, &schema, &mut learner)?;
-            if commit.best != commit.current {
+            if commit.best != commit.current && shards.is_first() {
                 // What the run is for in the end is not to be found damaged only then.
                 map_store(&run.path().join(&commit.best), &config, &schema)?;
             }
             (position, metrics_bytes) = (commit.position, commit.metrics_bytes);
         }
-        let log = MetricsLog::open(&run.metrics_file(), metrics_bytes)?;
+        let open_log = || MetricsLog::open(&run.metrics_file(), metrics_bytes);
+        let log = shards.is_first().then(open_log).transpose()?;
         let mut reporter = Reporter::new(progress, config.training.log_every_steps);
         let tell = |line: &str| reporter.say(line);
-        let shuffled = training_split::open(run, &config, &feeds, &position, tell)?;
+        let shuffled = first_alone(&**shards.ranks(), || {
+            training_split::open(run, &config, &feeds, &position, tell)
+        })?;
         Ok(Self {
             run,
             config,
@@ -177,6 +126,7 @@ impl<'a> Training<'a> {
             log,
             reporter,
             floors: Floors::default(),
+            shards,
         })
     }
 
@@ -187,10 +137,10 @@ impl<'a> Training<'a> {
         }
         let mut batches = self.batches()?;
         loop {
-            if self.position.evaluation_due && !stop.load(Ordering::Relaxed) {
+            if self.position.evaluation_due && !self.is_asked_to(stop) {
                 self.evaluate(stop)?;
             }
-            if stop.load(Ordering::Relaxed) {
+            if self.is_asked_to(stop) {
                 self.save(false)?;
                 return Ok(TrainingEnd::Interrupted { step: self.position.step });
             }
@@ -199,8 +149,12 @@ impl<'a> Training<'a> {
                 // Without evaluations the last state is all there is to choose from.
                 self.save(self.position.best_value.is_none())?;
                 drop(batches);
-                training_split::close(self.run)?;
-                return Ok(TrainingEnd::Finished(finish));
+                self.shards.barrier();
+                if self.shards.is_first() {
+                    training_split::close(self.run)?;
+                }
+                let traffic = self.shards.traffic();
+                return Ok(TrainingEnd::Finished { finish, traffic });
             }
             let every = self.config.training.checkpoint_every_steps;
             if every > 0 && self.position.step > 0 && self.position.step.is_multiple_of(every) {
@@ -217,6 +171,11 @@ impl<'a> Training<'a> {
             }
             self.position.evaluation_due = self.evaluation_is_due();
         }
+    }
+
+    /// Whether `stop` is set on any rank.
+    fn is_asked_to(&self, stop: &AtomicBool) -> bool {
+        self.shards.any(stop.load(Ordering::Relaxed))
     }
 
     /// The batches of this epoch that were not used yet.
@@ -244,19 +203,25 @@ impl<'a> Training<'a> {
         let begun = Instant::now();
         let measured = self.learner.update(&self.config, &self.schema, prepared, step)?;
         let measured = measured.map_err(|number| self.not_finite(prepared, number))?;
-        self.log.write(&Record::Step {
-            step,
-            epoch: self.position.epoch,
-            impressions: batch.impressions(),
-            loss: measured.loss,
-            terms: measured.terms.iter().map(|(name, value)| (name.as_ref(), *value)).collect(),
-            kinds: measured.kinds.iter().map(|(name, kind)| (*name, kind.name())).collect(),
-            tasks: measured.tasks.iter().map(|task| (task.task.as_str(), task.into())).collect(),
-            figures: measured.figures.iter().copied().collect(),
-            gradient_norm: measured.gradient_norm,
-            rows: self.learner.store.rows(),
-            seconds: begun.elapsed().as_secs_f64(),
-        })?;
+        if let Some(log) = &mut self.log {
+            log.write(&Record::Step {
+                step,
+                epoch: self.position.epoch,
+                impressions: batch.impressions(),
+                loss: measured.loss,
+                terms: measured.terms.iter().map(|(name, value)| (name.as_ref(), *value)).collect(),
+                kinds: measured.kinds.iter().map(|(name, kind)| (*name, kind.name())).collect(),
+                tasks: measured
+                    .tasks
+                    .iter()
+                    .map(|task| (task.task.as_str(), task.into()))
+                    .collect(),
+                figures: measured.figures.iter().copied().collect(),
+                gradient_norm: measured.gradient_norm,
+                rows: measured.rows,
+                seconds: begun.elapsed().as_secs_f64(),
+            })?;
+        }
         self.position.step += 1;
         self.position.batches += 1;
         self.position.feeds += batch.feeds() as u64;
@@ -287,7 +252,8 @@ impl<'a> Training<'a> {
             normalization: &self.normalization,
             device: &device,
         };
-        let report = evaluate::measure(&scoring, &self.feeds, Split::Validation, stop)?;
+        let ranks = &**self.shards.ranks();
+        let report = evaluate::measure(&scoring, &self.feeds, Split::Validation, stop, ranks)?;
         let Some(report) = report else { return Ok(()) };
         let value = training.stop_metric.of(&report);
         if value.is_none() && training.patience > 0 {
@@ -302,14 +268,9 @@ impl<'a> Training<'a> {
         let best = value.is_some_and(|v| self.position.best_value.is_none_or(|best| v > best));
         let split = Split::Validation.name();
         let epoch = self.position.epoch;
-        self.log.write(&Record::Evaluation {
-            step,
-            epoch,
-            split,
-            best,
-            report: &report,
-            figures,
-        })?;
+        if let Some(log) = &mut self.log {
+            log.write(&Record::Evaluation { step, epoch, split, best, report: &report, figures })?;
+        }
         self.reporter.say(&format!(
             "step {step} validation {} {:.4} auc {:.4} logloss {:.4}{}",
             training.stop_metric.name(),
@@ -367,7 +328,7 @@ impl<'a> Training<'a> {
             position: &self.position,
             training_feeds: self.feeds_per_epoch,
         };
-        checkpoint::save(self.run, &saved, &mut self.log, best).map(drop)
+        checkpoint::save(self.run, &saved, self.log.as_mut(), best)
     }
 
     /// Share of the planned work that is done; patience may end it earlier.

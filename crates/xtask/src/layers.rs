@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("eliverec-metrics", &["eliverec-core"]),
+    ("eliverec-mpi", &["eliverec-train", "mpi"]),
     (
         "eliverec-samples",
         &[
@@ -108,6 +109,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "eliverec-http",
             "eliverec-metrics",
             "eliverec-plan",
+            "eliverec-mpi",
             "eliverec-report",
             "eliverec-retrieval",
             "eliverec-run",
@@ -124,7 +126,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Engines that only the crates above may name; everything else is free.
-const HEAVY: &[&str] = &["arrow", "axum", "burn", "datafusion", "parquet", "redis"];
+const HEAVY: &[&str] = &["arrow", "axum", "burn", "datafusion", "mpi", "parquet", "redis"];
 
 /// Compares `cargo metadata` with [`ALLOWED`]. Development dependencies are free: tests may look across.
 pub(crate) fn check() -> Result<()> {

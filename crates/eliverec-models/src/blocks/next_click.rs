@@ -136,7 +136,7 @@ mod tests {
             own: OwnRows::default(),
             numbers: BTreeMap::new(),
             history_means: false,
-            training: Some(Training { draws: Draws { seed: 1, step: 2 }, terms: Turn::All }),
+            training: Some(Training::whole(Draws { seed: 1, step: 2 }, Turn::All)),
             watched: Vec::new(),
         }
     }

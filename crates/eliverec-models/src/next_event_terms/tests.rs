@@ -49,7 +49,7 @@ fn inputs(device: &Device) -> Inputs {
         own: OwnRows::default(),
         numbers: BTreeMap::new(),
         history_means: false,
-        training: Some(Training { draws: DRAWS, terms: Turn::All }),
+        training: Some(Training::whole(DRAWS, Turn::All)),
         watched,
     }
 }

@@ -47,7 +47,7 @@ fn check(r: &Reference, traced: bool) {
     let model = parameters::update(model, |name, values| {
         values.copy_from_slice(r.values(&format!("param.{}", names[name])));
     });
-    let training = Some(Training { draws, terms: Turn::All });
+    let training = Some(Training::whole(draws, Turn::All));
     let output = if traced {
         model.explain(&schema, &batch, &unique, &leaves, training, &mut Trace::on())
     } else {
@@ -130,7 +130,7 @@ fn check_matches(r: &Reference, schema: &Schema, batch: &Batch) {
 fn check_drawn(r: &Reference, batch: &Batch, draws: Draws) {
     let say = "the constants in fixed_inputs.py must be what is on the right";
     let theirs = |name: &str| r.values(name).iter().map(|x| *x as usize).collect::<Vec<_>>();
-    let sampled = drawn_impressions(&batch.candidates, &draws);
+    let sampled = drawn_impressions(&batch.candidates, &draws, 0);
     let sampled: Vec<usize> = sampled.iter().map(|row| *row as usize).collect();
     assert_eq!(theirs("input.sampled"), sampled, "{}: {say}", r.name);
     for name in r.tensors.keys() {

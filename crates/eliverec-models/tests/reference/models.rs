@@ -195,7 +195,7 @@ fn inputs(r: &Reference, fused: bool, tower_dynamic: bool) -> Inputs {
     };
     let candidates = rows("input.candidate_lengths");
     let draws = draws(r, &candidates);
-    let training = Some(Training { draws, terms: Turn::All });
+    let training = Some(Training::whole(draws, Turn::All));
     let target: Tensor<2> = r.leaf("input.target");
     let inputs = Inputs {
         context: Some(r.leaf("input.context")),
@@ -245,7 +245,7 @@ fn draws(r: &Reference, candidates: &Rows) -> Draws {
     }
     let sampled: Vec<u32> = r.values("input.sampled").iter().map(|row| *row as u32).collect();
     let mut updates = (0..1_000_000).map(|step| Draws { seed: 1, step });
-    let drawn = |draws: &Draws| drawn_impressions(&candidates.offsets, draws) == sampled;
+    let drawn = |draws: &Draws| drawn_impressions(&candidates.offsets, draws, 0) == sampled;
     updates.find(drawn).expect("one of so many updates draws the reference's rows")
 }
 

@@ -9,7 +9,7 @@ fn compact(
     spec: &TableSpec,
     precision: Precision,
 ) -> (CompactRows, std::path::PathBuf) {
-    let mapped = MappedStore::open(directory, std::slice::from_ref(spec), SEED).unwrap();
+    let mapped = MappedStore::open(&[directory], std::slice::from_ref(spec), SEED).unwrap();
     let path = directory.join(precision.name());
     let mut file = fs_err::File::create(&path).unwrap();
     mapped.write_compact(0, precision, &mut file).unwrap();

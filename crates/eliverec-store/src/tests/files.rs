@@ -54,7 +54,7 @@ proptest! {
         let loaded = Store::load(path, vec![run.spec.clone()], run.config.clone(), SEED).unwrap();
         prop_assert_eq!(bytes(&loaded), bytes(&store));
 
-        let mapped = MappedStore::open(path, std::slice::from_ref(&run.spec), SEED).unwrap();
+        let mapped = MappedStore::open(&[path], std::slice::from_ref(&run.spec), SEED).unwrap();
         mapped.verify().unwrap();
         prop_assert_eq!(mapped.rows(), store.rows());
         let all = UniqueIds::of_lists(&[(0..IDS + 3).map(id).collect()]);
@@ -97,7 +97,7 @@ fn every_truncation_and_every_changed_byte_is_found() {
             let message = load(path).unwrap_err().to_string();
             assert!(message.contains(&name), "{message}");
             let verified =
-                MappedStore::open(path, &specs(), SEED).and_then(|mapped| mapped.verify());
+                MappedStore::open(&[path], &specs(), SEED).and_then(|mapped| mapped.verify());
             let message = verified.unwrap_err().to_string();
             assert!(message.contains(&name), "{message}");
         }

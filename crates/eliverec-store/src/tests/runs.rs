@@ -225,7 +225,7 @@ fn own_tables_go_with_their_keys() {
     let directory = tempfile::tempdir().unwrap();
     store.save(directory.path()).unwrap();
     let loaded = Store::load(directory.path(), specs.clone(), config.clone(), SEED).unwrap();
-    let mapped = crate::MappedStore::open(directory.path(), &specs, SEED).unwrap();
+    let mapped = crate::MappedStore::open(&[directory.path()], &specs, SEED).unwrap();
     let later = UniqueIds::of(&schema, &eliverec_core::toy::batch(30, 9));
     assert_eq!(loaded.gather(&later), store.gather(&later));
     assert_eq!(mapped.gather(&later), store.gather(&later));

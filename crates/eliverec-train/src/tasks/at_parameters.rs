@@ -60,8 +60,10 @@ pub(crate) fn compute(
     let main = shared(&gradient, &gradient);
     let comparison =
         Comparison { main: &main, rows: &[0], width: main.len(), compared: |_: usize| true };
-    let signal =
-        |(loss, at_shared, _): &(f32, Vec<f32>, Gradient)| comparison.signal(*loss, at_shared);
+    let of_main = comparison.of_main();
+    let signal = |(loss, at_shared, _): &(f32, Vec<f32>, Gradient)| {
+        Signal::of(*loss, of_main, comparison.of_task(at_shared))
+    };
     let signals: Vec<_> = found.iter().map(|task| task.as_ref().map(signal)).collect();
     let weights = weighting.weigh(&signals);
     for (task, weight) in found.iter().zip(&weights) {

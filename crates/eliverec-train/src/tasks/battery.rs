@@ -11,6 +11,8 @@ use eliverec_models::zoo::probe::ProbeConfig;
 use crate::checkpoint::{self, Saved};
 use crate::learner::{Learner, Measured};
 use crate::log::MetricsLog;
+use crate::shards::Shards;
+use crate::shards::cut::CutBatch;
 use eliverec_run::checkpoint::{TrainingPosition, read_commit};
 use eliverec_run::{Config, Prepared, RunDirectory};
 use eliverec_store::RowReader;
@@ -33,7 +35,8 @@ fn every(mut check: impl FnMut(&Config)) {
     }
 }
 
-fn config(model: &str, scope: &str, domain: &str, schedule: &str) -> Config {
+/// A config with everything on.
+pub(crate) fn config(model: &str, scope: &str, domain: &str, schedule: &str) -> Config {
     let own = match model {
         "elive" => {
             "heads = 2\nblocks = 1\ntarget_product = true\nposition = \"recency\"\nseparate_specific = true"
@@ -57,21 +60,27 @@ fn config(model: &str, scope: &str, domain: &str, schedule: &str) -> Config {
 }
 
 fn learner(config: &Config) -> Learner {
+    learner_of(config, Shards::here(1))
+}
+
+/// One of some shards.
+pub(crate) fn learner_of(config: &Config, shards: Shards) -> Learner {
     let durations = [("stay".to_owned(), Moments { mean: 2.0, sd: 1.5 })].into();
     let normalization = Normalization { durations, ..Normalization::default() };
-    Learner::new(config, &toy::schema(), &normalization).unwrap()
+    Learner::of_shards(config, &toy::schema(), &normalization, shards).unwrap()
 }
 
 fn prepared(batch: Batch) -> Prepared {
     Prepared { unique: UniqueIds::of(&toy::schema(), &batch), batch }
 }
 
-fn update(learner: &mut Learner, config: &Config, batch: Batch, step: u64) -> Measured {
+/// Update number `step` on a batch of the toy schema.
+pub(crate) fn update(learner: &mut Learner, config: &Config, batch: Batch, step: u64) -> Measured {
     learner.update(config, &toy::schema(), &prepared(batch), step).unwrap().unwrap()
 }
 
 /// Everything that learns, as bits.
-fn state(learner: &Learner) -> Vec<Vec<u32>> {
+pub(crate) fn state(learner: &Learner) -> Vec<Vec<u32>> {
     let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect();
     let parameters = parameters::export(&learner.model);
     let mut all: Vec<Vec<u32>> = parameters.values().map(|p| bits(&p.values)).collect();
@@ -166,7 +175,7 @@ fn a_checkpoint_between_two_updates_changes_no_bit() {
                 training_feeds: 30,
             };
             let mut log = MetricsLog::open(&run.metrics_file(), 0).unwrap();
-            checkpoint::save(&run, &saved, &mut log, true).unwrap();
+            checkpoint::save(&run, &saved, Some(&mut log), true).unwrap();
         }
         let mut resumed = learner(config);
         let commit = read_commit(&run).unwrap().unwrap();
@@ -188,7 +197,9 @@ fn l_reg_moves_the_encoder_alone() {
     let prepared = prepared(toy::batch(30, 5));
     let rows = learner.store.gather(&prepared.unique);
     let before = parameters::export(&learner.model);
-    let regularised = learner.regularise(&iterative, &schema, &prepared, rows, 0).unwrap().unwrap();
+    let batch = CutBatch::new(&prepared, &schema, &Shards::here(1));
+    let regularised = learner.regularise(&iterative, &schema, &batch, vec![rows], 0);
+    let regularised = regularised.unwrap().unwrap();
     assert!(regularised.terms.iter().any(|(_, value)| *value != 0.0));
     let after = parameters::export(&learner.model);
     let moved = after.iter().filter(|(name, now)| now.values != before[*name].values);

@@ -14,7 +14,19 @@ pub(super) struct Comparison<'a, F> {
 }
 
 impl<F: Fn(usize) -> bool> Comparison<'_, F> {
-    pub(super) fn signal(&self, loss: f32, of_task: &[f32]) -> Signal {
+    /// Squares of the main gradient: all rows, then those compared.
+    pub(super) fn of_main(&self) -> [f64; 2] {
+        let (mut main, mut main_compared) = (0.0_f64, 0.0);
+        for (row, gradient) in self.main.chunks(self.width).enumerate() {
+            let squares = dot(gradient, gradient);
+            main += squares;
+            main_compared += if (self.compared)(row) { squares } else { 0.0 };
+        }
+        [main, main_compared]
+    }
+
+    /// Squares of a task's gradient, all rows, then those compared, and its product with the main one there.
+    pub(super) fn of_task(&self, of_task: &[f32]) -> [f64; 3] {
         let (mut product, mut own, mut own_compared) = (0.0_f64, 0.0, 0.0);
         for (row, gradient) in self.rows.iter().zip(of_task.chunks(self.width)) {
             let (row, squares) = (*row as usize, dot(gradient, gradient));
@@ -24,15 +36,20 @@ impl<F: Fn(usize) -> bool> Comparison<'_, F> {
                 product += dot(gradient, &self.main[row * self.width..][..self.width]);
             }
         }
-        let (mut main, mut main_compared) = (0.0_f64, 0.0);
-        for (row, gradient) in self.main.chunks(self.width).enumerate() {
-            let squares = dot(gradient, gradient);
-            main += squares;
-            main_compared += if (self.compared)(row) { squares } else { 0.0 };
-        }
+        [own, own_compared, product]
+    }
+}
+
+impl Signal {
+    /// From what [`Comparison::of_main`] and [`Comparison::of_task`] give, or their sums over shards.
+    pub(super) fn of(
+        loss: f32,
+        [main, main_compared]: [f64; 2],
+        [own, own_compared, product]: [f64; 3],
+    ) -> Self {
         let norms = (own_compared * main_compared).sqrt();
         let cosine = if norms > 0.0 { product / norms } else { 0.0 };
-        Signal { loss, cosine: cosine as f32, norms: [main.sqrt() as f32, own.sqrt() as f32] }
+        Self { loss, cosine: cosine as f32, norms: [main.sqrt() as f32, own.sqrt() as f32] }
     }
 }
 

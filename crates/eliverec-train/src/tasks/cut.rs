@@ -93,8 +93,8 @@ impl<'a> Cut<'a> {
         })
     }
 
-    /// L_i, each from a copy of its rows of F and e_d.
-    pub(crate) fn tasks(&self, rows: &TaskRows) -> Result<FromTasks, NotFinite> {
+    /// L_i, each from a copy of its rows of F and e_d, as a share of the mean over the `labels` that the whole batch has of each.
+    pub(crate) fn tasks(&self, rows: &TaskRows, labels: &[usize]) -> Result<FromTasks, NotFinite> {
         let pass = &self.pass;
         let places = indices(rows.impressions.clone(), pass.device);
         let copy = |tensor: &Tensor<2>| {
@@ -113,7 +113,8 @@ impl<'a> Cut<'a> {
             let name = &pass.schema.task[task].name;
             let loss = finite(name, rows.loss(task, outputs[task].clone(), pass.device))?;
             let value = scalar(&loss);
-            let mut gradients = (loss * pass.scale()).backward();
+            let scale = pass.scale_of(rows.labels(task), labels[task]);
+            let mut gradients = (loss * scale).backward();
             found.push(Some(FromTask {
                 loss: value,
                 at_fields: taken(&leaf, &mut gradients),
@@ -124,13 +125,14 @@ impl<'a> Cut<'a> {
         Ok(found)
     }
 
-    /// How each task's gradient at F stands to that of watching, over the watched rows.
-    pub(crate) fn signals(
+    /// How each task's gradient at F stands to that of watching, over the watched rows, as numbers to be added up over shards for
+    /// [`signals`].
+    pub(crate) fn compared(
         &self,
         watching: &FromWatching,
         tasks: &FromTasks,
         rows: &TaskRows,
-    ) -> Vec<Option<Signal>> {
+    ) -> Vec<f64> {
         let watched = &self.pass.batch.known_labels().watched;
         let comparison = Comparison {
             main: &watching.at_fields,
@@ -138,18 +140,23 @@ impl<'a> Cut<'a> {
             width: self.width(),
             compared: |row: usize| watched[row] > 0.5,
         };
-        let signal = |task: &FromTask| comparison.signal(task.loss, &task.at_fields);
-        tasks.iter().map(|task| task.as_ref().map(signal)).collect()
+        let mut sums = comparison.of_main().to_vec();
+        for (task, found) in tasks.iter().enumerate() {
+            let (loss, gradient) =
+                found.as_ref().map_or((0.0, &[][..]), |task| (task.loss, &task.at_fields));
+            sums.push(f64::from(loss) * rows.labels(task) as f64);
+            sums.extend(comparison.of_task(gradient));
+        }
+        sums
     }
 
     /// The gradient of L_rec + sum w_i L_i and of the trunk's own terms, whose values are noted in `terms`: one backward of the
-    /// trunk, since the derivative of sum(F * G) by F is G.
+    /// trunk, since the derivative of sum(F * G) by F is G. `joint` is what the terms over the whole batch send back, in that form.
     pub(crate) fn backward(
         &self,
         watching: FromWatching,
-        tasks: &FromTasks,
-        rows: &TaskRows,
-        weights: &[f32],
+        (tasks, rows, weights): (&FromTasks, &TaskRows, &[f32]),
+        joint: Option<Tensor<1>>,
         terms: &mut Terms,
     ) -> Result<Gradient, NotFinite> {
         let (pass, represented) = (&self.pass, self.represented);
@@ -177,7 +184,10 @@ impl<'a> Cut<'a> {
             let gradient = pass.constant(at_dynamic, dynamic_width);
             surrogate = surrogate + (dynamic.clone() * gradient).sum() * scale;
         }
-        let surrogate = with_terms(surrogate, represented, terms)?;
+        let mut surrogate = with_terms(surrogate, represented, terms)?;
+        if let Some(joint) = joint {
+            surrogate = surrogate + joint;
+        }
         let trunk = pass.backward(surrogate);
 
         // A trunk that ran the tower on other rows sends something to its parameters, too.
@@ -190,6 +200,16 @@ impl<'a> Cut<'a> {
         gradient.rows = trunk.rows;
         Ok(gradient)
     }
+}
+
+/// What weighting gets to know, from the sums of [`Cut::compared`] over all shards of a batch, and the `labels` that it has of each task.
+pub(crate) fn signals(sums: &[f64], labels: &[usize]) -> Vec<Option<Signal>> {
+    let (of_main, of_tasks) = sums.split_first_chunk::<2>().expect("those of the main task");
+    let of_task = |([loss, own @ ..], labels): (&[f64; 4], &usize)| {
+        let mean = (loss / *labels as f64) as f32;
+        (*labels > 0).then(|| Signal::of(mean, *of_main, *own))
+    };
+    of_tasks.as_chunks().0.iter().zip(labels).map(of_task).collect()
 }
 
 /// `to[rows] += weight * from`

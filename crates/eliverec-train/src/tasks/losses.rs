@@ -58,7 +58,17 @@ impl TaskRows {
 
     /// Whether task number `task` has a label in this batch.
     pub fn has(&self, task: usize) -> bool {
-        !self.known[task].places.is_empty()
+        self.labels(task) > 0
+    }
+
+    /// How many labels task number `task` has.
+    pub fn labels(&self, task: usize) -> usize {
+        self.known[task].places.len()
+    }
+
+    /// The same of every task.
+    pub fn all_labels(&self) -> Vec<usize> {
+        (0..self.tasks()).map(|task| self.labels(task)).collect()
     }
 
     /// How many tasks there are.

@@ -20,7 +20,7 @@ pub use signal::{Signal, Weighed};
 pub use weighting::Weighting;
 
 #[cfg(test)]
-mod battery;
+pub(crate) mod battery;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

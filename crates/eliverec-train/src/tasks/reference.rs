@@ -19,8 +19,11 @@ use eliverec_run::{Config, tensor_file};
 
 use super::Weighting;
 use super::losses::TaskRows;
-use crate::learner::{Computed, Learner, with_tasks};
+use crate::compute::{Computed, with_tasks};
+use crate::learner::Learner;
 use crate::pass::Pass;
+use crate::passes::Passes;
+use crate::shards::Shards;
 
 const CONFIG: &str = r#"
 seed = 1
@@ -215,14 +218,18 @@ impl Fixture {
             batch: &self.batch,
             unique: &self.unique,
             leaves: &leaves,
-            training: Training { draws: Draws { seed: 1, step: 0 }, terms: Turn::Rest },
+            training: Training::whole(Draws { seed: 1, step: 0 }, Turn::Rest),
             device: &device,
+            whole_impressions: self.batch.impressions(),
         };
         let labels = config.tasks.labels;
         let rows = TaskRows::of(&self.batch, labels, &self.schema.task, &normalization());
         let weighting = Weighting::new(&config.tasks, &self.schema.task, config.seed);
         let mut weighting = weighting.unwrap().unwrap();
-        with_tasks(pass, &config.tasks, &rows, &mut weighting).unwrap()
+        let (shards, sizes) = (Shards::here(1), BTreeMap::new());
+        let passes = Passes::of_one(pass, &shards, &sizes);
+        let labels = rows.all_labels();
+        with_tasks(&passes, &config.tasks, (&[rows], &labels), &mut weighting).unwrap()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Gradients with tasks against one plain graph, and the batches in which a task has little to learn from.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::{Device, Tensor};
 use eliverec_core::normalize::Moments;
 use eliverec_core::unique::UniqueIds;
@@ -16,10 +18,13 @@ use eliverec_store::{RowReader, Store};
 
 use super::Weighting;
 use super::losses::TaskRows;
-use crate::gradient::Gradient;
-use crate::learner::{Computed, Learner, with_tasks};
+use crate::compute::{Computed, with_tasks};
+use crate::gradient::{Gradient, NotFinite};
+use crate::learner::Learner;
 use crate::objective::watch_loss;
 use crate::pass::{Pass, taken};
+use crate::passes::Passes;
+use crate::shards::Shards;
 
 fn config(settings: &[&str]) -> Config {
     let text = "seed = 4\n[model]\nname = \"elive\"\nheads = 2\nblocks = 1\n[input]\nwidth = 8\n[tower]\nwidths = [12, 6]\n[tasks]\nmode = \"vanilla\"\n";
@@ -71,8 +76,9 @@ impl Fixture {
             batch: &self.prepared.batch,
             unique: &self.prepared.unique,
             leaves: &self.leaves,
-            training: Training { draws: Draws { seed: 4, step: 9 }, terms: Turn::All },
+            training: Training::whole(Draws { seed: 4, step: 9 }, Turn::All),
             device: &self.device,
+            whole_impressions: self.prepared.batch.impressions(),
         };
         run(pass, &rows)
     }
@@ -80,13 +86,23 @@ impl Fixture {
     fn compute(&self) -> Computed {
         let weighting = Weighting::new(&self.config.tasks, &toy::schema().task, 4);
         let mut weighting = weighting.unwrap().unwrap();
-        self.with(|pass, rows| with_tasks(pass, &self.config.tasks, rows, &mut weighting)).unwrap()
+        self.weighed(&mut weighting).unwrap()
+    }
+
+    fn weighed(&self, weighting: &mut Weighting) -> Result<Computed, NotFinite> {
+        self.with(|pass, rows| {
+            let (shards, sizes) = (Shards::here(1), BTreeMap::new());
+            let passes = Passes::of_one(pass, &shards, &sizes);
+            let labels = rows.all_labels();
+            let rows = (std::slice::from_ref(rows), labels.as_slice());
+            with_tasks(&passes, &self.config.tasks, rows, weighting)
+        })
     }
 
     /// L_rec + sum w_i L_i + L_reg in one graph.
     fn plain(&self, weights: [f32; 3]) -> Gradient {
         self.with(|pass, rows| {
-            let Pass { model, schema, batch, unique, leaves, training, device } = pass;
+            let Pass { model, schema, batch, unique, leaves, training, device, .. } = pass;
             let output = model.forward(schema, batch, unique, leaves, Some(training));
             let mut loss = watch_loss(output.logits, &batch.known_labels().watched, device);
             for term in output.terms {
@@ -233,8 +249,7 @@ fn a_loss_that_is_no_number_is_named() {
         let fixture = Fixture::new(config(&["tasks.mode=adaptive"]), prepared(change));
         let weighting = Weighting::new(&fixture.config.tasks, &toy::schema().task, 4);
         let mut weighting = weighting.unwrap().unwrap();
-        let stopped = fixture
-            .with(|pass, rows| with_tasks(pass, &fixture.config.tasks, rows, &mut weighting));
+        let stopped = fixture.weighed(&mut weighting);
         assert_eq!(stopped.unwrap_err().term, format!("loss term {task}"));
     }
 }

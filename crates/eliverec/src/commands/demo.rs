@@ -12,6 +12,7 @@ use eliverec_run::{Error, durable};
 use eliverec_sim::{Ceiling, Truth, read_truth};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::evaluate;
+use eliverec_train::ranks::Alone;
 
 use super::{open_run, print, tell};
 
@@ -79,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments, runner: Runner) -> anyhow::Result<u8> {
         if code != crate::OK {
             return Ok(code);
         }
-        let report = evaluate(&open_run(&run)?.0, &run, &directory, Split::Test)?.report;
+        let report = evaluate(&open_run(&run)?.0, &run, &directory, Split::Test, &Alone)?.report;
         rows.push(TableRow { name: name.into(), reports: vec![report] });
     }
     let test = TestSplit::read(&directory)?;

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use eliverec_metrics::table::{Format, Layout, TableRow, render};
 use eliverec_metrics::{METRICS, Metric, Report, task_metrics};
+use eliverec_run::Scorer;
 use eliverec_tables::check::{Checked, Part, Read, promises};
 use eliverec_tables::scores::ScoreTable;
 use eliverec_tables::{FeedDirectory, Split};
+use eliverec_train::ranks::Ranks;
 use eliverec_train::{evaluate, evaluate_scores};
 use serde::Serialize;
 
+use super::ranks::on_every_rank;
 use super::{open_run, reading, tell, unchecked};
 
 /// Measure a run's best checkpoint, or the scores of any system
@@ -46,14 +49,23 @@ struct Measured {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    on_every_rank(|ranks| on_rank(arguments, ranks))
+}
+
+/// Each rank scores its share of the batches; what is printed is that of all.
+fn on_rank(arguments: &Arguments, ranks: &Ranks) -> anyhow::Result<u8> {
+    let is_first = ranks.rank() == 0;
     let feeds = FeedDirectory::open(&arguments.feeds)?;
     let split = arguments.split;
-    let mut checked = promises(&feeds, &[split], &[split])?;
+    let mut checked = Checked::default();
+    if is_first {
+        checked = promises(&feeds, &[split], &[split])?;
+    }
     let (name, report, rows_told_by_order) = match (&arguments.run, &arguments.scores) {
         (Some(run), _) => {
-            let (scorer, commit) = open_run(run)?;
+            let (scorer, commit) = if is_first { open_run(run)? } else { Scorer::open(run)? };
             checked = checked.and(unchecked(run, &commit));
-            let report = evaluate(&scorer, run, &feeds, split)?.report;
+            let report = evaluate(&scorer, run, &feeds, split, &**ranks)?.report;
             (scorer.config.model.name().to_owned(), report, None)
         }
         (None, Some(path)) => {
@@ -63,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             checked =
                 checked.and(Checked { read: of_scores(&scores, split), ..Checked::default() });
             let by_order = scores.by_order();
-            if by_order > 0 {
+            if by_order > 0 && is_first {
                 tell(&format!(
                     "{by_order} rows of {name} were told from others of the same request and ids by their order alone, which \
                      must be that of the feeds then; write position in both, or further ids"
@@ -73,6 +85,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         }
         (None, None) => unreachable!("one of the two is required"),
     };
+    if !is_first {
+        return Ok(crate::OK);
+    }
     let measured = Measured { report, rows_told_by_order };
     reading::end(arguments.json, &checked, &measured, || {
         let Report { feeds, impressions, watched, .. } = &measured.report;

@@ -28,6 +28,7 @@ pub(crate) mod tune;
 mod causes;
 mod fingerprint;
 mod queue;
+mod ranks;
 mod reading;
 
 use std::io::Write;
@@ -91,9 +92,14 @@ fn read_text(path: &Path) -> Result<String, Error> {
     })
 }
 
-/// Reads a config file and applies overrides, each of which is told.
+/// Reads a config file and applies overrides.
+fn parse_config(path: &Path, overrides: &[String]) -> Result<Config, Error> {
+    Config::parse(&read_text(path)?, &path.display().to_string(), overrides)
+}
+
+/// The same; each override is told.
 fn read_config(path: &Path, overrides: &[String]) -> Result<Config, Error> {
-    let config = Config::parse(&read_text(path)?, &path.display().to_string(), overrides)?;
+    let config = parse_config(path, overrides)?;
     overrides.iter().for_each(|assignment| tell(&format!("override {assignment}")));
     Ok(config)
 }

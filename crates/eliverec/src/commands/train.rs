@@ -2,18 +2,20 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 
 use anyhow::Context;
 use eliverec_run::checkpoint::Finish;
 use eliverec_samples::missing_days;
 use eliverec_tables::check::{Checked, promises};
 use eliverec_tables::{FeedDirectory, Split};
+use eliverec_train::ranks::{Ranks, first_alone};
 use eliverec_train::{Progress, TrainingEnd, TrainingOrder, train};
 use serde_json::json;
 
-use super::{read_config, reading, tell};
+use super::ranks::on_every_rank;
+use super::{parse_config, read_config, reading, tell};
 
 /// Train a model, or go on with a run
 #[derive(Debug, clap::Args)]
@@ -23,6 +25,9 @@ first. RUN/metrics.jsonl has every update and evaluation.
 
 Keys that neither FILE nor an override sets come from `preset`: \"default\", or \"paper\" for the settings of the paper to the
 letter, in FILE as `preset = \"paper\"` or here as preset=paper. RUN/config.toml has every value.
+
+Several processes train one model together (built with --features mpi): mpirun -n 4 eliverec train ... training.shards=4. Up to
+training.shards of them can; results depend on the shards and not on how many do. Feeds and RUN must be in reach of all of them.
 
 Examples:
   eliverec train --config experiments/quick/ebnerd-elive.toml --feeds work/ebnerd --out work/run
@@ -58,48 +63,74 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
-    let path = arguments.config.as_ref();
-    let config = path.map(|path| read_config(path, &arguments.overrides)).transpose()?;
-    let feeds = FeedDirectory::open(&arguments.feeds)?;
+    on_every_rank(|ranks| on_rank(arguments, ranks))
+}
+
+fn on_rank(arguments: &Arguments, ranks: &Ranks) -> anyhow::Result<u8> {
+    let is_first = ranks.rank() == 0;
+    let (config, feeds, checked) = first_alone(&**ranks, || {
+        let path = arguments.config.as_ref();
+        let read = if is_first { read_config } else { parse_config };
+        let config = path.map(|path| read(path, &arguments.overrides)).transpose()?;
+        let feeds = FeedDirectory::open(&arguments.feeds)?;
+        // Once is enough to check and to tell.
+        let checked = is_first.then(|| check(&feeds)).transpose()?;
+        anyhow::Ok((config, feeds, checked))
+    })?;
     let order = TrainingOrder {
         config,
         overrides: arguments.overrides.clone(),
-        feeds: feeds.clone(),
+        feeds,
         run: arguments.out.clone(),
         resume: arguments.resume,
         init_from: arguments.init_from.clone(),
+        ranks: Arc::clone(ranks),
     };
-    let progress = if arguments.quiet {
+    let progress = if arguments.quiet || !is_first {
         Progress::Silent
     } else if std::io::stderr().is_terminal() {
         Progress::bar()
     } else {
         Progress::Lines(Box::new(std::io::stderr()))
     };
-    let checked = promises(&feeds, &[Split::Train, Split::Validation], &[Split::Validation])?;
-    let findings = missing_days(feeds.path())?.into_iter().collect();
-    let checked = checked.and(Checked { findings, ..Checked::default() });
     let outcome = train(&order, progress, stop_on_interrupt()?)?;
     let run = arguments.out.display();
     let next = format!("eliverec evaluate --run {run} --feeds {}", arguments.feeds.display());
-    let (ended, words) = match outcome {
-        TrainingEnd::Finished(finish) => {
-            ("finished", format!("finished, {}; next: {next}", reason(finish)))
+    let (ended, words, sent) = match outcome {
+        TrainingEnd::Finished { finish, traffic } => {
+            let words = format!("finished, {}; next: {next}", reason(finish));
+            ("finished", words, traffic)
         }
         TrainingEnd::AlreadyFinished(finish) => {
             let words = format!("was finished already, {}; next: {next}", reason(finish));
-            ("finished_already", words)
+            ("finished_already", words, None)
         }
         TrainingEnd::Interrupted { step } => {
-            tell(&format!(
-                "{run}: interrupted after step {step}, checkpoint written; go on with --resume"
-            ));
+            if is_first {
+                tell(&format!(
+                    "{run}: interrupted after step {step}, checkpoint written; go on with --resume"
+                ));
+            }
             return Ok(crate::INTERRUPTED);
         }
     };
-    let result = json!({"run": arguments.out, "ended": ended});
-    reading::end(arguments.json, &checked, &result, || Ok(format!("{run}: {words}")))?;
+    let Some(checked) = checked else { return Ok(crate::OK) };
+    let mut result = json!({"run": arguments.out, "ended": ended});
+    let mut lines = vec![format!("{run}: {words}")];
+    if let Some(sent) = sent {
+        result["ranks"] = json!(ranks.ranks());
+        result["sent_per_update"] = json!(sent);
+        lines.push(format!("rank 0 of {} sent {sent}", ranks.ranks()));
+    }
+    reading::end(arguments.json, &checked, &result, || Ok(lines.join("\n")))?;
     Ok(crate::OK)
+}
+
+/// What of the feeds is not as the documents promise.
+fn check(feeds: &FeedDirectory) -> anyhow::Result<Checked> {
+    let checked = promises(feeds, &[Split::Train, Split::Validation], &[Split::Validation])?;
+    let findings = missing_days(feeds.path())?.into_iter().collect();
+    Ok(checked.and(Checked { findings, ..Checked::default() }))
 }
 
 fn reason(finish: Finish) -> &'static str {

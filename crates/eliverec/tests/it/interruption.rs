@@ -25,7 +25,7 @@ fn start(sandbox: &Sandbox, words: &str, lines: usize) -> Child {
 }
 
 /// Every line of the log without the wall time.
-fn log(run: &Path) -> Vec<Value> {
+pub(crate) fn log(run: &Path) -> Vec<Value> {
     let text = fs_err::read_to_string(run.join("metrics.jsonl")).unwrap();
     let line = |line| {
         let mut value: Value = serde_json::from_str(line).unwrap();
@@ -36,7 +36,7 @@ fn log(run: &Path) -> Vec<Value> {
 }
 
 /// Every file of the checkpoints.
-fn checkpoints(run: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn checkpoints(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut waiting = vec![run.join("checkpoints")];
     while let Some(directory) = waiting.pop() {

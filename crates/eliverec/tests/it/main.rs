@@ -25,12 +25,17 @@ mod own_data;
 mod own_tasks;
 mod parts;
 mod pipeline;
+#[cfg(feature = "mpi")]
+mod ranks;
 mod retrieval;
 mod samples_job;
 mod sandbox;
 mod score;
 mod serving;
+mod shards;
 mod told;
 mod tune;
+#[cfg(not(feature = "mpi"))]
+mod unranked;
 mod warm_start;
 mod what_is_read;

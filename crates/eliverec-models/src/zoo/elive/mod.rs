@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use eliverec_core::Batch;
+use eliverec_core::batch::Offsets;
 
 pub use config::{
     Alignment, Correlation, EliveConfig, EncoderKind, IntentWeight, Position, PrototypeSource,
@@ -21,15 +23,15 @@ pub use config::{
 pub use regularize::drawn_impressions;
 
 use self::disentangle::{Disentangler, Prototypes};
-use self::regularize::{Regularizer, alignment_floor};
+use self::regularize::{Intents, Regularizer, alignment_floor, apart, joined};
 use self::side::{Sequence, Side};
 use crate::blocks::{Tower, check_heads};
 use crate::builder::Builder;
 use crate::error::Error;
 use crate::inputs::{History, Inputs};
-use crate::ops;
+use crate::ops::{self, Retrieved};
 use crate::site::Site;
-use crate::term::TermKind;
+use crate::term::{JointTerms, TermKind};
 use crate::trace::{Recorded, Trace};
 use crate::trunk::{Encoded, Observed, Trunk, TrunkConfig};
 
@@ -104,6 +106,9 @@ pub struct Elive {
     regularizer: Regularizer,
 }
 
+/// The figure of [`alignment_floor`].
+const FLOOR: &str = "alignment_floor";
+
 /// Name of a field, and of its product with the target.
 type Names = [&'static str; 2];
 
@@ -162,23 +167,42 @@ impl Trunk for Elive {
         let of_live = retrieve(&self.live, &live, other, "live");
         push(LIVE_INTENTS[0], &of_live.consistent);
         push(LIVE_INTENTS[1], &of_live.specific);
-        let mut domains = vec![(of_live, &inputs.live)];
+        let mut domains = vec![Intents::new(of_live, &inputs.live)];
         if let Some((side, history, product)) = &product {
             let of_product = retrieve(side, product, Some(&live), "product");
             push(PRODUCT_INTENTS[0], &of_product.consistent);
             push(PRODUCT_INTENTS[1], &of_product.specific);
-            domains.push((of_product, history));
+            domains.push(Intents::new(of_product, history));
         }
         let mut encoded = Encoded::of(fields);
+        let Some(training) = inputs.training else { return encoded };
         if let Some(draws) = inputs.asked(TermKind::Regulariser) {
-            let sampled = drawn_impressions(&inputs.candidates.offsets, &draws);
+            let before = training.shard_begins.unwrap_or(0);
+            let sampled = drawn_impressions(&inputs.candidates.offsets, &draws, before);
             trace.record_rows("sampled", &sampled);
-            encoded.terms = self.regularizer.terms(&domains, &sampled, &inputs.user_ids);
+            if training.shard_begins.is_some() {
+                encoded.joint = Some(joined(&domains, &sampled));
+            } else {
+                encoded.terms = self.regularizer.terms(&domains, &sampled, &inputs.user_ids);
+            }
         }
-        if inputs.training.is_some() {
-            encoded.figures.push(("alignment_floor", alignment_floor(inputs)));
+        if training.shard_begins.is_none() {
+            let histories: Vec<&Offsets> = domains.iter().map(|domain| domain.events).collect();
+            encoded.figures.push((FLOOR, alignment_floor(&histories, &inputs.user_ids)));
         }
         encoded
+    }
+
+    /// L_cor and L_nce compare the feeds of a batch with each other.
+    fn joint(&self, rows: Tensor<2>, batch: &Batch) -> JointTerms {
+        let mut histories = vec![&batch.channels];
+        histories.extend(self.product.as_ref().map(|_| &batch.products));
+        let every: Vec<u32> = (0..batch.feeds() as u32).collect();
+        let domains = apart(rows, &histories);
+        JointTerms {
+            terms: self.regularizer.terms(&domains, &every, &batch.user_ids),
+            figures: vec![(FLOOR, alignment_floor(&histories, &batch.user_ids))],
+        }
     }
 
     /// How far the weights of Eq. 5 are from undecided, per domain, over its events and their elements: `DOMAIN.distance_from_half`,
@@ -205,6 +229,13 @@ impl Trunk for Elive {
                 ]
             })
             .collect()
+    }
+}
+
+impl<'a> Intents<'a> {
+    fn new(retrieved: Retrieved, history: &'a History) -> Self {
+        let Retrieved { consistent, specific, .. } = retrieved;
+        Self { consistent, specific, events: &history.rows.offsets }
     }
 }
 

@@ -4,32 +4,36 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use eliverec_core::batch::Offsets;
 
 use super::config::{Alignment, Correlation};
 use crate::draws::Draws;
-use crate::inputs::{History, Inputs};
-use crate::ops::{self, Estimator, Retrieved};
+use crate::ops::{self, Estimator};
 use crate::rows::indices;
 use crate::term::{Term, TermKind};
 
 /// Keeps the root of a zero distance differentiable.
 const GUARD: f32 = 1e-12;
 
-/// One impression of each feed `[b]`, drawn uniformly: the rows of the regularisers in one update.
-pub fn drawn_impressions(candidates: &Offsets, draws: &Draws) -> Vec<u32> {
+/// One impression of each feed `[b]`, drawn uniformly: the rows of the regularisers in one update. `before` feeds of the batch come
+/// before these.
+pub fn drawn_impressions(candidates: &Offsets, draws: &Draws, before: usize) -> Vec<u32> {
     let mut random = draws.stream("regulariser rows");
+    for _ in 0..before {
+        random.below(1);
+    }
     candidates.ranges().map(|range| (range.start + random.below(range.len())) as u32).collect()
 }
 
 /// L_nce of a model that cannot tell users apart: the mean of ln(1 + negatives) over the feeds with both histories, where
-/// the negatives of a feed are those feeds of other users (Eq. 9). 0 without such feeds.
-pub(super) fn alignment_floor(inputs: &Inputs) -> f32 {
-    let Some(product) = &inputs.product else { return 0.0 };
-    let both = product.rows.offsets.ranges().zip(inputs.live.rows.offsets.ranges());
+/// the negatives of a feed are those feeds of other users (Eq. 9). 0 without such feeds. `histories` lead from feed to events, live
+/// first.
+pub(super) fn alignment_floor(histories: &[&Offsets], user_ids: &[u64]) -> f32 {
+    let [live, product] = histories else { return 0.0 };
+    let both = product.ranges().zip(live.ranges());
     let users: Vec<u64> = both
-        .zip(&inputs.user_ids)
+        .zip(user_ids)
         .filter(|((products, channels), _)| !products.is_empty() && !channels.is_empty())
         .map(|(_, user)| *user)
         .collect();
@@ -37,6 +41,39 @@ pub(super) fn alignment_floor(inputs: &Inputs) -> f32 {
     users.iter().for_each(|user| *feeds_of.entry(*user).or_default() += 1);
     let logs = users.iter().map(|user| ((1 + users.len() - feeds_of[user]) as f64).ln());
     (logs.sum::<f64>() / users.len().max(1) as f64) as f32
+}
+
+/// z_c and z_s of one domain `[n, d]`, and from feed to its events there.
+pub(super) struct Intents<'a> {
+    pub(super) consistent: Tensor<2>,
+    pub(super) specific: Tensor<2>,
+    pub(super) events: &'a Offsets,
+}
+
+impl Intents<'_> {
+    /// Whether a feed has at least so many events.
+    fn has(&self, feed: usize, events: usize) -> bool {
+        self.events.range(feed).len() >= events
+    }
+
+    /// Those of some rows, side by side `[rows, 2 d]`.
+    fn of(&self, rows: Tensor<1, Int>) -> Tensor<2> {
+        let select = |z: &Tensor<2>| z.clone().select(0, rows.clone());
+        Tensor::cat(vec![select(&self.consistent), select(&self.specific)], 1)
+    }
+}
+
+/// The rows of the regularisers `[b, 2 d]` or, with products, `[b, 4 d]`, for [`apart`].
+pub(super) fn joined(domains: &[Intents<'_>], sampled: &[u32]) -> Tensor<2> {
+    let rows = indices(sampled.to_vec(), &domains[0].consistent.device());
+    Tensor::cat(domains.iter().map(|domain| domain.of(rows.clone())).collect(), 1)
+}
+
+/// What [`joined`] has joined.
+pub(super) fn apart<'a>(rows: Tensor<2>, events: &[&'a Offsets]) -> Vec<Intents<'a>> {
+    let mut parts = rows.chunk(2 * events.len(), 1).into_iter();
+    let mut next = || parts.next().expect("two parts for each domain");
+    events.iter().map(|events| Intents { consistent: next(), specific: next(), events }).collect()
 }
 
 #[derive(Clone, Debug)]
@@ -50,10 +87,10 @@ pub(super) struct Regularizer {
 }
 
 impl Regularizer {
-    /// The terms of L_reg. `domains` holds live and, where there is one, product; `sampled` one impression per feed.
+    /// The terms of L_reg. `domains` holds live and, where there is one, product; `sampled` one row of theirs per feed.
     pub(super) fn terms(
         &self,
-        domains: &[(Retrieved, &History)],
+        domains: &[Intents<'_>],
         sampled: &[u32],
         users: &[u64],
     ) -> Vec<Term> {
@@ -71,11 +108,9 @@ impl Regularizer {
             let value = correlation(domains, sampled, estimator);
             terms.push(term("correlation", self.correlation_weight, value));
         }
-        if let [(live, live_history), (product, product_history)] = domains {
-            let feeds = feeds_with(
-                |feed| events(live_history, feed) > 0 && events(product_history, feed) > 0,
-                sampled,
-            );
+        if let [live, product] = domains {
+            let both = |feed| live.has(feed, 1) && product.has(feed, 1);
+            let feeds = feeds_with(both, sampled);
             let paired: Vec<u64> = feeds.iter().map(|feed| users[*feed]).collect();
             let rows: Vec<u32> = feeds.iter().map(|feed| sampled[*feed]).collect();
             let of = |z: &Tensor<2>| z.clone().select(0, indices(rows.clone(), &z.device()));
@@ -118,18 +153,14 @@ impl Regularizer {
 
 /// eq. 8: dCor(z_c, z_s), summed over the domains; a domain's rows are the feeds with at least two events there, since
 /// with one o_c = o_s and z_c = z_s.
-fn correlation(
-    domains: &[(Retrieved, &History)],
-    sampled: &[u32],
-    estimator: Estimator,
-) -> Tensor<1> {
+fn correlation(domains: &[Intents<'_>], sampled: &[u32], estimator: Estimator) -> Tensor<1> {
     let fewest = match estimator {
         Estimator::Plain => 2,
         Estimator::BiasCorrected => 4,
     };
-    let mut sum = Tensor::zeros([1], &domains[0].0.consistent.device());
-    for (retrieval, history) in domains {
-        let feeds = feeds_with(|feed| events(history, feed) >= 2, sampled);
+    let mut sum = Tensor::zeros([1], &domains[0].consistent.device());
+    for domain in domains {
+        let feeds = feeds_with(|feed| domain.has(feed, 2), sampled);
         if feeds.len() < fewest {
             continue;
         }
@@ -138,15 +169,11 @@ fn correlation(
         let distances = |z| ops::pairwise_distance(of(z));
         sum = sum
             + ops::distance_correlation(
-                [distances(&retrieval.consistent), distances(&retrieval.specific)],
+                [distances(&domain.consistent), distances(&domain.specific)],
                 estimator,
             );
     }
     sum
-}
-
-fn events(history: &History, feed: usize) -> usize {
-    history.rows.offsets.range(feed).len()
 }
 
 fn feeds_with(keep: impl Fn(usize) -> bool, sampled: &[u32]) -> Vec<usize> {

@@ -12,6 +12,7 @@ use eliverec_run::{Scorer, durable};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::disentangling::measure;
 use eliverec_train::evaluate;
+use eliverec_train::ranks::Alone;
 use serde_json::Value;
 
 use super::folder::Job;
@@ -41,7 +42,7 @@ impl Keeper {
         let begun = std::time::Instant::now();
         let (scorer, commit) = open_run(run)?;
         let scoring = std::time::Instant::now();
-        let detail = evaluate(&scorer, run, &self.feeds, Split::Test)?;
+        let detail = evaluate(&scorer, run, &self.feeds, Split::Test, &Alone)?;
         let microseconds = scoring.elapsed().as_secs_f64() * 1e6;
         let log = regular::read_to_string(&run.join("metrics.jsonl"))?;
         let mut log =

@@ -10,7 +10,7 @@ use eliverec_report::results::{RESULTS_FILE, Results, RunResult};
 use eliverec_tables::check::Checked;
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::expected::expected;
-use eliverec_train::{Progress, TrainingEnd, TrainingOrder, train};
+use eliverec_train::{Progress, TrainingEnd, TrainingOrder, ranks, train};
 use indicatif::HumanDuration;
 
 use super::folder::{Folder, Job};
@@ -153,6 +153,7 @@ impl Schedule {
             run: run.clone(),
             resume: true,
             init_from: None,
+            ranks: ranks::alone(),
         };
         let begun = Instant::now();
         if let TrainingEnd::Interrupted { .. } = train(&order, Progress::Silent, stop)? {

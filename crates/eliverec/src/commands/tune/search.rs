@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use eliverec_report::results::parse;
 use eliverec_run::{Config, RunDirectory, checkpoint, durable};
 use eliverec_tables::{FeedDirectory, Split};
-use eliverec_train::{Error, Progress, TrainingEnd, TrainingOrder, train};
+use eliverec_train::{Error, Progress, TrainingEnd, TrainingOrder, ranks, train};
 use serde::{Deserialize, Serialize};
 
 use super::space::Budget;
@@ -182,11 +182,12 @@ impl Search {
             run: run.clone(),
             resume: true,
             init_from: None,
+            ranks: ranks::alone(),
         };
         let begun = Instant::now();
         let verdict = match train(&order, Progress::Silent, stop) {
             Ok(TrainingEnd::Interrupted { .. }) => return Ok(false),
-            Ok(TrainingEnd::Finished(_) | TrainingEnd::AlreadyFinished(_)) => {
+            Ok(TrainingEnd::Finished { .. } | TrainingEnd::AlreadyFinished(_)) => {
                 let commit = checkpoint::read_commit(&RunDirectory::at(&run))?;
                 let value = commit.and_then(|commit| commit.position.best_value);
                 Verdict::Validation(value.ok_or_else(|| {
