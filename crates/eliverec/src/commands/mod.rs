@@ -26,6 +26,7 @@ pub(crate) mod tune;
 
 mod causes;
 mod fingerprint;
+mod first_settings;
 mod queue;
 mod reading;
 

@@ -6,6 +6,7 @@
 mod feed_files;
 
 mod ab;
+mod ab_simulate;
 mod as_written;
 mod bad_inputs;
 mod bench_ranker;
