@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 
 use eliverec_core::{Event, EventKind};
+use eliverec_experiments::SLOTS;
 use eliverec_run::durable;
 use eliverec_sim::{Policy, World};
 
@@ -21,9 +22,6 @@ const NIGHT_MS: i64 = 4 * 3_600_000;
 
 /// What was shown on a day.
 const RANKINGS: &str = "rankings";
-
-/// Slots of a layer.
-const SLOTS: u32 = 10_000;
 
 /// Above all ids of the world's events.
 const CLOSING_IDS: u64 = 1 << 40;
@@ -63,6 +61,9 @@ impl Arm {
         let place = self.place(folder, day);
         let before = self.platform.get_mut().requests;
         if place.exists() {
+            if let Some(earlier) = day.checked_sub(1) {
+                clear(&self.place(folder, earlier).join("state"))?;
+            }
             let rankings = fs_err::read_to_string(place.join(RANKINGS))?;
             self.recall(settings, day, &rankings).map_err(|error| {
                 let path = place.clone();
@@ -137,9 +138,9 @@ impl Arm {
     fn experiments(&self, settings: &Settings, day: u32) -> String {
         let buckets: Vec<&str> =
             MODELS.into_iter().filter(|model| self.name == BOTH || self.name == *model).collect();
-        let each = SLOTS / buckets.len() as u32;
+        let each = usize::from(SLOTS) / buckets.len();
         let mut text = format!("[[layers]]\nname = \"{LAYER}\"\nsalt = \"ab-{}\"\n", settings.seed);
-        for (bucket, begin) in buckets.iter().zip((0..).step_by(each as usize)) {
+        for (bucket, begin) in buckets.iter().zip((0..).step_by(each)) {
             text += &format!(
                 "[[layers.buckets]]\nname = \"{bucket}\"\nslots = [\"{begin}-{}\"]\nbundle = \"../bundles/{day}/{bucket}\"\n",
                 begin + each - 1

@@ -102,8 +102,8 @@ impl Client {
     fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
         let request = self.agent.post(format!("{}{path}", self.url));
         let request = request.header("content-type", "application/json");
-        let mut answer =
-            request.send(serde_json::to_vec(body)?).with_context(|| path.to_owned())?;
+        let body = serde_json::to_vec(body)?;
+        let mut answer = request.send(&body[..]).with_context(|| path.to_owned())?;
         let text = answer.body_mut().read_to_vec()?;
         if answer.status() != 200 {
             bail!("{path}: {} {}", answer.status(), String::from_utf8_lossy(&text));

@@ -1,5 +1,6 @@
 //! A service of this process: the same as `eliverec serve`, on the loopback, by the callers' clock.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -50,14 +51,14 @@ impl Served {
         }
         let arguments = serve::Arguments::of_callers(bundle, state.into(), config, experiments);
         let (end, ended) = oneshot::channel::<()>();
-        let (listens, listening) = mpsc::channel();
+        let (listens, listening) = mpsc::channel::<SocketAddr>();
         let thread = std::thread::Builder::new().name("eliverec-serve".into());
         let thread = thread.spawn(move || {
             let ended = || async move {
                 // Whoever is gone wants no more answers.
                 let _ = ended.await;
             };
-            let listens = move |address| Ok(listens.send(address)?);
+            let listens = move |address: SocketAddr| Ok(listens.send(address)?);
             serve::answer(&arguments, ended, listens, |_| ())
         })?;
         let Ok(address) = listening.recv() else {
