@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::sandbox::Sandbox;
 
-const SMALL: &str = "--users 150 --days 2 --before 4";
+const SMALL: &str = "--users 150 --days 2 --before 8";
 const QUICK: &str = "training.max_steps=4";
 
 /// Which bundles gave the answers of a day, by the log that the experiment's service wrote.
@@ -60,12 +60,11 @@ fn two_models_play_two_days_and_the_truth_is_told_after_a_kill_too() {
     assert_eq!(of_ctr["effect"].as_f64().unwrap(), value("seen").abs());
 
     // The second day was answered by other bundles than the first, of both models, from four in the morning on.
-    let (first, second) = (bundles(&sandbox, "2022-09-05"), bundles(&sandbox, "2022-09-06"));
+    let (first, second) = (bundles(&sandbox, "2022-09-09"), bundles(&sandbox, "2022-09-10"));
     assert_eq!(first.len(), 2, "{first:?}");
     let swapped: Vec<&String> = second.difference(&first).collect();
     assert_eq!(swapped.len(), 2, "{second:?}");
-    // Of the other arms each user's answers are of the arm's own bucket.
-    let feeds = sandbox.path("ab/nights/0/feeds/train/2022-09-05.parquet");
+    let feeds = sandbox.path("ab/nights/0/feeds/train/2022-09-09.parquet");
     assert!(feeds.exists(), "what was trained on at night");
     assert!(!sandbox.path("ab/arms/eta/0/state").exists(), "only the last state stays");
 

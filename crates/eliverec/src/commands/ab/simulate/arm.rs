@@ -20,6 +20,9 @@ pub(super) const BOTH: &str = "both";
 /// A day of the experiment ends so long after midnight: then the log of the day that is over is whole, and few users are awake.
 const NIGHT_MS: i64 = 4 * 3_600_000;
 
+/// Events are sent once a minute, or when somebody asks.
+const SPAN_MS: i64 = 60_000;
+
 /// What was shown on a day.
 const RANKINGS: &str = "rankings";
 
@@ -112,7 +115,7 @@ impl Arm {
         if day > 0 {
             served.client.experiment(&file)?;
         }
-        self.platform.get_mut().call(Some(served.client.clone()));
+        self.platform.get_mut().call(served.client.clone(), SPAN_MS);
         let (platform, failed) = (&self.platform, RefCell::new(None));
         let mut asks = Asks { platform, failed: &failed, written: String::new() };
         run(&mut self.world, settings, day, &mut asks, Emits { platform, failed: &failed })?;
@@ -124,7 +127,7 @@ impl Arm {
         } else {
             served.wait_for(settings.day(day)?)?;
         }
-        self.platform.get_mut().call(None);
+        self.platform.get_mut().hang_up();
         served.end()?;
         durable::write(&partial.join(RANKINGS), written.as_bytes())?;
         fs_err::rename(&partial, &place)?;

@@ -20,6 +20,9 @@ use crate::commands::tell;
 /// Days whose feeds the models begin with, the last two of them for validation and test.
 const LEARNT_DAYS: u32 = 7;
 
+/// Nobody asks in this time, and features take events that are up to ten minutes late.
+const SPAN_MS: i64 = 5 * 60_000;
+
 /// Makes what the experiment begins with, as far as it is not there: a log, and bundles of both models.
 pub(super) fn prepare(folder: &Folder, settings: &Settings) -> anyhow::Result<()> {
     let log = folder.before("logs");
@@ -66,7 +69,7 @@ pub(super) fn lived(folder: &Folder, settings: &Settings) -> anyhow::Result<Life
         clear(&partial)?;
         tell("a service hears of the time before the experiment");
         let begun = Served::begin(folder, folder.bundle(0, MODELS[0]), &partial, None)?;
-        platform.borrow_mut().call(Some(begun.client.clone()));
+        platform.borrow_mut().call(begun.client.clone(), SPAN_MS);
         served = Some(begun);
     }
     let failed = RefCell::new(None);
@@ -76,7 +79,7 @@ pub(super) fn lived(folder: &Folder, settings: &Settings) -> anyhow::Result<Life
     let mut platform = platform.into_inner();
     platform.send(begin_ms - 1)?;
     if let Some(served) = served {
-        platform.call(None);
+        platform.hang_up();
         served.end()?;
         fs_err::rename(&partial, &state)?;
     }

@@ -27,8 +27,8 @@ pub(super) struct Platform {
     newest_ms: i64,
     /// When a request was answered, if that was not the moment at which it was asked.
     moved: HashMap<u64, i64, IdHash>,
-    /// `None` where events were sent before.
-    service: Option<Client>,
+    /// And the longest time, milliseconds, between the first and the last event of a call; `None` where events were sent before.
+    service: Option<(Client, i64)>,
     /// Requests that were ranked.
     pub(super) requests: u64,
 }
@@ -47,9 +47,15 @@ impl Platform {
         }
     }
 
-    /// Calls this service from now on; nobody, if there is none.
-    pub(super) fn call(&mut self, service: Option<Client>) {
-        self.service = service;
+    /// Calls this service from now on. A call arrives as a whole, with the last of its events, which happened so many milliseconds after the first at
+    /// most.
+    pub(super) fn call(&mut self, service: Client, span_ms: i64) {
+        self.service = Some((service, span_ms));
+    }
+
+    /// Calls nobody from now on.
+    pub(super) fn hang_up(&mut self) {
+        self.service = None;
     }
 
     /// Sends what has arrived at a moment. Moments never go back, and an impression is of the moment at which its request was answered.
@@ -64,10 +70,16 @@ impl Platform {
                 event.ts_ms = *at_ms;
             }
         }
-        match &self.service {
-            Some(service) if !events.is_empty() => service.send(&events, &self.fields),
-            _ => Ok(()),
+        let Some((service, span_ms)) = &self.service else { return Ok(()) };
+        let mut left = &events[..];
+        while let Some(first) = left.first() {
+            let until_ms = first.available_at_ms + span_ms;
+            let (now, later) =
+                left.split_at(left.partition_point(|event| event.available_at_ms <= until_ms));
+            service.send(now, &self.fields)?;
+            left = later;
         }
+        Ok(())
     }
 
     /// The last events of a platform that closes: what is on the air ends at this moment.
@@ -88,14 +100,15 @@ impl Platform {
     /// Asks the service for channels; the ranking and the moment of the answer.
     fn ask(&mut self, request: &PolicyRequest) -> anyhow::Result<(Vec<u64>, i64)> {
         self.send(request.at_ms)?;
-        let service = self.service.as_ref().context("a user asks, and there is no service")?;
+        let (service, _) = self.service.as_ref().context("a user asks, and there is no service")?;
         let at_ms = request.at_ms.max(self.told_ms);
         let answer = service.recommend(request, at_ms, &self.fields)?;
         Ok((answer.channels().collect(), answer.at))
     }
 
+    /// The moment of an answer may be before that of the request, when what came between is still on its way into the log.
     fn answered(&mut self, request: &PolicyRequest, at_ms: i64) {
-        self.told_ms = self.told_ms.max(at_ms);
+        self.told_ms = self.told_ms.max(request.at_ms).max(at_ms);
         if at_ms != request.at_ms {
             self.moved.insert(request.request_id, at_ms);
         }
