@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::sandbox::Sandbox;
 
-const SMALL: &str = "--users 150 --days 2 --before 8";
+const SMALL: &str = "--users 150 --days 2 --before 8 --history 5";
 const QUICK: &str = "training.max_steps=4";
 
 /// Which bundles gave the answers of a day, by the log that the experiment's service wrote.
@@ -96,7 +96,9 @@ fn two_models_play_two_days_and_the_truth_is_told_after_a_kill_too() {
 #[test]
 fn the_truth_of_several_seeds_is_counted_and_a_finished_seed_is_not_repeated() {
     let sandbox = Sandbox::new();
-    let words = format!("ab simulate --out ab --users 60 --days 1 --before 3 --seeds 2 {QUICK}");
+    let words = format!(
+        "ab simulate --out ab --users 60 --days 1 --before 3 --history 2 --seeds 2 {QUICK}"
+    );
     let text = sandbox.succeed(&words);
     assert!(text.contains("How often the truth lay within the intervals: all users"), "{text}");
     assert!(text.contains("2 experiments, seeds from 1"), "{text}");

@@ -20,8 +20,8 @@ use crate::commands::tell;
 /// Days whose feeds the models begin with, the last two of them for validation and test.
 const LEARNT_DAYS: u32 = 7;
 
-/// Nobody asks in this time, and features take events that are up to ten minutes late.
-const SPAN_MS: i64 = 5 * 60_000;
+/// Nobody asks in this time, and features take events that are up to ten minutes late; each call waits for the disk.
+const SPAN_MS: i64 = 9 * 60_000;
 
 /// Makes what the experiment begins with, as far as it is not there: a log, and bundles of both models.
 pub(super) fn prepare(folder: &Folder, settings: &Settings) -> anyhow::Result<()> {

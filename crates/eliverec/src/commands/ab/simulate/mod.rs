@@ -60,6 +60,9 @@ pub(super) struct Arguments {
     /// of channels without exposure
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(3..=90))]
     before: u32,
+    /// Days before these, of which the platform knows what users clicked and watched
+    #[arg(long, value_name = "DAYS", default_value_t = WorldConfig::default().history_days, value_parser = clap::value_parser!(u32).range(1..=90))]
+    history: u32,
     /// Of the world, the models and the assignment to buckets
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -86,6 +89,7 @@ struct Settings {
     users: u32,
     days: u32,
     before: u32,
+    history: u32,
     seed: u64,
     overrides: Vec<String>,
 }
@@ -95,6 +99,7 @@ impl Settings {
         WorldConfig {
             users: self.users,
             days: self.before + self.days,
+            history_days: self.history,
             seed: self.seed,
             ..WorldConfig::default()
         }
@@ -174,9 +179,9 @@ fn several(arguments: &Arguments) -> anyhow::Result<u8> {
     let found = coverage(&truths);
     let refused = kept.iter().filter(|of| of.refused.is_some()).count();
     let text = |format| {
-        let Arguments { users, days, before, seed, seeds, overrides, .. } = arguments;
+        let Arguments { users, days, before, history, seed, seeds, overrides, .. } = arguments;
         format!(
-            "{seeds} experiments, seeds from {seed}: {users} users, {days} days after {before}, {}; {refused} refused for their sample ratio.\n{}",
+            "{seeds} experiments, seeds from {seed}: {users} users, {days} days after {before} and {history} of history, {}; {refused} refused for their sample ratio.\n{}",
             if overrides.is_empty() { "no overrides".into() } else { overrides.join(" ") },
             online::coverage(&found, format)
         )
@@ -219,8 +224,8 @@ fn keep(arguments: &Arguments, seed: u64, file: &Path) -> anyhow::Result<Kept> {
 }
 
 fn settings(arguments: &Arguments, seed: u64) -> Settings {
-    let Arguments { users, days, before, .. } = *arguments;
-    Settings { users, days, before, seed, overrides: arguments.overrides.clone() }
+    let Arguments { users, days, before, history, .. } = *arguments;
+    Settings { users, days, before, history, seed, overrides: arguments.overrides.clone() }
 }
 
 /// One experiment in a directory of its own.
