@@ -87,7 +87,7 @@ impl SplitLog {
                 builder.end_day(day);
                 day += 1;
             }
-            if !is_missed(event, planted, &is_treated) {
+            if event.ts_ms < self.days_ms.start || !is_missed(event, planted, &is_treated) {
                 builder.tally().take(event);
             }
         }
@@ -111,7 +111,7 @@ pub const fn counts(kind: EventKind) -> bool {
     )
 }
 
-/// Whether a planted effect takes a stay away.
+/// Whether a planted effect takes a stay away; not on the days before, or CUPED would take the effect off.
 fn is_missed(event: &Event, planted: Planted, is_treated: impl Fn(u64) -> bool) -> bool {
     let Planted::Effect(effect) = planted else { return false };
     let (EventKind::Leave, Some(request), Some(user)) =
