@@ -44,7 +44,7 @@ pub fn text(found: &Splits, format: Format) -> String {
             "-".into(),
         ],
     ];
-    let head = ["planted", "found or refused", "power as predicted", "splits expected"];
+    let head = ["planted", "found or refused", "power predicted", "splits expected"];
     let note = "The power is predicted from the standard errors without the effect. Splits expected: where their number lies with a probability of 95 % then.";
     let body = format!("{}\n{note}", grid(&head, rows, format));
     section(&mut text, "Planted", &body, format);

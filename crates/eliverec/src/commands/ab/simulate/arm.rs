@@ -9,10 +9,10 @@ use eliverec_experiments::SLOTS;
 use eliverec_run::durable;
 use eliverec_sim::{Policy, World};
 
-use super::Settings;
 use super::folder::{Folder, LAYER, MODELS, clear, copy};
 use super::platform::{Asks, Emits, Platform, Recalls};
 use super::served::Served;
+use super::settings::Settings;
 
 /// The arm of the experiment itself; the others are called by their bucket.
 pub(super) const BOTH: &str = "both";

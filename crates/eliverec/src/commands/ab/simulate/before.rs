@@ -7,12 +7,12 @@ use eliverec_sim::config::DAY_MS;
 use eliverec_sim::{Log, LoggingPolicy, World};
 use eliverec_tables::events::{Day, EventWriter, NewLog, Store, write_dimensions};
 
-use super::Settings;
 use super::arm::Life;
 use super::folder::{Folder, MODELS, clear};
 use super::night::{Fit, each, fit};
 use super::platform::{Emits, Platform};
 use super::served::Served;
+use super::settings::Settings;
 use super::steps::Step;
 use crate::commands::simulate::dimensions;
 use crate::commands::tell;

@@ -12,6 +12,7 @@ mod night;
 mod outcome;
 mod platform;
 mod served;
+mod settings;
 mod steps;
 
 use std::path::{Path, PathBuf};
@@ -24,15 +25,15 @@ use eliverec_metrics::table::Format;
 use eliverec_report::online;
 use eliverec_run::durable;
 use eliverec_sim::WorldConfig;
-use eliverec_sim::config::DAY_MS;
-use eliverec_tables::events::Day;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::commands::{first_settings, print, print_json, queue, tell};
 use arm::Arm;
 use folder::Folder;
+use night::joined;
 use outcome::Outcome;
+use settings::Settings;
 
 /// Let simulated users play against a running service, and tell what is seen from what is true
 #[derive(Debug, clap::Args)]
@@ -81,43 +82,6 @@ pub(super) struct Arguments {
     /// Replaces a key of both models' configs, for example training.epochs=2
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-}
-
-/// What decides about the numbers of one experiment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Settings {
-    users: u32,
-    days: u32,
-    before: u32,
-    history: u32,
-    seed: u64,
-    overrides: Vec<String>,
-}
-
-impl Settings {
-    fn world(&self) -> WorldConfig {
-        WorldConfig {
-            users: self.users,
-            days: self.before + self.days,
-            history_days: self.history,
-            seed: self.seed,
-            ..WorldConfig::default()
-        }
-    }
-
-    /// Midnight before a day of the experiment, counted from 0, milliseconds since 1970 UTC.
-    fn midnight_ms(&self, day: u32) -> i64 {
-        self.world().start_ms + i64::from(self.before + day) * DAY_MS
-    }
-
-    /// A day of the experiment, counted from 0.
-    fn day(&self, day: u32) -> anyhow::Result<Day> {
-        Day::of(self.midnight_ms(day)).context("the world lives between the years 0 and 9999")
-    }
-
-    fn text(&self) -> anyhow::Result<String> {
-        Ok(toml::to_string(self)?)
-    }
 }
 
 /// What stays of one of several experiments.
@@ -257,9 +221,4 @@ fn experiment(arguments: &Arguments, out: &Path, seed: u64) -> anyhow::Result<Ou
         }
     }
     outcome::compare(&folder, &settings)
-}
-
-/// What a thread gave; a panic is an error.
-fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
-    thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread of the simulation panicked")))
 }

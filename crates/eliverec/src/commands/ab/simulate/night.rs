@@ -9,8 +9,8 @@ use eliverec_tables::layout::SCHEMA_FILE;
 
 use super::arm::BOTH;
 use super::folder::{Folder, MODELS, clear};
+use super::settings::Settings;
 use super::steps::Step;
-use super::{Settings, joined};
 use crate::commands::demo;
 
 /// A model on its way to a bundle.
@@ -126,4 +126,11 @@ fn cut(folder: &Folder, settings: &Settings, day: u32) -> anyhow::Result<()> {
     let made = made.ok_or_else(|| anyhow::anyhow!("{}: no feeds of {name}", all.display()))?;
     fs_err::copy(made, training.join(&name))?;
     Ok(fs_err::rename(&partial, &feeds)?)
+}
+
+/// What a thread gave; a panic is an error.
+pub(super) fn joined<T>(
+    thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread of the simulation panicked")))
 }

@@ -9,9 +9,9 @@ use eliverec_report::{comparison_text, online};
 use eliverec_tables::check::{Checked, Read};
 use serde::Serialize;
 
-use super::Settings;
 use super::arm::BOTH;
 use super::folder::{Folder, MODELS};
+use super::settings::Settings;
 use crate::commands::ab::report;
 use crate::commands::reading;
 
