@@ -11,6 +11,8 @@
 //! - [`channels`]: channels that nobody was shown, and found; [`exposure`]: how impressions are spread.
 //! - [`power`]: what an experiment needs.
 //! - [`comparison`]: tables of metrics; [`report`]: all of it together.
+//! - [`truth`]: what each bucket would have earned with every user in it, where users are simulated.
+//! - [`splits`]: one log split many times by chance, so that what the comparison finds can be held against what it says.
 //! - [`off_policy`]: estimates of one policy from another's log.
 
 pub mod assignment;
@@ -26,7 +28,9 @@ pub mod power;
 pub mod ratio;
 pub mod report;
 pub mod shares;
+pub mod splits;
 pub mod tally;
+pub mod truth;
 
 pub use assignment::{Answered, Assignment};
 pub use error::Error;

@@ -71,6 +71,14 @@ impl Goal {
         low
     }
 
+    /// The probability that a planned look finds the effect, be it taken for the wrong sign, at a standard error of the relative
+    /// difference: Phi(effect / error - z) + Phi(-effect / error - z), z = z(1 - alpha / 2).
+    pub fn power_at(effect: f64, standard_error: f64) -> f64 {
+        let (shift, edge) = (effect / standard_error, normal_quantile(1.0 - MISS / 2.0));
+        let normal = Normal::standard();
+        normal.cdf(shift - edge) + normal.cdf(-shift - edge)
+    }
+
     /// What a metric takes whose variance, of the relative difference, was `variances` after so many days; the last is now.
     pub fn need(
         &self,
@@ -134,6 +142,13 @@ mod tests {
     }
 
     const GOLDEN: (f64, f64) = (0.017_847_038_768_172_088, 0.012_319_383_762_730_745);
+
+    #[test]
+    fn the_power_at_the_standard_error_of_a_goal_is_the_goal_s() {
+        let power = Goal::power_at(GOAL.effect, GOAL.standard_error());
+        assert!((power - GOAL.power).abs() < 1e-5, "{power}");
+        assert!((Goal::power_at(0.0, 0.3) - MISS).abs() < 1e-8);
+    }
 
     #[test]
     fn days_follow_the_way_the_variance_fell() {

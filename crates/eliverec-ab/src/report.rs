@@ -76,6 +76,53 @@ pub struct Running {
     pub difference: Difference,
 }
 
+impl Report {
+    /// What finding each effect that was seen, of all users, takes with this probability. What was seen is what there is and chance;
+    /// so these are days for an effect of that size, and not for whatever there is.
+    pub fn needs_of_seen(&self, power: f64) -> Vec<(Goal, Need)> {
+        self.needs_by(|seen| {
+            Some(Goal { effect: seen?.abs(), power }).filter(|goal| goal.effect > 0.0)
+        })
+    }
+
+    /// What it takes to find what `goal` makes of the difference that was seen, for each metric and bucket.
+    fn needs_by(&self, goal: impl Fn(Option<f64>) -> Option<Goal>) -> Vec<(Goal, Need)> {
+        let rows = self.tables.first().into_iter().flat_map(|table| &table.rows);
+        let all = rows.flat_map(|row| row.comparisons.iter().map(|of| (row.metric, of)));
+        let need = |(metric, of): (&'static str, &Comparison)| {
+            let goal = goal(of.difference.map(|difference| difference.relative))?;
+            Some((
+                goal,
+                goal.need(
+                    metric,
+                    &of.bucket,
+                    self.users_of(&of.bucket),
+                    &self.variances(metric, &of.bucket),
+                )?,
+            ))
+        };
+        all.filter_map(need).collect()
+    }
+
+    /// Users of a bucket and of the control.
+    fn users_of(&self, bucket: &str) -> u64 {
+        let users = self.buckets.iter().zip(&self.population.in_bucket);
+        users
+            .filter(|(name, _)| **name == bucket || **name == self.control)
+            .map(|(_, users)| users)
+            .sum()
+    }
+
+    /// By days the variance of a relative difference.
+    fn variances(&self, metric: &str, bucket: &str) -> Vec<(f64, f64)> {
+        let of = |running: &&Running| running.metric == metric && running.bucket == bucket;
+        let running = self.running.iter().filter(of);
+        running
+            .map(|running| (f64::from(running.day), running.difference.standard_error.powi(2)))
+            .collect()
+    }
+}
+
 /// Takes in a log day by day and ends in a report.
 #[derive(Debug)]
 pub struct Builder {
@@ -217,38 +264,14 @@ impl Builder {
         ]
     }
 
-    fn needs(&self) -> Vec<Need> {
-        let mut needs = Vec::new();
-        for metric in self.metrics() {
-            for place in
-                (0..self.tally.assignment().shares().buckets.len()).filter(|p| *p != self.control)
-            {
-                let bucket = self.bucket(place);
-                let of =
-                    |running: &&Running| running.metric == metric.name && running.bucket == bucket;
-                let variances: Vec<(f64, f64)> = self
-                    .running
-                    .iter()
-                    .filter(of)
-                    .map(|running| {
-                        (f64::from(running.day), running.difference.standard_error.powi(2))
-                    })
-                    .collect();
-                let users = self.tally.assignment().population().in_bucket;
-                let users = users[place] + users[self.control];
-                needs.extend(self.goal.need(metric.name, bucket, users, &variances));
-            }
-        }
-        needs
-    }
-
     /// The report of all that was taken in.
     pub fn finish(self) -> Report {
         let assignment = self.tally.assignment();
         let shares = assignment.shares();
         let (refused, population) = (self.refused(), assignment.population());
         let is_refused = refused.is_some();
-        Report {
+        let goal = self.goal;
+        let mut report = Report {
             layer: shares.layer.clone(),
             buckets: shares.buckets.clone(),
             control: self.bucket(self.control).to_owned(),
@@ -262,11 +285,13 @@ impl Builder {
             channels: self.tally.channels.count(),
             exposure: self.tally.channels.exposure(&shares.buckets),
             goal: self.goal,
-            needs: if is_refused { Vec::new() } else { self.needs() },
+            needs: Vec::new(),
             left_out: self.tally.left_out(),
             refused,
             running: self.running,
-        }
+        };
+        report.needs = report.needs_by(|_| Some(goal)).into_iter().map(|(_, need)| need).collect();
+        report
     }
 
     fn refused(&self) -> Option<String> {

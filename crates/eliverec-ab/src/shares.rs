@@ -82,6 +82,11 @@ impl Shares {
         Ok(Self::of(layer.clone(), &lines.iter().map(of_layer).collect::<Vec<_>>()))
     }
 
+    /// A layer whose shares never change.
+    pub(crate) fn constant(layer: &Layer) -> Self {
+        Self::of(layer.name.clone(), &[(0, layer.buckets.clone())])
+    }
+
     /// The shares of a layer of which the buckets from some moments on are known.
     fn of(layer: String, states: &[(i64, Vec<Bucket>)]) -> Self {
         let mut buckets: Vec<String> = Vec::new();

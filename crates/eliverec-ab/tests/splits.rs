@@ -1,117 +1,67 @@
-//! A simulated log split many times by the hash of its users: nothing differs, and differences are found no more often than said.
+//! A simulated log split many times by the hash of its users: nothing differs, and differences are found as often as said, and so is
+//! what is planted.
 
 #![expect(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
 
-use std::collections::BTreeMap;
-
+use eliverec_ab::Rules;
 use eliverec_ab::power::Goal;
-use eliverec_ab::{Answered, Asked, Assignment, Builder, Report, Rules, Shares, Tally};
+use eliverec_ab::report::Report;
+use eliverec_ab::splits::{Planted, Reports, SplitLog, Splits};
 use eliverec_core::id::mix;
-use eliverec_core::{Event, EventKind};
 use eliverec_sim::{Collected, LoggingPolicy, World, WorldConfig};
 
 const DAY_MS: i64 = 86_400_000;
 const DAYS: u32 = 3;
 const GOAL: Goal = Goal { effect: 0.05, power: 0.8 };
-const EXPERIMENTS: &str = r#"{"at": 0, "experiments": {"layers": [{"name": "ranking", "buckets": [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5}]}]}}"#;
 
-/// A log of which two days are compared, and the first moment of these.
-fn world() -> (Vec<Event>, i64) {
+/// A log of which two days are compared.
+fn world() -> SplitLog {
     let config =
         WorldConfig { users: 1_500, days: DAYS, history_days: 1, ..WorldConfig::default() };
     let mut log = Collected::default();
     let mut world = World::new(&config).unwrap();
     let Ok(_) = world.run(&mut LoggingPolicy::new(config.seed), &mut log, &mut |_| ());
-    let wanted = |event: &Event| {
-        matches!(
-            event.kind,
-            EventKind::Impression
-                | EventKind::Leave
-                | EventKind::BagClick
-                | EventKind::ProductClick
-                | EventKind::Order
-        )
-    };
-    log.events.retain(wanted);
-    log.events.sort_by_key(|event| event.available_at_ms);
-    (log.events, config.start_ms + DAY_MS)
+    let begin_ms = config.start_ms + DAY_MS;
+    let rules = Rules { stay_threshold_s: 3.0, attribution_window_ms: 1_800_000, days_before: 1 };
+    SplitLog::new(log.events, begin_ms..begin_ms + 2 * DAY_MS, rules)
 }
 
-/// The report of a split of the users by `salt`; answers are those that brought the impressions.
-fn report(events: &[Event], begin_ms: i64, salt: u64, lost: impl Fn(u64) -> bool) -> Report {
-    let shares = Shares::parse(EXPERIMENTS, "experiments.jsonl", None).unwrap();
-    let days_ms = begin_ms..begin_ms + 2 * DAY_MS;
-    let mut assignment = Assignment::new(shares, days_ms);
-    for event in events {
-        if let (EventKind::Impression, Some(request_id), Some(user_id), Some(0)) =
-            (event.kind, event.request_id, event.user_id, event.position)
-            && !lost(user_id)
-        {
-            let bucket = if mix(user_id ^ mix(salt)) & 1 == 0 { "a" } else { "b" };
-            let (at_ms, bucket) = (event.ts_ms, Some(("ranking", bucket)));
-            let row = Answered { request_id, user_id, at_ms, bucket };
-            assignment.take(row).unwrap();
-        }
-    }
-    let rules = Rules { stay_threshold_s: 3.0, attribution_window_ms: 1_800_000, days_before: 1 };
-    let tally = Tally::new(assignment, rules);
-    let mut builder = Builder::new(tally, &Asked { control: None, goal: GOAL }).unwrap();
-    let mut day = 1;
-    for event in events {
-        if event.available_at_ms >= begin_ms + i64::from(day) * DAY_MS {
-            builder.end_day(day);
-            day += 1;
-        }
-        builder.tally().take(event);
-    }
-    builder.end_day(day);
-    builder.finish()
+/// The report of a split of the users by `salt`.
+fn report(log: &SplitLog, salt: u64, planted: Planted) -> Report {
+    log.report(|user| mix(user ^ mix(salt)) & 1 == 1, planted, GOAL).unwrap()
 }
 
 /// Over 200 splits each metric differs by chance as often as the level says, within three deviations of the binomial; at any of
-/// the looks, or in any metric after the correction, no more often.
+/// the looks, or in any metric after the correction, no more often. An effect of 20 % is found as often as predicted, and a loss is refused.
 #[test]
-fn splits_of_one_log_differ_no_more_often_than_said() {
+fn splits_of_one_log_find_as_often_as_said() {
     const SPLITS: u64 = 200;
-    let (events, begin_ms) = world();
-    let mut planned: BTreeMap<&str, u32> = BTreeMap::new();
-    let mut always: BTreeMap<&str, u32> = BTreeMap::new();
-    let (mut corrected, mut mismatches) = (0, 0);
-    for split in 0..SPLITS {
-        let found = report(&events, begin_ms, split, |_| false);
-        mismatches += u32::from(found.refused.is_some());
-        let Some(table) = found.tables.first() else { continue };
-        for row in &table.rows {
-            let difference = row.comparisons[0].difference.unwrap();
-            *planned.entry(row.metric).or_default() += u32::from(difference.p < 0.05);
-            let mut looks = found.running.iter().filter(|running| running.metric == row.metric);
-            let any = looks.any(|running| running.difference.always_p < 0.05);
-            *always.entry(row.metric).or_default() += u32::from(any);
-        }
-        let is_told = |p: Option<f64>| p.is_some_and(|p| p < 0.05);
-        let any = table.rows.iter().any(|row| is_told(row.comparisons[0].p_corrected));
-        corrected += u32::from(any);
+    let log = world();
+    let (effect, lost) = (0.2, 0.3);
+    let reports = (0..SPLITS).map(|split| Reports {
+        plain: report(&log, split, Planted::Nothing),
+        effect: report(&log, split, Planted::Effect(effect)),
+        loss: report(&log, split, Planted::Loss(lost)),
+    });
+    let found = Splits::of(&reports.collect::<Vec<_>>(), effect, lost);
+    let share = |count: u64| count as f64 / SPLITS as f64;
+    let bound = |p: f64| 3.0 * (p * (1.0 - p) / SPLITS as f64).sqrt();
+    assert!(found.found.len() >= 8, "{found:?}");
+    for of in &found.found {
+        assert!((share(of.planned) - 0.05).abs() <= bound(0.05), "{of:?}");
+        assert!(share(of.always) <= 0.05 + bound(0.05), "{of:?}");
     }
-    let share = |count: u32| f64::from(count) / SPLITS as f64;
-    let bound = 3.0 * (0.05_f64 * 0.95 / SPLITS as f64).sqrt();
-    assert!(planned.len() >= 8, "{planned:?}");
-    for (metric, count) in &planned {
-        assert!((share(*count) - 0.05).abs() <= bound, "{metric}: {count} of {SPLITS}");
-    }
-    for (metric, count) in &always {
-        assert!(share(*count) <= 0.05 + bound, "{metric}: {count} of {SPLITS}");
-    }
-    assert!(share(corrected) <= 0.05 + bound, "{corrected} of {SPLITS}");
+    assert!(share(found.corrected) <= 0.05 + bound(0.05), "{found:?}");
     // One in a thousand is expected.
-    assert!(mismatches <= 2, "{mismatches}");
+    assert!(found.refused <= 2, "{found:?}");
+    assert!((0.3..0.99).contains(&found.power), "{found:?}");
+    assert!((share(found.effect_found) - found.power).abs() <= bound(found.power), "{found:?}");
+    assert!(share(found.lost_refused) > 0.95, "{found:?}");
 }
 
 #[test]
 fn a_planted_mismatch_is_refused_and_says_why() {
-    let (events, begin_ms) = world();
-    // Every fourth user of bucket b loses the answers.
-    let lost = |user: u64| mix(user ^ mix(7)) & 1 == 1 && mix(user).is_multiple_of(4);
-    let found = report(&events, begin_ms, 7, lost);
+    let found = report(&world(), 7, Planted::Loss(0.25));
     assert!(found.mismatch.p.unwrap() < 0.001, "{:?}", found.mismatch);
     assert!(found.refused.unwrap().starts_with("users are not in the buckets by their shares (a "));
     assert!(found.tables.is_empty() && found.running.is_empty() && found.needs.is_empty());
@@ -119,8 +69,7 @@ fn a_planted_mismatch_is_refused_and_says_why() {
 
 #[test]
 fn groups_of_activity_are_the_users_and_a_need_stands_for_each_metric() {
-    let (events, begin_ms) = world();
-    let found = report(&events, begin_ms, 3, |_| false);
+    let found = report(&world(), 3, Planted::Nothing);
     let [all, low, high] = found.tables.as_slice() else { panic!("{:?}", found.tables.len()) };
     for bucket in 0..2 {
         assert_eq!(all.users[bucket], low.users[bucket] + high.users[bucket]);

@@ -16,19 +16,15 @@ use crate::text::grid;
 /// The whole report.
 pub fn report(report: &Report, format: Format) -> String {
     let mut text = String::new();
-    let mut section = |title: &str, body: &str| {
-        let _ = match format {
-            Format::Markdown if text.is_empty() => writeln!(text, "# {title}\n\n{body}"),
-            Format::Markdown => writeln!(text, "\n## {title}\n\n{body}"),
-            Format::Text if text.is_empty() => writeln!(text, "{title}\n\n{body}"),
-            Format::Text => writeln!(text, "\n{title}\n\n{body}"),
-        };
-    };
     let mut body = format!("{}\n\n{}\n", summary(report), sample_ratio(report));
     if !report.told.is_empty() {
         let _ = write!(body, "\n{}", list(&report.told, format));
     }
-    section(&title(report), body.trim_end());
+    let _ = match format {
+        Format::Markdown => writeln!(text, "# {}\n\n{}", title(report), body.trim_end()),
+        Format::Text => writeln!(text, "{}\n\n{}", title(report), body.trim_end()),
+    };
+    let mut section = |title: &str, body: &str| section(&mut text, title, body, format);
     if let Some(reason) = &report.refused {
         section("Refused", reason);
         return text;
@@ -53,6 +49,15 @@ pub fn report(report: &Report, format: Format) -> String {
     section(&needs_title(report), &body);
     section("Definitions", list(&definitions(report), format).trim_end());
     text
+}
+
+/// Adds a section to a text that has a heading.
+pub(crate) fn section(text: &mut String, title: &str, body: &str, format: Format) {
+    // Writing to a string cannot fail.
+    let _ = match format {
+        Format::Markdown => writeln!(text, "\n## {title}\n\n{body}"),
+        Format::Text => writeln!(text, "\n{title}\n\n{body}"),
+    };
 }
 
 /// The heading.
@@ -223,6 +228,15 @@ pub fn exposure_note(report: &Report) -> String {
 /// Nobody runs an experiment for longer, and no fall of a variance is known so far ahead.
 const MOST_DAYS: f64 = 1_000.0;
 
+/// Days of a need.
+pub(crate) fn days(days: Option<f64>) -> String {
+    match days {
+        None => "-".into(),
+        Some(days) if days > MOST_DAYS => format!("> {MOST_DAYS:.0}"),
+        Some(days) => format!("{days:.1}"),
+    }
+}
+
 /// The heading of what an experiment takes.
 pub fn needs_title(report: &Report) -> String {
     let goal = report.goal;
@@ -241,11 +255,6 @@ pub const NEEDS_NOTE: &str = "Error now: standard error of the relative differen
 
 /// Its cells.
 pub fn needs_cells(report: &Report) -> Vec<Vec<String>> {
-    let days = |days: Option<f64>| match days {
-        None => "-".into(),
-        Some(days) if days > MOST_DAYS => format!("> {MOST_DAYS:.0}"),
-        Some(days) => format!("{days:.1}"),
-    };
     let rows = report.needs.iter().map(|need| {
         vec![
             metric(need.metric).map_or(need.metric, |metric| metric.title).into(),
@@ -327,11 +336,11 @@ fn list(lines: &[String], format: Format) -> String {
     })
 }
 
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:+.2} %", 100.0 * share)
 }
 
-fn interval((low, high): (f64, f64)) -> String {
+pub(crate) fn interval((low, high): (f64, f64)) -> String {
     format!("[{:+.2}, {:+.2}]", 100.0 * low, 100.0 * high)
 }
 

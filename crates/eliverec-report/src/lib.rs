@@ -5,7 +5,8 @@
 //! - [`verdict`]: which rows differ, over users and seeds; which of the paper's orderings hold.
 //! - [`named`]: figures that carry their names.
 //! - [`text`]: terminal and Markdown; [`plot`]: SVG; [`page`]: HTML.
-//! - [`comparison_text`], [`comparison_page`]: the same of an online experiment, and of estimates from another policy's log.
+//! - [`comparison_text`], [`comparison_page`]: the same of an online experiment, and of estimates from another policy's log;
+//!   [`online`]: the paper's figures beside it, and the truth where users are simulated; [`splits_text`]: one log split many times.
 
 pub mod comparison_page;
 pub mod comparison_text;
@@ -13,10 +14,12 @@ pub mod error;
 pub mod experiment;
 mod html;
 pub mod named;
+pub mod online;
 pub mod page;
 pub mod paper;
 pub mod plot;
 pub mod results;
+pub mod splits_text;
 pub mod text;
 pub mod verdict;
 

@@ -55,7 +55,7 @@ impl World {
         Ok(self.output.totals())
     }
 
-    /// Lives through so many days, for example to change the policy between them; fewer if fewer are left.
+    /// Lives through so many days, for example to change the policy between them; fewer if fewer are left. A day that has begun is one.
     ///
     /// # Errors
     /// As [`World::run`].
@@ -66,17 +66,46 @@ impl World {
         log: &mut L,
         progress: &mut dyn FnMut(WorldProgress),
     ) -> Result<Totals, L::Error> {
-        for _ in 0..days.min(self.days_left()) {
-            let midnight_ms = self.config.history_start_ms() + i64::from(self.day) * DAY_MS;
-            self.begin_day(midnight_ms);
-            while let Some((at_ms, item)) = self.queue.pop(midnight_ms + DAY_MS) {
+        let days = self.day + days.min(self.days_left());
+        self.run_until(self.midnight_ms(days), policy, log, progress)
+    }
+
+    /// Lives through what comes before `until_ms`, milliseconds since 1970 UTC, for example to change the policy in the middle of a
+    /// night; to the end of the last day at most.
+    ///
+    /// # Errors
+    /// As [`World::run`].
+    pub fn run_until<L: Log>(
+        &mut self,
+        until_ms: i64,
+        policy: &mut dyn Policy,
+        log: &mut L,
+        progress: &mut dyn FnMut(WorldProgress),
+    ) -> Result<Totals, L::Error> {
+        while self.days_left() > 0 && self.midnight_ms(self.day) < until_ms {
+            let (midnight_ms, next_ms) =
+                (self.midnight_ms(self.day), self.midnight_ms(self.day + 1));
+            if !self.is_begun {
+                self.begin_day(midnight_ms);
+                self.is_begun = true;
+            }
+            while let Some((at_ms, item)) = self.queue.pop(next_ms.min(until_ms)) {
                 self.step(at_ms, item, policy, log)?;
             }
+            if until_ms < next_ms {
+                break;
+            }
             self.day += 1;
+            self.is_begun = false;
             let events = self.output.totals().events;
             progress(WorldProgress { days_done: self.day, days: self.total_days(), events });
         }
         Ok(self.output.totals())
+    }
+
+    /// When a day begins, counted from the first history day.
+    fn midnight_ms(&self, day: u32) -> i64 {
+        self.config.history_start_ms() + i64::from(day) * DAY_MS
     }
 
     fn begin_day(&mut self, midnight_ms: i64) {

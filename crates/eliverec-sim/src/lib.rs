@@ -10,6 +10,7 @@
 //! - [`day`]: the loop over time.
 //! - [`policy`]: the trait of whoever ranks, and the recommender that made the log.
 //! - [`log`]: the trait of whoever takes events and truths.
+//! - [`outbox`]: events in the order in which a server hears of them.
 //! - [`truth`]: causes, true probabilities and their metrics.
 //! - [`truth_file`]: the truth as Parquet.
 //! - [`statistics`]: Table I of a log.
@@ -41,6 +42,7 @@ pub mod config;
 pub mod day;
 pub mod error;
 pub mod log;
+pub mod outbox;
 pub mod policy;
 pub mod statistics;
 pub mod truth;
@@ -52,6 +54,7 @@ pub use config::WorldConfig;
 pub use day::WorldProgress;
 pub use error::Error;
 pub use log::{Collected, Log};
+pub use outbox::Outbox;
 pub use output::Totals;
 pub use policy::{LiveChannel, LoggingPolicy, Policy, PolicyRequest};
 pub use statistics::TableOneBuilder;

@@ -29,6 +29,8 @@ pub struct World {
     pub(crate) output: Output,
     /// Days done, counted from the first history day.
     pub(crate) day: u32,
+    /// Whether the visits and streams of the day that follows are planned.
+    pub(crate) is_begun: bool,
     pub(crate) now_ms: i64,
     pub(crate) requests: u64,
     /// Categories that are popular among products today.
@@ -76,6 +78,7 @@ impl World {
             queue: Queue::default(),
             output: Output::new(config),
             day: 0,
+            is_begun: false,
             now_ms: config.history_start_ms(),
             requests: 0,
             trends: [0; 2],

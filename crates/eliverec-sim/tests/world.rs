@@ -54,6 +54,25 @@ fn days_one_by_one_are_the_days_at_once() {
 }
 
 #[test]
+fn pieces_of_days_are_the_days_at_once() {
+    let config = small(3);
+    let mut log = Collected::default();
+    let mut world = World::new(&config).unwrap();
+    let mut policy = LoggingPolicy::new(config.seed);
+    let begin_ms = config.history_start_ms();
+    let mut days = Vec::new();
+    for hours in (0..230).step_by(7) {
+        let until_ms = begin_ms + hours * DAY_MS / 24;
+        let Ok(_) =
+            world.run_until(until_ms, &mut policy, &mut log, &mut |p| days.push(p.days_done));
+        assert!(log.events.iter().all(|event| event.ts_ms < until_ms));
+    }
+    assert_eq!((world.days_left(), &days), (0, &(1..=9).collect()));
+    let Ok(_) = world.run(&mut policy, &mut log, &mut |_| ());
+    assert!(log == run(&config));
+}
+
+#[test]
 fn every_event_is_sound_and_ids_repeat_only_for_second_arrivals() {
     let config = WorldConfig { duplicate_share: 0.02, ..small(1) };
     let log = run(&config);

@@ -8,13 +8,13 @@ use eliverec_core::Feed;
 use eliverec_metrics::report::metric;
 use eliverec_metrics::table::{Format, Layout, TableRow, render};
 use eliverec_metrics::{Metric, Report};
-use eliverec_run::{Error, durable};
+use eliverec_run::durable;
 use eliverec_sim::{Ceiling, Truth, read_truth};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::evaluate;
 use eliverec_train::ranks::Alone;
 
-use super::{open_run, print, tell};
+use super::{first_settings, open_run, print, tell};
 
 /// Simulate a platform, train two models on it, compare them and explain a request
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
 }
 
 /// Experiment files by the name of their run.
-const MODELS: [(&str, &str); 2] = [
+pub(super) const MODELS: [(&str, &str); 2] = [
     ("elive", include_str!("../../../../experiments/quick/world-elive.toml")),
     ("eta", include_str!("../../../../experiments/quick/world-eta-both.toml")),
 ];
@@ -59,7 +59,8 @@ type Runner = fn(Vec<OsString>) -> anyhow::Result<u8>;
 pub(crate) fn run(arguments: &Arguments, runner: Runner) -> anyhow::Result<u8> {
     let Arguments { out, users, days, seed } = arguments;
     fs_err::create_dir_all(out)?;
-    check_settings(out, &format!("users = {users}\ndays = {days}\nseed = {seed}\n"))?;
+    let settings = format!("users = {users}\ndays = {days}\nseed = {seed}\n");
+    first_settings::check(out, "demo.toml", &settings)?;
     let (logs, feeds) = (out.join("logs"), out.join("feeds"));
     let (users, days) = (users.to_string(), days.to_string());
 
@@ -106,26 +107,6 @@ pub(crate) fn run(arguments: &Arguments, runner: Runner) -> anyhow::Result<u8> {
         out.display()
     ));
     Ok(crate::OK)
-}
-
-/// Keeps the settings of the first start beside what was made with them, and refuses others.
-fn check_settings(out: &Path, settings: &str) -> anyhow::Result<()> {
-    let path = out.join("demo.toml");
-    match fs_err::read_to_string(&path) {
-        Ok(first) if first == settings => Ok(()),
-        Ok(first) => Err(Error::Run {
-            path: out.into(),
-            reason: format!(
-                "was made with {}; start with the same, give another --out, or remove it",
-                first.trim_end().replace('\n', ", ")
-            ),
-        }
-        .into()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Ok(durable::write(&path, settings.as_bytes())?)
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Prints a command line of this program and runs it.

@@ -27,6 +27,7 @@ pub(crate) mod tune;
 
 mod causes;
 mod fingerprint;
+mod first_settings;
 mod queue;
 mod ranks;
 mod reading;

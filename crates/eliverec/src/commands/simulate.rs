@@ -153,7 +153,11 @@ impl Reporter {
     }
 }
 
-fn dimensions(world: &World, schema: &Schema) -> Result<Dimensions, eliverec_core::Error> {
+/// The tables of a world's log.
+pub(super) fn dimensions(
+    world: &World,
+    schema: &Schema,
+) -> Result<Dimensions, eliverec_core::Error> {
     Ok(Dimensions {
         users: Dimension::from_rows(schema, Group::User, world.users())?,
         products: Dimension::from_rows(schema, Group::Product, world.products())?,

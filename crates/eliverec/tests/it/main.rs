@@ -9,6 +9,7 @@ mod feed_files;
 mod moto;
 
 mod ab;
+mod ab_simulate;
 mod as_written;
 mod bad_inputs;
 mod bench_ranker;

@@ -1,8 +1,10 @@
 //! `eliverec ab report`: the buckets of a layer compared, from the log that a service wrote.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use clap::Parser;
 use eliverec_ab::metrics::HIDDEN_DAYS;
 use eliverec_ab::power::Goal;
 use eliverec_ab::{Answered, Asked, Assignment, Builder, Error, Report, Rules, Shares, Tally};
@@ -73,6 +75,21 @@ pub(crate) struct Arguments {
 }
 
 const MINUTE_MS: i64 = 60_000;
+
+/// The arguments by themselves.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true)]
+struct Alone {
+    #[command(flatten)]
+    report: Arguments,
+}
+
+impl Arguments {
+    /// Those of a command line's words, for commands that make a report among other things.
+    pub(crate) fn of(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<Self> {
+        Ok(Alone::try_parse_from(words)?.report)
+    }
+}
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let (report, read) = compare(arguments)?;

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::Parser;
 use eliverec_core::EventKind;
 use eliverec_core::id::mix;
 use eliverec_run::durable;
@@ -30,14 +29,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// The arguments of a report by itself.
-#[derive(Debug, Parser)]
-#[command(no_binary_name = true)]
-struct Alone {
-    #[command(flatten)]
-    report: report::Arguments,
-}
-
 const EXPERIMENTS: &str = r#"{"at": 0, "experiments": {"layers": [{"name": "ranking", "salt": "bench", "buckets": [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5}]}]}}
 "#;
 
@@ -51,10 +42,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let words = ["--logs".into(), logs.clone().into_os_string(), "--pre".into(), "1".into()];
     let from = EventLog::open(&store)?.days().nth(1).map(|day| day.to_string().into());
     let words = words.into_iter().chain(from.into_iter().flat_map(|day| ["--from".into(), day]));
-    let alone = Alone::try_parse_from(words)?;
+    let asked = report::Arguments::of(words)?;
     let before_mib = peak_memory_mib();
     let begun = Instant::now();
-    let (report, read) = report::compare(&alone.report)?;
+    let (report, read) = report::compare(&asked)?;
     let seconds = begun.elapsed().as_secs_f64();
     clear(&logs)?;
     let peak_mib = peak_memory_mib();

@@ -103,6 +103,51 @@ enum WhoseClock {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(arguments.log_level)
+        .with_writer(std::io::stderr)
+        .init();
+    let listens = |address: SocketAddr| print(&format!("listening on http://{address}"));
+    answer(arguments, server::asked_to_end, listens, tell)?;
+    Ok(crate::OK)
+}
+
+impl Arguments {
+    /// A service of this machine's callers, whose clock counts, on a free port, whatever the environment says.
+    pub(crate) fn of_callers(
+        bundle: PathBuf,
+        state: PathBuf,
+        config: PathBuf,
+        experiments: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            bundle,
+            state: Some(state),
+            logs: None,
+            redis: None,
+            follow: None,
+            prefix: String::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tokens: None,
+            config: Some(config),
+            experiments,
+            clock: WhoseClock::Callers,
+            watch: false,
+            log_level: tracing::Level::WARN,
+        }
+    }
+}
+
+/// Answers until what `ended` makes is there; `listens` hears of the address once there are answers, `told` of how the state was opened
+/// and left.
+pub(crate) fn answer<E: Future<Output = ()> + Send + 'static>(
+    arguments: &Arguments,
+    ended: impl FnOnce() -> E,
+    listens: impl FnOnce(SocketAddr) -> anyhow::Result<()>,
+    told: fn(&str),
+) -> anyhow::Result<()> {
     let config = match &arguments.config {
         Some(path) => ServeConfig::parse(&read_text(path)?, path)?,
         None => ServeConfig::default(),
@@ -116,12 +161,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .map_err(eliverec_http::Error::Network)
         .with_context(|| arguments.listen.to_string())?;
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_max_level(arguments.log_level)
-        .with_writer(std::io::stderr)
-        .init();
 
     let in_state = || arguments.state.as_deref().map(|state| state.join("days"));
     let logs = arguments.logs.clone().or_else(in_state);
@@ -149,7 +188,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         }
         (None, Some(state)) => {
             let engine = Engine::open(engine_config, state, config.state.into())?;
-            tell_opened(&engine);
+            tell_opened(&engine, told);
             tell_ahead(&engine, &clock)?;
             (engine, None)
         }
@@ -179,10 +218,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let runtime = runtime.enable_all().max_blocking_threads(threads).build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let asked_to_end = server::asked_to_end();
-        print(&format!("listening on http://{}", listener.local_addr()?))?;
+        let ended = ended();
+        listens(listener.local_addr()?)?;
         let pages = eliverec_console::pages(Arc::clone(&service));
-        server::serve(listener, Arc::clone(&service), pages, asked_to_end).await?;
+        server::serve(listener, Arc::clone(&service), pages, ended).await?;
         anyhow::Ok(())
     })?;
     // What waits for a file or a disk that does not answer keeps nobody: what was acknowledged is on disk.
@@ -199,9 +238,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             }
             Some(stopped) => tell(&format!("note: no snapshot is left: {stopped}")),
         }
-        tell("ended; everything that was acknowledged is on disk");
+        told("ended; everything that was acknowledged is on disk");
     }
-    Ok(crate::OK)
+    Ok(())
 }
 
 /// The log that days go to, closed to other services. Days that are gone from it are told, and what it knows of ids is known.
@@ -253,12 +292,12 @@ fn tell_ahead(engine: &Engine, clock: &Clock) -> Result<(), eliverec_http::Error
 }
 
 /// Tells how the state was opened.
-fn tell_opened(engine: &Engine) {
+fn tell_opened(engine: &Engine, told: fn(&str)) {
     let Some(state) = engine.state() else { return };
     let opened = state.opened();
     opened.passed_over.iter().for_each(|what| tell(&format!("note: snapshot passed over: {what}")));
     let from = opened.snapshot.map_or("the log".into(), |number| format!("snapshot {number}"));
-    tell(&format!(
+    told(&format!(
         "state: {from} and {} records after it, in {:.2} s; position {}",
         opened.replayed,
         opened.took.as_secs_f64(),
