@@ -6,12 +6,17 @@
 //! - [`named`]: figures that carry their names.
 //! - [`text`]: terminal and Markdown; [`plot`]: SVG; [`page`]: HTML.
 //! - [`comparison_text`], [`comparison_page`]: the same of an online experiment, and of estimates from another policy's log.
+//! - [`case_study`]: users under two models; [`case_page`]: HTML of it.
+//! - [`lanes`]: histories over time, of every page that shows one; [`written`]: moments, ages and numbers as people read them.
 
+pub mod case_page;
+pub mod case_study;
 pub mod comparison_page;
 pub mod comparison_text;
 pub mod error;
 pub mod experiment;
 mod html;
+pub mod lanes;
 pub mod named;
 pub mod page;
 pub mod paper;
@@ -19,6 +24,7 @@ pub mod plot;
 pub mod results;
 pub mod text;
 pub mod verdict;
+pub mod written;
 
 pub use error::Error;
 pub use experiment::Experiment;

@@ -1,6 +1,5 @@
 //! From drafts to events: ids, arrival, truth, and what of the history days the log keeps.
 
-use eliverec_core::event::Scalar;
 use eliverec_core::{Event, EventKind};
 
 use crate::arrival::Arrival;
@@ -119,7 +118,7 @@ impl Output {
     ) -> Result<(), L::Error> {
         let logged = self.logs_requests(request.at_ms);
         self.totals.requests += u64::from(logged);
-        let context = context(request);
+        let context = request.context();
         for (position, shown) in feed.iter().enumerate() {
             self.events += 1;
             let channel_id = u64::from(shown.channel) + 1;
@@ -154,11 +153,4 @@ impl Output {
     pub(crate) fn flush<L: Log>(&mut self, log: &mut L) -> Result<(), L::Error> {
         self.arrival.flush(log)
     }
-}
-
-/// The context fields in the order of the schema: hour, weekday (Monday 0), scene, city.
-fn context(request: &PolicyRequest) -> [Scalar; 4] {
-    let hour = request.at_ms.rem_euclid(DAY_MS) / 3_600_000;
-    let weekday = (request.at_ms.div_euclid(DAY_MS) + 3).rem_euclid(7);
-    [hour as u64, weekday as u64, request.scene, request.city].map(Scalar::Id)
 }

@@ -5,10 +5,12 @@
 
 use std::collections::HashMap;
 
+use eliverec_core::event::Scalar;
 use eliverec_core::id::IdHash;
 use eliverec_core::seed::{Random, stream};
 use eliverec_core::{Event, EventKind};
 
+use crate::config::DAY_MS;
 use crate::config::parameter::WATCH_THRESHOLD_MS;
 
 /// A user asks for a feed: what a [`Policy`] knows when it ranks. Its impressions and what comes of them follow as events.
@@ -26,6 +28,15 @@ pub struct PolicyRequest {
     pub city: u64,
     /// So many channels are enough, however far the user scrolls.
     pub wanted: usize,
+}
+
+impl PolicyRequest {
+    /// The context fields in the order of [`SCHEMA`](crate::SCHEMA): hour, weekday (Monday 0), scene, city.
+    pub fn context(&self) -> [Scalar; 4] {
+        let hour = self.at_ms.rem_euclid(DAY_MS) / 3_600_000;
+        let weekday = (self.at_ms.div_euclid(DAY_MS) + 3).rem_euclid(7);
+        [hour as u64, weekday as u64, self.scene, self.city].map(Scalar::Id)
+    }
 }
 
 /// A channel that is live, as everyone can see it.

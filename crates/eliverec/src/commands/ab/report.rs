@@ -56,10 +56,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "MINUTES", default_value_t = SampleConfig::default().attribution_window_ms / MINUTE_MS, value_parser = clap::value_parser!(i64).range(0..=10_080))]
     attribution_window: i64,
     /// Relative difference that an experiment should find
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    #[arg(long, value_name = "SHARE", default_value_t = Goal::default().effect)]
     effect: f64,
     /// Probability with which it should be found
-    #[arg(long, value_name = "SHARE", default_value_t = 0.8)]
+    #[arg(long, value_name = "SHARE", default_value_t = Goal::default().power)]
     power: f64,
     /// Write the report as Markdown
     #[arg(long, value_name = "FILE")]
@@ -73,6 +73,28 @@ pub(crate) struct Arguments {
 }
 
 const MINUTE_MS: i64 = 60_000;
+
+impl Arguments {
+    /// Those of `eliverec ab report --logs LOGS --layer LAYER`.
+    pub(crate) fn of(logs: PathBuf, layer: &str) -> Self {
+        let goal = Goal::default();
+        Self {
+            logs,
+            layer: Some(layer.into()),
+            control: None,
+            from: None,
+            to: None,
+            pre: 0,
+            stay_threshold: FeatureConfig::default().stay_threshold_s,
+            attribution_window: SampleConfig::default().attribution_window_ms / MINUTE_MS,
+            effect: goal.effect,
+            power: goal.power,
+            markdown: None,
+            html: None,
+            json: false,
+        }
+    }
+}
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let (report, read) = compare(arguments)?;

@@ -3,11 +3,13 @@
 mod access;
 mod answers;
 mod bench;
-mod browser;
+pub(crate) mod browser;
 mod bundles;
 mod console;
+mod console_experiments;
 mod damage;
 mod days;
+pub(crate) mod demo;
 mod directories;
 mod experiments;
 mod experiments_changed;
@@ -20,7 +22,7 @@ mod parity;
 mod readme;
 mod restarts;
 mod retrieval;
-mod server;
+pub(crate) mod server;
 #[cfg(feature = "redis")]
 mod shared;
 #[cfg(not(feature = "redis"))]

@@ -1,0 +1,109 @@
+//! Reports of running experiments for the console: of the days of the log that are over, as `eliverec ab report` makes them, one at a
+//! time on a thread that stands back, when somebody looks and the log has days that the last one has not.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use eliverec_console::{Made, Reports, Standing};
+use eliverec_http::background::stand_back;
+use eliverec_tables::events::ANSWERS_FILE;
+use eliverec_tables::events::layout::{EVENTS_FOLDER, EXPERIMENTS_FILE};
+
+use crate::commands::ab::report::{Arguments, compare};
+use crate::exit;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct LogReports {
+    logs: PathBuf,
+    layers: Arc<Mutex<BTreeMap<String, Kept>>>,
+    /// Held while one is made.
+    making: Arc<Mutex<()>>,
+}
+
+/// Of a layer.
+#[derive(Debug, Default)]
+struct Kept {
+    last: Option<(Instant, Result<Made, String>)>,
+    /// What the log had when the last one was begun.
+    made_of: Vec<(PathBuf, u64)>,
+    is_begun: bool,
+}
+
+/// A lock that a panic has left is as good as before: what it guards is replaced as a whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl LogReports {
+    pub(super) fn new(logs: PathBuf) -> Self {
+        Self { logs, layers: Arc::default(), making: Arc::default() }
+    }
+
+    /// Makes a layer's report on a thread of its own.
+    fn begin(&self, layer: &str) -> std::io::Result<()> {
+        let (layers, making) = (Arc::clone(&self.layers), Arc::clone(&self.making));
+        let (logs, layer) = (self.logs.clone(), layer.to_owned());
+        let thread = std::thread::Builder::new().name("eliverec-report".into());
+        thread.spawn(move || {
+            stand_back();
+            let alone = lock(&making);
+            let begun = Instant::now();
+            let made = catch_unwind(AssertUnwindSafe(|| compare(&Arguments::of(logs, &layer))));
+            let made = match made {
+                Ok(Ok((report, _))) => {
+                    let (report, took) = (Arc::new(report), begun.elapsed());
+                    Ok(Made { report, took, age: Duration::ZERO })
+                }
+                Ok(Err(error)) => Err(exit::line(&error)),
+                Err(_) => Err("it failed; the log of the service says where".into()),
+            };
+            drop(alone);
+            let mut layers = lock(&layers);
+            let kept = layers.entry(layer).or_default();
+            kept.last = Some((Instant::now(), made));
+            kept.is_begun = false;
+        })?;
+        Ok(())
+    }
+}
+
+impl Reports for LogReports {
+    fn standing(&self, layer: &str) -> Standing {
+        let now = answers(&self.logs);
+        let mut layers = lock(&self.layers);
+        let kept = layers.entry(layer.into()).or_default();
+        if !kept.is_begun && now.len() > 1 && now != kept.made_of {
+            match self.begin(layer) {
+                Ok(()) => {
+                    kept.made_of = now;
+                    kept.is_begun = true;
+                }
+                Err(error) => kept.last = Some((Instant::now(), Err(error.to_string()))),
+            }
+        }
+        let last = kept
+            .last
+            .as_ref()
+            .map(|(at, made)| made.clone().map(|made| Made { age: at.elapsed(), ..made }));
+        Standing { last, is_begun: kept.is_begun }
+    }
+}
+
+/// The file of experiments and the files of answers of a log with their sizes, in order: what a report is made of, as far as a look at
+/// the folders tells. Folders appear when they are whole.
+fn answers(logs: &Path) -> Vec<(PathBuf, u64)> {
+    let size = |path: PathBuf| {
+        let bytes = path.metadata().ok()?.len();
+        Some((path, bytes))
+    };
+    let days = std::fs::read_dir(logs.join(EVENTS_FOLDER)).into_iter().flatten().flatten();
+    let days = days.map(|day| day.path().join(ANSWERS_FILE));
+    let mut found: Vec<_> =
+        std::iter::once(logs.join(EXPERIMENTS_FILE)).chain(days).filter_map(size).collect();
+    found.sort();
+    found
+}
