@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
-use crate::sandbox::Sandbox;
+use crate::feed_files::{rows_of, write_foreign};
+use crate::sandbox::{Sandbox, text};
 use crate::serving::browser::browser;
 use crate::serving::server::world;
 
@@ -23,10 +22,7 @@ fn two_models() -> Sandbox {
 
 /// Gives a table of a log a column of names, which are made of another column.
 fn name(table: &Path, of: &str, column: &str, title: &str) {
-    let file = fs_err::File::open(table).unwrap().into_parts().0;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
-    let rows: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
-    let rows = arrow::compute::concat_batches(&rows[0].schema(), &rows).unwrap();
+    let rows = rows_of(table);
     let ids = rows.column_by_name(of).unwrap();
     let names = (0..ids.len()).map(|i| {
         let id = arrow::util::display::array_value_to_string(ids, i).unwrap();
@@ -37,11 +33,7 @@ fn name(table: &Path, of: &str, column: &str, title: &str) {
     fields.push(Arc::new(Field::new(column, DataType::Utf8, true)));
     let columns = [rows.columns(), &[names]].concat();
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), None).unwrap();
-    writer.write(&rows).unwrap();
-    writer.close().unwrap();
-    fs_err::write(table, bytes).unwrap();
+    write_foreign(table, &rows, 1_000);
 }
 
 #[test]
@@ -49,9 +41,9 @@ fn users_are_chosen_by_the_rule_and_shown_with_what_they_did() {
     let sandbox = two_models();
     let words = "case-study --run run --run eta --feeds world --logs logs --most 2 --chance 2";
     let output = sandbox.run(words);
-    let note = crate::sandbox::text(&output.stderr);
+    let note = text(&output.stderr);
     assert!(note.contains("have no names, so ids are shown"), "{note}");
-    let shown = crate::sandbox::text(&output.stdout);
+    let shown = text(&output.stdout);
     assert!(shown.contains("the 2 for whom the first 5 of run and eta differ most"), "{shown}");
     name(&sandbox.path("logs/channels.parquet"), "channel_id", "channel_name", "Room");
     name(&sandbox.path("logs/channels.parquet"), "category_id", "category_name", "Goods");
