@@ -80,9 +80,9 @@ pub fn page(study: &CaseStudy) -> String {
             li { a href=(format!("#case-{i}")) { "User " (case.user_id) } " " span.tag { (chosen(case)) ", " (format!("{:.2}", case.distance)) } }
         } } }
         details { summary { "How to read it" } ul {
-            li { "Each mark of a lane is something that the user had done, older things further left on a logarithmic axis, coloured by category." }
+            li { "Each mark of a lane is something that the user had done, older things further left on an axis by the cube root of their age, coloured by category." }
             li { "The wider a mark, the more of the model's attention it got, on average over the channels that the model put first: four pixels are an even share, sixteen four times that or more. Attention says what was weighed, not why." }
-            li { "A ring stands below a mark of a channel or product that the user had watched or clicked before." }
+            li { "A ring stands below a repeated mark: the user had watched that channel, or clicked on that product, before." }
             li { "Intents, where the model has them: a point in the upper half is an event that the model takes for an interest of both domains (Eq. 5), one in the lower half for one of its own domain." }
             li { "Users whose rankings differ most are no sample: they say where the models differ, not how often, nor which is better. Those by chance are usual users." }
         } }

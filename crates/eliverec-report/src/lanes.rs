@@ -81,15 +81,18 @@ const EVEN: f32 = 4.0;
 /// Pixels of four times that, and of more.
 const WIDEST: f32 = 16.0;
 
+/// Up to where a tick has room beside that of now, percent.
+const BEFORE_NOW: f32 = 88.0;
+
 /// The oldest age on the axis of some lanes, seconds.
 pub fn oldest(lanes: &[&[Mark]]) -> f32 {
     let ages = lanes.iter().flat_map(|lane| lane.iter()).map(|mark| mark.age_s);
     ages.fold(3_600.0, f32::max)
 }
 
-/// Where an age stands, percent of the width: by its logarithm, now at the right.
+/// Where an age stands, percent of the width, now at the right: by its cube root, which gives minutes, days and weeks some room each.
 fn place(age_s: f32, oldest_s: f32) -> f32 {
-    97.0 - 94.0 * (age_s.max(0.0) / 60.0).ln_1p() / (oldest_s / 60.0).ln_1p()
+    97.0 - 94.0 * (age_s.max(0.0) / oldest_s).cbrt()
 }
 
 /// A lane: a row of bars for each kind of attention, or one of plain bars, and a row of points for intents.
@@ -110,7 +113,7 @@ pub fn lane(title: &str, marks: &[Mark], looks: &[Looks<'_>], oldest_s: f32) -> 
     html! { figure.lane {
         figcaption {
             (title) ": " (marks.len()) " events"
-            @if repeated > 0 { ", " (repeated) " of them of one that stands there before (ring)" }
+            @if repeated > 0 { ", " (repeated) " repeated (ring)" }
         }
         svg width="100%" height=(height) role="img" aria-label=(title) {
             @for (row, (kind, weights)) in looks.iter().enumerate() {
@@ -143,7 +146,7 @@ pub fn lane(title: &str, marks: &[Mark], looks: &[Looks<'_>], oldest_s: f32) -> 
                     }
                 } }
             }
-            @for (seconds, name) in TICKS { @if seconds <= oldest_s {
+            @for (seconds, name) in TICKS { @if seconds <= oldest_s && place(seconds, oldest_s) < BEFORE_NOW {
                 line.tick x1=(x(seconds)) x2=(x(seconds)) y1="0" y2=(height - 14) {}
                 text.tick x=(x(seconds)) y=(height - 2) text-anchor="middle" { (name) }
             } }
