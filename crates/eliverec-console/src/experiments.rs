@@ -64,9 +64,6 @@ async fn shown(
         @if let Some(problem) = refused {
             p.refused role="alert" { (problem.detail) ". The experiments before go on." }
         }
-        @if running.layers.is_empty() {
-            p { "No experiment runs: every user gets what the service does. " code { "eliverec serve --experiments FILE" } " begins one." }
-        } @else { (view.layers(whose, subject.as_deref())) }
         // Brought up to date by a part of the same page, while one is made.
         section #reports hx-get=[is_begun.then_some(EXPERIMENTS.path)] hx-select="#reports" hx-trigger=[is_begun.then_some("every 2s")] hx-swap="outerHTML" {
             @for (layer, standing) in running.layers.iter().zip(&standings) {
@@ -74,6 +71,9 @@ async fn shown(
                 (reported(&layer.name, standing, console.reports.is_some()))
             }
         }
+        @if running.layers.is_empty() {
+            p { "No experiment runs: every user gets what the service does. " code { "eliverec serve --experiments FILE" } " begins one." }
+        } @else { (view.layers(whose, subject.as_deref())) }
         h2 { "Other experiments" }
         @if visitor.may_change { (form(&running)) } @else {
             p { "A token with the scope " code { "admin" } " may put other experiments or shares in service." }
@@ -109,11 +109,12 @@ impl View<'_> {
     /// All layers, and a user's buckets in them.
     fn layers(&self, whose: &Whose, subject: Option<&str>) -> Markup {
         html! {
+            h2 { "Who is in which bucket" }
             p {
                 "Every layer decides about every request. "
                 @if let Some(file) = &self.running.file { "They are from " code { (file) } "." }
             }
-            form.inline {
+            form.inline #assignment action={ (EXPERIMENTS.path) "#assignment" } {
                 label { "User " input name="user" value=(whose.user) required autocomplete="off"; }
                 button { "Which buckets?" }
             }
@@ -123,8 +124,8 @@ impl View<'_> {
     }
 
     fn assignment(&self, user: &str, subject: &str) -> Markup {
-        html! { section #assignment {
-            h2 { "User " (user) }
+        html! { section #assigned {
+            h3 { "User " (user) }
             (scrolling("Buckets of a user", html! { table {
                 thead { tr { th { "layer" } th { "slot" } th { "bucket" } th { "because of" } th { "bundle" } } }
                 tbody { @for layer in &self.running.layers {
@@ -162,7 +163,7 @@ impl View<'_> {
         let answers: Vec<u64> = answers.collect();
         let all: u64 = answers.iter().sum();
         html! { section.layer {
-            h2 { "Layer " (layer.name) @if layer.aa { " (A/A: all buckets are alike)" } }
+            h3 { "Layer " (layer.name) @if layer.aa { " (A/A: all buckets are alike)" } }
             (shares(layer))
             (scrolling(&format!("Buckets of layer {}", layer.name), html! { table {
                 thead { tr {

@@ -90,13 +90,16 @@ fn compared(report: &Report, table: &Table) -> Markup {
                     tr class=(class(comparison.verdict)) {
                         td title=(metric(row.metric).map_or("", |of| of.definition)) { (cells[0]) }
                         td { (cells[2]) } td { (cells[1]) } td { (cells[3]) } td { (cells[4]) }
-                        td { @if let Some(difference) = &comparison.difference { (interval(difference, scale)) } }
+                        td { @if let (Some(difference), Some(scale)) = (&comparison.difference, scale) { (interval(difference, scale)) } }
                         td { (cells[6]) } td { (cells[8]) }
                     }
                 }
             } }
         } }))
-        p.note { (text::table_note(table)) " The line goes from " (format!("{:+.0} %", -100.0 * scale)) " to " (format!("{:+.0} %", 100.0 * scale)) "." }
+        p.note {
+            (text::table_note(table))
+            @if let Some(scale) = scale { " The line goes from " (format!("{:+.0} %", -100.0 * scale)) " to " (format!("{:+.0} %", 100.0 * scale)) "." }
+        }
     }
 }
 
@@ -127,14 +130,15 @@ fn in_words(report: &Report, table: &Table) -> Markup {
     } }
 }
 
-/// The largest bound of an interval that is drawn, at most a doubling.
-fn scale(table: &Table) -> f64 {
+/// The largest bound of an interval that is drawn, at most a doubling; `None` where there is no difference.
+fn scale(table: &Table) -> Option<f64> {
     let differences = table.rows.iter().flat_map(|row| &row.comparisons);
     let bounds = differences.filter_map(|of| of.difference.as_ref()).flat_map(|of| {
         let (low, high) = of.always_interval;
         [low.abs(), high.abs()]
     });
-    bounds.filter(|bound| bound.is_finite()).fold(0.01, f64::max).min(1.0)
+    let largest = bounds.filter(|bound| bound.is_finite()).max_by(f64::total_cmp)?;
+    Some(largest.clamp(0.01, 1.0))
 }
 
 /// A difference with its interval at any time, and 0 in the middle.

@@ -45,9 +45,9 @@ fn the_page_of_experiments_shows_buckets_users_and_the_report() {
     // The bucket of a user by the slot, and of the tester by the override.
     for (user, because) in [(1, "the slot"), (TESTER, "an override")] {
         browser.write("input[name=user]", &user.to_string());
-        browser.click("form.inline button");
+        browser.click("#assignment button");
         let row = browser.run(
-            "[...document.querySelectorAll('#assignment tbody tr')[0].cells].map(c => c.textContent.trim())",
+            "[...document.querySelectorAll('#assigned tbody tr')[0].cells].map(c => c.textContent.trim())",
         );
         let ask =
             json!({"user_id": user, "at": BEGIN_MS + 100, "context": context(), "channels": [1]});
