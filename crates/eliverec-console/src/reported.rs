@@ -81,24 +81,24 @@ fn compared(report: &Report, table: &Table) -> Markup {
         h4 { (text::table_title(table)) }
         p { (in_words(report, table)) }
         (scrolling(&text::table_title(table), html! { table.compared {
+            // What matters first: a phone shows the first columns.
             thead { tr {
-                th { "metric" } th { "bucket" } th { (report.control) } th { "bucket's" } th { "difference" }
-                th { "0, and the interval at any time" } th { "at any time, %" } th { "says" }
+                th { "metric" } th { "difference" } th { "beside 0" } th { "says" } th { "at any time, %" } th { (report.control) } th { "bucket's" }
             } }
             tbody { @for row in &table.rows {
                 @for (cells, comparison) in text::comparison_cells(report, row).iter().zip(&row.comparisons) {
                     tr class=(class(comparison.verdict)) {
-                        td title=(metric(row.metric).map_or("", |of| of.definition)) { (cells[0]) }
-                        td { (cells[2]) } td { (cells[1]) } td { (cells[3]) } td { (cells[4]) }
+                        td title=(metric(row.metric).map_or("", |of| of.definition)) { (cells[0]) span.under { (cells[2]) } }
+                        td { (cells[4]) }
                         td { @if let (Some(difference), Some(scale)) = (&comparison.difference, scale) { (interval(difference, scale)) } }
-                        td { (cells[6]) } td { (cells[8]) }
+                        td { (cells[8]) } td { (cells[6]) } td { (cells[1]) } td { (cells[3]) }
                     }
                 }
             } }
         } }))
         p.note {
             (text::table_note(table))
-            @if let Some(scale) = scale { " The line goes from " (format!("{:+.0} %", -100.0 * scale)) " to " (format!("{:+.0} %", 100.0 * scale)) "." }
+            @if let Some(scale) = scale { " Beside 0: the interval at any time, drawn from " (format!("{:+.0} %", -100.0 * scale)) " to " (format!("{:+.0} %", 100.0 * scale)) "." }
         }
     }
 }
@@ -143,11 +143,11 @@ fn scale(table: &Table) -> Option<f64> {
 
 /// A difference with its interval at any time, and 0 in the middle.
 fn interval(difference: &Difference, scale: f64) -> Markup {
-    let x = |share: f64| format!("{:.1}", 80.0 + 76.0 * (share / scale).clamp(-1.0, 1.0));
+    let x = |share: f64| format!("{:.1}", 60.0 + 56.0 * (share / scale).clamp(-1.0, 1.0));
     let (low, high) = difference.always_interval;
     html! {
-        svg.interval width="160" height="16" aria-hidden="true" {
-            line.base x1="80" x2="80" y1="0" y2="16" {}
+        svg.interval width="120" height="16" aria-hidden="true" {
+            line.base x1="60" x2="60" y1="0" y2="16" {}
             line.range x1=(x(low)) x2=(x(high)) y1="8" y2="8" {}
             circle.middle cx=(x(difference.relative)) cy="8" r="3.5" {}
         }
