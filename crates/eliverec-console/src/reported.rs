@@ -34,6 +34,8 @@ pub struct Standing {
 pub struct Made {
     /// It.
     pub report: Arc<Report>,
+    /// Days before the experiment that it knows users by.
+    pub pre: u32,
     /// How long that took.
     pub took: Duration,
     /// How long ago it was done.
@@ -50,7 +52,7 @@ pub(crate) fn reported(layer: &str, standing: &Standing, logs_are_kept: bool) ->
             Some(Err(reason)) => p.refused { "No report: " (reason) "." },
             Some(Ok(made)) => { (report(&made.report)) p.note {
                 "Made " (age(made.age.as_secs_f64())) " ago in " (age(made.took.as_secs_f64().ceil())) " of the days that are over, as "
-                code { "eliverec ab report --layer " (layer) } " makes it."
+                code { "eliverec ab report --layer " (layer) " --pre " (made.pre) } " makes it."
             } },
         }
         @if standing.is_begun && standing.last.is_some() { p.note { "Another one, with newer days, is being made." } }

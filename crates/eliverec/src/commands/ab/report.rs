@@ -75,8 +75,8 @@ pub(crate) struct Arguments {
 const MINUTE_MS: i64 = 60_000;
 
 impl Arguments {
-    /// Those of `eliverec ab report --logs LOGS --layer LAYER`.
-    pub(crate) fn of(logs: PathBuf, layer: &str) -> Self {
+    /// Those of `eliverec ab report --logs LOGS --layer LAYER --pre PRE`.
+    pub(crate) fn of(logs: PathBuf, layer: &str, pre: u32) -> Self {
         let goal = Goal::default();
         Self {
             logs,
@@ -84,7 +84,7 @@ impl Arguments {
             control: None,
             from: None,
             to: None,
-            pre: 0,
+            pre,
             stay_threshold: FeatureConfig::default().stay_threshold_s,
             attribution_window: SampleConfig::default().attribution_window_ms / MINUTE_MS,
             effect: goal.effect,

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use eliverec_console::{Made, Reports, Standing};
+use eliverec_core::Day;
 use eliverec_http::background::stand_back;
 use eliverec_tables::events::ANSWERS_FILE;
-use eliverec_tables::events::layout::{EVENTS_FOLDER, EXPERIMENTS_FILE};
+use eliverec_tables::events::layout::{EVENTS_FOLDER, EXPERIMENTS_FILE, PARTITION};
 
 use crate::commands::ab::report::{Arguments, compare};
 use crate::exit;
@@ -43,8 +44,8 @@ impl LogReports {
         Self { logs, layers: Arc::default(), making: Arc::default() }
     }
 
-    /// Makes a layer's report on a thread of its own.
-    fn begin(&self, layer: &str) -> std::io::Result<()> {
+    /// Makes a layer's report on a thread of its own, with so many days before.
+    fn begin(&self, layer: &str, pre: u32) -> std::io::Result<()> {
         let (layers, making) = (Arc::clone(&self.layers), Arc::clone(&self.making));
         let (logs, layer) = (self.logs.clone(), layer.to_owned());
         let thread = std::thread::Builder::new().name("eliverec-report".into());
@@ -52,11 +53,12 @@ impl LogReports {
             stand_back();
             let alone = lock(&making);
             let begun = Instant::now();
-            let made = catch_unwind(AssertUnwindSafe(|| compare(&Arguments::of(logs, &layer))));
+            let made =
+                catch_unwind(AssertUnwindSafe(|| compare(&Arguments::of(logs, &layer, pre))));
             let made = match made {
                 Ok(Ok((report, _))) => {
                     let (report, took) = (Arc::new(report), begun.elapsed());
-                    Ok(Made { report, took, age: Duration::ZERO })
+                    Ok(Made { report, pre, took, age: Duration::ZERO })
                 }
                 Ok(Err(error)) => Err(exit::line(&error)),
                 Err(_) => Err("it failed; the log of the service says where".into()),
@@ -73,11 +75,11 @@ impl LogReports {
 
 impl Reports for LogReports {
     fn standing(&self, layer: &str) -> Standing {
-        let now = answers(&self.logs);
+        let (now, pre) = look(&self.logs);
         let mut layers = lock(&self.layers);
         let kept = layers.entry(layer.into()).or_default();
         if !kept.is_begun && now.len() > 1 && now != kept.made_of {
-            match self.begin(layer) {
+            match self.begin(layer, pre) {
                 Ok(()) => {
                     kept.made_of = now;
                     kept.is_begun = true;
@@ -93,17 +95,28 @@ impl Reports for LogReports {
     }
 }
 
+/// Days before the first answers that tell how active users were, at most: a week has every day of the week.
+const MOST_BEFORE: u32 = 7;
+
 /// The file of experiments and the files of answers of a log with their sizes, in order: what a report is made of, as far as a look at
-/// the folders tells. Folders appear when they are whole.
-fn answers(logs: &Path) -> Vec<(PathBuf, u64)> {
+/// the folders tells, which appear when they are whole. And how many of the days before the answers it has, up to [`MOST_BEFORE`].
+fn look(logs: &Path) -> (Vec<(PathBuf, u64)>, u32) {
     let size = |path: PathBuf| {
         let bytes = path.metadata().ok()?.len();
         Some((path, bytes))
     };
-    let days = std::fs::read_dir(logs.join(EVENTS_FOLDER)).into_iter().flatten().flatten();
-    let days = days.map(|day| day.path().join(ANSWERS_FILE));
-    let mut found: Vec<_> =
-        std::iter::once(logs.join(EXPERIMENTS_FILE)).chain(days).filter_map(size).collect();
-    found.sort();
-    found
+    let folders = std::fs::read_dir(logs.join(EVENTS_FOLDER)).into_iter().flatten().flatten();
+    let day_of = |name: &str| name.strip_prefix(PARTITION)?.strip_prefix('=')?.parse::<Day>().ok();
+    let days = folders.filter_map(|folder| {
+        Some((day_of(folder.file_name().to_str()?)?, folder.path().join(ANSWERS_FILE)))
+    });
+    let days: BTreeMap<Day, PathBuf> = days.collect();
+    let answered = days.iter().find(|(_, answers)| answers.is_file()).map(|(day, _)| *day);
+    let is_there = |pre: &u32| {
+        let day = answered.and_then(|first| first.plus(-(*pre as i32)));
+        day.is_some_and(|day| days.contains_key(&day))
+    };
+    let pre = (1..=MOST_BEFORE).take_while(is_there).last().unwrap_or(0);
+    let journal = std::iter::once(logs.join(EXPERIMENTS_FILE));
+    (journal.chain(days.into_values()).filter_map(size).collect(), pre)
 }
