@@ -120,3 +120,30 @@ fn look(logs: &Path) -> (Vec<(PathBuf, u64)>, u32) {
     let journal = std::iter::once(logs.join(EXPERIMENTS_FILE));
     (journal.chain(days.into_values()).filter_map(size).collect(), pre)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_finds_the_answers_and_the_days_before_them() {
+        let logs = tempfile::tempdir().expect("a folder");
+        let day = |day: u32, answers: bool| {
+            let folder = logs.path().join(format!("events/date=2024-05-{day:02}"));
+            fs_err::create_dir_all(&folder).expect("it can be made");
+            if answers {
+                fs_err::write(folder.join(ANSWERS_FILE), "rows").expect("it can be written");
+            }
+        };
+        assert_eq!(look(logs.path()), (Vec::new(), 0));
+        // A day is missing further back.
+        [1, 3, 4, 5].into_iter().for_each(|of| day(of, false));
+        assert_eq!(look(logs.path()), (Vec::new(), 0));
+        [6, 7].into_iter().for_each(|of| day(of, true));
+        fs_err::write(logs.path().join(EXPERIMENTS_FILE), "{}").expect("it can be written");
+        let (found, pre) = look(logs.path());
+        assert_eq!((found.len(), found[1].1, pre), (3, 4, 3));
+        (8..=20).for_each(|of| day(of, true));
+        assert_eq!(look(logs.path()).1, 3);
+    }
+}

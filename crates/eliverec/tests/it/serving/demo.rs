@@ -1,7 +1,7 @@
 //! `eliverec demo --serve`: a page with traffic of simulated users, until it is ended.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -9,13 +9,24 @@ use super::browser::browser;
 use super::server::until;
 use crate::sandbox::{Sandbox, text};
 
+/// The demo, killed when it is dropped.
+struct Demo(Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Runs a demo, whose steps may have been done before, to its page: users are answered by both models, pages show it, and a signal
 /// ends it.
 pub(crate) fn ends_at_a_page(sandbox: &Sandbox, words: &str) {
     let told = fs_err::File::create(sandbox.path("told.txt")).unwrap().into_parts().0;
     let mut command = sandbox.command(&format!("{words} --serve --listen 127.0.0.1:0 --pace 100"));
-    let mut demo = command.stdout(Stdio::piped()).stderr(told).spawn().unwrap();
-    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut demo = Demo(command.stdout(Stdio::piped()).stderr(told).spawn().unwrap());
+    let mut lines = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let pages = lines.find(|line| line.ends_with("/console")).expect("it tells its pages");
     assert!(lines.next().unwrap().contains("40 simulated users are at work"));
     let service = pages.strip_suffix("/console").unwrap();
@@ -55,9 +66,9 @@ pub(crate) fn ends_at_a_page(sandbox: &Sandbox, words: &str) {
         assert_eq!(browser.errors(), [""; 0]);
     }
 
-    let asked = Command::new("kill").args(["-TERM", &demo.id().to_string()]).status().unwrap();
+    let asked = Command::new("kill").args(["-TERM", &demo.0.id().to_string()]).status().unwrap();
     assert!(asked.success());
-    let ended = demo.wait().unwrap();
+    let ended = demo.0.wait().unwrap();
     let told = text(&fs_err::read(sandbox.path("told.txt")).unwrap());
     assert!(ended.success(), "{told}");
     assert!(told.contains("ended; everything that was acknowledged is on disk"), "{told}");
