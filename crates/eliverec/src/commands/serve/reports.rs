@@ -75,16 +75,24 @@ impl LogReports {
 
 impl Reports for LogReports {
     fn standing(&self, layer: &str) -> Standing {
-        let (now, pre) = look(&self.logs);
+        let Seen { made_of, pre, bytes } = look(&self.logs);
         let mut layers = lock(&self.layers);
         let kept = layers.entry(layer.into()).or_default();
-        if !kept.is_begun && now.len() > 1 && now != kept.made_of {
-            match self.begin(layer, pre) {
-                Ok(()) => {
-                    kept.made_of = now;
-                    kept.is_begun = true;
-                }
-                Err(error) => kept.last = Some((Instant::now(), Err(error.to_string()))),
+        if !kept.is_begun && made_of.len() > 1 && made_of != kept.made_of {
+            kept.made_of = made_of;
+            let begun = if bytes > MOST_BYTES {
+                Err(format!(
+                    "its days have {} MiB of events, and one of more than {} MiB is not made beside requests, for its memory; `eliverec ab report --logs {} --layer {layer} --pre {pre}` makes it elsewhere",
+                    bytes >> 20,
+                    MOST_BYTES >> 20,
+                    self.logs.display()
+                ))
+            } else {
+                self.begin(layer, pre).map_err(|error| error.to_string())
+            };
+            match begun {
+                Ok(()) => kept.is_begun = true,
+                Err(reason) => kept.last = Some((Instant::now(), Err(reason))),
             }
         }
         let last = kept
@@ -98,27 +106,52 @@ impl Reports for LogReports {
 /// Days before the first answers that tell how active users were, at most: a week has every day of the week.
 const MOST_BEFORE: u32 = 7;
 
-/// The file of experiments and the files of answers of a log with their sizes, in order: what a report is made of, as far as a look at
-/// the folders tells, which appear when they are whole. And how many of the days before the answers it has, up to [`MOST_BEFORE`].
-fn look(logs: &Path) -> (Vec<(PathBuf, u64)>, u32) {
+/// Bytes of events of the days that are compared, at most: packed events of ten million impressions, which take some 700 MiB of memory
+/// (`docs/performance.md`), are about as many.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// What a look at the folders of a log tells; they appear when they are whole.
+struct Seen {
+    /// The file of experiments and the files of answers with their sizes, in order.
+    made_of: Vec<(PathBuf, u64)>,
+    /// Days before the first with answers that it has, up to [`MOST_BEFORE`].
+    pre: u32,
+    /// Of the files of the days with answers.
+    bytes: u64,
+}
+
+/// What is in a folder; nothing if it cannot be read.
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path())
+}
+
+fn look(logs: &Path) -> Seen {
     let size = |path: PathBuf| {
         let bytes = path.metadata().ok()?.len();
         Some((path, bytes))
     };
-    let folders = std::fs::read_dir(logs.join(EVENTS_FOLDER)).into_iter().flatten().flatten();
-    let day_of = |name: &str| name.strip_prefix(PARTITION)?.strip_prefix('=')?.parse::<Day>().ok();
-    let days = folders.filter_map(|folder| {
-        Some((day_of(folder.file_name().to_str()?)?, folder.path().join(ANSWERS_FILE)))
-    });
-    let days: BTreeMap<Day, PathBuf> = days.collect();
-    let answered = days.iter().find(|(_, answers)| answers.is_file()).map(|(day, _)| *day);
+    let day_of = |folder: &Path| {
+        let name = folder.file_name()?.to_str()?;
+        name.strip_prefix(PARTITION)?.strip_prefix('=')?.parse::<Day>().ok()
+    };
+    let folders = entries(&logs.join(EVENTS_FOLDER));
+    let days: BTreeMap<Day, PathBuf> =
+        folders.filter_map(|folder| Some((day_of(&folder)?, folder))).collect();
+    let answers = |folder: &PathBuf| folder.join(ANSWERS_FILE);
+    let answered = days.iter().filter(|(_, folder)| answers(folder).is_file());
+    let answered: Vec<Day> = answered.map(|(day, _)| *day).collect();
     let is_there = |pre: &u32| {
-        let day = answered.and_then(|first| first.plus(-(*pre as i32)));
+        let day = answered.first().and_then(|first| first.plus(-(*pre as i32)));
         day.is_some_and(|day| days.contains_key(&day))
     };
-    let pre = (1..=MOST_BEFORE).take_while(is_there).last().unwrap_or(0);
+    let files = answered.iter().flat_map(|day| entries(&days[day])).filter_map(size);
     let journal = std::iter::once(logs.join(EXPERIMENTS_FILE));
-    (journal.chain(days.into_values()).filter_map(size).collect(), pre)
+    Seen {
+        pre: (1..=MOST_BEFORE).take_while(is_there).last().unwrap_or(0),
+        bytes: files.map(|(_, bytes)| bytes).sum(),
+        made_of: journal.chain(days.values().map(answers)).filter_map(size).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -135,15 +168,16 @@ mod tests {
                 fs_err::write(folder.join(ANSWERS_FILE), "rows").expect("it can be written");
             }
         };
-        assert_eq!(look(logs.path()), (Vec::new(), 0));
+        let seen = || look(logs.path());
+        assert_eq!((seen().made_of, seen().pre), (Vec::new(), 0));
         // A day is missing further back.
         [1, 3, 4, 5].into_iter().for_each(|of| day(of, false));
-        assert_eq!(look(logs.path()), (Vec::new(), 0));
+        assert_eq!((seen().made_of, seen().pre), (Vec::new(), 0));
         [6, 7].into_iter().for_each(|of| day(of, true));
         fs_err::write(logs.path().join(EXPERIMENTS_FILE), "{}").expect("it can be written");
-        let (found, pre) = look(logs.path());
-        assert_eq!((found.len(), found[1].1, pre), (3, 4, 3));
+        let Seen { made_of, pre, bytes } = seen();
+        assert_eq!((made_of.len(), made_of[1].1, pre, bytes), (3, 4, 3, 8));
         (8..=20).for_each(|of| day(of, true));
-        assert_eq!(look(logs.path()).1, 3);
+        assert_eq!(seen().pre, 3);
     }
 }
