@@ -106,9 +106,9 @@ impl Reports for LogReports {
 /// Days before the first answers that tell how active users were, at most: a week has every day of the week.
 const MOST_BEFORE: u32 = 7;
 
-/// Bytes of events of the days that are compared, at most: packed events of ten million impressions, which take some 700 MiB of memory
-/// (`docs/performance.md`), are about as many.
-const MOST_BYTES: u64 = 256 << 20;
+/// Bytes of events of the days that are compared, at most. A service packs an event into some six bytes (the demo's log), so these are
+/// ten million events; the report of fourteen million takes 700 MiB of memory (`docs/performance.md`).
+const MOST_BYTES: u64 = 64 << 20;
 
 /// What a look at the folders of a log tells; they appear when they are whole.
 struct Seen {
