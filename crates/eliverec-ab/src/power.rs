@@ -15,6 +15,12 @@ pub struct Goal {
     pub power: f64,
 }
 
+impl Default for Goal {
+    fn default() -> Self {
+        Self { effect: 0.05, power: 0.8 }
+    }
+}
+
 /// What finding it in a metric takes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Need {

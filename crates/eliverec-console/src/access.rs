@@ -13,18 +13,21 @@ use axum::response::{IntoResponse, Redirect, Response};
 use eliverec_http::{Code, Holder, Problem, Scope, Service, names_this_machine};
 
 use crate::layout;
+use crate::reported::Reports;
 use crate::visitor::Visitor;
 
 /// What the pages of one service share.
 #[derive(Debug)]
 pub(crate) struct Console {
     pub(crate) service: Arc<Service>,
+    /// `None` where no log is kept.
+    pub(crate) reports: Option<Arc<dyn Reports>>,
     pub(crate) sessions: Sessions,
 }
 
 impl Console {
-    pub(crate) fn new(service: Arc<Service>) -> Self {
-        Self { service, sessions: Sessions::default() }
+    pub(crate) fn new(service: Arc<Service>, reports: Option<Arc<dyn Reports>>) -> Self {
+        Self { service, reports, sessions: Sessions::default() }
     }
 
     /// Who asks; `None` for somebody who has to sign in.

@@ -13,15 +13,18 @@ pub(crate) const UPLOT: &str = "uPlot-1.6.32.min.js";
 pub(crate) const UPLOT_STYLE: &str = "uPlot-1.6.32.min.css";
 /// What the pages do in the browser: curves.
 pub(crate) const SCRIPT: &str = "console.js";
+/// How histories look, and the colours.
+pub(crate) const LANES_STYLE: &str = "lanes.css";
 /// How the pages look.
 pub(crate) const STYLE: &str = "console.css";
 
 /// Name, kind, content.
-const ASSETS: [(&str, &str, &str); 5] = [
+const ASSETS: [(&str, &str, &str); 6] = [
     (HTMX, "text/javascript", include_str!("../assets/htmx-2.0.11.min.js")),
     (UPLOT, "text/javascript", include_str!("../assets/uPlot-1.6.32.min.js")),
     (UPLOT_STYLE, "text/css", include_str!("../assets/uPlot-1.6.32.min.css")),
     (SCRIPT, "text/javascript", include_str!("../assets/console.js")),
+    (LANES_STYLE, "text/css", eliverec_report::lanes::STYLE),
     (STYLE, "text/css", include_str!("../assets/console.css")),
 ];
 

@@ -14,9 +14,9 @@ use serde::Deserialize;
 
 use crate::access::Console;
 use crate::given::{Asked, Sent};
-use crate::layout::{self, BUNDLES, pairs, scrolling};
+use crate::layout::{self, BUNDLES, EXPERIMENTS, pairs, scrolling};
 use crate::visitor::Visitor;
-use crate::written::moment;
+use eliverec_report::written::moment;
 
 /// Metrics that are compared, and which way is better.
 const COMPARED: [(&str, Better); 6] = [
@@ -67,7 +67,10 @@ fn shown(
     refused: Option<&Problem>,
 ) -> Response {
     let bundles = console.service.engine.bundle_reports();
-    let [active, previous] = [bundles.first(), bundles.get(1)];
+    let of_role = |role: &str| bundles.iter().find(|bundle| bundle.role == role);
+    let [active, previous] = ["active", "previous"].map(of_role);
+    // Without one before, what answers the users of a bucket is what there is to compare with.
+    let other = previous.or_else(|| of_role("bucket"));
     let body = html! {
         @if let (Some(done), Some(active)) = (done, active) {
             p.done role="status" { (done) " " code { (active.version) } }
@@ -76,7 +79,7 @@ fn shown(
             p.refused role="alert" { (problem.detail) ". The bundle in service goes on." }
         }
         h2 { "Is the new model better?" }
-        (verdict(active, previous))
+        (verdict(active, other))
         (scrolling("Offline metrics", metrics(&bundles)))
         div.cards { @for bundle in &bundles { (card(bundle)) } }
         h2 { "Another bundle" }
@@ -91,20 +94,20 @@ fn shown(
     }
 }
 
-/// What the metrics say, and what they cannot.
-fn verdict(active: Option<&BundleReport>, previous: Option<&BundleReport>) -> Markup {
-    let [Some(active), Some(previous)] = [active, previous] else {
+/// What the metrics say of the active bundle beside another, and what they cannot.
+fn verdict(active: Option<&BundleReport>, other: Option<&BundleReport>) -> Markup {
+    let [Some(active), Some(other)] = [active, other] else {
         return html! { p {
             "One bundle is loaded, so there is nothing to compare it with. The one that another takes the place of stays loaded, and stands beside it here."
         } };
     };
-    let text = match difference(active, previous) {
+    let text = match difference(active, other) {
         Ok((first, change, on)) => html! {
             "Offline, on the same " (on) ": " (first.title) " of " code { (active.version) } " is "
             @if rounded(change) == 0.0 { strong { "the same" } " to four digits as" }
             @else { strong { (format!("{:.4}", change.abs())) (if change > 0.0 { " higher" } else { " lower" }) } " than" }
-            " that of " code { (previous.version) } ". That is one number on logged requests, without an interval. "
-            "What users do with either, only an experiment tells."
+            " that of " code { (other.version) } ". That is one number on logged requests, without an interval. "
+            "What users do with either, only " a href=(EXPERIMENTS.path) { "an experiment" } " tells."
         },
         Err(reason) => html! { "Offline metrics of the two do not compare: " (reason) "." },
     };
@@ -114,16 +117,16 @@ fn verdict(active: Option<&BundleReport>, previous: Option<&BundleReport>) -> Ma
 /// By how much the first metric of the active bundle is larger, and on what; otherwise why they do not compare.
 fn difference(
     active: &BundleReport,
-    previous: &BundleReport,
+    other: &BundleReport,
 ) -> Result<(&'static Metric, f64, String), String> {
-    if active.feeds != previous.feeds {
+    if active.feeds != other.feeds {
         return Err("they are of different feeds".into());
     }
     let of = |bundle: &BundleReport| {
         let metrics = bundle.metrics.clone();
         metrics.ok_or_else(|| format!("{} was exported without any", bundle.version))
     };
-    let [new, old] = [of(active)?, of(previous)?];
+    let [new, old] = [of(active)?, of(other)?];
     if new.split != old.split {
         return Err(format!("they are of the splits {} and {}", new.split, old.split));
     }
@@ -142,7 +145,7 @@ fn metrics(bundles: &[BundleReport]) -> Markup {
         metric.of(bundle.metrics.as_ref()?.bundle.as_ref()?)
     };
     html! { table #metrics {
-        thead { tr { th { "offline" } @for bundle in bundles { th { code { (bundle.version) } span.under { (bundle.role) } } } } }
+        thead { tr { th { "offline" } @for bundle in bundles { th { code { (bundle.version) } span.under { (role(bundle)) } } } } }
         tbody { @for (name, better) in COMPARED { @if let Some(metric) = metric(name) {
             @let values: Vec<Option<f64>> = bundles.iter().map(|bundle| value(metric, bundle)).collect();
             tr {
@@ -171,6 +174,14 @@ fn is_best(values: &[Option<f64>], i: usize, better: Better) -> bool {
     others().count() > 0 && others().all(|(_, of)| of.is_some_and(|of| is_better(own, of)))
 }
 
+/// What a bundle is loaded for.
+fn role(bundle: &BundleReport) -> String {
+    match bundle.role {
+        "bucket" => bundle.buckets.join(", "),
+        role => role.into(),
+    }
+}
+
 fn card(bundle: &BundleReport) -> Markup {
     let mut facts = vec![
         ("model", bundle.model.clone()),
@@ -189,7 +200,14 @@ fn card(bundle: &BundleReport) -> Markup {
         let change = metrics.auc_change().map(|change| format!("{change:+.5}"));
         facts.extend(change.map(|change| ("AUC by fewer bits", change)));
     }
-    let title = if bundle.role == "active" { "In service" } else { "Before" };
+    let title = match bundle.role {
+        "active" => "In service",
+        "bucket" => "In buckets",
+        _ => "Before",
+    };
+    if !bundle.buckets.is_empty() {
+        facts.push(("answers in buckets", bundle.buckets.join(", ")));
+    }
     html! { section.card { h3 { (title) ": " code { (bundle.version) } } (pairs(facts)) } }
 }
 

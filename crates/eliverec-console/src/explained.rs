@@ -14,10 +14,10 @@ use serde::Deserialize;
 
 use crate::access::Console;
 use crate::given::Asked;
-use crate::lanes::{Looks, Mark, Palette, lane, oldest};
-use crate::layout::{self, BUNDLES, REQUESTS, pairs, scrolling};
+use crate::layout::{self, BUNDLES, EXPERIMENTS, REQUESTS, pairs, scrolling};
 use crate::visitor::Visitor;
-use crate::written::{age, moment, number, percent};
+use eliverec_report::lanes::{Looks, Mark, Palette, lane, oldest};
+use eliverec_report::written::{age, moment, number, percent};
 
 /// Which request, and which of its channels is looked at: the first if none is named.
 #[derive(Debug, Deserialize)]
@@ -84,7 +84,8 @@ impl<'a> View<'a> {
     }
 
     fn body(&self, id: &str, channel: Option<&str>) -> Markup {
-        let Explanation { model, user_id, at, log_position, sources, .. } = self.explanation;
+        let Explanation { model, user_id, at, log_position, sources, buckets, .. } =
+            self.explanation;
         let place = channel.and_then(|channel| {
             self.ranked.iter().position(|of| channel_of(&of.fields) == channel)
         });
@@ -94,6 +95,13 @@ impl<'a> View<'a> {
                 "Bundle " a href=(BUNDLES.path) { code { (model) } } " answered user "
                 a href=(format!("/console/features?user={user_id}")) { (user_id) } " on " (moment(*at)) " with "
                 (sources.len()) " of " (self.ranked.len()) " channels that it scored."
+                @if !buckets.is_empty() {
+                    " The user is in "
+                    @for (i, (layer, bucket)) in buckets.iter().enumerate() {
+                        (if i > 0 { " and in " } else { "" }) "bucket " a href=(EXPERIMENTS.path) { (bucket) } " of layer " (layer)
+                    }
+                    "."
+                }
             }
             @if let Some(chosen) = self.ranked.get(place) {
                 // The channel's own category has the first colour.
@@ -265,6 +273,7 @@ fn marks(
     DOMAINS.map(|(domain, ..)| {
         let field = category_field(domain, categories);
         let mark = |event: &Event| Mark {
+            id: id_of(event).to_owned(),
             age_s: event.age_s,
             colour: palette
                 .class(field.and_then(|field| event.fields.get(field)).map(String::as_str)),

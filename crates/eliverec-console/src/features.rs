@@ -18,7 +18,7 @@ use crate::given::Asked;
 use crate::layout::{self, FEATURES, pairs, scrolling};
 use crate::requests::name;
 use crate::visitor::Visitor;
-use crate::written::{age, moment, number};
+use eliverec_report::written::{age, moment, number};
 
 /// Whose state is looked at.
 #[derive(Debug, Deserialize)]
@@ -43,6 +43,7 @@ pub(crate) async fn page(
     let newest = service.newest_event_age_s();
     let positions = service.engine.positions();
     let drift = service.drift();
+    let in_buckets = service.drift_in_buckets();
     let body = html! {
         p #freshness {
             "The newest event that features know is "
@@ -58,6 +59,10 @@ pub(crate) async fn page(
         (found)
         h2 { "Drift" }
         (drifted(&drift))
+        @for drift in &in_buckets {
+            h3 { "Of the bundle " code { (drift.model) } " in buckets of experiments" }
+            (drifted(drift))
+        }
     };
     layout::page(Some(&visitor), &FEATURES, FEATURES.title, body).into_response()
 }
@@ -120,7 +125,7 @@ fn list(ids: &[u64]) -> String {
 fn drifted(drift: &DriftReport) -> Markup {
     let far = drift.features.iter().chain(&drift.scores).filter(|of| of.is_far).count();
     html! {
-        p #drift {
+        p.drifted {
             (drift.answers) " answers of the last hour by " code { (drift.model) } ", beside what it was trained on: "
             strong { (far) " of " (drift.features.len() + drift.scores.len()) " quantities are far away" } "."
             @if drift.left_out > 0 { " " (drift.left_out) " more answers were left out, for 100 of a second are taken in." }

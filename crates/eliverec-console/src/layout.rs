@@ -21,11 +21,12 @@ pub(crate) struct Page {
 pub(crate) const TRAFFIC: Page = Page { path: "/console", title: "Traffic" };
 pub(crate) const REQUESTS: Page = Page { path: "/console/requests", title: "Requests" };
 pub(crate) const BUNDLES: Page = Page { path: "/console/bundles", title: "Bundles" };
+pub(crate) const EXPERIMENTS: Page = Page { path: "/console/experiments", title: "Experiments" };
 pub(crate) const FEATURES: Page = Page { path: "/console/features", title: "Features" };
 pub(crate) const RETRIEVAL: Page = Page { path: "/console/retrieval", title: "Retrieval" };
 
 /// All of them, in the order in which they are offered. A page more is a line here and its routes.
-const PAGES: [&Page; 5] = [&TRAFFIC, &REQUESTS, &BUNDLES, &FEATURES, &RETRIEVAL];
+const PAGES: [&Page; 6] = [&TRAFFIC, &REQUESTS, &BUNDLES, &EXPERIMENTS, &FEATURES, &RETRIEVAL];
 
 /// Nothing is written into pages by scripts that could be others', and nothing is evaluated.
 const HTMX: &str = r#"{"includeIndicatorStyles":false,"allowEval":false,"historyEnabled":false}"#;
@@ -48,8 +49,9 @@ pub(crate) fn page(
                 title { (title) " · eliverec" }
                 // Browsers ask for one otherwise.
                 link rel="icon" href="data:,";
-                link rel="stylesheet" href=(address(assets::UPLOT_STYLE));
-                link rel="stylesheet" href=(address(assets::STYLE));
+                @for style in [assets::UPLOT_STYLE, assets::LANES_STYLE, assets::STYLE] {
+                    link rel="stylesheet" href=(address(style));
+                }
                 @for script in [assets::HTMX, assets::UPLOT, assets::SCRIPT] {
                     script src=(address(script)) defer {}
                 }

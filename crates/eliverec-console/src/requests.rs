@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use crate::access::Console;
 use crate::layout::{self, REQUESTS, scrolling};
 use crate::visitor::Visitor;
-use crate::written::{age, number};
+use eliverec_report::written::{age, number};
 
 /// Requests on the page.
 const SHOWN: usize = 50;

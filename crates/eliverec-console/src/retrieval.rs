@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use crate::access::Console;
 use crate::layout::{self, RETRIEVAL, scrolling};
 use crate::visitor::Visitor;
-use crate::written::{number, percent};
+use eliverec_report::written::{number, percent};
 
 /// The page.
 pub(crate) async fn page(

@@ -10,9 +10,9 @@ use eliverec_http::traffic::TrafficReport;
 use maud::{Markup, html};
 
 use crate::access::Console;
-use crate::layout::{self, BUNDLES, REQUESTS, TRAFFIC};
+use crate::layout::{self, BUNDLES, EXPERIMENTS, REQUESTS, TRAFFIC};
 use crate::visitor::Visitor;
-use crate::written::{age, number};
+use eliverec_report::written::{age, number};
 
 /// The numbers that curves are drawn of: what `GET /v1/traffic` says.
 pub(crate) async fn report(State(console): State<Arc<Console>>) -> Json<TrafficReport> {
@@ -32,7 +32,11 @@ pub(crate) async fn page(
         ul.questions {
             li { a href=(REQUESTS.path) { strong { "Why was a channel shown?" } " Open a request." } }
             li { a href=(REQUESTS.path) { strong { "Which model showed it?" } " Each request names its bundle." } }
-            li { a href=(BUNDLES.path) { strong { "Is the new model better?" } " Compare bundles." } }
+            li { @if service.engine.experiments().layers.is_empty() {
+                a href=(BUNDLES.path) { strong { "Is the new model better?" } " Compare bundles." }
+            } @else {
+                a href=(EXPERIMENTS.path) { strong { "Is the new model better?" } " Compare what users do in each bucket." }
+            } }
         }
         // Brought up to date by a part of the same page.
         section #now hx-get=(TRAFFIC.path) hx-select="#now" hx-trigger="every 5s" hx-swap="outerHTML" {

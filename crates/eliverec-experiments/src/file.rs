@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 use eliverec_retrieval::RetrievalConfig;
 use serde::Serialize;
 
-use crate::assignment::{SLOTS, slot};
+use crate::assignment::slot;
 use crate::error::Error;
 use crate::formula::Formula;
-use crate::slots::Slots;
+use crate::slots::{Slots, of_slots};
 use crate::written::{BucketText, LayerText, read};
 
 /// Bytes of the name of a layer or bucket, and of a salt.
@@ -134,22 +134,15 @@ impl Layer {
         if buckets.is_empty() {
             return Err(": buckets: is empty; a layer has at least one".into());
         }
-        let mut of_slot: Vec<Option<u16>> = vec![None; usize::from(SLOTS)];
         let mut checked: Vec<Bucket> = Vec::with_capacity(buckets.len());
-        for (place, bucket) in (0_u16..).zip(buckets) {
+        for bucket in buckets {
             let bucket = Bucket::of(bucket, base)?;
-            let at = format!(", bucket {:?}", bucket.name);
             if checked.iter().any(|other| other.name == bucket.name) {
-                return Err(format!("{at}: name: another bucket has it"));
-            }
-            for slot in bucket.slots.iter() {
-                if let Some(other) = of_slot[usize::from(slot)].replace(place) {
-                    let other = &checked[usize::from(other)].name;
-                    return Err(format!("{at}: slots: {slot} is one of bucket {other:?}, too"));
-                }
+                return Err(format!(", bucket {:?}: name: another bucket has it", bucket.name));
             }
             checked.push(bucket);
         }
+        let of_slot = of_slots(checked.iter().map(|of| (of.name.as_str(), &of.slots)))?;
         if aa {
             let (first, rest) = (&checked[0], &checked[1..]);
             if let Some((other, thing)) =

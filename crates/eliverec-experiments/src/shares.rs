@@ -173,6 +173,12 @@ slots = ["5000-5999", "7000"]
             let told = set(FILE, path, layer, &shares(&[of])).unwrap_err().to_string();
             assert!(told.starts_with("e.toml: ") && told.contains(words), "{told}");
         }
+        // A file that no service takes is refused in its words, whatever is asked.
+        let twice = FILE.replace("\"7000\"", "\"4000\"");
+        let told = set(&twice, path, None, &[]).unwrap_err().to_string();
+        let words =
+            "e.toml: layer \"ranker\", bucket \"elive\": slots: 4000 is one of bucket \"eta\", too";
+        assert_eq!(told, words);
     }
 
     proptest! {

@@ -75,6 +75,29 @@ impl Slots {
     }
 }
 
+/// The place of the bucket that has each slot of a layer, by the names of the buckets and their slots.
+///
+/// # Errors
+/// A slot that is in two; the message begins with `, bucket NAME`.
+pub(crate) fn of_slots<'a>(
+    buckets: impl IntoIterator<Item = (&'a str, &'a Slots)>,
+) -> Result<Vec<Option<u16>>, String> {
+    let mut of_slot: Vec<Option<u16>> = vec![None; usize::from(SLOTS)];
+    let mut names = Vec::new();
+    for (place, (name, slots)) in (0_u16..).zip(buckets) {
+        for slot in slots.iter() {
+            if let Some(other) = of_slot[usize::from(slot)].replace(place) {
+                let other: &str = names[usize::from(other)];
+                return Err(format!(
+                    ", bucket {name:?}: slots: {slot} is one of bucket {other:?}, too"
+                ));
+            }
+        }
+        names.push(name);
+    }
+    Ok(of_slot)
+}
+
 impl Serialize for Slots {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.ranges().serialize(serializer)

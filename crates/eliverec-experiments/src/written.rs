@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::error::Error;
-use crate::slots::Slots;
+use crate::slots::{Slots, of_slots};
 
 /// The file as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -73,7 +73,11 @@ pub(crate) fn slots_of_layers(
     };
     let of_layer = |LayerText { name, buckets, .. }: LayerText| {
         let buckets = buckets.into_iter().map(|bucket| of_bucket(&name, bucket));
-        let buckets = buckets.collect::<Result<Vec<_>, Error>>()?;
+        let buckets = buckets.collect::<Result<Vec<WrittenSlots>, Error>>()?;
+        // As the service has it: shares of a file that it refuses are not changed.
+        of_slots(buckets.iter().map(|of| (of.bucket.as_str(), &of.slots))).map_err(|reason| {
+            Error::File { path: path.into(), reason: format!("layer {name:?}{reason}") }
+        })?;
         Ok((name, buckets))
     };
     read(text, path)?.layers.into_iter().map(of_layer).collect()

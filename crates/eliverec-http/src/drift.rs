@@ -49,10 +49,10 @@ impl Default for Drift {
     }
 }
 
-/// What the answers of the last hour were computed from, beside what the bundle in service was trained on.
+/// What the answers of the last hour by a bundle were computed from, beside what it was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct DriftReport {
-    /// The bundle in service, whose answers these are.
+    /// The bundle whose answers these are.
     pub model: String,
     /// Answers that were taken in.
     pub answers: u64,

@@ -94,6 +94,13 @@ impl InService {
         (served(&now.active), now.previous.as_ref().map(served))
     }
 
+    /// The bundles of experiments' buckets, each once, with the buckets that name it, as `LAYER/BUCKET`.
+    pub(crate) fn in_buckets(&self) -> Vec<(Arc<Served>, Vec<String>)> {
+        let now = self.now.load();
+        let of_buckets = now.running.in_buckets();
+        of_buckets.map(|(served, buckets)| (Arc::clone(served), buckets)).collect()
+    }
+
     /// How callers write ids, as far as it is known.
     pub(crate) fn ids(&self) -> Arc<IdKinds> {
         Arc::clone(&self.now.load().ids)

@@ -15,6 +15,7 @@ use crate::drift::DriftReport;
 use crate::engine::Engine;
 use crate::overlap::SourcesReport;
 use crate::problem::{Code, Problem};
+use crate::running::RunningExperiments;
 use crate::served::Served;
 use crate::service::Service;
 use crate::stage::Stage;
@@ -49,8 +50,10 @@ pub struct RecentRequest {
 pub struct BundleReport {
     /// What answers call it.
     pub version: String,
-    /// `active`, or `previous` of the one that a roll-back brings back.
+    /// `active`, `previous` of the one that a roll-back brings back, or `bucket` of one that answers in buckets of experiments alone.
     pub role: &'static str,
+    /// The buckets of experiments that name it, as `LAYER/BUCKET`; the active one answers in those without a bundle, too.
+    pub buckets: Vec<String>,
     /// The model's name in the registry.
     pub model: String,
     /// When it was made, milliseconds since 1970 UTC.
@@ -81,6 +84,7 @@ impl BundleReport {
         Self {
             version: served.version.to_string(),
             role,
+            buckets: Vec::new(),
             model: manifest.model.clone(),
             created: manifest.created_ms,
             parameters: manifest.parameters,
@@ -96,11 +100,21 @@ impl BundleReport {
 }
 
 impl Engine {
-    /// The bundles that are loaded, the one in service first.
+    /// The bundles that are loaded, the one in service first, then the one before and those of experiments' buckets.
     pub fn bundle_reports(&self) -> Vec<BundleReport> {
         let (active, previous) = self.in_service.both();
-        let previous = previous.map(|previous| BundleReport::of(&previous, "previous"));
-        std::iter::once(BundleReport::of(&active, "active")).chain(previous).collect()
+        let mut reports = vec![(Arc::clone(&active), BundleReport::of(&active, "active"))];
+        reports.extend(previous.map(|of| (Arc::clone(&of), BundleReport::of(&of, "previous"))));
+        for (served, buckets) in self.in_service.in_buckets() {
+            match reports.iter_mut().find(|(of, _)| Arc::ptr_eq(of, &served)) {
+                Some((_, report)) => report.buckets = buckets,
+                None => {
+                    let report = BundleReport { buckets, ..BundleReport::of(&served, "bucket") };
+                    reports.push((served, report));
+                }
+            }
+        }
+        reports.into_iter().map(|(_, report)| report).collect()
     }
 
     /// The fields of a channel and of a product that say what both are about, if the schema has such.
@@ -175,9 +189,29 @@ impl Service {
         self.compute(move || working.activate(&path)).await?
     }
 
+    /// Reads the file of experiments at `path` and puts it in service on a thread beside requests, as [`Service::experiment`].
+    ///
+    /// # Errors
+    /// As [`Service::experiment`].
+    pub async fn put_experiments(
+        self: &Arc<Self>,
+        path: PathBuf,
+    ) -> Result<RunningExperiments, Problem> {
+        let working = Arc::clone(self);
+        self.compute(move || working.experiment(Some(&path))).await?
+    }
+
     /// What was served in the last hour by the bundle in service, beside what it was trained on.
     pub fn drift(&self) -> DriftReport {
         self.drift.report(&self.engine.in_service.active())
+    }
+
+    /// The same of each other bundle that answers in buckets of experiments.
+    pub fn drift_in_buckets(&self) -> Vec<DriftReport> {
+        let active = self.engine.in_service.active();
+        let others = self.engine.in_service.in_buckets();
+        let others = others.iter().filter(|(served, _)| !Arc::ptr_eq(served, &active));
+        others.map(|(served, _)| self.drift.report(served)).collect()
     }
 
     /// Which sources gave the candidates of the last hour.

@@ -128,13 +128,13 @@ struct RunningBucket {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct RunningExperiments {
     /// The file that they are from; none if the service began without one.
-    pub(crate) file: Option<String>,
+    pub file: Option<String>,
     /// As the file has them, with `share`, the part of all users that is in a bucket, from 0 to 1.
     #[schema(value_type = Vec<Object>)]
-    pub(crate) layers: Vec<Layer>,
+    pub layers: Vec<Layer>,
     /// Versions of the buckets' bundles, by what the file calls them.
     #[schema(value_type = Object)]
-    pub(crate) bundles: BTreeMap<String, String>,
+    pub bundles: BTreeMap<String, String>,
 }
 
 impl Running {
@@ -222,6 +222,17 @@ impl Running {
     /// The bundles of buckets, each once.
     pub(crate) fn bundles(&self) -> impl Iterator<Item = &Arc<Served>> {
         self.bundles.iter().map(|loaded| &loaded.served)
+    }
+
+    /// The same, each with the buckets that name it, as `LAYER/BUCKET`.
+    pub(crate) fn in_buckets(&self) -> impl Iterator<Item = (&Arc<Served>, Vec<String>)> {
+        self.bundles.iter().enumerate().map(|(place, loaded)| {
+            let of_layer = |layer: &RunningLayer| {
+                let named = layer.buckets.iter().filter(|bucket| bucket.bundle == Some(place));
+                named.map(|bucket| format!("{}/{}", layer.name, bucket.name)).collect::<Vec<_>>()
+            };
+            (&loaded.served, self.layers.iter().flat_map(of_layer).collect())
+        })
     }
 
     /// Whether there are any.

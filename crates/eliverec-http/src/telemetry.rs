@@ -260,6 +260,12 @@ impl Telemetry {
         }
     }
 
+    /// Answers to users in that bucket of a layer since the service began.
+    pub fn answers_in_bucket(&self, layer: &str, bucket: &str) -> u64 {
+        let label = BucketLabel { layer: layer.into(), bucket: bucket.into() };
+        self.in_buckets.get_or_create(&label).get()
+    }
+
     /// How an answer came to be could not be logged.
     pub fn not_logged(&self) {
         self.not_logged.inc();

@@ -50,7 +50,7 @@ pub fn page(report: &Report) -> Result<String, Error> {
             ul { @for line in text::definitions(report) { li { (line) } } }
         }
     };
-    Ok(document(&title, &body))
+    Ok(document(&title, "", &body))
 }
 
 fn comparisons(report: &Report, of_group: &Table) -> Markup {

@@ -24,8 +24,8 @@ details pre { font-size: .8rem; overflow-x: auto; }
 @media (max-width: 40rem) { body { padding: .6rem; } th, td { padding: .3rem .4rem; } table { font-size: .8rem; } td:first-child .under { max-width: 8em; } }
 ";
 
-/// A whole page, which opens offline.
-pub(crate) fn document(title: &str, body: &Markup) -> String {
+/// A whole page, which opens offline, with what it has of style beside that of all.
+pub(crate) fn document(title: &str, style: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -33,7 +33,7 @@ pub(crate) fn document(title: &str, body: &Markup) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(style)) }
             }
             body { (body) }
         }

@@ -66,7 +66,7 @@ pub fn page(
             details { summary { code { (row.name) } } pre { (row.runs[0].config) } }
         }
     };
-    Ok(document(title, &body))
+    Ok(document(title, "", &body))
 }
 
 fn paper_name(experiment: &Experiment, row: &ExperimentRow) -> Markup {

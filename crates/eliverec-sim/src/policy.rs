@@ -31,7 +31,7 @@ pub struct PolicyRequest {
 }
 
 impl PolicyRequest {
-    /// The values of the context fields of [`SCHEMA`](crate::SCHEMA), in its order: hour, weekday (Monday 0), scene, city.
+    /// The context fields in the order of [`SCHEMA`](crate::SCHEMA): hour, weekday (Monday 0), scene, city.
     pub fn context(&self) -> [Scalar; 4] {
         let hour = self.at_ms.rem_euclid(DAY_MS) / 3_600_000;
         let weekday = (self.at_ms.div_euclid(DAY_MS) + 3).rem_euclid(7);

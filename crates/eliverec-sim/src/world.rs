@@ -97,6 +97,11 @@ impl World {
         self.total_days() - self.day
     }
 
+    /// Adds days behind those of the config, on which users and anchors who are there live on and nobody new comes.
+    pub fn go_on(&mut self, days: u32) {
+        self.config.days = self.config.days.saturating_add(days);
+    }
+
     /// The channels that are live now.
     pub fn live_channels(&self) -> &[LiveChannel] {
         &self.live

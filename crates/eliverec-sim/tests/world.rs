@@ -73,6 +73,24 @@ fn pieces_of_days_are_the_days_at_once() {
 }
 
 #[test]
+fn a_world_goes_on_behind_its_last_day() {
+    let config = small(3);
+    let mut log = Collected::default();
+    let mut world = World::new(&config).unwrap();
+    let mut policy = LoggingPolicy::new(config.seed);
+    let Ok(_) = world.run_days(u32::MAX, &mut policy, &mut log, &mut |_| ());
+    let until_then = log.events.len();
+    // What had arrived by then is what the config's log has.
+    assert!(log.events[..] == run(&config).events[..until_then]);
+    world.go_on(2);
+    assert_eq!(world.days_left(), 2);
+    let Ok(_) = world.run(&mut policy, &mut log, &mut |_| ());
+    let end_ms = config.start_ms + i64::from(config.days) * DAY_MS;
+    let later = log.events[until_then..].iter().filter(|event| event.ts_ms >= end_ms + DAY_MS);
+    assert!(later.filter(|event| event.kind == EventKind::Impression).count() > 100);
+}
+
+#[test]
 fn every_event_is_sound_and_ids_repeat_only_for_second_arrivals() {
     let config = WorldConfig { duplicate_share: 0.02, ..small(1) };
     let log = run(&config);

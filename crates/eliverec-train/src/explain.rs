@@ -1,11 +1,13 @@
 //! What the model saw and did for one request: intent weights and attention over both histories, and every intermediate.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
 use eliverec_core::{BatchBuilder, Feed};
-use eliverec_run::{Explained, Prepared, RunDirectory, Scorer};
-use eliverec_tables::{FeedDirectory, Split, WrittenId};
+use eliverec_models::trace::Recorded;
+use eliverec_run::{Explained, Prepared, RunDirectory, Scorer, Scores};
+use eliverec_tables::{FeedDirectory, Split, WrittenId, WrittenIds};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -60,14 +62,7 @@ pub fn explain(
     check_fit(&RunDirectory::at(path), feeds)?;
     let (split, place, feed) = find(feeds, id)?;
     let written = feeds.written_ids(split, place)?;
-    let (schema, scoring) = (&scorer.schema, scorer.scoring());
-    let lengths = scorer.config.settings().lengths();
-    let mut builder = BatchBuilder::new(schema, &scorer.normalization, lengths);
-    builder.push(&feed)?;
-    let batch = builder.finish().expect("one feed was added");
-    let prepared = Prepared::of(schema, batch);
-    let ids = |group, field: &str, i| written.of(group, field, i).unwrap_or_default().join(" ");
-    let (explained, _, recorded) = Explained::of(&scoring, &feed, &prepared, &ids);
+    let (prepared, (explained, _, recorded)) = explain_feed(&scorer, &feed, &written)?;
     let explanation = Explanation {
         request_id: written.request_id(),
         user_id: written.user_id(),
@@ -85,6 +80,29 @@ pub fn explain(
         tensors.write(path, &scorer)?;
     }
     Ok(explanation)
+}
+
+/// What a model saw and did for a feed whose ids are written so, its scores, and what was recorded on the way.
+type ExplainedFeed = (Prepared, (Explained, Scores, BTreeMap<String, Recorded>));
+
+/// Explains a feed.
+///
+/// # Errors
+/// A feed that does not fit the schema.
+pub(crate) fn explain_feed(
+    scorer: &Scorer,
+    feed: &Feed,
+    written: &WrittenIds,
+) -> Result<ExplainedFeed, Error> {
+    let (schema, scoring) = (&scorer.schema, scorer.scoring());
+    let lengths = scorer.config.settings().lengths();
+    let mut builder = BatchBuilder::new(schema, &scorer.normalization, lengths);
+    builder.push(feed)?;
+    let batch = builder.finish().expect("one feed was added");
+    let prepared = Prepared::of(schema, batch);
+    let ids = |group, field: &str, i| written.of(group, field, i).unwrap_or_default().join(" ");
+    let explained = Explained::of(&scoring, feed, &prepared, &ids);
+    Ok((prepared, explained))
 }
 
 /// A file of tensors may be replaced, no other one: a header in JSON follows the eight bytes of its length.

@@ -7,7 +7,7 @@
 //! - [`begin`]: how a run begins; [`checkpoint`]: a learner on disk; [`log`]: `metrics.jsonl`;
 //!   [`feeds_read()`]: what a run, and results, were made of.
 //! - [`evaluate`]: metrics of a split, by a run or by a file of scores; [`score`]: such a file; [`compare`]: two versions of one model;
-//!   [`explain`]: one request in detail;
+//!   [`explain`]: one request in detail; [`case_study`]: requests that two models rank differently;
 //!   [`figures`]: what a model says of itself at evaluations; [`disentangling`]: what intents found, where the truth is known.
 //! - [`retrieval`]: what retrieval's indexes are made of, and how much of what was watched its sources find.
 //! - [`progress`]: what a person sees; [`bench`]: how fast it learns; [`expected`]: how long a run will take.
@@ -16,6 +16,7 @@
 
 pub mod begin;
 pub mod bench;
+pub mod case_study;
 pub mod checkpoint;
 pub mod compare;
 mod compute;

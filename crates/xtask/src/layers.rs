@@ -12,7 +12,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("eliverec-archive", &["eliverec-core", "eliverec-state", "eliverec-tables"]),
     (
         "eliverec-console",
-        &["eliverec-core", "eliverec-http", "eliverec-metrics", "eliverec-run", "axum"],
+        &[
+            "eliverec-ab",
+            "eliverec-core",
+            "eliverec-experiments",
+            "eliverec-http",
+            "eliverec-metrics",
+            "eliverec-report",
+            "eliverec-run",
+            "axum",
+        ],
     ),
     ("eliverec-core", &[]),
     ("eliverec-experiments", &["eliverec-core", "eliverec-retrieval"]),

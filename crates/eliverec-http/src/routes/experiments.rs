@@ -36,8 +36,5 @@ pub(crate) async fn experiment(
     State(service): State<Arc<Service>>,
     Body(file): Body<ExperimentsFile>,
 ) -> Result<Json<RunningExperiments>, Problem> {
-    let working = Arc::clone(&service);
-    let path = file.path;
-    let put = service.compute(move || working.experiment(Some(path.as_ref()))).await??;
-    Ok(Json(put))
+    Ok(Json(service.put_experiments(file.path.into()).await?))
 }

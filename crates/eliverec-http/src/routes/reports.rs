@@ -39,8 +39,10 @@ pub(crate) struct FeaturesReport {
     /// The last record of the log that features know (`applied`), that others can follow (`shared`), or that is told (`told`).
     #[schema(value_type = Object)]
     log_position: BTreeMap<&'static str, u64>,
-    /// Of the last hour.
+    /// Of the last hour, of the bundle in service.
     drift: DriftReport,
+    /// The same of each other bundle that answers in buckets of experiments.
+    drift_in_buckets: Vec<DriftReport>,
 }
 
 /// Answers, refusals and times by stage of the last quarter of an hour.
@@ -79,6 +81,7 @@ pub(crate) async fn features(State(service): State<Arc<Service>>) -> Json<Featur
         newest_event_age_s: service.newest_event_age_s(),
         log_position: service.engine.positions().into_iter().collect(),
         drift: service.drift(),
+        drift_in_buckets: service.drift_in_buckets(),
     })
 }
 

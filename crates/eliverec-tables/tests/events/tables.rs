@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::UInt64Array;
-use arrow::datatypes::DataType;
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{DataType, Field as ArrowField, Schema as ArrowSchema};
 use eliverec_core::Schema;
 use eliverec_core::event::Scalar;
 use eliverec_core::feed::Column;
 use eliverec_core::schema::{Field, Group, Kind, Transform};
 use eliverec_core::{Dimension, Dimensions};
 use eliverec_tables::Error;
-use eliverec_tables::events::{Store, read_dimensions, write_dimensions};
+use eliverec_tables::events::{Store, read_dimensions, read_names, write_dimensions};
 use proptest::prelude::*;
 
 use crate::feed_files::{cast, changed, rows_of, with_null, write_foreign};
@@ -119,6 +119,32 @@ fn written() -> (tempfile::TempDir, Store, std::path::PathBuf) {
     write_dimensions(&tables(&rows), &store).unwrap();
     let path = store.root().join("channels.parquet");
     (folder, store, path)
+}
+
+#[test]
+fn names_stand_beside_ids_and_may_be_missing() {
+    let (_folder, store, path) = written();
+    let names = |field: &str| read_names(&store, Group::Channel, field);
+    assert!(names("channel_id").unwrap().is_empty());
+    let rows = rows_of(&path);
+    let with = |column: ArrayRef| {
+        let (mut fields, mut columns) = (rows.schema().fields().to_vec(), rows.columns().to_vec());
+        fields.push(Arc::new(ArrowField::new("channel_name", column.data_type().clone(), true)));
+        columns.push(column);
+        let rows = RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns).unwrap();
+        write_foreign(&path, &rows, 7);
+    };
+    let titles = (0..50).map(|id| (id != 12).then(|| format!("Room {id}")));
+    with(Arc::new(titles.collect::<StringArray>()));
+    let found = names("channel_id").unwrap();
+    assert_eq!((found.len(), found[&49].as_str(), found.get(&12)), (49, "Room 49", None));
+    assert!(names("category_id").unwrap().is_empty());
+    let original = read_dimensions(&store, &schema()).unwrap();
+    assert_eq!(original.channels.len(), 50, "whoever reads the table passes names over");
+    with(Arc::new(UInt64Array::from_iter_values(0..50)));
+    let told = names("channel_id").unwrap_err().to_string();
+    assert!(told.contains("channels.parquet: column channel_name: "), "{told}");
+    assert!(told.contains("text"), "{told}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod ab;
 pub(crate) mod bench;
 pub(crate) mod bundle;
+pub(crate) mod case_study;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;

@@ -15,7 +15,7 @@ use eliverec_train::{Progress, TrainingEnd, TrainingOrder, train};
 use serde_json::json;
 
 use super::ranks::on_every_rank;
-use super::{parse_config, read_config, reading, tell};
+use super::{parse_config, read_config, reading, serve, tell};
 
 /// Train a model, or go on with a run
 #[derive(Debug, clap::Args)]
@@ -141,13 +141,17 @@ fn reason(finish: Finish) -> &'static str {
     }
 }
 
-/// Set by the first Ctrl-C (or SIGTERM); the second one ends the process at once.
+/// Set by the first Ctrl-C (or SIGTERM); the second one ends the process at once. A service that the same process began afterwards hears
+/// of both by itself.
 pub(super) fn stop_on_interrupt() -> anyhow::Result<&'static AtomicBool> {
     static STOP: AtomicBool = AtomicBool::new(false);
     static LISTENING: Once = Once::new();
     let mut listening = Ok(());
     LISTENING.call_once(|| {
         listening = ctrlc::set_handler(|| {
+            if serve::hears_interrupts() {
+                return;
+            }
             if STOP.swap(true, Ordering::Relaxed) {
                 #[expect(clippy::exit, reason = "asked for twice; the last checkpoint is whole")]
                 std::process::exit(i32::from(crate::INTERRUPTED));

@@ -72,6 +72,8 @@ const TABLE: &[(&str, i32, &str)] = &[
     ("evaluate --scores nowhere --feeds feeds", 2, "nowhere: no such file; `eliverec score"),
     ("experiment empty --feeds feeds --out results", 2, "empty: holds no .toml file"),
     ("experiment nowhere --feeds feeds --out results", 2, "nowhere: cannot be read"),
+    ("case-study --run run --feeds feeds", 2, "--run: 1 runs are given; a case study compares two"),
+    ("case-study --run run --run empty --feeds feeds", 2, "empty: holds no run"),
     ("explain --run empty --feeds feeds --request 1", 2, "empty: holds no run"),
     (
         "explain --run run --feeds feeds --request 3 --candidate 99",

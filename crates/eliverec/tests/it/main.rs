@@ -14,6 +14,7 @@ mod as_written;
 mod bad_inputs;
 mod bench_ranker;
 mod bundle;
+mod case_study;
 mod check;
 mod errors;
 mod experiment;

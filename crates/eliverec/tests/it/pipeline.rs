@@ -228,4 +228,6 @@ fn the_demo_goes_from_nothing_to_an_explained_request_and_goes_on_where_it_was()
     assert!(verified.contains("it answers requests; 40 users"), "{verified}");
     let other = sandbox.fail("demo --out demo --users 41 --days 4 --seed 3", 2);
     assert!(other.contains("users = 40"), "{other}");
+    // The same command ends at a page, if it is asked to.
+    crate::serving::demo::ends_at_a_page(&sandbox, words);
 }

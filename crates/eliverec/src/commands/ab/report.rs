@@ -58,10 +58,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "MINUTES", default_value_t = SampleConfig::default().attribution_window_ms / MINUTE_MS, value_parser = clap::value_parser!(i64).range(0..=10_080))]
     attribution_window: i64,
     /// Relative difference that an experiment should find
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    #[arg(long, value_name = "SHARE", default_value_t = Goal::default().effect)]
     effect: f64,
     /// Probability with which it should be found
-    #[arg(long, value_name = "SHARE", default_value_t = 0.8)]
+    #[arg(long, value_name = "SHARE", default_value_t = Goal::default().power)]
     power: f64,
     /// Write the report as Markdown
     #[arg(long, value_name = "FILE")]
@@ -88,6 +88,26 @@ impl Arguments {
     /// Those of a command line's words, for commands that make a report among other things.
     pub(crate) fn of(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<Self> {
         Ok(Alone::try_parse_from(words)?.report)
+    }
+
+    /// Those of `eliverec ab report --logs LOGS --layer LAYER --pre PRE`.
+    pub(crate) fn of_log(logs: PathBuf, layer: &str, pre: u32) -> Self {
+        let goal = Goal::default();
+        Self {
+            logs,
+            layer: Some(layer.into()),
+            control: None,
+            from: None,
+            to: None,
+            pre,
+            stay_threshold: FeatureConfig::default().stay_threshold_s,
+            attribution_window: SampleConfig::default().attribution_window_ms / MINUTE_MS,
+            effect: goal.effect,
+            power: goal.power,
+            markdown: None,
+            html: None,
+            json: false,
+        }
     }
 }
 

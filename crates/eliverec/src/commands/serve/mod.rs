@@ -4,16 +4,19 @@
 mod attempts;
 mod config;
 mod housekeeping;
+mod reports;
 #[cfg_attr(not(feature = "redis"), path = "unshared.rs")]
 pub(crate) mod shared;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use eliverec_console::Reports;
 use eliverec_http::clock::Clock;
 use eliverec_http::{Code, Engine, EngineConfig, Problem, Service, Tokens, server};
 use eliverec_tables::events::layout::EXPERIMENTS_FILE;
@@ -21,6 +24,7 @@ use eliverec_tables::events::layout::EXPERIMENTS_FILE;
 use super::{now_ms, print, read_text, tell};
 use config::ServeConfig;
 use housekeeping::{Days, Housekeeping, Snapshots};
+use reports::LogReports;
 
 /// Answer requests for ranked channels over HTTP
 #[derive(Debug, clap::Args)]
@@ -102,15 +106,39 @@ enum WhoseClock {
     Callers,
 }
 
+/// Whether a service of this process hears that it is asked to end.
+static HEARS: AtomicBool = AtomicBool::new(false);
+
+/// See [`HEARS`]: it ends by itself then, and nothing else of this process has to.
+pub(crate) fn hears_interrupts() -> bool {
+    HEARS.load(Ordering::Relaxed)
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    run_beside(arguments, |_| Ok(()))
+}
+
+/// The same with something beside it, which `begin` makes when the service listens at an address and which is dropped when it has ended.
+pub(crate) fn run_beside<T>(
+    arguments: &Arguments,
+    begin: impl FnOnce(SocketAddr) -> anyhow::Result<T>,
+) -> anyhow::Result<u8> {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_max_level(arguments.log_level)
         .with_writer(std::io::stderr)
         .init();
-    let listens = |address: SocketAddr| print(&format!("listening on http://{address}"));
-    answer(arguments, server::asked_to_end, listens, tell)?;
+    let ended = || {
+        let asked = server::asked_to_end();
+        HEARS.store(true, Ordering::Relaxed);
+        asked
+    };
+    let listens = |address: SocketAddr| {
+        print(&format!("listening on http://{address}"))?;
+        begin(address)
+    };
+    answer(arguments, ended, listens, tell)?;
     Ok(crate::OK)
 }
 
@@ -140,12 +168,12 @@ impl Arguments {
     }
 }
 
-/// Answers until what `ended` makes is there; `listens` hears of the address once there are answers, `told` of how the state was opened
+/// Answers until what `ended` makes is there; `listens` hears of the address once there are answers, and what it makes is dropped at the end, `told` of how the state was opened
 /// and left.
-pub(crate) fn answer<E: Future<Output = ()> + Send + 'static>(
+pub(crate) fn answer<E: Future<Output = ()> + Send + 'static, T>(
     arguments: &Arguments,
     ended: impl FnOnce() -> E,
-    listens: impl FnOnce(SocketAddr) -> anyhow::Result<()>,
+    listens: impl FnOnce(SocketAddr) -> anyhow::Result<T>,
     told: fn(&str),
 ) -> anyhow::Result<()> {
     let config = match &arguments.config {
@@ -171,6 +199,8 @@ pub(crate) fn answer<E: Future<Output = ()> + Send + 'static>(
         impressions: config.impressions,
         journal: logs.as_ref().map(|logs| logs.join(EXPERIMENTS_FILE)),
     };
+    let of_log = logs.as_ref().map(|logs| LogReports::new(logs.clone()));
+    let reports = of_log.map(|of| Arc::new(of) as Arc<dyn Reports>);
     let prefix = arguments.prefix.as_str();
     if let Some(logs) = &logs {
         // Before anything is made anywhere.
@@ -216,14 +246,15 @@ pub(crate) fn answer<E: Future<Output = ()> + Send + 'static>(
     let threads = config.limits.threads();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().max_blocking_threads(threads).build()?;
-    runtime.block_on(async {
+    let beside = runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let ended = ended();
-        listens(listener.local_addr()?)?;
-        let pages = eliverec_console::pages(Arc::clone(&service));
+        let beside = listens(listener.local_addr()?)?;
+        let pages = eliverec_console::pages(Arc::clone(&service), reports);
         server::serve(listener, Arc::clone(&service), pages, ended).await?;
-        anyhow::Ok(())
+        anyhow::Ok(beside)
     })?;
+    drop(beside);
     // What waits for a file or a disk that does not answer keeps nobody: what was acknowledged is on disk.
     runtime.shutdown_timeout(ENDING);
     if !housekeeping.end(ENDING) {

@@ -150,9 +150,12 @@ fn every_page_shows_what_the_calls_say() {
     assert!(row(&mut browser, "#metrics", "AUC")[1].starts_with(&auc));
     assert_eq!(browser.count("main form"), 0, "a reader changes nothing");
 
+    browser.click("nav a[href='/console/experiments']");
+    assert!(browser.text("main").contains("No experiment runs"));
+
     browser.click("nav a[href='/console/features']");
     let drift = of_call(&server, "/v1/features")["drift"].clone();
-    let told = browser.text("#drift");
+    let told = browser.text(".drifted");
     assert!(told.starts_with(&format!("{} answers of the last hour", drift["answers"])), "{told}");
     let quantities =
         drift["features"].as_array().unwrap().len() + drift["scores"].as_array().unwrap().len();
@@ -276,6 +279,7 @@ fn pages_fit_a_phone_and_a_desk_by_day_and_by_night() {
         ("requests", "/console/requests"),
         ("request", &*format!("/console/request?id={id}")),
         ("bundles", "/console/bundles"),
+        ("experiments", "/console/experiments"),
         ("features", "/console/features"),
         ("user", &*format!("/console/features?user={USER}")),
         ("channel", "/console/features?channel=3"),

@@ -137,7 +137,7 @@ fn expected(answer: &Value, user: u64) -> (u64, i64, String, BTreeMap<String, St
 }
 
 /// Goes on to a day behind the next, and waits for the folder of the first.
-fn end_day(server: &Server, sandbox: &Sandbox) -> std::path::PathBuf {
+pub(super) fn end_day(server: &Server, sandbox: &Sandbox) -> std::path::PathBuf {
     let end = BEGIN_MS + 3 * DAY_MS;
     let event = json!({"event_id": 99, "ts": end, "available_at": end, "kind": "stream_end", "channel_id": 1});
     server.posted("/v1/events", &event);

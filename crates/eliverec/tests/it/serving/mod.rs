@@ -3,11 +3,13 @@
 mod access;
 mod answers;
 mod bench;
-mod browser;
+pub(crate) mod browser;
 mod bundles;
 mod console;
+mod console_experiments;
 mod damage;
 mod days;
+pub(crate) mod demo;
 mod directories;
 mod experiments;
 mod experiments_changed;
@@ -21,7 +23,7 @@ mod plan;
 mod readme;
 mod restarts;
 mod retrieval;
-mod server;
+pub(crate) mod server;
 #[cfg(feature = "redis")]
 mod shared;
 #[cfg(not(feature = "redis"))]

@@ -3,14 +3,14 @@
 use eliverec_core::Day;
 
 /// Milliseconds since 1970 UTC as date and time.
-pub(crate) fn moment(ms: i64) -> String {
+pub fn moment(ms: i64) -> String {
     let Some(day) = Day::of(ms) else { return format!("{ms} ms since 1970") };
     let seconds = (ms - day.start_ms()) / 1_000;
     format!("{day} {:02}:{:02}:{:02} UTC", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 /// Seconds as the largest unit that fits twice.
-pub(crate) fn age(seconds: f64) -> String {
+pub fn age(seconds: f64) -> String {
     let units = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
     match units.into_iter().find(|(unit, _)| seconds >= 2.0 * unit) {
         Some((unit, name)) => format!("{:.0} {name}", seconds / unit),
@@ -19,7 +19,7 @@ pub(crate) fn age(seconds: f64) -> String {
 }
 
 /// A whole number, or one with about three digits that count.
-pub(crate) fn number(x: f64) -> String {
+pub fn number(x: f64) -> String {
     match x.abs() {
         whole if whole.fract() == 0.0 && whole < 1e9 => format!("{x:.0}"),
         small if small < 0.001 => format!("{x:.1e}"),
@@ -30,7 +30,7 @@ pub(crate) fn number(x: f64) -> String {
 }
 
 /// A share as percent.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     if share > 0.0 && share < 0.1 {
         format!("{:.1} %", share * 1e2)
     } else {

@@ -1,7 +1,12 @@
-//! `eliverec demo`: the whole way in one command, from a made-up platform's log to an explained request and a bundle.
+//! `eliverec demo`: the whole way in one command, from a made-up platform's log to an explained request and a bundle, and on demand to
+//! a service of it with simulated users.
+
+mod served;
+mod step;
+mod users;
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use eliverec_core::Feed;
@@ -9,12 +14,14 @@ use eliverec_metrics::report::metric;
 use eliverec_metrics::table::{Format, Layout, TableRow, render};
 use eliverec_metrics::{Metric, Report};
 use eliverec_run::durable;
-use eliverec_sim::{Ceiling, Truth, read_truth};
+use eliverec_sim::{Ceiling, Truth, WorldConfig, read_truth};
 use eliverec_tables::{FeedDirectory, Split};
 use eliverec_train::evaluate;
 use eliverec_train::ranks::Alone;
 
 use super::{first_settings, open_run, print, tell};
+use served::Serving;
+use step::{Runner, step};
 
 /// Simulate a platform, train two models on it, compare them and explain a request
 #[derive(Debug, clap::Args)]
@@ -22,9 +29,13 @@ use super::{first_settings, open_run, print, tell};
 Runs the commands that it prints, on a small world: simulate, samples, train (eLiveRec and ETA, both domains), evaluate,
 explain, export. Everything stays under DIR. Stopped at any moment, the same command goes on where it was.
 
+--serve ends at a page: it exports a bundle of each model and opens a service with both, half of the users to each, on this machine alone. Simulated users
+are at work there, in the world's time, until Ctrl-C or SIGTERM ends both. What the service knows begins anew with each start.
+
 Examples:
   eliverec demo
-  eliverec demo --out work/demo --users 5000")]
+  eliverec demo --serve
+  eliverec demo --out work/demo --users 5000 --serve --listen 127.0.0.1:9000 --pace 5")]
 pub(crate) struct Arguments {
     /// Where everything is left
     #[arg(long, value_name = "DIR", default_value = "demo")]
@@ -38,12 +49,26 @@ pub(crate) struct Arguments {
     /// Of the world and of training
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Open a service of the bundles with simulated users at work, until it is ended
+    #[arg(long)]
+    serve: bool,
+    /// Where it listens: an address of this machine alone; port 0 takes one that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8088", requires = "serve")]
+    listen: SocketAddr,
+    /// Requests of its users a second
+    #[arg(long, value_name = "REQUESTS", default_value_t = 20.0, value_parser = pace, requires = "serve")]
+    pace: f64,
+}
+
+fn pace(text: &str) -> Result<f64, String> {
+    let pace = text.parse().ok().filter(|pace| (0.01..=10_000.0).contains(pace));
+    pace.ok_or_else(|| "write a number from 0.01 to 10000".into())
 }
 
 /// Experiment files by the name of their run.
 pub(super) const MODELS: [(&str, &str); 2] = [
-    ("elive", include_str!("../../../../experiments/quick/world-elive.toml")),
-    ("eta", include_str!("../../../../experiments/quick/world-eta-both.toml")),
+    ("elive", include_str!("../../../../../experiments/quick/world-elive.toml")),
+    ("eta", include_str!("../../../../../experiments/quick/world-eta-both.toml")),
 ];
 
 /// What the results table shows.
@@ -53,16 +78,13 @@ const SHOWN: [&str; 6] =
 /// Fields that tell a person most about an event or a candidate of the simulated world.
 const FIELDS: &str = "channel_id,product_id,category_id,current_category,stay,viewers_1m";
 
-/// What runs a command line of this program; the result is its exit code.
-type Runner = fn(Vec<OsString>) -> anyhow::Result<u8>;
-
 pub(crate) fn run(arguments: &Arguments, runner: Runner) -> anyhow::Result<u8> {
-    let Arguments { out, users, days, seed } = arguments;
+    let Arguments { out, users: count, days: logged, seed, .. } = arguments;
     fs_err::create_dir_all(out)?;
-    let settings = format!("users = {users}\ndays = {days}\nseed = {seed}\n");
+    let settings = format!("users = {count}\ndays = {logged}\nseed = {seed}\n");
     first_settings::check(out, "demo.toml", &settings)?;
     let (logs, feeds) = (out.join("logs"), out.join("feeds"));
-    let (users, days) = (users.to_string(), days.to_string());
+    let (users, days) = (count.to_string(), logged.to_string());
 
     // A log appears whole or not at all.
     if !logs.exists() {
@@ -102,28 +124,17 @@ pub(crate) fn run(arguments: &Arguments, runner: Runner) -> anyhow::Result<u8> {
     let bundle = out.join("bundle");
     let paths = [("--run", &*run), ("--feeds", &feeds), ("--logs", &logs), ("--out", &bundle)];
     step(runner, "export", &paths, &["--force"])?;
+    if arguments.serve {
+        let config =
+            WorldConfig { users: *count, days: *logged, seed: *seed, ..WorldConfig::default() };
+        let serving = Serving { listen: arguments.listen, pace: arguments.pace, config };
+        return served::serve(out, MODELS.map(|(name, _)| name), serving, runner);
+    }
     tell(&format!(
         "\n{} holds the log, the feeds, the runs and a bundle; `eliverec --help` says what else there is",
         out.display()
     ));
     Ok(crate::OK)
-}
-
-/// Prints a command line of this program and runs it.
-fn step(
-    runner: Runner,
-    command: &str,
-    paths: &[(&str, &Path)],
-    rest: &[&str],
-) -> anyhow::Result<u8> {
-    let mut words: Vec<OsString> = vec!["eliverec".into(), command.into()];
-    for (name, path) in paths {
-        words.extend([name.into(), path.into()]);
-    }
-    words.extend(rest.iter().map(Into::into));
-    let line: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-    print(&format!("\n$ {}", line.join(" ")))?;
-    runner(words)
 }
 
 /// What the test split holds, and the request to tell about.
