@@ -72,10 +72,12 @@ impl Extent {
             let rows_per_batch = rows as f64 / batches.len() as f64;
             TableExtent { name: spec.name.clone(), width: spec.width, rows_per_batch }
         };
+        // Of one process: its stores are all that there are.
+        let rows: usize = learner.store.rows().sum();
         Self {
             dense_parameters: parameters.values().map(|of| of.values.len() as u64).sum(),
             tables: learner.tables().iter().map(table).collect(),
-            row_bytes: learner.store.memory_bytes() as f64 / learner.store.rows().max(1) as f64,
+            row_bytes: learner.store.memory_bytes() as f64 / rows.max(1) as f64,
         }
     }
 }

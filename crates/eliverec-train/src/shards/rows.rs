@@ -221,6 +221,11 @@ impl RowShards {
         self.stores.iter().map(Store::rows)
     }
 
+    /// Bytes of memory that they take.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.stores.iter().map(Store::memory_bytes).sum()
+    }
+
     /// Zeros for every row of a space, by table.
     fn blocks(&self, space: &Space) -> Vec<Vec<f32>> {
         // Users, the last key, are those of a table that is keyed so.

@@ -15,7 +15,7 @@ use eliverec_http::background::stand_back;
 use eliverec_http::upkeep::Duty;
 use eliverec_http::{Code, Service};
 use eliverec_serve::bundle::manifest::MANIFEST_FILE;
-use eliverec_state::{LoggedDay, State};
+use eliverec_state::LoggedDay;
 
 use super::attempts::{Attempted, Attempts};
 
