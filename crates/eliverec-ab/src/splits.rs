@@ -184,7 +184,7 @@ impl Splits {
         let count = |is_so: &dyn Fn(&Reports) -> bool| {
             reports.iter().filter(|reports| is_so(reports)).count() as u64
         };
-        let rows = reports.iter().flat_map(|of| of.plain.tables.first());
+        let rows = reports.iter().filter_map(|of| of.plain.tables.first());
         let mut metrics: Vec<&str> = Vec::new();
         for row in rows.flat_map(|table| &table.rows) {
             if !metrics.contains(&row.metric) {

@@ -266,8 +266,7 @@ impl Engine {
         state.log_answer(shown(asked, answer), answered, now_ms).map(Into::into).map_err(of_state)
     }
 
-    /// Puts how an answer came to be on its way into the log, if there are experiments or some of its channels were drawn, and does not
-    /// wait for the disk. A process that follows another one logs nothing.
+    /// Puts how an answer came to be on its way into the log, where a report will ask for it; a follower logs nothing.
     ///
     /// # Errors
     /// A log that takes nothing in now.
@@ -311,8 +310,7 @@ impl Engine {
         };
         let now_ms = now_ms.max(state.earliest_stamp_ms().unwrap_or(i64::MIN));
         if now_ms == i64::MIN {
-            let detail = "this service goes by the callers' clock (--clock callers), and nobody has told it a time yet; send an event or a \
-                          request first";
+            let detail = "nobody has told this service a time yet (--clock callers); send an event or a request first";
             return Err(Problem::new(Code::Invalid, detail));
         }
         state.upsert(table, rows, now_ms).map(Into::into).map_err(of_state)

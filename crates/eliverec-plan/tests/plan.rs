@@ -218,7 +218,7 @@ fn missing_constants_are_refused_with_the_command() {
     refused(
         &|of| {
             of.train[0].1 =
-                of.train[0].1.replace("\"width\": 8, \"threads\"", "\"width\": 9, \"threads\"")
+                of.train[0].1.replace("\"width\": 8, \"threads\"", "\"width\": 9, \"threads\"");
         },
         &["large.json: is of another model, width"],
     );

@@ -50,7 +50,7 @@ pub fn write_dense(directory: &Path, dense: &Dense) -> Result<(), Error> {
             tensors.insert(format!("{kind}{name}"), state);
         }
     }
-    Ok(tensor_file::write(&dense_file(directory), &tensors)?)
+    tensor_file::write(&dense_file(directory), &tensors)
 }
 
 /// Writes the rows of shard number `shard` of `shards`, flushed to disk.

@@ -202,7 +202,7 @@ impl Task<'_> {
                     return Ok(TaskSummary { was_done: true, ..summary });
                 }
                 Some(difference) => {
-                    notes.push(format!("done again, for what it had made was made {difference}"))
+                    notes.push(format!("done again, for what it had made was made {difference}"));
                 }
             }
         }

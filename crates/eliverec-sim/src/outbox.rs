@@ -64,6 +64,6 @@ mod tests {
         assert_eq!(ids(9), [0_u64; 0]);
         assert_eq!(ids(20), [2, 4, 3]);
         assert_eq!(ids(30), [1]);
-        assert!(outbox.is_empty() && outbox.len() == 0);
+        assert!(outbox.is_empty());
     }
 }

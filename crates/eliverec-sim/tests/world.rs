@@ -7,8 +7,7 @@ use eliverec_core::schema::{Group, Kind, Schema};
 use eliverec_core::{Event, EventKind};
 use eliverec_sim::config::DAY_MS;
 use eliverec_sim::{
-    Cause, Ceiling, Collected, Log, LoggingPolicy, SCHEMA, TableOneBuilder, Truth, World,
-    WorldConfig,
+    Cause, Ceiling, Collected, Log, LoggingPolicy, SCHEMA, Truth, World, WorldConfig,
 };
 
 fn small(seed: u64) -> WorldConfig {
@@ -344,18 +343,6 @@ fn true_probabilities_are_calibrated_agree_with_the_log_and_beat_the_policy() {
     assert!(ceiling.ece.unwrap() < 0.01, "{ceiling:?}");
     let rate = |place: usize| by_place[place].0 / by_place[place].1;
     assert!(rate(0) > 1.3 * rate(7), "position bias");
-}
-
-#[test]
-fn table_one_is_the_papers() {
-    let config = WorldConfig { users: 2_000, days: 14, seed: 11, ..WorldConfig::default() };
-    let mut table = TableOneBuilder::from(config.start_ms + 7 * DAY_MS);
-    let mut world = World::new(&config).unwrap();
-    let mut log = |event: &Event| table.add(event);
-    let Ok(_) = world.run(&mut LoggingPolicy::new(config.seed), &mut log, &mut |_| ());
-    let table = table.finish();
-    assert!(table.feeds > 10_000);
-    assert!(table.worst_deviation() < 0.10, "{table:?}");
 }
 
 #[test]

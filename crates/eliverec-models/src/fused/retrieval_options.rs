@@ -11,7 +11,7 @@ pub struct RetrievalOptions {
 
 impl RetrievalOptions {
     /// Where the prototypes of a feed's event `i` stand among those of the feed.
-    pub(super) fn difference(&self, i: usize) -> usize {
+    pub(super) fn difference(self, i: usize) -> usize {
         if self.per_event { i } else { 0 }
     }
 }

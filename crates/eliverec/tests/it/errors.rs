@@ -1,5 +1,7 @@
 //! Errors are a contract: every command's, with exit code and text, the same however often one asks and whatever thread meets it
 //! first.
+//!
+//! This file is long: a flat table of all errors.
 
 use std::path::Path;
 
