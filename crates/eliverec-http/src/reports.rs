@@ -106,12 +106,12 @@ impl Engine {
         let mut reports = vec![(Arc::clone(&active), BundleReport::of(&active, "active"))];
         reports.extend(previous.map(|of| (Arc::clone(&of), BundleReport::of(&of, "previous"))));
         for (served, buckets) in self.in_service.in_buckets() {
-            match reports.iter_mut().find(|(of, _)| Arc::ptr_eq(of, &served)) {
-                Some((_, report)) => report.buckets = buckets,
-                None => {
-                    let report = BundleReport { buckets, ..BundleReport::of(&served, "bucket") };
-                    reports.push((served, report));
-                }
+            let known = reports.iter_mut().find(|(of, _)| Arc::ptr_eq(of, &served));
+            if let Some((_, report)) = known {
+                report.buckets = buckets;
+            } else {
+                let report = BundleReport { buckets, ..BundleReport::of(&served, "bucket") };
+                reports.push((served, report));
             }
         }
         reports.into_iter().map(|(_, report)| report).collect()

@@ -162,13 +162,16 @@ pub fn compare(
     })
 }
 
+/// By user.
+type LastRequests = HashMap<u64, Last, IdHash>;
+
 /// The last request of each user that can be compared in `top` places, by user, and what was left out.
 fn last_requests(
     feeds: &FeedDirectory,
     split: Split,
     top: usize,
     progress: &mut impl FnMut(u64),
-) -> Result<(HashMap<u64, Last, IdHash>, BTreeMap<String, u64>), Error> {
+) -> Result<(LastRequests, BTreeMap<String, u64>), Error> {
     let has = |group| !feeds.schema().fields(group).is_empty();
     let [has_channels, has_products] = [Group::Channel, Group::Product].map(has);
     let (mut few, mut empty, mut earlier) = (0, 0, 0);

@@ -18,9 +18,9 @@ use crate::tasks::{Signal, Weighed, Weighting, at_parameters};
 /// The gradient of one batch, before it changes anything.
 #[derive(Debug)]
 pub(crate) struct Computed {
+    pub(crate) loss: f32,
     /// Of the sum over the batch.
     pub(crate) gradient: Gradient,
-    pub(crate) loss: f32,
     pub(crate) terms: Terms,
     pub(crate) kinds: Vec<(&'static str, TermKind)>,
     pub(crate) tasks: Vec<Weighed>,
@@ -206,5 +206,5 @@ fn summed(
     terms.extend(tasks.iter().map(|weighed| (weighed.task.clone().into(), weighed.signal.loss)));
     terms.extend(logged.terms);
     let Logged { kinds, figures, .. } = logged;
-    Computed { gradient, loss, terms, kinds, tasks, figures }
+    Computed { loss, gradient, terms, kinds, tasks, figures }
 }

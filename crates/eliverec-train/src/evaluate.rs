@@ -161,20 +161,16 @@ fn score(scoring: &Scoring<'_>, round: &[Prepared], ranks: &dyn Communicator) ->
     if let ([prepared], 1) = (round, ranks.ranks()) {
         return vec![scoring.score(prepared)];
     }
-    let own = match round.get(ranks.rank()) {
-        Some(prepared) => {
-            let Scores { p_watch, tasks } = scoring.score(prepared);
-            let lists: Vec<Vec<f32>> =
-                [p_watch].into_iter().chain(tasks.unwrap_or_default()).collect();
-            bytes::joined(&lists.iter().map(|list| bytes::of(list)).collect::<Vec<_>>())
-        }
-        None => {
-            // Rows are looked up by all ranks together.
-            let vocabularies = scoring.schema.vocabulary.iter();
-            let none = vocabularies.map(|_| (Vec::new(), Vec::new())).collect();
-            scoring.rows.gather(&UniqueIds::of_counts(none, (Vec::new(), Vec::new())));
-            Vec::new()
-        }
+    let own = if let Some(prepared) = round.get(ranks.rank()) {
+        let Scores { p_watch, tasks } = scoring.score(prepared);
+        let lists: Vec<Vec<f32>> = [p_watch].into_iter().chain(tasks.unwrap_or_default()).collect();
+        bytes::joined(&lists.iter().map(|list| bytes::of(list)).collect::<Vec<_>>())
+    } else {
+        // Rows are looked up by all ranks together.
+        let vocabularies = scoring.schema.vocabulary.iter();
+        let none = vocabularies.map(|_| (Vec::new(), Vec::new())).collect();
+        scoring.rows.gather(&UniqueIds::of_counts(none, (Vec::new(), Vec::new())));
+        Vec::new()
     };
     let of_rank = |lists: Vec<u8>| {
         let mut lists = bytes::apart(&lists).into_iter().map(|list| bytes::numbers(&list));

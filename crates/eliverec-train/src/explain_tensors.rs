@@ -157,10 +157,13 @@ impl Tensors {
                 self.list(format!("term_weight/{}", term.name), &[term.weight]);
             }
             let next_events = scorer.config.training.next_event.is_some();
+            let of_next_events = |name: &str| {
+                name.starts_with("next_event.") || name.strip_suffix(".bare").is_some()
+            };
             let taken = |name: &str| {
                 name.starts_with("field.")
                     || name == "sampled"
-                    || next_events && (name.starts_with("next_event.") || name.ends_with(".bare"))
+                    || next_events && of_next_events(name)
             };
             let recorded = trace.into_recorded().into_iter().filter(|(name, _)| taken(name));
             self.floats.extend(recorded.map(|(name, tensor)| (format!("batch/{name}"), tensor)));

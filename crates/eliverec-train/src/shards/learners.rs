@@ -195,7 +195,7 @@ fn whole_runs_on_several_ranks_leave_the_files_of_one() {
         let order = TrainingOrder {
             config: Some(config.clone()),
             overrides: Vec::new(),
-            feeds: FeedDirectory::open(&folder.path().join("feeds")).unwrap(),
+            feeds: FeedDirectory::open(folder.path().join("feeds")).unwrap(),
             run: folder.path().join(name),
             resume: false,
             init_from: None,

@@ -28,8 +28,8 @@ use crate::ranks::{Ranks, alone, any, barrier, bytes};
 pub struct Shards {
     count: usize,
     ranks: Ranks,
-    /// By rank.
-    shards_of: Vec<Range<usize>>,
+    /// By rank, its shards.
+    by_rank: Vec<Range<usize>>,
     sent: Arc<Counters>,
 }
 
@@ -49,13 +49,14 @@ impl Shards {
             }
             .into());
         }
-        let shards_of = (0..all).map(|rank| rank * count / all..(rank + 1) * count / all).collect();
-        Ok(Self { count, ranks, shards_of, sent: Arc::default() })
+        let by_rank = (0..all).map(|rank| rank * count / all..(rank + 1) * count / all).collect();
+        Ok(Self { count, ranks, by_rank, sent: Arc::default() })
     }
 
     /// So many, all of them here.
     pub fn here(count: usize) -> Self {
-        Self { count, ranks: alone(), shards_of: vec![0..count], sent: Arc::default() }
+        let by_rank = std::iter::once(0..count).collect();
+        Self { count, ranks: alone(), by_rank, sent: Arc::default() }
     }
 
     /// How many there are.
@@ -65,12 +66,12 @@ impl Shards {
 
     /// Those of this rank.
     pub fn own(&self) -> Range<usize> {
-        self.shards_of[self.ranks.rank()].clone()
+        self.by_rank[self.ranks.rank()].clone()
     }
 
     /// Those of every rank.
     pub(crate) fn by_rank(&self) -> &[Range<usize>] {
-        &self.shards_of
+        &self.by_rank
     }
 
     /// Whether a batch is one piece.
@@ -100,7 +101,7 @@ impl Shards {
 
     /// What this rank has sent to others, per update.
     pub fn traffic(&self) -> Option<Traffic> {
-        (self.shards_of.len() > 1).then(|| self.sent.per_update())
+        (self.by_rank.len() > 1).then(|| self.sent.per_update())
     }
 
     pub(crate) fn count_update(&self) {
@@ -116,10 +117,10 @@ impl Shards {
 
     /// What every shard has, from that of this rank's own, in order.
     pub(crate) fn gather(&self, own: &[Vec<u8>]) -> Vec<Vec<u8>> {
-        if self.shards_of.len() == 1 {
+        if self.by_rank.len() == 1 {
             return own.to_vec();
         }
-        let parts = vec![bytes::joined(own); self.shards_of.len()];
+        let parts = vec![bytes::joined(own); self.by_rank.len()];
         let all = self.exchange(parts, Sent::Gathered);
         all.iter().flat_map(|lists| bytes::apart(lists)).collect()
     }

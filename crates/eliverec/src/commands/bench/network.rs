@@ -58,22 +58,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         answer(&listener)?;
         return Ok(crate::OK);
     }
-    let network = match &arguments.connect {
-        Some(address) => {
-            let stream = TcpStream::connect(address).with_context(|| address.clone())?;
-            measure(stream, address, arguments.repeats)?
-        }
-        None => {
-            let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-            // The system takes the connection before the peer does, so neither waits for the other in vain.
-            let stream = TcpStream::connect(listener.local_addr()?).context("loopback")?;
-            std::thread::scope(|scope| {
-                let peer = scope.spawn(|| answer(&listener));
-                let measured = measure(stream, "loopback", arguments.repeats);
-                let answered = peer.join().map_err(|_| anyhow::anyhow!("the peer has ended"))?;
-                measured.and_then(|measured| answered.map(|()| measured))
-            })?
-        }
+    let network = if let Some(address) = &arguments.connect {
+        let stream = TcpStream::connect(address).with_context(|| address.clone())?;
+        measure(stream, address, arguments.repeats)?
+    } else {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        // The system takes the connection before the peer does, so neither waits for the other in vain.
+        let stream = TcpStream::connect(listener.local_addr()?).context("loopback")?;
+        std::thread::scope(|scope| {
+            let peer = scope.spawn(|| answer(&listener));
+            let measured = measure(stream, "loopback", arguments.repeats);
+            let answered = peer.join().map_err(|_| anyhow::anyhow!("the peer has ended"))?;
+            measured.and_then(|measured| answered.map(|()| measured))
+        })?
     };
     if arguments.json {
         print_json(&network)?;

@@ -146,7 +146,7 @@ fn number(value: f64) -> String {
     let size = value.abs();
     if size == size.round() && size < 1e7 {
         format!("{value:.0}")
-    } else if size >= 1e7 || size < 1e-3 {
+    } else if !(1e-3..1e7).contains(&size) {
         format!("{value:.2e}")
     } else {
         let decimals = (2.0 - size.log10().floor()).max(0.0) as usize;
@@ -168,8 +168,8 @@ mod tests {
             (12.34, "12.3"),
             (1.234, "1.23"),
             (0.01234, "0.0123"),
-            (0.001234, "0.00123"),
-            (0.00001234, "1.23e-5"),
+            (0.001_234, "0.00123"),
+            (0.000_012_34, "1.23e-5"),
         ];
         for (value, text) in cases {
             assert_eq!(number(value), text);

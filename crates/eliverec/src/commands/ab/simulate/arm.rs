@@ -143,14 +143,14 @@ impl Arm {
         let buckets: Vec<&str> =
             MODELS.into_iter().filter(|model| self.name == BOTH || self.name == *model).collect();
         let each = usize::from(SLOTS) / buckets.len();
-        let mut text = format!("[[layers]]\nname = \"{LAYER}\"\nsalt = \"ab-{}\"\n", settings.seed);
-        for (bucket, begin) in buckets.iter().zip((0..).step_by(each)) {
-            text += &format!(
+        let layer = format!("[[layers]]\nname = \"{LAYER}\"\nsalt = \"ab-{}\"\n", settings.seed);
+        let buckets = buckets.iter().zip((0..).step_by(each)).map(|(bucket, begin)| {
+            format!(
                 "[[layers.buckets]]\nname = \"{bucket}\"\nslots = [\"{begin}-{}\"]\nbundle = \"../bundles/{day}/{bucket}\"\n",
                 begin + each - 1
-            );
-        }
-        text
+            )
+        });
+        std::iter::once(layer).chain(buckets).collect()
     }
 }
 
