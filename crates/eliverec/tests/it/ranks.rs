@@ -13,7 +13,7 @@ use crate::sandbox::{Sandbox, tell, text};
 /// With the tasks inside the channel, their weights, and whatever else an update can do.
 const TRAIN: &str = "train --config config.toml --feeds feeds --out run --resume training.shards=4 training.max_steps=200 \
     training.batch_impressions=48 tasks.mode=adaptive model.target_product=true model.position=recency \
-    model.separate_specific=true tower.field_norm=layer tower.intra_dynamic=true store.id_dropout=0.1 store.max_rows=60 \
+    model.separate_specific=true tower.intra_dynamic=true store.id_dropout=0.1 store.max_rows=60 \
     store.max_age_steps=20 training.clip_norm=5 training.warmup_steps=20";
 
 /// The command on so many ranks; `None` where there is no mpirun.
