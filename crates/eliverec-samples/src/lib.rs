@@ -49,6 +49,7 @@ mod exchange_scan;
 mod gate;
 mod gather;
 mod judge;
+mod leaf;
 mod log_files;
 mod made_of;
 mod memory;

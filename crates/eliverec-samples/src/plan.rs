@@ -32,12 +32,13 @@ use eliverec_tables::events::Store;
 use crate::channels::ChannelDrive;
 use crate::context::Context;
 use crate::drive::{Drive, DriveExec, MakeDrive, ordering};
-use crate::exchange_scan::ExchangeExec;
+use crate::exchange_scan::ExchangeFiles;
+use crate::leaf::LeafExec;
 use crate::memory::EqualShares;
 use crate::products::ProductDrive;
 use crate::record::{Phase, RowsFile};
 use crate::rows::BATCH_REQUESTS;
-use crate::scan::{Route, ScanExec};
+use crate::scan::{LogDays, Route};
 use crate::users::UserDrive;
 
 pub(crate) type Plan = Arc<dyn ExecutionPlan>;
@@ -55,8 +56,7 @@ fn drive<D: Drive + 'static>(
 
 /// One row per request, sorted by moment and id, in one partition.
 pub(crate) fn requests(context: &Arc<Context>, session: &SessionConfig) -> Result<Plan> {
-    let scan =
-        |route| -> Plan { Arc::new(ScanExec::new(&context.source, route, context.config.threads)) };
+    let scan = |route| scan(context, route);
     let mut channels = drive("channels", scan(Route::Channels), context, ChannelDrive::new);
     if context.wanted.popularity {
         let both = UnionExec::try_new(vec![channels, scan(Route::Products)])?;
@@ -81,13 +81,12 @@ fn sorted_requests(both: Plan, context: &Arc<Context>, session: &SessionConfig) 
 /// One phase of a job, for the keys that the context has: rows for the next phase in any order, or, by user, requests in order.
 pub(crate) fn phase(
     phase: Phase,
-    before: ExchangeExec,
+    before: ExchangeFiles,
     context: &Arc<Context>,
     session: &SessionConfig,
 ) -> Result<Plan> {
-    let scan =
-        |route| -> Plan { Arc::new(ScanExec::new(&context.source, route, context.config.threads)) };
-    let before: Plan = Arc::new(before);
+    let scan = |route| scan(context, route);
+    let before: Plan = Arc::new(LeafExec::new(before, context.config.threads));
     let driven = match phase {
         Phase::Channels => drive("channels", scan(Route::Channels), context, ChannelDrive::new),
         Phase::Products => {
@@ -106,8 +105,14 @@ pub(crate) fn phase(
 /// The requests that tasks have made, each file in order, in one order.
 pub(crate) fn gathered(store: &Store, files: Vec<RowsFile>) -> Result<Plan> {
     let order = ordering()?;
-    let sorted = ExchangeExec::sorted(store, files, order.clone());
+    let files = ExchangeFiles { store: store.clone(), files };
+    let sorted = LeafExec::sorted(files, order.clone());
     Ok(Arc::new(SortPreservingMergeExec::new(order, Arc::new(sorted))))
+}
+
+/// Rows of the log.
+fn scan(context: &Context, route: Route) -> Plan {
+    Arc::new(LeafExec::new(LogDays::new(&context.source, route), context.config.threads))
 }
 
 /// The engine's settings.

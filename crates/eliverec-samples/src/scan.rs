@@ -1,4 +1,4 @@
-//! The leaves of the plans: rows of the log, checked, each sent to the keys that it concerns.
+//! What the leaves of the plans read of the log: rows, checked, each sent to the keys that it concerns.
 //!
 //! One reader decodes and checks rows for the whole system (`eliverec_tables::events`), so the plans read through it
 //! and not through the engine's own Parquet source: a bad row is named by file, row group and row either way. Each
@@ -9,13 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use datafusion_common::tree_node::TreeNodeRecursion;
-use datafusion_common::{DataFusionError, Result};
-use datafusion_execution::{SendableRecordBatchStream, TaskContext};
-use datafusion_physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion_physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
-use datafusion_physical_plan::stream::RecordBatchReceiverStreamBuilder;
-use datafusion_physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use arrow::array::RecordBatch;
+use datafusion_common::DataFusionError;
 use eliverec_core::{Dimensions, Event, EventKind};
 use eliverec_features::routing::{product_of, user_of};
 use eliverec_tables::events::check::WithoutRow;
@@ -25,7 +20,8 @@ use eliverec_tables::events::{Day, EventLog, ReadCounts, Rejected, RejectedWrite
 use crate::bytes::Writer;
 use crate::counters::{Counters, lock};
 use crate::error::Error;
-use crate::rows::{EVENT, PROBE, Row, RowsBuilder, columns};
+use crate::leaf::Pieces;
+use crate::rows::{EVENT, PROBE, Row, RowsBuilder};
 use crate::shard::Shard;
 use crate::summary::Refusal;
 use crate::wire::{Shown, write_context, write_event};
@@ -198,7 +194,7 @@ impl Source {
         route: Route,
         payload: &mut Vec<u8>,
         rows: &mut RowsBuilder,
-    ) -> Result<()> {
+    ) -> Result<(), DataFusionError> {
         let arrival = event.available_at_ms;
         payload.clear();
         let key = match route {
@@ -223,7 +219,7 @@ impl Source {
         event: &Event,
         payload: &mut Vec<u8>,
         rows: &mut RowsBuilder,
-    ) -> Result<bool> {
+    ) -> Result<bool, DataFusionError> {
         let refusal = self.requests.refuse(event);
         self.counters.add_impressions(1);
         if let Some(refusal) = refusal {
@@ -254,7 +250,11 @@ impl Source {
 
 /// What a user did stands where it arrived, and, if that is before it happened, once more where it happened: a request
 /// looks for its outcomes among the rows behind it.
-fn send_to_user(event: &Event, payload: &mut Vec<u8>, rows: &mut RowsBuilder) -> Result<()> {
+fn send_to_user(
+    event: &Event,
+    payload: &mut Vec<u8>,
+    rows: &mut RowsBuilder,
+) -> Result<(), DataFusionError> {
     let Some(user) = event.user_id else { return Ok(()) };
     // Events without a channel are counted here, where no channel counts them.
     let folds = user_of(event).is_some() || event.channel_id.is_none();
@@ -307,89 +307,41 @@ pub(crate) fn is_outcome(event: &Event) -> bool {
         && matches!(event.kind, Watch | Leave | BagClick | ProductClick)
 }
 
-/// Reads the log; partition i of n has the days i, i + n, ...
+/// The days of the log that are read, with what they are keyed by.
 #[derive(Debug)]
-pub(crate) struct ScanExec {
+pub(crate) struct LogDays {
     source: Arc<Source>,
     route: Route,
-    partitions: usize,
-    properties: Arc<PlanProperties>,
 }
 
-impl ScanExec {
-    pub(crate) fn new(source: &Arc<Source>, route: Route, threads: usize) -> Self {
-        let partitions = threads.min(source.days.len()).max(1);
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(columns()),
-            Partitioning::UnknownPartitioning(partitions),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        );
+impl LogDays {
+    /// Counted as days to read.
+    pub(crate) fn new(source: &Arc<Source>, route: Route) -> Self {
         Counters::add(&source.counters.days_to_read, source.days.len() as u64);
-        Self { source: Arc::clone(source), route, partitions, properties: Arc::new(properties) }
+        Self { source: Arc::clone(source), route }
     }
 }
 
-impl DisplayAs for ScanExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ScanExec: {:?}, {} days", self.route, self.source.days.len())
+impl fmt::Display for LogDays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, {} days", self.route, self.source.days.len())
     }
 }
 
-impl ExecutionPlan for ScanExec {
-    fn name(&self) -> &'static str {
-        "ScanExec"
+impl Pieces for LogDays {
+    fn count(&self) -> usize {
+        self.source.days.len()
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        // Files are read and decoded on threads that may block; two batches wait for the operators.
-        let mut stream = RecordBatchReceiverStreamBuilder::new(columns(), 2);
-        let sender = stream.tx();
-        let (source, route, step) = (Arc::clone(&self.source), self.route, self.partitions);
-        stream.spawn_blocking(move || {
-            let mut send = |rows: &mut RowsBuilder| {
-                while let Some(batch) = rows.next_full() {
-                    if sender.blocking_send(Ok(batch)).is_err() {
-                        return false;
-                    }
+    fn read(&self, i: usize, send: &mut dyn FnMut(RecordBatch) -> bool) -> Result<(), Error> {
+        let mut full = |rows: &mut RowsBuilder| {
+            while let Some(batch) = rows.next_full() {
+                if !send(batch) {
+                    return false;
                 }
-                true
-            };
-            for day in source.days.iter().skip(partition).step_by(step) {
-                source.read_day(*day, route, &mut send).map_err(DataFusionError::from)?;
             }
-            Ok(())
-        });
-        Ok(stream.build())
+            true
+        };
+        self.source.read_day(self.source.days[i], self.route, &mut full)
     }
 }

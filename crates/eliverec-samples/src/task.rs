@@ -28,7 +28,7 @@ use serde::Serialize;
 use crate::config::SampleConfig;
 use crate::context::Context;
 use crate::error::Error;
-use crate::exchange_scan::ExchangeExec;
+use crate::exchange_scan::ExchangeFiles;
 use crate::log_files::LogFiles;
 use crate::plan::{self, Plan};
 use crate::recipe_file::settings_text;
@@ -209,7 +209,7 @@ impl Task<'_> {
         let rejected = RejectedRows::new(None, &days);
         let (context, _) = log.context(config, days, BTreeSet::new(), rejected, Some(shard));
         let session = plan::session(&context);
-        let before = ExchangeExec::new(&store, taken_in.clone(), config.threads);
+        let before = ExchangeFiles { store: store.clone(), files: taken_in.clone() };
         let plan = plan::phase(phase, before, &context, &session)?;
         // What a killed task leaves here is in the system's folder for such things.
         let spill = tempfile::Builder::new().prefix("eliverec-samples-").tempdir()?;
