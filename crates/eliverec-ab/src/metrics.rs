@@ -167,6 +167,11 @@ pub fn metric(name: &str) -> Option<&'static Metric> {
     METRICS.iter().find(|metric| metric.name == name)
 }
 
+/// How a table calls the metric of that name; the name itself if there is no such metric.
+pub fn title(name: &str) -> &str {
+    metric(name).map_or(name, |metric| metric.title)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,13 @@ use crate::power::{Goal, Need};
 use crate::ratio::{Estimate, adjusted, estimates};
 use crate::tally::{DAY_MS, Rules, Tally};
 
+/// The table of all users.
+pub const ALL_USERS: &str = "all users";
+/// That of users who watched at most as much as the median in the days before.
+pub const LOW_ACTIVE: &str = "low-active users";
+/// That of the others.
+pub const HIGH_ACTIVE: &str = "high-active users";
+
 /// What was asked of the report.
 #[derive(Clone, Debug)]
 pub struct Asked<'a> {
@@ -241,7 +248,7 @@ impl Builder {
     /// All users, and those of each activity if days before tell it.
     fn tables(&self) -> Vec<Table> {
         let days = self.tally.rules().days_before;
-        let all = self.table("all users", "every user of one bucket".into(), |_| true);
+        let all = self.table(ALL_USERS, "every user of one bucket".into(), |_| true);
         if days == 0 {
             return vec![all];
         }
@@ -259,8 +266,8 @@ impl Builder {
         let is_low = |user: u32| self.tally.watches_before(user) <= median;
         vec![
             all,
-            self.table("low-active users", rule("at most"), is_low),
-            self.table("high-active users", rule("more than"), |user| !is_low(user)),
+            self.table(LOW_ACTIVE, rule("at most"), is_low),
+            self.table(HIGH_ACTIVE, rule("more than"), |user| !is_low(user)),
         ]
     }
 

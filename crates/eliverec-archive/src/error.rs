@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use eliverec_core::Day;
+
 /// What can go wrong between a state's log and its folders.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -41,14 +43,14 @@ pub enum Error {
     },
     /// Days of a log whose schema is gone.
     #[error(
-        "{}: has {day} and no schema.toml, which says what is in it; put the file back (that of a bundle of this service is the same)",
+        "{}: has the folder of {day} and no schema.toml, which says what is in it; put the file back (that of a bundle of this service is the same)",
         path.display()
     )]
     NoSchema {
         /// The directory.
         path: PathBuf,
-        /// One of the days' folders.
-        day: String,
+        /// The first that has a folder.
+        day: Day,
     },
     /// A directory of something else.
     #[error(

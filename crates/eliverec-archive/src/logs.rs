@@ -94,8 +94,8 @@ pub fn begin(
                 differences: differences.join("; "),
             }));
         }
-    } else if let Some(day) = a_day(logs)? {
-        return Err(Error::NoSchema { path: logs.into(), day });
+    } else if let Some(day) = crate::folders(logs)?.first() {
+        return Err(Error::NoSchema { path: logs.into(), day: *day });
     }
     kinds.extend(ids);
     // Without it the numbers of the folders would be taken for what callers write. One that says it already stays, for a full disk keeps
@@ -109,21 +109,6 @@ pub fn begin(
         EventWriter::create(&store, schema)?.finish()?;
     }
     Ok(Logs { ids: kinds, _lock: lock })
-}
-
-/// The name of some day's folder.
-fn a_day(logs: &Path) -> Result<Option<String>, Error> {
-    let events = logs.join("events");
-    if !events.is_dir() {
-        return Ok(None);
-    }
-    for entry in fs_err::read_dir(events)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with("date=") {
-            return Ok(Some(format!("events/{name}")));
-        }
-    }
-    Ok(None)
 }
 
 /// Keeps how callers write ids, as it is known by now.

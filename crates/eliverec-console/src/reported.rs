@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eliverec_ab::comparison::{Row, Table, Verdict};
 use eliverec_ab::difference::Difference;
-use eliverec_ab::metrics::metric;
+use eliverec_ab::metrics::{metric, title};
 use eliverec_ab::report::Report;
 use eliverec_report::comparison_text as text;
 use eliverec_report::written::age;
@@ -120,7 +120,7 @@ fn in_words(report: &Report, table: &Table) -> Markup {
             row.comparisons.iter().any(|of| of.bucket == bucket && of.verdict == wanted)
         };
         let rows = table.rows.iter().filter(decided);
-        rows.map(|row| metric(row.metric).map_or(row.metric, |of| of.title)).collect()
+        rows.map(|row| title(row.metric)).collect()
     };
     let others = report.buckets.iter().filter(|bucket| **bucket != report.control);
     html! { @for bucket in others {

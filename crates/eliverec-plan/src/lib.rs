@@ -10,8 +10,7 @@
 //! | [`scaling`] | updates on 1 to 512 ranks, and where the curve bends |
 //! | [`plan`] | the lines, stage by stage |
 //!
-//! It reads nothing but the text that it is given, and knows no engine: training on many ranks, when it is built, compares what it
-//! counted with [`traffic`].
+//! It reads nothing but the text that it is given, and knows no engine.
 
 pub mod asked;
 mod error;

@@ -1,6 +1,5 @@
 //! How long collective operations take: alpha seconds a message whatever its size, and beta seconds a byte (R. W. Hockney, "The
-//! communication challenge for MPP", 1994), with the algorithms that MPI libraries choose for large messages (R. Thakur, R. Rabenseifner,
-//! W. Gropp, "Optimization of collective communication operations in MPICH", 2005). What adding numbers up costs is left out, and so
+//! communication challenge for MPP", 1994), with ranks that send to each other pair by pair, as training does. What adding numbers up costs is left out, and so
 //! are links that several ranks share: it is the least that a network of full bisection takes.
 
 use serde::Serialize;
@@ -15,27 +14,16 @@ pub struct Network {
 }
 
 impl Network {
-    /// Seconds in which each of `ranks` has the sums of what all have, `bytes` each: reduce-scatter by recursive halving, all-gather by
-    /// recursive doubling; each rank sends [`crate::traffic::all_reduce_bytes`].
+    /// Seconds in which each of `ranks` has the sums of what all have, `bytes` each: it gets its part from every other one and sends them the
+    /// sums; each rank sends [`crate::traffic::all_reduce_bytes`].
     pub fn all_reduce_s(self, ranks: u32, bytes: f64) -> f64 {
-        let sent = crate::traffic::all_reduce_bytes(ranks, bytes);
-        2.0 * rounds(ranks) * self.alpha_s + sent * self.beta_s_per_byte
+        2.0 * self.all_to_all_s(ranks, crate::traffic::all_reduce_bytes(ranks, bytes) / 2.0)
     }
 
     /// Seconds in which each of `ranks` sends every other one its part, `sent` bytes in all: pair by pair.
     pub fn all_to_all_s(self, ranks: u32, sent: f64) -> f64 {
         f64::from(ranks - 1) * self.alpha_s + sent * self.beta_s_per_byte
     }
-
-    /// Seconds in which each of `ranks` has what all have, of which it sends or passes on `sent` bytes: recursive doubling.
-    pub fn all_gather_s(self, ranks: u32, sent: f64) -> f64 {
-        rounds(ranks) * self.alpha_s + sent * self.beta_s_per_byte
-    }
-}
-
-/// Rounds in which every rank hears of every other, `ceil(log2(ranks))`.
-fn rounds(ranks: u32) -> f64 {
-    f64::from(ranks.next_power_of_two().trailing_zeros())
 }
 
 #[cfg(test)]
@@ -48,15 +36,13 @@ mod tests {
     fn one_rank_sends_nothing() {
         assert_eq!(NETWORK.all_reduce_s(1, 1e6), 0.0);
         assert_eq!(NETWORK.all_to_all_s(1, 0.0), 0.0);
-        assert_eq!(NETWORK.all_gather_s(1, 0.0), 0.0);
     }
 
     #[test]
     fn messages_and_bytes_cost_what_they_cost() {
-        // Two rounds each way of four ranks, and twice three quarters of the bytes.
-        assert_eq!(NETWORK.all_reduce_s(4, 1_000.0), 4.0 + 15.0);
-        assert_eq!(NETWORK.all_reduce_s(5, 0.0), 6.0);
+        // Three others each way of four ranks, and twice three quarters of the bytes.
+        assert_eq!(NETWORK.all_reduce_s(4, 1_000.0), 6.0 + 15.0);
+        assert_eq!(NETWORK.all_reduce_s(5, 0.0), 8.0);
         assert_eq!(NETWORK.all_to_all_s(4, 300.0), 3.0 + 3.0);
-        assert_eq!(NETWORK.all_gather_s(4, 300.0), 2.0 + 3.0);
     }
 }

@@ -32,9 +32,9 @@ pub struct Point {
     pub compute_s: f64,
     /// Seconds of the all-reduce of dense gradients.
     pub all_reduce_s: f64,
-    /// Seconds of the three exchanges of rows: ids, vectors, gradients.
+    /// Seconds of the two exchanges of rows: vectors, gradients.
     pub exchange_s: f64,
-    /// Seconds of gathering the z's, and of giving their gradients back.
+    /// Seconds of gathering the z's.
     pub zs_s: f64,
     /// Bytes that a rank sends.
     pub traffic: Traffic,
@@ -114,9 +114,8 @@ fn point(measured: &Measured, fixed: Fixed, batch: f64, ranks: u32, one: Option<
     let compute = measured.compute();
     let compute_s = compute.update_s + compute.impression_s * part;
     let all_reduce_s = network.all_reduce_s(ranks, 4.0 * update.dense_parameters);
-    let exchange_s = network.all_to_all_s(ranks, traffic.ids)
-        + 2.0 * network.all_to_all_s(ranks, traffic.rows / 2.0);
-    let zs_s = 2.0 * network.all_gather_s(ranks, traffic.zs / 2.0);
+    let exchange_s = 2.0 * network.all_to_all_s(ranks, traffic.rows / 2.0);
+    let zs_s = network.all_to_all_s(ranks, traffic.zs);
     let impressions_per_s = whole / (compute_s + all_reduce_s + exchange_s + zs_s);
     let alone = one.map_or(impressions_per_s, |one| one.impressions_per_s);
     let efficiency = impressions_per_s / (count * alone);

@@ -6,11 +6,11 @@
 //! | what | by | bytes |
 //! | --- | --- | --- |
 //! | gradients of `p` dense parameters | all-reduce | `2 (R - 1) / R * 4 p` |
-//! | ids of `u` different rows of its batch, and how often each occurs | all-to-all | `(R - 1) / R * 12 u` |
-//! | vectors of `w` numbers, from their owners | all-to-all | `(R - 1) / R * 4 u w` |
+//! | vectors of `w` numbers of `u` different rows of its batch, from their owners | all-to-all | `(R - 1) / R * 4 u w` |
 //! | gradients of these, to their owners | all-to-all | `(R - 1) / R * 4 u w` |
-//! | the z's of `s` sampled impressions, `4 d` numbers each, to all | all-gather | `(R - 1) * 16 s d` |
-//! | gradients of these, back to their owners | reduce-scatter | `(R - 1) * 16 s d` |
+//! | the z's of `s` sampled impressions, `4 d` numbers each, to all | all-to-all | `(R - 1) * 16 s d` |
+//!
+//! Every rank reads the whole batch, so no id is sent, and each computes what the terms that compare feeds send back.
 //!
 //! `u` is the sum over tables, of the rank's own part of the batch; `s` is one impression per feed of that part.
 
@@ -18,8 +18,6 @@ use serde::Serialize;
 
 /// Bytes of a number.
 const NUMBER: f64 = 4.0;
-/// Bytes of an id, and of how often it occurs.
-const ID_AND_COUNT: f64 = 12.0;
 /// Vectors among the z's of an impression: shared and specific, of both domains.
 const ZS: f64 = 4.0;
 
@@ -52,11 +50,9 @@ pub struct Update {
 pub struct Traffic {
     /// Gradients of dense parameters.
     pub dense: f64,
-    /// Ids of rows, and how often they occur.
-    pub ids: f64,
     /// Vectors of rows, and as much again for their gradients.
     pub rows: f64,
-    /// The z's, and as much again for their gradients.
+    /// The z's.
     pub zs: f64,
 }
 
@@ -67,23 +63,16 @@ impl Traffic {
         let others = f64::from(ranks - 1);
         let elsewhere = others / f64::from(*ranks);
         let numbers: f64 = tables.iter().map(|table| table.rows * table.width).sum();
-        let rows: f64 = tables.iter().map(|table| table.rows).sum();
         Self {
             dense: all_reduce_bytes(*ranks, NUMBER * dense_parameters),
-            ids: elsewhere * ID_AND_COUNT * rows,
             rows: 2.0 * elsewhere * NUMBER * numbers,
-            zs: 2.0 * others * NUMBER * ZS * sampled * width,
+            zs: others * NUMBER * ZS * sampled * width,
         }
-    }
-
-    /// Rows and their ids: what is exchanged by all-to-all.
-    pub fn exchanged(self) -> f64 {
-        self.ids + self.rows
     }
 
     /// All of it.
     pub fn total(self) -> f64 {
-        self.dense + self.exchanged() + self.zs
+        self.dense + self.rows + self.zs
     }
 }
 
@@ -103,11 +92,9 @@ mod tests {
         let owner = |id: u64| id as usize % ranks;
         let mut bytes = 0.0;
         for (rank, ids) in rows.iter().enumerate() {
-            for id in ids.iter().filter(|id| owner(**id) != rank) {
-                // Asked for by this rank, sent by its owner, and its gradient sent back.
-                let _ = id;
-                bytes += 8.0 + 4.0 + 2.0 * 4.0 * width as f64;
-            }
+            // Sent by its owner, and its gradient sent back.
+            let elsewhere = ids.iter().filter(|id| owner(**id) != rank).count();
+            bytes += 2.0 * 4.0 * (width * elsewhere) as f64;
             // Each of the parts of the dense gradient is another rank's to sum, and comes back summed.
             for part in 0..ranks {
                 let numbers = dense / ranks + usize::from(part < dense % ranks);
@@ -120,8 +107,8 @@ mod tests {
             }
             for other in 0..ranks {
                 if other != rank {
-                    // Its z's to the other, and the gradients of the other's.
-                    bytes += 2.0 * 4.0 * (4 * width * sampled) as f64;
+                    // Its z's to the other.
+                    bytes += 4.0 * (4 * width * sampled) as f64;
                 }
             }
         }
@@ -164,9 +151,9 @@ mod tests {
         };
         let (both, one, other) =
             (of(&[(8.0, 3.0), (2.0, 5.0)]), of(&[(8.0, 3.0)]), of(&[(2.0, 5.0)]));
-        assert_eq!(both.exchanged(), one.exchanged() + other.exchanged());
+        assert_eq!(both.rows, one.rows + other.rows);
         assert_eq!((both.dense, both.zs), (one.dense, one.zs));
-        assert_eq!(both.total(), both.dense + both.ids + both.rows + both.zs);
+        assert_eq!(both.total(), both.dense + both.rows + both.zs);
         assert_eq!(one.rows, 2.0 * 0.75 * 4.0 * 24.0);
     }
 }

@@ -133,16 +133,15 @@ fn curves_are_measured_computing_and_reckoned_messages() {
     assert_eq!((one.efficiency, one.traffic.total()), (1.0, 0.0));
     close(four.compute_s, 0.2 + 0.1);
     close(four.traffic.dense, 1.5 * 4_000.0);
-    close(four.all_reduce_s, 4e-3 + 6e-5);
+    close(four.all_reduce_s, 6e-3 + 6e-5);
     // 25 feeds of a rank, the smallest batch that was measured: 80 rows of 8 numbers.
-    close(four.traffic.ids, 0.75 * 12.0 * 80.0);
     close(four.traffic.rows, 0.75 * 8.0 * 640.0);
-    close(four.exchange_s, 9e-3 + 1e-8 * four.traffic.exchanged());
-    close(four.traffic.zs, 3.0 * 32.0 * 25.0 * 8.0);
-    close(four.zs_s, 4e-3 + 1e-8 * four.traffic.zs);
+    close(four.exchange_s, 6e-3 + 1e-8 * four.traffic.rows);
+    close(four.traffic.zs, 3.0 * 16.0 * 25.0 * 8.0);
+    close(four.zs_s, 3e-3 + 1e-8 * four.traffic.zs);
     close(four.impressions_per_s, 400.0 / four.update_s());
     // Of 100 feeds twice as many rows, with the batch on each rank.
-    close(per_rank.points[2].traffic.ids, 2.0 * four.traffic.ids);
+    close(per_rank.points[2].traffic.rows, 2.0 * four.traffic.rows);
     for curve in &plan.curves {
         let bends = curve.bends_at.unwrap_or(u32::MAX);
         for pair in curve.points.windows(2) {

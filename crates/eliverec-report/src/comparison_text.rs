@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use eliverec_ab::comparison::{Row, Table};
 use eliverec_ab::difference::{Difference, EXPECTED_DIFFERENCE, MISS};
-use eliverec_ab::metrics::metric;
+use eliverec_ab::metrics::{self, metric};
 use eliverec_ab::mismatch::REFUSED_BELOW;
 use eliverec_ab::off_policy::{FEWEST_EFFECTIVE, Figure, OffPolicy};
 use eliverec_ab::report::Report;
@@ -125,7 +125,7 @@ pub fn comparison_cells(report: &Report, row: &Row) -> Vec<Vec<String>> {
         let of = |cell: fn(&Difference) -> String| shown(comparison.difference.as_ref().map(cell));
         let p = comparison.p_corrected.zip(comparison.always_p_corrected);
         vec![
-            metric(row.metric).map_or(row.metric, |metric| metric.title).into(),
+            metrics::title(row.metric).into(),
             shown(value(&report.control)),
             comparison.bucket.clone(),
             shown(value(&comparison.bucket)),
@@ -257,7 +257,7 @@ pub const NEEDS_NOTE: &str = "Error now: standard error of the relative differen
 pub fn needs_cells(report: &Report) -> Vec<Vec<String>> {
     let rows = report.needs.iter().map(|need| {
         vec![
-            metric(need.metric).map_or(need.metric, |metric| metric.title).into(),
+            metrics::title(need.metric).into(),
             need.bucket.clone(),
             format!("{:.2} %", 100.0 * need.standard_error),
             format!("{:.2}", need.falls_by),

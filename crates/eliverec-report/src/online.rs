@@ -1,9 +1,9 @@
 //! The paper's online figures (Table V and Sec. VI-C) beside those of an experiment, and of its truth where users are simulated.
 
 use eliverec_ab::comparison::Comparison;
-use eliverec_ab::metrics::metric;
+use eliverec_ab::metrics::title;
 use eliverec_ab::power::{Goal, Need};
-use eliverec_ab::report::Report;
+use eliverec_ab::report::{ALL_USERS, HIGH_ACTIVE, LOW_ACTIVE, Report};
 use eliverec_ab::truth::{Coverage, TrueDifference};
 use eliverec_metrics::table::Format;
 
@@ -32,30 +32,26 @@ const fn told(
     Told { group, metric, against_eta, table_5 }
 }
 
-const ALL: &str = "all users";
-const LOW: &str = "low-active users";
-const HIGH: &str = "high-active users";
-
 /// What stands in the table, and what the paper has for it. Its AUC is of no table of an experiment; the other figures are gains in
 /// per cent.
 const TOLD: &[Told] = &[
-    told(ALL, "ctr", "+1.0 %", "-"),
-    told(ALL, "bag_ctr", "-", "+1.32 %"),
-    told(ALL, "product_ctr", "+5.8 %", "+0.24 %"),
-    told(ALL, "stay_per_user", "comparable", "+0.78 %"),
-    told(ALL, "conversion", "+4.0 %", "+0.48 %"),
-    told(ALL, "revenue_per_user", "-", "-"),
-    told(ALL, "found_7", "> +1.0 %", "+0.18 %"),
-    told(ALL, "found_14", "> +1.0 %", "+0.18 %"),
-    told(ALL, "found_30", "> +1.0 %", "+0.18 %"),
-    told(LOW, "ctr", "-", "-"),
-    told(LOW, "stay_per_user", "+10.27 %", "-"),
-    told(LOW, "conversion", "+28.64 %", "-"),
-    told(LOW, "revenue_per_user", "higher", "-"),
-    told(HIGH, "ctr", "-", "-"),
-    told(HIGH, "stay_per_user", "-1.08 %", "-"),
-    told(HIGH, "conversion", "+3.47 %", "-"),
-    told(HIGH, "revenue_per_user", "-", "-"),
+    told(ALL_USERS, "ctr", "+1.0 %", "-"),
+    told(ALL_USERS, "bag_ctr", "-", "+1.32 %"),
+    told(ALL_USERS, "product_ctr", "+5.8 %", "+0.24 %"),
+    told(ALL_USERS, "stay_per_user", "comparable", "+0.78 %"),
+    told(ALL_USERS, "conversion", "+4.0 %", "+0.48 %"),
+    told(ALL_USERS, "revenue_per_user", "-", "-"),
+    told(ALL_USERS, "found_7", "> +1.0 %", "+0.18 %"),
+    told(ALL_USERS, "found_14", "> +1.0 %", "+0.18 %"),
+    told(ALL_USERS, "found_30", "> +1.0 %", "+0.18 %"),
+    told(LOW_ACTIVE, "ctr", "-", "-"),
+    told(LOW_ACTIVE, "stay_per_user", "+10.27 %", "-"),
+    told(LOW_ACTIVE, "conversion", "+28.64 %", "-"),
+    told(LOW_ACTIVE, "revenue_per_user", "higher", "-"),
+    told(HIGH_ACTIVE, "ctr", "-", "-"),
+    told(HIGH_ACTIVE, "stay_per_user", "-1.08 %", "-"),
+    told(HIGH_ACTIVE, "conversion", "+3.47 %", "-"),
+    told(HIGH_ACTIVE, "revenue_per_user", "-", "-"),
 ];
 
 const TABLE_5_NOTE: &str = "The paper's platform and ours are different worlds: its figures stand here for their signs. Sec. VI-C has eLiveRec against ETA with both sequences; Table V adaptive against vanilla weights of the tasks, its discoverability being one figure. Truth: the difference with every user in the one bucket and in the other (docs/ab-simulate.md).";
@@ -102,7 +98,7 @@ fn cells(told: &Told, of: &Comparison, truth: Option<&TrueDifference>) -> Vec<St
     let shown = |cell: Option<String>| cell.unwrap_or_else(|| "-".into());
     vec![
         told.group.trim_end_matches(" users").into(),
-        title(told.metric),
+        title(told.metric).into(),
         told.against_eta.into(),
         told.table_5.into(),
         shown(of.difference.map(|seen| percent(seen.relative))),
@@ -110,10 +106,6 @@ fn cells(told: &Told, of: &Comparison, truth: Option<&TrueDifference>) -> Vec<St
         shown(truth.and_then(|truth| truth.relative).map(percent)),
         shown(truth.and_then(|truth| truth.is_inside).map(yes)),
     ]
-}
-
-fn title(name: &str) -> String {
-    metric(name).map_or(name, |metric| metric.title).into()
 }
 
 fn yes(is_so: bool) -> String {
@@ -129,7 +121,7 @@ pub fn truth(report: &Report, truth: &[TrueDifference], format: Format) -> Strin
     let rows = truth.iter().map(|of| {
         vec![
             of.group.trim_end_matches(" users").into(),
-            title(&of.metric),
+            title(&of.metric).into(),
             number(of.control_value),
             number(of.bucket_value),
             share(of.relative),
@@ -161,7 +153,7 @@ const SEEN_NOTE: &str = "For an effect of exactly the size that was seen, which 
 pub fn needs_of_seen(needs: &[(Goal, Need)], power: f64, format: Format) -> String {
     let rows = needs.iter().map(|(goal, need)| {
         vec![
-            title(need.metric),
+            title(need.metric).into(),
             need.bucket.clone(),
             percent(goal.effect).trim_start_matches('+').into(),
             percent(need.standard_error).trim_start_matches('+').into(),
@@ -199,10 +191,10 @@ pub fn coverage(found: &[Coverage], format: Format) -> String {
     let head =
         ["metric", "in if planned", "in at any time", "truth, mean", "seen, mean", "error, mean"];
     let mut text = String::new();
-    for group in [ALL, LOW, HIGH] {
+    for group in [ALL_USERS, LOW_ACTIVE, HIGH_ACTIVE] {
         let rows = found.iter().filter(|of| of.group == group).map(|of| {
             vec![
-                title(&of.metric),
+                title(&of.metric).into(),
                 share(of.inside, of.experiments),
                 share(of.inside_always, of.experiments),
                 percent(of.mean_truth),

@@ -1,6 +1,6 @@
 //! One log split many times by chance, as text.
 
-use eliverec_ab::metrics::metric;
+use eliverec_ab::metrics::title;
 use eliverec_ab::splits::Splits;
 use eliverec_metrics::table::Format;
 
@@ -14,7 +14,7 @@ pub fn text(found: &Splits, format: Format) -> String {
     let rows = found.found.iter().map(|of_metric| {
         let is_in = (least..=most).contains(&of_metric.planned);
         vec![
-            metric(&of_metric.metric).map_or(&*of_metric.metric, |metric| metric.title).into(),
+            title(&of_metric.metric).into(),
             of(of_metric.planned),
             if is_in { "yes".into() } else { "no".into() },
             of(of_metric.always),

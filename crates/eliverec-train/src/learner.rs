@@ -277,7 +277,10 @@ impl Learner {
                     TaskRows::of(batch, config.tasks.labels, &schema.task, &self.normalization)
                 };
                 let rows: Vec<TaskRows> = passes.parts.iter().map(|pass| of(pass.batch)).collect();
-                let labels = of(passes.batch).all_labels();
+                let labels = match rows.as_slice() {
+                    [whole] if passes.shards.is_one() => whole.all_labels(),
+                    _ => of(passes.batch).all_labels(),
+                };
                 with_tasks(&passes, &config.tasks, (&rows, &labels), weighting)
             }
         };

@@ -81,7 +81,7 @@ impl Passes<'_> {
         let (dense, rows): (Vec<_>, Vec<_>) =
             of_parts.into_iter().map(|part| (part.dense, part.rows)).unzip();
         let dense = self.shards.sum_dense(self.by_shard(dense), self.sizes);
-        Gradient { dense, rows: rows.concat() }
+        Gradient { dense, rows: rows.into_iter().flatten().collect() }
     }
 
     /// The terms that compare all feeds, where the batch is in shards and the trunk has such.

@@ -122,15 +122,15 @@ pub(crate) fn lines(asked: &Asked, measured: &Measured, curves: &[Curve; 2]) -> 
         Line::new(
             "training",
             "rows exchanged, a rank and update",
-            (point.traffic.exchanged() / 1e6, "MB"),
-            "(R - 1) / R x u x (12 + 8 x numbers / rows), u = rows x (part of the batch / smallest batch)^growth",
+            (point.traffic.rows / 1e6, "MB"),
+            "(R - 1) / R x u x 8 x numbers / rows, u = rows x (part of the batch / smallest batch)^growth",
             &[&of.rows, &of.numbers, &of.growth],
         ),
         Line::new(
             "training",
             "z's gathered, a rank and update",
             (point.traffic.zs / 1e6, "MB"),
-            "(R - 1) x 32 x feeds of the part x width",
+            "(R - 1) x 16 x feeds of the part x width",
             &[&of.width],
         ),
         Line::new(

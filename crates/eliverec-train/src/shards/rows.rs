@@ -188,6 +188,9 @@ impl RowShards {
         gradients: &[Vec<f32>],
         step: u64,
     ) -> Result<(), Error> {
+        if self.shards.is_one() {
+            return Ok(self.stores[0].scatter(&gathered.stores[0], gradients, step)?);
+        }
         let by_shard = || gathered.stores.iter().zip(gradients.chunks(self.tables.len()));
         for (store, (gathered, gradients)) in self.stores.iter().zip(by_shard()) {
             store.check_gradients(gathered, gradients)?;

@@ -40,7 +40,8 @@ fn job(sandbox: &Sandbox, logs: &str, exchange: &str, set: impl Fn(&mut std::pro
     };
     let mut handed_on = 0;
     for phase in ["channels", "users"] {
-        // Killed once it has told of its first day of the log.
+        // Killed once it has told of its first day of the log, wherever it is by then; one that is killed half-way for certain is in
+        // `crates/eliverec-samples/tests/samples/job.rs`.
         let words = format!("--phase {phase} --shard 1/2 --threads 1");
         let mut child =
             command(&words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

@@ -1,14 +1,14 @@
 //! `eliverec ab report`: the buckets of a layer compared, from the log that a service wrote.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Parser;
 use eliverec_ab::metrics::HIDDEN_DAYS;
 use eliverec_ab::power::Goal;
 use eliverec_ab::{Answered, Asked, Assignment, Builder, Error, Report, Rules, Shares, Tally};
-use eliverec_core::{Day, EventKind};
+use eliverec_core::{Day, Event, EventKind};
 use eliverec_features::FeatureConfig;
 use eliverec_metrics::table::Format;
 use eliverec_report::{comparison_page, comparison_text};
@@ -91,23 +91,13 @@ impl Arguments {
     }
 
     /// Those of `eliverec ab report --logs LOGS --layer LAYER --pre PRE`.
-    pub(crate) fn of_log(logs: PathBuf, layer: &str, pre: u32) -> Self {
-        let goal = Goal::default();
-        Self {
-            logs,
-            layer: Some(layer.into()),
-            control: None,
-            from: None,
-            to: None,
-            pre,
-            stay_threshold: FeatureConfig::default().stay_threshold_s,
-            attribution_window: SampleConfig::default().attribution_window_ms / MINUTE_MS,
-            effect: goal.effect,
-            power: goal.power,
-            markdown: None,
-            html: None,
-            json: false,
-        }
+    pub(crate) fn of_log(logs: &Path, layer: &str, pre: u32) -> anyhow::Result<Self> {
+        let words = ["--logs".into(), logs.into()];
+        Self::of(
+            words
+                .into_iter()
+                .chain([format!("--layer={layer}"), format!("--pre={pre}")].map(Into::into)),
+        )
     }
 }
 
@@ -278,19 +268,30 @@ fn take_events(builder: &mut Builder, days: &Days, log: &EventLog) -> anyhow::Re
     let end = days.last.plus(1).unwrap_or(days.last);
     let mut part = Part { name: "events".into(), impressions: Some(0), ..Part::default() };
     for day in log.days().filter(|day| (days.since..=end).contains(day)) {
-        part.files += log.files(day).len() as u64;
-        for event in log.read(day..=day)?.without_context().strict() {
-            let event = event?;
-            part.rows += 1;
-            if event.kind == EventKind::Impression {
-                part.impressions = part.impressions.map(|impressions| impressions + 1);
-            }
-            builder.tally().take(&event);
-        }
+        read_day(log, day, &mut part, |event| builder.tally().take(&event))?;
         if (days.first..days.last).contains(&day) {
             builder.end_day(days.number(day));
         }
     }
     builder.end_day(days.number(days.last));
     Ok(part)
+}
+
+/// Hands on the events of a day, and counts them.
+pub(super) fn read_day(
+    log: &EventLog,
+    day: Day,
+    part: &mut Part,
+    mut take: impl FnMut(Event),
+) -> anyhow::Result<()> {
+    part.files += log.files(day).len() as u64;
+    for event in log.read(day..=day)?.without_context().strict() {
+        let event = event?;
+        part.rows += 1;
+        if event.kind == EventKind::Impression {
+            part.impressions = part.impressions.map(|impressions| impressions + 1);
+        }
+        take(event);
+    }
+    Ok(())
 }

@@ -17,6 +17,7 @@ use eliverec_tables::check::{Checked, Part, Read};
 use eliverec_tables::events::{EventLog, Store};
 use rayon::prelude::*;
 
+use super::report::read_day;
 use crate::commands::{reading, tell};
 
 /// Split a log's users by chance many times, and count what the comparison finds
@@ -61,7 +62,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let Arguments { effect, lost, .. } = *arguments;
-    let goal = Goal { effect, power: 0.8 };
+    let goal = Goal { effect, ..Goal::default() };
     goal.check()?;
     if !(0.0..=1.0).contains(&lost) {
         let reason = "is a share from 0 to 1".into();
@@ -115,21 +116,18 @@ fn read(arguments: &Arguments) -> anyhow::Result<(SplitLog, Read)> {
     let mut part = Part { name: "events".into(), impressions: Some(0), ..Part::default() };
     let mut events = Vec::new();
     for day in days.into_iter().filter(|day| (since..=end).contains(day)) {
-        part.files += log.files(day).len() as u64;
-        for event in log.read(day..=day)?.without_context().strict() {
-            let event = event?;
-            part.rows += 1;
+        read_day(&log, day, &mut part, |event| {
             if counts(event.kind) {
                 events.push(event);
             }
-        }
+        })?;
     }
     let rules = Rules {
         stay_threshold_s: FeatureConfig::default().stay_threshold_s,
         attribution_window_ms: SampleConfig::default().attribution_window_ms,
         days_before: arguments.pre,
     };
-    let days_ms = first.start_ms()..last.start_ms() + 86_400_000;
+    let days_ms = first.start_ms()..last.plus(1).map_or(i64::MAX, Day::start_ms);
     let read = Read::of(vec![part], log.skipped().collect());
     Ok((SplitLog::new(events, days_ms, rules), read))
 }

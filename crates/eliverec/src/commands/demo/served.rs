@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use anyhow::Context;
-use clap::Parser;
 use eliverec_run::durable;
 use eliverec_sim::WorldConfig;
 
@@ -43,13 +42,6 @@ pub(super) struct Serving {
     pub(super) config: WorldConfig,
 }
 
-/// The arguments of `eliverec serve` as a command line has them.
-#[derive(Parser)]
-struct Line {
-    #[command(flatten)]
-    serve: serve::Arguments,
-}
-
 /// Exports the bundle of the second model beside that of the first, and serves both until it is ended.
 pub(super) fn serve(
     out: &Path,
@@ -74,13 +66,12 @@ pub(super) fn serve(
     }
     let first = out.join("bundle");
     let paths = [("--bundle", &*first), ("--state", &state), ("--experiments", &file)];
-    let listen = listen.to_string();
-    let rest = ["--clock", "callers", "--log-level", "warn", "--listen", &listen];
-    let words = words("serve", &paths, &rest);
-    show(&words)?;
-    let line = Line::try_parse_from(words.into_iter().skip(1))?;
+    let address = listen.to_string();
+    let rest = ["--clock", "callers", "--log-level", "warn", "--listen", &address];
+    show(&words("serve", &paths, &rest))?;
+    let arguments = serve::Arguments::of_callers(listen, first, state, None, Some(file));
     let count = config.users;
-    serve::run_beside(&line.serve, |address| {
+    serve::run_beside(&arguments, |address| {
         tell("what the users did in the last days goes in");
         let url = format!("http://{address}");
         let pages = format!("{url}/console");

@@ -143,11 +143,12 @@ pub(crate) fn run_beside<T>(
 }
 
 impl Arguments {
-    /// A service of this machine's callers, whose clock counts, on a free port, whatever the environment says.
+    /// A service of this machine's callers, whose clock counts, whatever the environment says.
     pub(crate) fn of_callers(
+        listen: SocketAddr,
         bundle: PathBuf,
         state: PathBuf,
-        config: PathBuf,
+        config: Option<PathBuf>,
         experiments: Option<PathBuf>,
     ) -> Self {
         Self {
@@ -157,9 +158,9 @@ impl Arguments {
             redis: None,
             follow: None,
             prefix: String::new(),
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listen,
             tokens: None,
-            config: Some(config),
+            config,
             experiments,
             clock: WhoseClock::Callers,
             watch: false,
@@ -168,8 +169,8 @@ impl Arguments {
     }
 }
 
-/// Answers until what `ended` makes is there; `listens` hears of the address once there are answers, and what it makes is dropped at the end, `told` of how the state was opened
-/// and left.
+/// Answers until what `ended` makes is there. `listens` hears the address, and what it makes is dropped at the end; `told` hears how the
+/// state was opened and left.
 pub(crate) fn answer<E: Future<Output = ()> + Send + 'static, T>(
     arguments: &Arguments,
     ended: impl FnOnce() -> E,

@@ -54,7 +54,7 @@ impl LogReports {
             let alone = lock(&making);
             let begun = Instant::now();
             let made =
-                catch_unwind(AssertUnwindSafe(|| compare(&Arguments::of_log(logs, &layer, pre))));
+                catch_unwind(AssertUnwindSafe(|| compare(&Arguments::of_log(&logs, &layer, pre)?)));
             let made = match made {
                 Ok(Ok((report, _))) => {
                     let (report, took) = (Arc::new(report), begun.elapsed());

@@ -48,7 +48,8 @@ pub(crate) fn ends_at_a_page(sandbox: &Sandbox, words: &str) {
     // What was shown is watched now and then, and comes back as events.
     let events =
         || get("/v1/traffic")["last_minute"]["answers"]["/v1/events"].as_u64().unwrap_or(0);
-    until("events", || events() > 0);
+    let before = events();
+    until("events", || events() > before);
     let experiments = get("/v1/admin/experiments");
     let buckets = experiments["layers"][0]["buckets"].as_array().unwrap();
     assert_eq!([&buckets[0]["name"], &buckets[1]["name"]], ["eta", "elive"]);

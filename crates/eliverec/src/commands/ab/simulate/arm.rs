@@ -123,7 +123,7 @@ impl Arm {
         let written = asks.written;
         if day + 1 == settings.days {
             let closing = closing(&self.world, settings);
-            self.platform.get_mut().close(closing)?;
+            self.platform.get_mut().close(&closing)?;
             served.wait_for(settings.day(day + 1)?)?;
         } else {
             served.wait_for(settings.day(day)?)?;

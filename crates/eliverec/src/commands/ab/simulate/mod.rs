@@ -94,7 +94,7 @@ struct Kept {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
-    let goal = eliverec_ab::power::Goal { effect: 0.05, power: arguments.power };
+    let goal = eliverec_ab::power::Goal { power: arguments.power, ..Default::default() };
     goal.check()?;
     fs_err::create_dir_all(&arguments.out)?;
     let _lock = queue::lock(&arguments.out)?;

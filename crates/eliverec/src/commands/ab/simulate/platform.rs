@@ -83,10 +83,10 @@ impl Platform {
     }
 
     /// The last events of a platform that closes: what is on the air ends at this moment.
-    pub(super) fn close(&mut self, mut events: Vec<Event>) -> anyhow::Result<()> {
+    pub(super) fn close(&mut self, events: &[Event]) -> anyhow::Result<()> {
         self.send(i64::MAX)?;
-        for event in events.drain(..) {
-            let Ok(()) = self.outbox.event(&event);
+        for event in events {
+            let Ok(()) = self.outbox.event(event);
         }
         self.send(i64::MAX)
     }

@@ -49,7 +49,9 @@ impl Served {
         if !config.exists() {
             durable::write(&config, CONFIG.as_bytes())?;
         }
-        let arguments = serve::Arguments::of_callers(bundle, state.into(), config, experiments);
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let arguments =
+            serve::Arguments::of_callers(free, bundle, state.into(), Some(config), experiments);
         let (end, ended) = oneshot::channel::<()>();
         let (listens, listening) = mpsc::channel::<SocketAddr>();
         let thread = std::thread::Builder::new().name("eliverec-serve".into());
