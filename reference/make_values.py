@@ -55,6 +55,7 @@ MODELS: dict[str, models.Model] = {
         encoder="din", disentangle=False, correlation="none", contrast="none"
     ),
     "elive_encoder_hgn": Elive(encoder="hgn"),
+    "elive_encoder_gru": Elive(encoder="gru"),
     "elive_wo_p": Elive(prototypes="learned"),
     "elive_matched": Elive(prototypes="matched", intention_weight="scalar"),
     "elive_wo_c": Elive(correlation="none"),

@@ -88,7 +88,7 @@ class Elive(Model):
     """eLiveRec, Eq. 3-11, and the variants of Table III."""
 
     domains: tuple[str, ...] = ("live", "product")
-    encoder: str = "transformer"  # or "din", "hgn" (Fig. 5)
+    encoder: str = "transformer"  # or "din", "hgn" (Fig. 5), "gru"
     blocks: int = 1
     heads: int = 2
     feed_forward_ratio: int = 2
@@ -118,6 +118,10 @@ class Elive(Model):
                 shapes[f"{root}.gating.feature_bias"] = (d,)
                 shapes[f"{root}.gating.instance_item"] = (d, 1)
                 shapes[f"{root}.gating.instance_user"] = (ops.HGN_PLACES, d)
+            if self.encoder == "gru":
+                shapes |= {f"{root}.gru.input": (d, 3 * d), f"{root}.gru.gates": (d, 2 * d)}
+                shapes[f"{root}.gru.candidate"] = (d, d)
+                shapes |= {f"{root}.gru.{n}_bias": (d,) for n in ("reset", "update", "candidate")}
             for i in range(self.blocks if self.encoder == "transformer" else 0):
                 block = f"{root}.blocks.{i}"
                 shapes |= {f"{block}.{n}": (d, d) for n in ("query", "key", "value", "output")}
@@ -175,6 +179,10 @@ class Elive(Model):
         if self.encoder == "hgn":
             feeds = zip(per_feed(items, lengths), inputs["context"])
             return items, torch.cat([ops.hgn_gates(e, u, scope(w, "gating")) for e, u in feeds])
+        if self.encoder == "gru":
+            feeds = per_feed(items, lengths)
+            gru = scope(w, "gru")
+            return items, torch.cat([ops.recurrence(e, gru) if len(e) else e for e in feeds])
         d = items.shape[1]
         scale = 1 / math.sqrt(d if self.attention_scale == "width" else d / self.heads)
         h = items

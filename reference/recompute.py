@@ -349,6 +349,20 @@ def hgn(file: File, domain: str, items: Array, user: Array) -> Array:
     return x * s
 
 
+def gru(file: File, domain: str, items: Array) -> Array:
+    """The state h after every event, from 0: r, u = sigmoid([x, h] W + b), c = tanh(x W + (r h) W_c + b), h <- h + u (c - h)."""
+    names = ("input", "gates", "candidate", "reset_bias", "update_bias", "candidate_bias")
+    p = {name: file.parameter(f"trunk.{domain}.gru.{name}") for name in names}
+    biases = np.concatenate([p["reset_bias"], p["update_bias"], p["candidate_bias"]])
+    h, states = np.zeros(items.shape[1]), []
+    for x in items @ p["input"] + biases:
+        of_r, of_u, of_c = np.split(x, 3)
+        r, u = np.split(sigmoid(np.concatenate([of_r, of_u]) + h @ p["gates"]), 2)
+        h = h + u * (np.tanh(of_c + (r * h) @ p["candidate"]) - h)
+        states.append(h)
+    return np.stack(states)
+
+
 def encoded(file: File, domain: str, items: Array, target: Array, context: Array) -> list[Copy]:
     """H; with DIN's unit as the encoder it is another one for each target."""
     if file.config["model"]["position"] == "recency":
@@ -364,6 +378,8 @@ def encoded(file: File, domain: str, items: Array, target: Array, context: Array
         copies = [(items, items, target)]
     elif encoder == "hgn":
         copies = [(items, hgn(file, domain, items, context), target)]
+    elif encoder == "gru":
+        copies = [(items, gru(file, domain, items), target)]
     else:
         copies = [(items, transformer(file, domain, items), target)]
     file.record(f"{domain}.embedded", np.concatenate([before for before, _, _ in copies]))

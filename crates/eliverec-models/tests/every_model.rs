@@ -82,6 +82,7 @@ fn every(mut check: impl FnMut(&ModelSettings)) {
         ModelConfig::Elive(EliveConfig { target_product: true, ..elive() }),
         ModelConfig::Elive(EliveConfig { encoder: EncoderKind::Din, ..elive() }),
         ModelConfig::Elive(EliveConfig { encoder: EncoderKind::Hgn, ..elive() }),
+        ModelConfig::Elive(EliveConfig { encoder: EncoderKind::Gru, ..elive() }),
         ModelConfig::Elive(EliveConfig { prototypes: PrototypeSource::Matched, ..elive() }),
         ModelConfig::Wdl(WdlConfig { sequence: Sequence::Mean, ..WdlConfig::default() }),
         ModelConfig::Dien(DienConfig { attention: unit, ..DienConfig::default() }),

@@ -325,6 +325,7 @@ fn what_it_leaves_to_the_general_path_it_names() {
     for (settings, expected) in [
         (of(EliveConfig { encoder: EncoderKind::Din, ..default() }), "model.encoder = \"din\""),
         (of(EliveConfig { encoder: EncoderKind::Hgn, ..default() }), "model.encoder = \"hgn\""),
+        (of(EliveConfig { encoder: EncoderKind::Gru, ..default() }), "model.encoder = \"gru\""),
         (
             of(EliveConfig { prototypes: PrototypeSource::Matched, ..default() }),
             "model.prototypes = \"matched\"",

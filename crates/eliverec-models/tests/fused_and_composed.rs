@@ -126,6 +126,7 @@ fn give_the_same_at_every_width_and_length() {
             ModelConfig::Elive(elive(EncoderKind::Transformer)),
             ModelConfig::Elive(elive(EncoderKind::Din)),
             ModelConfig::Elive(elive(EncoderKind::Hgn)),
+            ModelConfig::Elive(elive(EncoderKind::Gru)),
             ModelConfig::Elive(EliveConfig {
                 disentangle: false,
                 ..elive(EncoderKind::Transformer)

@@ -45,6 +45,7 @@ impl Elive {
             EncoderKind::Transformer => {}
             EncoderKind::Din => return refuse("model.encoder", "din"),
             EncoderKind::Hgn => return refuse("model.encoder", "hgn"),
+            EncoderKind::Gru => return refuse("model.encoder", "gru"),
         }
         if config.disentangle && config.prototypes == PrototypeSource::Matched {
             return refuse("model.prototypes", "matched");

@@ -64,6 +64,7 @@ pub(crate) fn of(r: &Reference) -> ModelSettings {
                 "transformer" => EncoderKind::Transformer,
                 "din" => EncoderKind::Din,
                 "hgn" => EncoderKind::Hgn,
+                "gru" => EncoderKind::Gru,
                 other => panic!("encoder = {other}"),
             };
             config.heads = r.number("heads");

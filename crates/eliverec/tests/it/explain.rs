@@ -101,7 +101,7 @@ fn the_file_of_tensors_has_all_that_a_model_computes_with() {
     explained(&sandbox, "elive", "", &feed, "");
     assert!(first == fs_err::read(sandbox.path("elive.safetensors")).unwrap(), "the same bytes");
 
-    for encoder in ["din", "hgn"] {
+    for encoder in ["din", "hgn", "gru"] {
         let model = format!("model.encoder={encoder}");
         let found = explained(&sandbox, encoder, &model, &feed, "");
         let own: &[(&str, Vec<u64>)] = match encoder {
@@ -110,9 +110,10 @@ fn the_file_of_tensors_has_all_that_a_model_computes_with() {
                 ("trace/live.encoder_attention", vec![1, c, l]),
                 ("trace/live.encoded", vec![c * l, 8]),
             ],
-            _ => {
+            "hgn" => {
                 &[("trace/live.feature_gate", vec![l, 8]), ("trace/live.instance_gate", vec![l, 1])]
             }
+            _ => &[("trace/live.encoded", vec![l, 8])],
         };
         check(&found, own);
     }
@@ -148,6 +149,7 @@ fn the_script_computes_the_logits_again() {
         ),
         ("elive", "model.encoder=din model.prototypes=matched model.target_product=true"),
         ("elive", "model.encoder=hgn input.maps=vocabulary tower.intra_dynamic=true"),
+        ("elive", "model.encoder=gru"),
         ("din", "tasks.mode=vanilla"),
         ("elive", NEXT_EVENT),
         ("din", NEXT_EVENT),
@@ -174,12 +176,12 @@ fn the_script_computes_the_logits_again() {
     }
 
     // A file that says something else than its parameters is told from one that does not.
-    let path = sandbox.path("run8.safetensors");
+    let path = sandbox.path("run9.safetensors");
     let mut bytes = fs_err::read(&path).unwrap();
     let end = bytes.len();
     bytes[end - 1] ^= 0x40;
     fs_err::write(&path, bytes).unwrap();
-    assert_eq!(compute("run8.safetensors").status.code(), Some(1));
+    assert_eq!(compute("run9.safetensors").status.code(), Some(1));
 }
 
 /// Places of padding are no events.

@@ -103,6 +103,8 @@ pub enum EncoderKind {
     Din,
     /// eLive-HGN: h_i = s_i (e_i * g_i), with HGN's gates of features g_i and of instances s_i.
     Hgn,
+    /// h_i is the state of a GRU after event i: the RNN that Sec. IV-B names first. No row of the paper has it.
+    Gru,
 }
 
 /// How Eq. 5's exponent is read.

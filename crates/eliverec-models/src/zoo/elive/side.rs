@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 
 use super::config::{EliveConfig, EncoderKind, Position, PrototypeSource};
 use crate::blocks::{
-    AttentionUnit, Gating, Normalize, RECENCY_BUCKETS, TransformerBlock, TransformerConfig,
+    AttentionUnit, Gating, Gru, Normalize, RECENCY_BUCKETS, TransformerBlock, TransformerConfig,
     age_vectors,
 };
 use crate::builder::Builder;
@@ -15,13 +15,17 @@ use crate::ops;
 use crate::rows::Rows;
 use crate::trace::Trace;
 
-/// From E to H, by one of the three of [`EncoderKind`]; the two domains never share weights.
+/// Start of the bias of the recurrence's update gate, as that of DIEN over events: states are kept rather than replaced.
+const UPDATE: f32 = -1.0;
+
+/// From E to H, by one of the four of [`EncoderKind`]; the two domains never share weights.
 #[derive(Module, Debug)]
 pub(super) struct Side {
     recency: Option<Param<Tensor<2>>>,
     blocks: Vec<TransformerBlock>,
     unit: Option<AttentionUnit>,
     gating: Option<Gating>,
+    gru: Option<Gru>,
     pub(super) consistent: Option<Param<Tensor<1>>>,
     pub(super) specific: Option<Param<Tensor<1>>>,
 }
@@ -52,7 +56,7 @@ impl Side {
         };
         let blocks = match config.encoder {
             EncoderKind::Transformer => config.blocks,
-            EncoderKind::Din | EncoderKind::Hgn => 0,
+            EncoderKind::Din | EncoderKind::Hgn | EncoderKind::Gru => 0,
         };
         let learned = config.disentangle && config.prototypes == PrototypeSource::Learned;
         Self {
@@ -62,6 +66,7 @@ impl Side {
             unit: (config.encoder == EncoderKind::Din)
                 .then(|| AttentionUnit::new(width, Normalize::Softmax, false, builder)),
             gating: (config.encoder == EncoderKind::Hgn).then(|| Gating::new(width, builder)),
+            gru: (config.encoder == EncoderKind::Gru).then(|| Gru::new(width, UPDATE, builder)),
             consistent: learned.then(|| builder.vector(width)),
             specific: learned.then(|| builder.vector(width)),
         }
@@ -92,6 +97,9 @@ impl Side {
                     // A user id alone would say nothing of new users.
                     let user = inputs.context_or_zero();
                     history.items = gating.forward(user, &history, name, trace).items;
+                }
+                if let Some(gru) = &self.gru {
+                    history.items = gru.states(history.items, &history.rows);
                 }
             }
             Sequence {
