@@ -17,6 +17,7 @@
 //! - [`adagrad`]: Adagrad with accumulator decay, on slices.
 //! - [`normalize`]: mean and standard deviation of dense fields, taken once over the training set.
 //! - [`seed`]: named random streams.
+//! - [`profile`]: where the time of an update goes.
 //! - [`checksum`]: by what bytes are known again.
 //! - [`table`]: what an embedding table is asked to be.
 //! - [`table_one`]: the paper's Table I, of feeds or of an event log.
@@ -42,6 +43,7 @@ pub mod no_row;
 pub mod normalize;
 pub mod offsets;
 pub mod part;
+pub mod profile;
 pub mod regular;
 mod rows_of;
 pub mod schema;

@@ -3,16 +3,18 @@
 //! Timings of shared machines drift, so the product is timed in the same process before and after, and the result is a
 //! share of the rate at which the model's own products would run at that speed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Distribution, Tensor};
 use eliverec_core::batch::Lengths;
 use eliverec_core::feed::Column;
+use eliverec_core::profile;
 use eliverec_core::schema::{Field, Group, Kind, Vocabulary};
 use eliverec_core::seed::{Random, stream};
 use eliverec_core::{BatchBuilder, Feed, Normalization, Schema, TableSpec};
 use eliverec_models::parameters;
 use eliverec_run::{Config, Prepared};
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -82,6 +84,49 @@ impl Extent {
     }
 }
 
+/// Where the time of the updates went.
+#[derive(Clone, Debug, Serialize)]
+pub struct Profile {
+    /// Shares of the time that all threads had, by kind of work.
+    pub shares: Vec<Share>,
+    /// Updates that they are of.
+    pub updates: u64,
+}
+
+/// What a kind of work took.
+#[derive(Clone, Debug, Serialize)]
+pub struct Share {
+    /// [`profile::Part::name`]; beside them `library`, what else the process computed, most of it the tensor library's own operations and
+    /// their graph, and `idle`, when threads waited.
+    pub work: &'static str,
+    /// Of the time that all threads had, 0 to 1.
+    pub share: f64,
+}
+
+impl Profile {
+    /// From the wall's seconds with so many threads, those of the process and those of the parts.
+    fn of(
+        [wall, process]: [f64; 2],
+        threads: usize,
+        parts: &[(profile::Part, Duration)],
+        updates: u64,
+    ) -> Self {
+        let all = wall * threads as f64;
+        let own: f64 = parts.iter().map(|(_, time)| time.as_secs_f64()).sum();
+        let rest = [("library", process - own), ("idle", all - process)];
+        let own = parts.iter().map(|(part, time)| (part.name(), time.as_secs_f64()));
+        let shares = own.chain(rest.map(|(work, seconds)| (work, seconds.max(0.0))));
+        let share = |(work, seconds)| Share { work, share: seconds / all };
+        Self { shares: shares.map(share).collect(), updates }
+    }
+}
+
+/// Seconds of processor time that this process has had.
+fn process_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Timing {
@@ -109,19 +154,23 @@ pub struct Timing {
     /// `median / ceiling`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
+    /// Where the time went, if that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
     /// What a rank of many would send, and keep.
     pub extent: Extent,
     /// Last loss, to see that something was learned.
     pub loss: f32,
 }
 
-/// Times updates of the model that `config` asks for; `report` hears of every repeat.
+/// Times updates of the model that `config` asks for, and where their time goes if `profiled`; `report` hears of every repeat.
 ///
 /// # Errors
 /// Configs that cannot be built, a loss that is no number.
 pub fn train(
     config: &Config,
     sizes: Sizes,
+    profiled: bool,
     mut report: impl FnMut(usize, f64),
 ) -> Result<Timing, Error> {
     let schema = schema();
@@ -132,6 +181,7 @@ pub fn train(
     let impressions = (sizes.feeds * sizes.candidates) as f64 * sizes.steps as f64;
     let gemm_before = gemm();
     let (mut rates, mut loss, mut step) = (Vec::new(), 0.0, 0);
+    let mut profiled_from = None;
     // The first round admits the rows and warms the allocator up.
     for repeat in 0..=sizes.repeats {
         let begun = Instant::now();
@@ -150,8 +200,17 @@ pub fn train(
         if repeat > 0 {
             rates.push(rate);
             report(repeat, rate);
+        } else if profiled {
+            profile::start();
+            profiled_from = Some((Instant::now(), process_seconds()));
         }
     }
+    let threads = rayon::current_num_threads();
+    let profile = profiled_from.map(|(begun, process)| {
+        let seconds = [begun.elapsed().as_secs_f64(), process_seconds() - process];
+        let updates = sizes.steps * sizes.repeats as u64;
+        Profile::of(seconds, threads, &profile::stop(), updates)
+    });
     let gemm_after = gemm();
     rates.sort_by(f64::total_cmp);
     let median = rates[rates.len() / 2];
@@ -160,7 +219,7 @@ pub fn train(
     Ok(Timing {
         model: config.model.name().into(),
         width: config.input.width,
-        threads: rayon::current_num_threads(),
+        threads,
         sizes,
         median,
         min: rates[0],
@@ -169,6 +228,7 @@ pub fn train(
         gemm_after,
         ceiling,
         share: ceiling.map(|ceiling| median / ceiling),
+        profile,
         extent: Extent::of(&learner, &batches),
         loss,
     })

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
+use eliverec_core::profile::{self, Part as Work};
 use eliverec_core::{Batch, Normalization, Schema, TableSpec};
 use eliverec_models::draws::Draws;
 use eliverec_models::term::{TermKind, Training, Turn};
@@ -136,7 +137,10 @@ impl Learner {
     ) -> Result<Result<Measured, NotFinite>, Error> {
         // 1. The rows of the batch's ids become leaves of the graph, in each part of it that this rank computes.
         let batch = CutBatch::new(prepared, schema, self.store.shards());
-        let mut gathered = self.store.gather_for_training(&batch, step);
+        let mut gathered = {
+            let _within = profile::within(Work::Rows);
+            self.store.gather_for_training(&batch, step)
+        };
         let rows = std::mem::take(&mut gathered.parts);
 
         // 2. The iterative manner: first L_reg moves the encoder.
@@ -208,6 +212,7 @@ impl Learner {
 
     /// The rows of each part of a batch as leaves of a graph, by table.
     fn leaves(&self, parts: Vec<Vec<Vec<f32>>>) -> Vec<Vec<Tensor<2>>> {
+        let _within = profile::within(Work::Copies);
         let leaves = |rows| {
             let leaves = row_tensors(rows, &self.tables, &self.device).into_iter();
             leaves.map(Tensor::require_grad).collect()
@@ -301,6 +306,7 @@ impl Learner {
         step: u64,
     ) -> Result<Result<Measured, NotFinite>, Error> {
         let Computed { mut gradient, loss, terms, kinds, tasks, figures } = computed;
+        let within = profile::within(Work::Optimiser);
         let (gradient_norm, rows) = self.norm_and_rows(&gradient);
         if !gradient_norm.is_finite() {
             let names = self.tables.iter().map(|table| table.name.as_str());
@@ -320,6 +326,8 @@ impl Learner {
         let rate = warmed_up(training.learning_rate, step, training.warmup_steps);
         let model = self.model.clone();
         self.model = self.optimizer.update(model, &gradient.dense, step, rate);
+        drop(within);
+        let _within = profile::within(Work::Rows);
         self.store.scatter(gathered, &gradient.rows, step)?;
 
         Ok(Ok(Measured { loss, terms, kinds, tasks, figures, gradient_norm, rows }))

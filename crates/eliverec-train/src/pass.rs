@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use eliverec_core::profile::{self, Part};
 use eliverec_core::unique::UniqueIds;
 use eliverec_core::{Batch, Schema};
 use eliverec_models::model::Representation;
@@ -77,6 +78,7 @@ impl Pass<'_> {
             return Gradient { dense: BTreeMap::new(), rows };
         }
         let mut gradients = (loss * self.scale()).backward();
+        let _within = profile::within(Part::Copies);
         let dense = parameters::gradients(self.model, &gradients);
         let rows = self.leaves.iter().map(|leaf| taken(leaf, &mut gradients)).collect();
         Gradient { dense, rows }

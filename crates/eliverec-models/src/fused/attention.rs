@@ -4,6 +4,7 @@
 //! in the backward, which costs less than writing and reading them.
 #![expect(clippy::inline_always, reason = "only inlined code is compiled for the SIMD it is given")]
 
+use eliverec_core::profile::{self, Part};
 use pulp::{Arch, Simd};
 
 use super::exponential::exp;
@@ -82,6 +83,7 @@ impl Attention {
         log_sums: &mut [f32],
         room: &mut Room,
     ) {
+        let _within = profile::within(Part::Attention);
         let (d, head) = (self.width, self.width / self.heads);
         let length = mixed.len() / d;
         let padded = room.fit(length, head);
@@ -117,6 +119,7 @@ impl Attention {
         projected_gradient: &mut [f32],
         room: &mut Room,
     ) {
+        let _within = profile::within(Part::Attention);
         let (d, head) = (self.width, self.width / self.heads);
         let length = mixed.len() / d;
         let padded = room.fit(length, head);

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use eliverec_core::batch::Offsets;
+use eliverec_core::profile::Part;
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -279,6 +280,7 @@ fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
 
 impl Operation<8> for AttentionUnit {
     type Saved = ();
+    const PART: Part = Part::Attention;
 
     fn forward(&self, inputs: [&[f32]; 8], _keep: Keep) -> (Vec<f32>, [usize; 2], ()) {
         let (arch, longest, weights) = (Arch::new(), self.longest, self.weights(inputs));

@@ -3,6 +3,7 @@
 //! Not from |a|² + |b|² - 2ab: that cancels where rows are close, and distance correlation looks exactly there.
 #![expect(clippy::inline_always, reason = "only inlined code is compiled for the SIMD it is given")]
 
+use eliverec_core::profile::Part;
 use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
@@ -21,6 +22,7 @@ pub(super) struct PairwiseDistance {
 impl Operation<1> for PairwiseDistance {
     /// The distances, if a backward follows.
     type Saved = Vec<f32>;
+    const PART: Part = Part::Elements;
 
     fn forward(&self, [x]: [&[f32]; 1], keep: Keep) -> (Vec<f32>, [usize; 2], Vec<f32>) {
         let (arch, r) = (Arch::new(), self.rows);

@@ -1,5 +1,6 @@
 //! Embedding look-up: rows of several tables side by side, and the sum of their gradients back into the tables.
 
+use eliverec_core::profile::Part;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -20,6 +21,7 @@ pub(super) struct GatherConcat<const N: usize> {
 
 impl<const N: usize> Operation<N> for GatherConcat<N> {
     type Saved = ();
+    const PART: Part = Part::Gather;
 
     fn forward(&self, tables: [&[f32]; N], _keep: Keep) -> (Vec<f32>, [usize; 2], ()) {
         let rows = self.places[0].len();

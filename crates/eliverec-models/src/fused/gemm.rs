@@ -3,6 +3,7 @@
 //! The products of a batch are many and small, so threads work on different feeds, never inside one product. The only
 //! unsafe code of the fused operations is the call below.
 
+use eliverec_core::profile::{self, Part};
 use gemm::Parallelism;
 
 use super::product::Write;
@@ -62,6 +63,7 @@ fn multiply(to: &mut [f32], left: Matrix, right: Matrix, write: Write) {
     if to.is_empty() {
         return;
     }
+    let _within = profile::within(Part::Products);
     let stride = |stride: usize| stride as isize;
     // The numbers are real.
     let [conjugate_to, conjugate_left, conjugate_right] = [false; 3];

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use eliverec_core::batch::Offsets;
+use eliverec_core::profile::Part;
 use rayon::prelude::*;
 
 use super::chunks::cut;
@@ -20,6 +21,7 @@ pub(super) struct Prototypes {
 impl Operation<1> for Prototypes {
     /// The output, if a backward follows.
     type Saved = Vec<f32>;
+    const PART: Part = Part::Elements;
 
     fn forward(&self, [x]: [&[f32]; 1], keep: Keep) -> (Vec<f32>, [usize; 2], Vec<f32>) {
         let (b, d) = (self.offsets.feeds(), self.width);

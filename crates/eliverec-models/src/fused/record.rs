@@ -17,6 +17,7 @@ use burn::backend::{
     TensorMetadata,
 };
 use burn::tensor::{Shape, Tensor, TensorData};
+use eliverec_core::profile::{self, Part};
 
 type Values = FloatTensor<Flex>;
 type Tracked = FloatTensor<Autodiff<Flex>>;
@@ -34,6 +35,9 @@ pub(super) enum Keep {
 pub(super) trait Operation<const N: usize>: Debug + Send + Sync + 'static {
     /// What the backward needs besides the inputs.
     type Saved: Debug + Send + Sync + 'static;
+
+    /// What its time counts as in a profile, but for what it does within another part.
+    const PART: Part;
 
     /// The output with its `[rows, columns]`, and what the backward needs.
     fn forward(&self, inputs: [&[f32]; N], keep: Keep) -> (Vec<f32>, [usize; 2], Self::Saved);
@@ -64,14 +68,15 @@ impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Node<O> {
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        let gradient = contiguous(gradient);
         let step = ops.state;
         let inputs = step.inputs.each_ref();
-        let results = step.operation.backward(
-            inputs.map(Values::storage::<f32>),
-            &step.saved,
-            gradient.storage::<f32>(),
-        );
+        let results = {
+            let _within = profile::within(O::PART);
+            let inputs = inputs.map(Values::storage::<f32>);
+            step.operation.backward(inputs, &step.saved, gradient.storage::<f32>())
+        };
         for ((parent, input), result) in ops.parents.into_iter().zip(inputs).zip(results) {
             if let Some(parent) = parent {
                 gradients.register::<Flex>(parent.id, tensor(result, input.shape()));
@@ -98,7 +103,7 @@ pub(super) fn record<O: Operation<N>, const N: usize>(
     let disabled = DispatchAutodiffContext::Disabled;
     let context = inputs.iter().map(|input| input.autodiff).find(|context| *context != disabled);
     let Some(context) = context else {
-        let inputs = inputs.map(|input| untracked(input.kind).to_contiguous());
+        let inputs = inputs.map(|input| contiguous(untracked(input.kind)));
         let output = run(&operation, &inputs, Keep::Nothing).0;
         let kind = DispatchTensorKind::Flex(BackendTensor::Float(output));
         return Tensor::from_dispatch(DispatchTensor { kind, autodiff: disabled });
@@ -106,7 +111,7 @@ pub(super) fn record<O: Operation<N>, const N: usize>(
     let mut values = Vec::with_capacity(N);
     let nodes = inputs.map(|input| {
         let (input, node) = tracked(input.kind).into_parts();
-        values.push(input.to_contiguous());
+        values.push(contiguous(input));
         node
     });
     let inputs: [Values; N] = values.try_into().expect("one tensor was pushed per input");
@@ -129,12 +134,20 @@ fn run<O: Operation<N>, const N: usize>(
     keep: Keep,
 ) -> (Values, O::Saved) {
     let slices = inputs.each_ref().map(Values::storage::<f32>);
-    let (output, shape, saved) = operation.forward(slices, keep);
+    let (output, shape, saved) = {
+        let _within = profile::within(O::PART);
+        operation.forward(slices, keep)
+    };
     (tensor(output, Shape::new(shape)), saved)
 }
 
 fn tensor(values: Vec<f32>, shape: Shape) -> Values {
     Values::from_data(TensorData::new(values, shape))
+}
+
+fn contiguous(values: Values) -> Values {
+    let _within = profile::within(Part::Copies);
+    values.to_contiguous()
 }
 
 fn untracked(kind: DispatchTensorKind) -> Values {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use eliverec_core::batch::Offsets;
+use eliverec_core::profile::Part;
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -332,6 +333,7 @@ fn add(to: &mut [f32], from: &[f32]) {
 
 impl Operation<3> for Recurrence {
     type Saved = ();
+    const PART: Part = Part::Recurrence;
 
     fn forward(&self, inputs: [&[f32]; 3], _: Keep) -> (Vec<f32>, [usize; 2], ()) {
         let [projected, gates, candidate] = inputs;
@@ -349,6 +351,7 @@ impl Operation<3> for Recurrence {
 
 impl Operation<4> for Recurrence {
     type Saved = ();
+    const PART: Part = Part::Recurrence;
 
     fn forward(&self, inputs: [&[f32]; 4], _: Keep) -> (Vec<f32>, [usize; 2], ()) {
         let [projected, gates, candidate, attention] = inputs;

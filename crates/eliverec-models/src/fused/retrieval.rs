@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use eliverec_core::batch::Offsets;
+use eliverec_core::profile::Part;
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -148,6 +149,7 @@ impl DisentangledRetrieval {
 
 impl Operation<3> for DisentangledRetrieval {
     type Saved = ();
+    const PART: Part = Part::Attention;
 
     fn forward(&self, inputs: [&[f32]; 3], _keep: Keep) -> (Vec<f32>, [usize; 2], ()) {
         let [h, difference, target] = inputs;

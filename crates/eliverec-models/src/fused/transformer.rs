@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use eliverec_core::batch::Offsets;
+use eliverec_core::profile::Part;
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -228,6 +229,7 @@ impl TransformerBlock {
 
 impl Operation<INPUTS> for TransformerBlock {
     type Saved = Kept;
+    const PART: Part = Part::Elements;
 
     fn forward(&self, inputs: [&[f32]; INPUTS], keep: Keep) -> (Vec<f32>, [usize; 2], Kept) {
         let (d, f) = (self.attention.width, self.hidden);

@@ -142,7 +142,18 @@ fn completions_and_help() {
     assert!(sandbox.succeed("train --help").contains("training.epochs=1"));
     let small = "bench train --feeds 4 --candidates 2 --length 3 --ids 20 --steps 1 --repeats 1 --json input.width=8 model.heads=2";
     let timing: Value = serde_json::from_str(&sandbox.succeed(small)).unwrap();
-    assert!(timing["median"].as_f64().unwrap() > 0.0);
+    assert!(timing["median"].as_f64().unwrap() > 0.0 && timing["profile"].is_null(), "{timing}");
+    let small = format!("{small} --profile");
+    let timing: Value = serde_json::from_str(&sandbox.succeed(&small)).unwrap();
+    let shares = timing["profile"]["shares"].as_array().unwrap();
+    let of = |work: &str| {
+        let share = shares.iter().find(|share| share["work"] == work);
+        share.unwrap_or_else(|| panic!("{work}: {timing}"))["share"].as_f64().unwrap()
+    };
+    for work in ["products", "attention", "elements", "gather", "rows", "optimiser", "copies"] {
+        assert!(of(work) > 0.0 && of(work) < 1.0, "{work}: {timing}");
+    }
+    assert_eq!((of("recurrence"), &timing["profile"]["updates"]), (0.0, &1.into()));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use eliverec_run::{Config, Error};
-use eliverec_train::bench::{self, Sizes, Timing};
+use eliverec_train::bench::{self, Share, Sizes, Timing};
 
 use crate::commands::{print, print_json, read_config, tell};
 
@@ -32,6 +32,9 @@ pub(super) struct Arguments {
     /// Repeats
     #[arg(long, default_value_t = Sizes::default().repeats)]
     repeats: usize,
+    /// Tell where the time goes, by kind of work
+    #[arg(long)]
+    profile: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -60,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(config.training.threads.unwrap_or(0));
     let timing = pool.build()?.install(|| {
-        bench::train(&config, sizes, |repeat, rate| {
+        bench::train(&config, sizes, arguments.profile, |repeat, rate| {
             tell(&format!("repeat {repeat}/{repeats}: {rate:.0} impressions/s"));
         })
     })?;
@@ -91,6 +94,16 @@ fn text(timing: &Timing) -> String {
             "\nceiling, if only the model's products took time at that speed: {ceiling:.0} impressions/s\nshare of the ceiling: {:.1} %",
             100.0 * share
         );
+    }
+    if let Some(profile) = &timing.profile {
+        let _ = write!(
+            text,
+            "\nof the time that {threads} threads had in {} updates:",
+            profile.updates
+        );
+        for Share { work, share } in &profile.shares {
+            let _ = write!(text, "\n  {work:10} {:5.1} %", 100.0 * share);
+        }
     }
     text
 }
