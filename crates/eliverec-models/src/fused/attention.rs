@@ -5,7 +5,7 @@
 #![expect(clippy::inline_always, reason = "only inlined code is compiled for the SIMD it is given")]
 
 use eliverec_core::profile::{self, Part};
-use pulp::{Arch, Simd};
+use pulp::{Arch, Simd, WithSimd};
 
 use super::exponential::exp;
 use super::product::{Left, Product, Write};
@@ -44,6 +44,8 @@ impl Room {
     /// Sizes the buffers for a feed of `length` events; the padded length.
     fn fit(&mut self, length: usize, head: usize) -> usize {
         let padded = length.next_multiple_of(PADDING);
+        // The padding is cleared here, once for all heads.
+        self.transposed.clear();
         self.transposed.resize(head * padded, 0.0);
         self.weights.resize(length * padded, 0.0);
         self.gradients.resize(length * padded, 0.0);
@@ -56,15 +58,22 @@ impl Room {
 
     /// `self.transposed` `[d / h, padded]` from columns `start..start + head` of rows of `stride` `[l, stride]`.
     fn transpose(&mut self, rows: &[f32], stride: usize, start: usize, head: usize) {
+        const TOGETHER: usize = 4;
         let padded = self.mask.len();
         let length = self.along.len();
-        for to in self.transposed.chunks_exact_mut(padded) {
-            to[length..].fill(0.0);
+        let row = |i: usize| &rows[i * stride + start..i * stride + start + head];
+        // Some rows together: their values of a column lie side by side in the result.
+        let whole = length - length % TOGETHER;
+        for i in (0..whole).step_by(TOGETHER) {
+            let [a, b, c, d] = [row(i), row(i + 1), row(i + 2), row(i + 3)];
+            let columns = self.transposed.chunks_exact_mut(padded);
+            for ((((to, a), b), c), d) in columns.zip(a).zip(b).zip(c).zip(d) {
+                to[i..i + TOGETHER].copy_from_slice(&[*a, *b, *c, *d]);
+            }
         }
-        // Row by row: the rows lie far apart, the columns of the result close together.
-        for (i, row) in rows.chunks(stride).enumerate() {
-            for (column, value) in row[start..start + head].iter().enumerate() {
-                self.transposed[column * padded + i] = *value;
+        for i in whole..length {
+            for (to, value) in self.transposed.chunks_exact_mut(padded).zip(row(i)) {
+                to[i] = *value;
             }
         }
     }
@@ -140,11 +149,8 @@ impl Attention {
                 write: Write::Replace,
             });
             // along_i = sum_j W_ij dW_ij = mixed_i . G_i  [l]
-            for (i, along) in room.along.iter_mut().enumerate() {
-                let place = i * d + at..i * d + at + head;
-                let pairs = mixed[place.clone()].iter().zip(&gradient[place]);
-                *along = pairs.map(|(value, gradient)| value * gradient).sum();
-            }
+            let sides = [mixed, gradient].map(|side| &side[at..]);
+            arch.dispatch(InnerProducts { sides, stride: d, width: head, to: &mut room.along });
             // W = softmax(S * scale), again, and dS_ij = scale * W_ij (dW_ij - along_i)  [l, padded]
             arch.dispatch(Loop(SoftmaxBackward {
                 weights: &mut room.weights,
@@ -191,6 +197,31 @@ impl Attention {
             shape: [room.along.len(), padded, head],
             write: Write::Replace,
         });
+    }
+}
+
+/// `to_i = sum_j a_ij b_ij` over `width` columns of two sides whose rows are `stride` apart.
+struct InnerProducts<'a> {
+    sides: [&'a [f32]; 2],
+    stride: usize,
+    width: usize,
+    to: &'a mut [f32],
+}
+
+impl WithSimd for InnerProducts<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let [a, b] = self.sides.map(|side| side.chunks(self.stride));
+        for ((to, a), b) in self.to.iter_mut().zip(a).zip(b) {
+            let (a, a_rest) = S::as_simd_f32s(&a[..self.width]);
+            let (b, b_rest) = S::as_simd_f32s(&b[..self.width]);
+            let rest =
+                simd.mul_f32s(simd.partial_load_f32s(a_rest), simd.partial_load_f32s(b_rest));
+            let sums = a.iter().zip(b).fold(rest, |sum, (a, b)| simd.mul_add_e_f32s(*a, *b, sum));
+            *to = simd.reduce_sum_f32s(sums);
+        }
     }
 }
 

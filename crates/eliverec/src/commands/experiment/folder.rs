@@ -145,10 +145,10 @@ mod tests {
         let inside = fs_err::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
         let (below, files): (Vec<PathBuf>, Vec<PathBuf>) = inside.partition(|path| path.is_dir());
         let mut found: Vec<PathBuf> = below.iter().flat_map(|path| folders(path)).collect();
-        // The space of a search is no experiment, nor is what searches chose.
+        // The spaces of searches are no experiments, nor is what they chose.
         let is_experiment = |file: &PathBuf| {
             file.extension().is_some_and(|ending| ending == "toml")
-                && !file.ends_with("tune/space.toml")
+                && !file.parent().is_some_and(|folder| folder.ends_with("tune"))
                 && !file.iter().any(|part| part == "tuned")
         };
         if files.iter().any(is_experiment) {
