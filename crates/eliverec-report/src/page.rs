@@ -101,6 +101,9 @@ fn plots(experiment: &Experiment, main: &ExperimentRow) -> Result<Vec<Markup>, E
             plots.push(html! { figure { (PreEscaped(svg)) } });
         }
     }
+    if let Some(plot) = cost(experiment)? {
+        plots.push(plot);
+    }
     let axes = Axes { title: "Training loss", x: "update", y: "watch, nats" };
     plots.push(curves(experiment.rows.iter(), axes, |name| name == "watch")?);
     let of_main = |title, y| Axes { title, x: "update", y };
@@ -119,6 +122,28 @@ fn plots(experiment: &Experiment, main: &ExperimentRow) -> Result<Vec<Markup>, E
     }
     plots.push(calibration(experiment)?);
     Ok(plots)
+}
+
+/// What a row's accuracy costs: a point for each row whose runs tell, none if that is one alone.
+fn cost(experiment: &Experiment) -> Result<Option<Markup>, Error> {
+    let point = |row: &ExperimentRow| {
+        let (mean, spread) = row.mean_and_spread("gauc_user")?;
+        let costs = row.runs.iter().map(|run| Some(run.cost?.microseconds_per_candidate));
+        let costs = costs.collect::<Option<Vec<f64>>>()?;
+        let cost = costs.iter().sum::<f64>() / costs.len() as f64;
+        Some(Line { name: row.name.clone(), points: vec![(cost, mean)], spread: vec![spread] })
+    };
+    let points: Vec<Line> = experiment.rows.iter().filter_map(point).collect();
+    if points.len() < 2 {
+        return Ok(None);
+    }
+    let axes = Axes {
+        title: "gAUC against the cost of scoring, test split",
+        x: "us per candidate",
+        y: "gAUC",
+    };
+    let svg = plot::lines(axes, &points)?;
+    Ok(Some(html! { figure { (PreEscaped(svg)) } }))
 }
 
 fn sweep(experiment: &Experiment, metric: &str, name: &str) -> Result<Markup, Error> {

@@ -64,7 +64,7 @@ pub fn colour(n: usize) -> String {
     format!("#{r:02x}{g:02x}{b:02x}")
 }
 
-/// Lines over a common x, with error bars and points where a line has few.
+/// Lines over a common x, with error bars and points where a line has few. Where all have one point, each stands beside its own name.
 ///
 /// # Errors
 /// What the drawing library says.
@@ -74,6 +74,7 @@ pub fn lines(axes: Axes<'_>, lines: &[Line]) -> Result<String, Error> {
         line.points.iter().zip(&line.spread).flat_map(|((_, y), s)| [y - s, y + s])
     });
     let (x, y) = (range(all().map(|p| p.0)), range(all().map(|p| p.1).chain(ends)));
+    let are_points = lines.iter().all(|line| line.points.len() == 1);
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
@@ -114,6 +115,13 @@ pub fn lines(axes: Axes<'_>, lines: &[Line]) -> Result<String, Error> {
                 PathElement::new(vec![(x, y - spread), (x, y + spread)], colour.mix(0.6))
             });
             chart.draw_series(bars).map_err(failed)?;
+            if are_points {
+                let style = ("sans-serif", 11).into_font().color(&AXIS);
+                let name = |point| {
+                    EmptyElement::at(point) + Text::new(line.name.clone(), (6, -12), style.clone())
+                };
+                chart.draw_series(line.points.iter().copied().map(name)).map_err(failed)?;
+            }
         }
         area.present().map_err(failed)?;
     }
@@ -201,6 +209,10 @@ mod tests {
             let svg = lines(axes, &[line]).unwrap();
             assert!(svg.starts_with("<svg role=\"img\" width=\"100%\" viewBox"), "{}", &svg[..80]);
         }
+        let point =
+            |name: &str, x| Line { name: name.into(), points: vec![(x, 0.7)], spread: vec![0.1] };
+        let svg = lines(axes, &[point("din", 3.0), point("eta", 4.0)]).unwrap();
+        assert!(svg.contains("din") && svg.contains("eta"), "{svg}");
         assert!(points("t", "AUC", &[]).unwrap().contains("</svg>"));
         assert!(points("t", "AUC", &[("din".into(), 0.7, 0.01)]).unwrap().contains("din"));
     }
