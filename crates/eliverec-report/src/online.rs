@@ -202,8 +202,15 @@ pub fn coverage(found: &[Coverage], format: Format) -> String {
                 percent(of.mean_standard_error).trim_start_matches('+').into(),
             ]
         });
-        let rows: Vec<Vec<String>> = rows.collect();
+        let mut rows: Vec<Vec<String>> = rows.collect();
         if !rows.is_empty() {
+            let sum = |number: fn(&Coverage) -> u64| {
+                found.iter().filter(|of| of.group == group).map(number).sum::<u64>()
+            };
+            let all = sum(|of| of.experiments);
+            let [inside, always] = [sum(|of| of.inside), sum(|of| of.inside_always)];
+            let together = ["together".into(), share(inside, all), share(always, all)];
+            rows.push(together.into_iter().chain(std::iter::repeat_n("-".into(), 3)).collect());
             let title = format!("How often the truth lay within the intervals: {group}");
             section(&mut text, &title, &grid(&head, rows, format), format);
         }

@@ -102,6 +102,7 @@ fn the_truth_of_several_seeds_is_counted_and_a_finished_seed_is_not_repeated() {
     let text = sandbox.succeed(&words);
     assert!(text.contains("How often the truth lay within the intervals: all users"), "{text}");
     assert!(text.contains("2 experiments, seeds from 1"), "{text}");
+    assert!(text.contains("\ntogether"), "{text}");
     assert!(!sandbox.path("ab/seed-2").exists() && sandbox.path("ab/seed-2.json").exists());
     let output = sandbox.run(&words);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
