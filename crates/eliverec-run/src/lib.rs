@@ -8,6 +8,7 @@
 //! - [`score`]: from a batch to every output of a model, [`intents()`]: to what its users are after; [`device`]: where it computes.
 //! - [`durable`], [`tensor_file`]: files that survive a kill; [`kept`]: and what is said of those that did not.
 
+mod accumulators;
 pub mod checkpoint;
 mod checkpoint_files;
 pub mod checksums;
