@@ -133,6 +133,18 @@ pub static SOURCES: &[Source] = &[
         rows: &[],
     },
     Source {
+        experiment: "optimiser",
+        title: "How the dense layers begin to learn",
+        main: "elive-32-01",
+        rows: &[],
+    },
+    Source {
+        experiment: "next-event",
+        title: "Which event comes next, as a signal for every model",
+        main: "elive-next-means",
+        rows: &[],
+    },
+    Source {
         experiment: "options",
         title: "Options of eLiveRec that the paper does not settle",
         main: "elive",
